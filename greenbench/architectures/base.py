@@ -1,0 +1,111 @@
+"""How architecture functions are declared, and how a name becomes a spec."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, TypeVar
+
+from greenbench import registry
+from greenbench.architectures.spec import Native, Spec
+from greenbench.errors import ArchitectureError, UnknownNameError
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def family(**sizes: Mapping[str, Any]) -> Callable[[Function], Function]:
+    """Declare the sizes of an architecture, smallest first.
+
+    Parameters
+    ----------
+    **sizes : mapping
+        Options of the function for each size.
+
+    Examples
+    --------
+    >>> from greenbench.architectures import Flatten, Linear, Spec, family
+    >>> @family(s={"width": 8}, m={"width": 64})
+    ... def my_net(image_shape, classes, width=8):
+    ...     return Spec("my_net", image_shape, [Flatten(), Linear(width), Linear(classes)])
+    """
+
+    def decorate(function: Function) -> Function:
+        setattr(function, "sizes", sizes)  # noqa: B010
+        return function
+
+    return decorate
+
+
+def native(backend: str) -> Callable[[Function], Function]:
+    """Declare that a function returns `backend`'s own model instead of a `Spec`."""
+
+    def decorate(function: Function) -> Function:
+        setattr(function, "native_backend", backend)  # noqa: B010
+        return function
+
+    return decorate
+
+
+def sizes_of(function: Callable[..., Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the declared sizes of an architecture function, smallest first."""
+    return dict(getattr(function, "sizes", {}))
+
+
+def build_architecture(
+    name: str,
+    image_shape: tuple[int, int, int],
+    classes: int,
+    *,
+    size: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Spec | Native:
+    """Return the spec, or the native builder, of a registered architecture.
+
+    Parameters
+    ----------
+    name : str
+        Name in the registry.
+    image_shape : tuple of int
+        Channels, height, width.
+    classes : int
+        Length of the output.
+    size : str, optional
+        Member of its family.
+    options : mapping, optional
+        Further arguments of its function.
+
+    Raises
+    ------
+    UnknownNameError
+        If name, size or an option is not known.
+    ArchitectureError
+        If size and options contradict each other, or the network doesn't fit the images.
+    """
+    function = registry.architectures.get(name)
+    sizes = sizes_of(function)
+    if size is not None and size not in sizes:
+        raise UnknownNameError(f"size of {name}", size, sizes)
+    chosen = dict(sizes[size]) if size else {}
+    options = options or {}
+    if clash := sorted(set(chosen) & set(options)):
+        raise ArchitectureError(
+            f"{name}.{size} sets {', '.join(clash)} itself; "
+            "choose either the size or the option, not both"
+        )
+    _check_options(name, function, options)
+    arguments = {**chosen, **options}
+    backend = getattr(function, "native_backend", None)
+    if backend is not None:
+        return Native(name, backend, partial(function, image_shape, classes, **arguments))
+    spec: Spec = function(image_shape, classes, **arguments)
+    if spec.classes != classes:
+        raise ArchitectureError(
+            f"{name} ends in {spec.classes} outputs; expected {classes}, one a class"
+        )
+    return spec
+
+
+def _check_options(name: str, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    known = list(inspect.signature(function).parameters)[2:]
+    for option in options:
+        if option not in known:
+            raise UnknownNameError(f"option of {name}", option, known)

@@ -1,0 +1,159 @@
+"""The backend protocol: what builds and trains models, and what all backends share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from greenbench.architectures.spec import Native, Spec, Weights
+from greenbench.datasets.base import Dataset
+from greenbench.errors import ArchitectureError
+
+EVALUATION_BATCH = 1024
+
+
+class OutOfMemoryError(Exception):
+    """The device ran out of memory; the trial ends and the search goes on."""
+
+
+@dataclass(frozen=True)
+class AdamOptions:
+    """Adam's hyperparameters with its published defaults (Kingma and Ba 2015, section 2).
+
+    `weight_decay` is an L2 penalty added to the gradient, as in torch's Adam and the paper.
+    """
+
+    learning_rate: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """What a backend needs to build a model.
+
+    Attributes
+    ----------
+    architecture : Spec or Native
+        What to build.
+    optimizer : AdamOptions
+        How it learns.
+    batch_size : int
+        Samples a step.
+    seed : int
+        Seed of the initial weights and of the order of samples.
+    """
+
+    architecture: Spec | Native
+    optimizer: AdamOptions = field(default_factory=AdamOptions)
+    batch_size: int = 64
+    seed: int = 0
+
+
+@runtime_checkable
+class TrainableModel(Protocol):
+    """A model with its optimiser, bound to a data set in the backend's memory."""
+
+    parameters: int
+
+    def train_epoch(self, order: NDArray[np.int64]) -> float:
+        """Train on the training samples in `order`, and return the mean loss a sample."""
+
+    def evaluate(self, split: str) -> float:
+        """Return accuracy in [0, 1] on ``"validation"`` or ``"test"``, in inference mode."""
+
+    def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return outputs of shape (n, classes) for images of shape (n, C, H, W)."""
+
+    def get_weights(self) -> Weights:
+        """Return weights in the order and layout of `Spec.initial_weights`."""
+
+    def set_weights(self, weights: Weights) -> None:
+        """Load weights in the order and layout of `Spec.initial_weights`."""
+
+    def count_train_flops(self) -> int:
+        """Return the FLOPs of one training sample, from a pass that changes no weight."""
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """Builds models of one framework; one a worker process.
+
+    A backend is built as ``Backend(name, threads=...)``, where `name` is the name it is
+    registered under.
+    """
+
+    name: str
+
+    def __init__(self, name: str, *, threads: int) -> None: ...
+
+    def load(self, dataset: Dataset) -> None:
+        """Move a data set into the memory and layout that training reads."""
+
+    def build(self, request: BuildRequest) -> TrainableModel:
+        """Return a new model on the loaded data.
+
+        Raises
+        ------
+        ArchitectureError
+            If a native architecture belongs to another backend.
+        """
+
+    def synchronize(self) -> None:
+        """Wait until the device has done all work, so that a window's edge is sharp."""
+
+    def describe(self) -> Mapping[str, str]:
+        """Return device and library versions."""
+
+
+def adam_options(hyperparameters: Mapping[str, float | int]) -> AdamOptions:
+    """Return the optimiser for proposed hyperparameters.
+
+    Raises
+    ------
+    ArchitectureError
+        If a hyperparameter is not one of Adam's.
+    """
+    known = AdamOptions.__dataclass_fields__
+    if unknown := sorted(set(hyperparameters) - set(known)):
+        raise ArchitectureError(
+            f"hyperparameter {', '.join(unknown)} is not one of Adam's: {', '.join(known)}"
+        )
+    return AdamOptions(**hyperparameters)
+
+
+def check_native(name: str, native: Native) -> None:
+    """Raise `ArchitectureError` if `native` was written for another backend than `name`."""
+    if native.backend != name:
+        raise ArchitectureError(
+            f"architecture {native.name!r} is written for the backend {native.backend!r} and "
+            f"cannot run on {name!r}; choose `--backend {native.backend}`"
+        )
+
+
+def sample_order(size: int, batch_size: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """Return the training samples of one epoch in order, equal for every backend.
+
+    The last batch is left out where it is not full: a handful of samples would upset the
+    running statistics of normalisation. Another epoch leaves out other samples.
+
+    Parameters
+    ----------
+    size : int
+        Samples in the training split.
+    batch_size : int
+        Samples a step.
+    seed, epoch : int
+        What the order depends on.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        Indices; n is a multiple of the batch size, or `size` where that is smaller.
+    """
+    order = np.random.default_rng((seed, epoch)).permutation(size)
+    return order[: size // batch_size * batch_size or size]

@@ -1,0 +1,174 @@
+"""Cases: the points of the benchmark matrix, their stable ids, hashes and seeds."""
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from greenbench.errors import ConfigurationError
+
+SCHEMA_VERSION = 1
+
+Scalar = str | int | float | bool
+Options = tuple[tuple[str, Scalar], ...]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One point of the benchmark matrix.
+
+    Attributes
+    ----------
+    strategy, architecture, backend, dataset, space : str
+        Names in the registries.
+    size : str or None
+        Member of the architecture's family, such as ``"m"``.
+    architecture_options, dataset_options : tuple of (str, scalar)
+        What the architecture and data set functions are called with, sorted by name.
+    trials : int
+        Hyperparameter configurations to try; the ``default`` strategy always tries one.
+    epochs, batch_size : int
+        Fidelity of a trial, and samples a step.
+    validate_every : int or None
+        Epochs between validations; None validates once, at the end of a trial.
+    repeats : int
+        How often the whole case runs, each time with another seed.
+    seed : int
+        Distinguishes otherwise equal cases; all other seeds derive from the case's hash.
+    """
+
+    strategy: str = "default"
+    architecture: str = "simple_cnn"
+    backend: str = "torch"
+    dataset: str = "digits"
+    size: str | None = None
+    architecture_options: Options = ()
+    dataset_options: Options = ()
+    space: str = "adam"
+    trials: int = 8
+    epochs: int = 12
+    batch_size: int = 64
+    validate_every: int | None = None
+    repeats: int = 3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("architecture_options", "dataset_options"):
+            object.__setattr__(self, name, freeze_options(getattr(self, name)))
+        if self.strategy == "default":
+            object.__setattr__(self, "trials", 1)
+        for name in ("trials", "epochs", "batch_size", "repeats"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ConfigurationError(f"{name} is {value!r}; expected a whole number above 0")
+        every = self.validate_every
+        if every is not None and not 1 <= every <= self.epochs:
+            raise ConfigurationError(
+                f"validate_every is {every}; expected 1 to {self.epochs}, the epochs of a trial"
+            )
+
+    @property
+    def id(self) -> str:
+        """Readable, stable name: ``strategy-architecture-backend-dataset`` plus differences."""
+        defaults = {f.name: f.default for f in dataclasses.fields(self)}
+        extras = [
+            _label(name, getattr(self, name))
+            for name in ("space", "trials", "epochs", "batch_size", "validate_every", "seed")
+            if getattr(self, name) != defaults[name]
+            and not (name == "trials" and self.strategy == "default")
+        ]
+        dataset = "+".join([self.dataset, *_labels(self.dataset_options), *extras])
+        return f"{self.strategy}-{self.network}-{self.backend}-{dataset}"
+
+    @property
+    def network(self) -> str:
+        """The architecture with its size and options, such as ``simple_cnn.m``."""
+        variation = "_".join(filter(None, [self.size, *_labels(self.architecture_options)]))
+        return f"{self.architecture}.{variation}" if variation else self.architecture
+
+    @property
+    def hash(self) -> str:
+        """First 12 hex digits of the SHA-256 of the definition; `repeats` does not count."""
+        definition = {"schema": SCHEMA_VERSION, **self.to_dict()}
+        del definition["repeats"]
+        text = json.dumps(definition, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def derive_seed(self, *index: int | str) -> int:
+        """Return a 32-bit seed that depends on the definition and `index` alone."""
+        text = ":".join(map(str, (self.hash, *index)))
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the definition as JSON-ready values."""
+        values = dataclasses.asdict(self)
+        values["architecture_options"] = dict(self.architecture_options)
+        values["dataset_options"] = dict(self.dataset_options)
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Case":
+        """Rebuild a case from `to_dict`; unknown keys are an error."""
+        known = {f.name for f in dataclasses.fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ConfigurationError(f"case definition has unknown keys: {', '.join(unknown)}")
+        return cls(**values)
+
+
+def freeze_options(options: Mapping[str, Scalar] | Options) -> Options:
+    """Return options as pairs sorted by name."""
+    pairs = options.items() if isinstance(options, Mapping) else options
+    return tuple(sorted((str(name), value) for name, value in pairs))
+
+
+def matrix(
+    strategies: Iterable[str] = ("default",),
+    networks: Iterable[str] = ("simple_cnn",),
+    backends: Iterable[str] = ("torch",),
+    **common: Any,
+) -> list[Case]:
+    """Return every combination of strategies, networks and backends.
+
+    Parameters
+    ----------
+    strategies, backends : iterable of str
+        Names.
+    networks : iterable of str
+        Architectures, each with its size if it has one: ``"simple_cnn.m"``.
+    **common
+        Further fields of `Case`, equal in all of them.
+    """
+    cases = []
+    for strategy, network, backend in itertools.product(strategies, networks, backends):
+        architecture, size = split_network(network)
+        parts = {"architecture": architecture, "size": size}
+        cases.append(Case(strategy=strategy, backend=backend, **parts, **common))
+    return cases
+
+
+def split_network(network: str) -> tuple[str, str | None]:
+    """Split ``"simple_cnn.m"`` into architecture and size."""
+    architecture, _, size = network.partition(".")
+    return architecture, size or None
+
+
+def _labels(options: Options) -> Iterator[str]:
+    return (_label(name, value) for name, value in options)
+
+
+def _label(name: str, value: Scalar | None) -> str:
+    if name == "space":
+        return str(value)
+    if isinstance(value, bool):
+        return name if value else f"no_{name}"
+    text = str(value).lower()
+    if re.fullmatch(r"[a-z0-9_]*", text):
+        return f"{name}{text}"
+    if isinstance(value, float):
+        return name + re.sub(r"[^a-z0-9]", "p", text)
+    slug = re.sub(r"[^a-z0-9]+", "_", text.rsplit("/", 1)[-1]).strip("_")
+    return f"{name}_{slug}_{hashlib.sha256(text.encode()).hexdigest()[:6]}"

@@ -1,0 +1,189 @@
+"""What a data set is, and the one stratified split that all loaders share."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+
+from greenbench.errors import DatasetError
+
+TEST_SHARE = 0.2
+VALIDATION_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class LoadContext:
+    """What a loader may depend on besides its options.
+
+    Attributes
+    ----------
+    seed : int
+        Seed of the split.
+    data_dir : pathlib.Path
+        Folder with local files; downloads go there, too.
+    """
+
+    seed: int
+    data_dir: Path
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images and their labels.
+
+    Attributes
+    ----------
+    images : ndarray of float32, shape (n, channels, height, width)
+        Contiguous, scaled so that black is 0 and white is 1.
+    labels : ndarray of int64, shape (n,)
+        Class indices from 0.
+    """
+
+    images: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set in memory.
+
+    Attributes
+    ----------
+    name : str
+        Name in the registry.
+    train, validation, test : Split
+        Disjoint and stratified.
+    classes : int
+        Number of classes.
+    source : str
+        Where the images come from, for people.
+    digest : str
+        First 16 hex digits of the SHA-256 over all splits.
+    """
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    classes: int
+    source: str
+    digest: str
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width."""
+        _, channels, height, width = self.train.images.shape
+        return channels, height, width
+
+
+@dataclass(frozen=True)
+class RawImages:
+    """Images as a loader finds them.
+
+    Attributes
+    ----------
+    pixels : ndarray, shape (n, channels, height, width)
+        Any numeric type.
+    labels : ndarray of int, shape (n,)
+        Class indices from 0.
+    white : float
+        The value of a white pixel; black is 0.
+    """
+
+    pixels: NDArray[np.generic]
+    labels: NDArray[np.integer]
+    white: float = 255.0
+
+
+def make_dataset(
+    name: str,
+    source: str,
+    pool: RawImages,
+    *,
+    seed: int,
+    test: RawImages | None = None,
+    class_names: Sequence[str] | None = None,
+) -> Dataset:
+    """Split, scale and digest raw images.
+
+    Parameters
+    ----------
+    name, source : str
+        Passed on to the data set.
+    pool : RawImages
+        What training and validation are drawn from, and the test split too if `test` is None.
+    seed : int
+        Seed of the stratified split.
+    test : RawImages, optional
+        The published test split.
+    class_names : sequence of str, optional
+        For messages.
+
+    Raises
+    ------
+    DatasetError
+        If there are fewer than two classes, or a class has too few images to split.
+    """
+    labels = pool.labels.astype(np.int64)
+    classes = int(labels.max()) + 1 if len(labels) else 0
+    _check_classes(name, labels, classes, class_names)
+    index = np.arange(len(labels))
+    if test is None:
+        index, test_index = _stratified(index, labels, TEST_SHARE, seed)
+        test = RawImages(pool.pixels[test_index], labels[test_index], pool.white)
+    train_index, validation_index = _stratified(index, labels, VALIDATION_SHARE, seed + 1)
+
+    splits = (
+        _split(pool, train_index),
+        _split(pool, validation_index),
+        _split(test, np.arange(len(test.labels))),
+    )
+    return Dataset(name, *splits, classes=classes, source=source, digest=_digest(splits))
+
+
+def _split(raw: RawImages, index: NDArray[np.intp]) -> Split:
+    images = raw.pixels[index].astype(np.float32)
+    images /= raw.white
+    return Split(np.ascontiguousarray(images), raw.labels[index].astype(np.int64))
+
+
+def _check_classes(
+    name: str, labels: NDArray[np.int64], classes: int, class_names: Sequence[str] | None
+) -> None:
+    if classes < 2:
+        raise DatasetError(f"dataset {name!r} has {classes} class(es); expected at least 2")
+    counts = np.bincount(labels, minlength=classes)
+    # Each split draws at least one image of each class.
+    if counts.min() < 4:
+        label = int(counts.argmin())
+        shown = class_names[label] if class_names else str(label)
+        raise DatasetError(
+            f"dataset {name!r}: class {shown!r} has {counts.min()} image(s); "
+            "expected at least 4, so that every split holds one"
+        )
+
+
+def _stratified(
+    index: NDArray[np.intp], labels: NDArray[np.int64], share: float, seed: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    # At least one image of each class on the smaller side.
+    count = max(round(len(index) * share), int(labels.max()) + 1)
+    rest, drawn = train_test_split(
+        index, test_size=count, stratify=labels[index], random_state=seed % 2**32
+    )
+    return rest, drawn
+
+
+def _digest(splits: Sequence[Split]) -> str:
+    digest = hashlib.sha256()
+    for part in splits:
+        digest.update(part.images.tobytes())
+        digest.update(part.labels.tobytes())
+    return digest.hexdigest()[:16]

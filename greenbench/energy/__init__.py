@@ -1,0 +1,1 @@
+"""Energy: the meter protocol, the meters, the ledger and the host lock."""

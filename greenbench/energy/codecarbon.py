@@ -1,0 +1,144 @@
+"""The codecarbon meter: one silent, offline tracker a process, used by tasks alone."""
+
+import logging
+import tempfile
+from importlib.metadata import version
+from typing import Any
+
+from greenbench.errors import EnergyError
+from greenbench.results import Component, Provenance, Reading
+
+JOULES_PER_KWH = 3.6e6
+
+# codecarbon's hardware modes, as its tracker objects name them. A mode that is not listed
+# is treated as modelled: a newer version must not turn an estimate into a measurement.
+CPU_PROVENANCE = {
+    "intel_rapl": Provenance.COUNTER,
+    "windows_emi": Provenance.COUNTER,
+    "intel_power_gadget": Provenance.SAMPLED,
+    "cpu_load": Provenance.MODEL,
+    "constant": Provenance.CONSTANT,
+}
+
+
+class CodecarbonMeter:
+    """Reads CPU, GPU and RAM energy through codecarbon.
+
+    Starting a tracker takes up to a second, so it happens here, outside any window. Only
+    tasks are used: mixing codecarbon's ``start`` with tasks loses energy.
+
+    Attributes
+    ----------
+    name : str
+        ``"codecarbon"``.
+    """
+
+    name = "codecarbon"
+
+    def __init__(self) -> None:
+        logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
+        from codecarbon import OfflineEmissionsTracker  # noqa: PLC0415
+
+        self._tracker: Any = OfflineEmissionsTracker(**_explicit_arguments())
+        self._is_open = False
+        # The first task probes the hardware; a window must not pay for that.
+        self._tracker.start_task("probe")
+        self._tracker.stop_task()
+        self._components = {
+            name: Component(None, provenance, source)
+            for name, provenance, source in map(_describe, self._tracker._hardware)
+        }
+
+    def begin_window(self) -> None:
+        """Start a task."""
+        if self._is_open:
+            raise EnergyError("codecarbon windows do not nest; end the open one first")
+        self._is_open = True
+        self._tracker.start_task()
+
+    def end_window(self) -> Reading:
+        """Stop the task and return its joules by component."""
+        if not self._is_open:
+            raise EnergyError("no codecarbon window is open; begin one first")
+        self._is_open = False
+        task = self._tracker.stop_task()
+        # codecarbon keeps every finished task; thousands of windows would pile up.
+        self._tracker._tasks.clear()
+        joules = {
+            "cpu": task.cpu_energy * JOULES_PER_KWH,
+            "gpu": task.gpu_energy * JOULES_PER_KWH,
+            "ram": task.ram_energy * JOULES_PER_KWH,
+        }
+        components = {
+            name: Component(joules[name], part.provenance, part.source)
+            for name, part in self._components.items()
+        }
+        return Reading(task.duration, components)
+
+    def describe(self) -> dict[str, Component]:
+        """Return the components found, with provenance and source."""
+        return dict(self._components)
+
+    def close(self) -> None:
+        """End the open task, if any, and with it the tracker's threads."""
+        if self._is_open:
+            self.end_window()
+
+
+def _explicit_arguments() -> dict[str, Any]:
+    # Every argument is given, so that neither a configuration file nor the environment can
+    # change what is measured. The carbon intensity is pinned only to keep codecarbon from
+    # looking one up: greenbench computes emissions itself, with a source beside them.
+    return {
+        "country_iso_code": "FRA",
+        "region": None,
+        "cloud_provider": None,
+        "cloud_region": None,
+        "country_2letter_iso_code": None,
+        "force_carbon_intensity_g_co2e_kwh": 0.0,
+        "project_name": "greenbench",
+        "experiment_id": "greenbench",
+        "experiment_name": "greenbench",
+        "measure_power_secs": 15,
+        "tracking_mode": "machine",
+        "output_methods": [],
+        "output_handlers": [],
+        "output_dir": tempfile.gettempdir(),
+        "output_file": "emissions.csv",
+        "on_csv_write": "append",
+        "emissions_endpoint": None,
+        "api_call_interval": -1,
+        "api_endpoint": "",
+        "api_key": "",
+        "electricitymaps_api_token": None,
+        "logging_logger": None,
+        "prometheus_url": "",
+        "gpu_ids": None,
+        "log_level": "critical",
+        "logger_preamble": "",
+        "force_cpu_power": None,
+        "force_ram_power": None,
+        "force_mode_cpu_load": False,
+        "pue": 1.0,
+        "wue": 0.0,
+        "allow_multiple_runs": True,
+        "rapl_include_dram": False,
+        "rapl_prefer_psys": False,
+        "metadata": None,
+    }
+
+
+def _describe(hardware: Any) -> tuple[str, Provenance, str]:
+    kind = type(hardware).__name__
+    release = f"codecarbon {version('codecarbon')}"
+    if kind == "CPU":
+        mode = str(hardware._mode)
+        provenance = CPU_PROVENANCE.get(mode, Provenance.MODEL)
+        tdp = "" if provenance.is_measured else f", TDP {hardware._tdp:g} W"
+        return "cpu", provenance, f"{release}: CPU {mode}{tdp}"
+    if kind == "GPU":
+        return "gpu", Provenance.COUNTER, f"{release}: GPU energy counter"
+    if kind == "RAM":
+        return "ram", Provenance.MODEL, f"{release}: RAM power model"
+    part = str(getattr(hardware, "chip_part", kind)).lower()
+    return part, Provenance.SAMPLED, f"{release}: {kind} power readings"

@@ -1,0 +1,90 @@
+"""The error tree: every error that greenbench raises on purpose derives from `GreenbenchError`."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class GreenbenchError(Exception):
+    """Root of all greenbench errors; its message is one line that says what to do."""
+
+    exit_code = 2
+
+
+class ConfigurationError(GreenbenchError):
+    """An option, a setting or a combination of them that cannot work."""
+
+
+class UnknownNameError(ConfigurationError):
+    """A name that no registry or table knows.
+
+    Parameters
+    ----------
+    kind : str
+        What the name should name, such as ``"architecture"``.
+    name : str
+        The name as given.
+    known : iterable of str
+        All names that would have been accepted.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        nearest = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"known: {', '.join(names)}"
+        super().__init__(f"unknown {kind} {name!r}; {hint} (`greenbench list` shows all)")
+        self.kind, self.name, self.nearest = kind, name, nearest
+
+
+class BrokenPluginError(ConfigurationError):
+    """A registered part whose module cannot be imported."""
+
+    def __init__(self, kind: str, name: str, cause: str) -> None:
+        super().__init__(f"{kind} {name!r} cannot be loaded: {cause}")
+
+
+class MissingPackageError(ConfigurationError):
+    """An optional package that the chosen part needs is not installed."""
+
+    def __init__(self, part: str, package: str, extra: str) -> None:
+        super().__init__(
+            f"{part} needs the package {package!r}, which is not installed; "
+            f"run `pip install 'greenbench[{extra}]'`"
+        )
+
+
+class ArchitectureError(ConfigurationError):
+    """An architecture that does not fit the images or the backend it is asked for."""
+
+
+class DatasetError(ConfigurationError):
+    """A data set that is missing, corrupt or unusable."""
+
+
+class SearchSpaceError(ConfigurationError):
+    """A search space whose dimensions make no sense."""
+
+
+class SearchExhaustedError(GreenbenchError):
+    """A strategy has nothing left to propose; the case ends with the trials it has."""
+
+
+class EnergyError(GreenbenchError):
+    """A meter that cannot be used as it was asked to."""
+
+
+class TrackingError(GreenbenchError):
+    """The tracking store cannot be read or written; results stay in the journal."""
+
+
+class JournalError(GreenbenchError):
+    """A journal that cannot be read or written."""
+
+
+class NotComparableError(GreenbenchError):
+    """Figures that must not be put side by side; the message names what differs."""
+
+
+class WorkerError(GreenbenchError):
+    """A worker process that could not be started or that broke off."""
+
+    exit_code = 1

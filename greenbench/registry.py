@@ -1,0 +1,239 @@
+"""Registries of named parts: decorators, lazy built-ins, and plugins that may be broken."""
+
+import importlib
+import importlib.metadata
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Generic, TypeVar
+
+from greenbench.cases import Case
+from greenbench.errors import BrokenPluginError, ConfigurationError, UnknownNameError
+
+T = TypeVar("T")
+
+ENTRY_POINT_GROUP = "greenbench.plugins"
+PART_NAME = re.compile(r"[a-z0-9_]+")
+
+
+@dataclass(frozen=True)
+class PluginFailure:
+    """A plugin module that raised on import.
+
+    Attributes
+    ----------
+    name : str
+        Name of the entry point.
+    target : str
+        The module that it names.
+    error : str
+        The exception, on one line.
+    """
+
+    name: str
+    target: str
+    error: str
+
+
+class Registry(Generic[T]):
+    """Named parts of one kind.
+
+    Built-ins are ``"module:attribute"`` strings, imported when first asked for, so that
+    listing names imports nothing heavy.
+
+    Parameters
+    ----------
+    kind : str
+        What the parts are, for messages.
+    builtins : mapping of str to str
+        Name to ``"module:attribute"``.
+    """
+
+    def __init__(self, kind: str, builtins: Mapping[str, str]) -> None:
+        self.kind = kind
+        self._lazy = dict(builtins)
+        self._loaded: dict[str, T] = {}
+        self._origins: dict[str, str] = {}
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Return a decorator that registers a part under `name`.
+
+        Parameters
+        ----------
+        name : str
+            ``[a-z0-9_]+``; becomes part of case ids.
+
+        Raises
+        ------
+        ConfigurationError
+            If the name is malformed or taken by a part from another module.
+        """
+        if not PART_NAME.fullmatch(name):
+            raise ConfigurationError(
+                f"{self.kind} name {name!r} is not valid; use lower-case letters, digits and _"
+            )
+
+        def decorate(part: T) -> T:
+            origin = str(getattr(part, "__module__", ""))
+            taken = name in self._lazy or self._origins.get(name, origin) != origin
+            if taken:
+                owner = self._lazy.get(name) or self._origins[name]
+                raise ConfigurationError(
+                    f"{self.kind} {name!r} is already registered by {owner}; choose another name"
+                )
+            self._loaded[name] = part
+            self._origins[name] = origin
+            return part
+
+        return decorate
+
+    def get(self, name: str) -> T:
+        """Return the part called `name`, importing its module if need be.
+
+        Raises
+        ------
+        UnknownNameError
+            If nothing is registered under that name.
+        BrokenPluginError
+            If its module cannot be imported.
+        """
+        if name in self._loaded:
+            return self._loaded[name]
+        if name not in self._lazy:
+            raise UnknownNameError(self.kind, name, self.names())
+        module, _, attribute = self._lazy[name].partition(":")
+        try:
+            self._loaded[name] = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise BrokenPluginError(self.kind, name, _one_line(error)) from error
+        return self._loaded[name]
+
+    def names(self) -> list[str]:
+        """Return all names, sorted."""
+        return sorted({*self._lazy, *self._loaded})
+
+    def check(self, name: str) -> None:
+        """Raise `UnknownNameError` unless `name` is registered; imports nothing."""
+        if name not in self._loaded and name not in self._lazy:
+            raise UnknownNameError(self.kind, name, self.names())
+
+    def origin(self, name: str) -> ModuleType | None:
+        """Return the module that registered `name` by decorator, None for a built-in."""
+        return sys.modules.get(self._origins.get(name, ""))
+
+
+datasets: Registry[Any] = Registry(
+    "dataset",
+    {
+        "digits": "greenbench.datasets.digits:load_digits",
+        "mnist": "greenbench.datasets.torchvision_sets:load_mnist",
+        "fashion_mnist": "greenbench.datasets.torchvision_sets:load_fashion_mnist",
+        "cifar10": "greenbench.datasets.torchvision_sets:load_cifar10",
+        "image_folder": "greenbench.datasets.image_folder:load_image_folder",
+        "synthetic": "greenbench.datasets.synthetic:load_synthetic",
+    },
+)
+architectures: Registry[Any] = Registry(
+    "architecture",
+    {
+        "simple_cnn": "greenbench.architectures.paper:simple_cnn",
+        "dense_poly": "greenbench.architectures.paper:dense_poly",
+        "dense_linear": "greenbench.architectures.paper:dense_linear",
+        "dense": "greenbench.architectures.paper:dense",
+    },
+)
+backends: Registry[Any] = Registry(
+    "backend",
+    {
+        "torch": "greenbench.backends.torch:TorchBackend",
+        "keras": "greenbench.backends.keras:KerasBackend",
+        "keras_jax": "greenbench.backends.keras:KerasBackend",
+        "keras_tensorflow": "greenbench.backends.keras:KerasBackend",
+    },
+)
+strategies: Registry[Any] = Registry(
+    "strategy",
+    {
+        "default": "greenbench.strategies.default:DefaultStrategy",
+        "grid": "greenbench.strategies.grid:GridStrategy",
+        "random": "greenbench.strategies.random:RandomStrategy",
+        "bayesian": "greenbench.strategies.bayesian:BayesianStrategy",
+    },
+)
+spaces: Registry[Any] = Registry(
+    "search space",
+    {
+        "adam": "greenbench.strategies.spaces:ADAM",
+        "paper3": "greenbench.strategies.spaces:PAPER3",
+        "paper5": "greenbench.strategies.spaces:PAPER5",
+    },
+)
+meters: Registry[Any] = Registry(
+    "meter",
+    {
+        "codecarbon": "greenbench.energy.codecarbon:CodecarbonMeter",
+    },
+)
+suites: Registry[Any] = Registry(
+    "suite",
+    {
+        "ci": "greenbench.suites:ci",
+        "scaling": "greenbench.suites:scaling",
+        "strategies": "greenbench.suites:strategies",
+        "backends": "greenbench.suites:backends",
+        "layers": "greenbench.suites:layers",
+        "paper": "greenbench.suites:paper",
+    },
+)
+
+register_dataset = datasets.register
+register_architecture = architectures.register
+register_backend = backends.register
+register_strategy = strategies.register
+register_space = spaces.register
+register_meter = meters.register
+register_suite = suites.register
+
+ALL: tuple[Registry[Any], ...] = (
+    suites,
+    strategies,
+    spaces,
+    architectures,
+    backends,
+    datasets,
+    meters,
+)
+
+
+
+def check_case(case: Case) -> None:
+    """Raise `UnknownNameError` if a part of `case` is not registered; imports nothing heavy."""
+    strategies.check(case.strategy)
+    architectures.check(case.architecture)
+    backends.check(case.backend)
+    datasets.check(case.dataset)
+    spaces.check(case.space)
+
+
+_failures: dict[str, PluginFailure] = {}
+
+
+def load_plugins() -> list[PluginFailure]:
+    """Import every module of the entry-point group, once; return those that raised.
+
+    A broken plugin never breaks greenbench: it is listed with its error, and everything
+    else works.
+    """
+    for entry in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+        try:
+            entry.load()
+        except Exception as error:
+            _failures[entry.name] = PluginFailure(entry.name, entry.value, _one_line(error))
+    return list(_failures.values())
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

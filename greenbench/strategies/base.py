@@ -1,0 +1,38 @@
+"""The strategy protocol: what proposes hyperparameters, and how it is asked."""
+
+from typing import Protocol, runtime_checkable
+
+from greenbench.strategies.spaces import Hyperparameters, SearchSpace
+
+
+@runtime_checkable
+class Strategy(Protocol):
+    """Proposes hyperparameters.
+
+    The runner calls `ask`, trains, and calls `tell` with the same hyperparameters, one
+    trial at a time. A strategy is built as ``Strategy(space, trials=..., seed=...)`` and
+    depends on nothing else, so that replaying its asks and tells gives the same search.
+    """
+
+    def __init__(self, space: SearchSpace, *, trials: int, seed: int) -> None: ...
+
+    def ask(self) -> Hyperparameters:
+        """Return the next hyperparameters: plain int and float, inside the space.
+
+        Raises
+        ------
+        SearchExhaustedError
+            If there is nothing left to propose.
+        """
+
+    def tell(self, hyperparameters: Hyperparameters, score: float | None) -> None:
+        """Report the score of what `ask` proposed.
+
+        Parameters
+        ----------
+        hyperparameters : dict
+            As proposed.
+        score : float or None
+            Validation accuracy in [0, 1], to be maximised; None if the trial failed,
+            which counts as the worst score.
+        """

@@ -1,0 +1,125 @@
+"""Search spaces as data: names, bounds, priors and types."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from greenbench.errors import SearchSpaceError
+
+Hyperparameters = dict[str, float | int]
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One hyperparameter.
+
+    Attributes
+    ----------
+    name : str
+        What the optimiser calls it: ``learning_rate``, ``beta1``, …
+    low, high : float
+        Bounds, `low` below `high`.
+    prior : {"uniform", "log"}
+        How values are spread between the bounds.
+    type : {"float", "int"}
+        What values are.
+    excludes_high : bool
+        Whether `high` itself is no legal value, as for Adam's betas.
+    """
+
+    name: str
+    low: float
+    high: float
+    prior: Literal["uniform", "log"] = "uniform"
+    type: Literal["float", "int"] = "float"
+    excludes_high: bool = False
+
+    def __post_init__(self) -> None:
+        where = f"dimension {self.name!r}"
+        if not (math.isfinite(self.low) and math.isfinite(self.high)):
+            raise SearchSpaceError(
+                f"{where} has bounds {self.low} and {self.high}; expected finite numbers"
+            )
+        if self.low >= self.high:
+            raise SearchSpaceError(
+                f"{where} has bounds {self.low} and {self.high}; expected low below high"
+            )
+        if self.prior not in ("uniform", "log"):
+            raise SearchSpaceError(f"{where} has prior {self.prior!r}; expected uniform or log")
+        if self.prior == "log" and self.low <= 0:
+            raise SearchSpaceError(
+                f"{where} has a log prior and starts at {self.low}; expected a bound above 0"
+            )
+        if self.type not in ("float", "int"):
+            raise SearchSpaceError(f"{where} has type {self.type!r}; expected float or int")
+
+    def at(self, position: float) -> float | int:
+        """Return the legal value at `position` in [0, 1] of the way from low to high."""
+        if self.prior == "log":
+            low, high = math.log(self.low), math.log(self.high)
+            value = math.exp(low + position * (high - low))
+        else:
+            value = self.low + position * (self.high - self.low)
+        return self.clip(value)
+
+    def clip(self, value: float) -> float | int:
+        """Return `value` as plain int or float, moved inside the bounds."""
+        if self.type == "int":
+            highest = math.ceil(self.high) - 1 if self.excludes_high else math.floor(self.high)
+            return min(max(round(float(value)), math.ceil(self.low)), highest)
+        high = math.nextafter(self.high, self.low) if self.excludes_high else self.high
+        return float(min(max(float(value), self.low), high))
+
+    def __contains__(self, value: float) -> bool:
+        below = value < self.high if self.excludes_high else value <= self.high
+        return self.low <= value and below
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """An ordered set of dimensions.
+
+    Attributes
+    ----------
+    name : str
+        Name in the registry.
+    dimensions : tuple of Dimension
+        At least one, with different names.
+    """
+
+    name: str
+    dimensions: tuple[Dimension, ...]
+
+    def __post_init__(self) -> None:
+        names = [dimension.name for dimension in self.dimensions]
+        if not names:
+            raise SearchSpaceError(f"search space {self.name!r} has no dimensions")
+        if len(set(names)) < len(names):
+            raise SearchSpaceError(f"search space {self.name!r} names a dimension twice")
+
+
+PAPER3 = SearchSpace(
+    "paper3",
+    (
+        Dimension("learning_rate", 1e-5, 1e-1),
+        Dimension("beta1", 0.1, 1.0, excludes_high=True),
+        Dimension("beta2", 0.8, 1.0, excludes_high=True),
+    ),
+)
+"""Three parameters of Adam, all uniform (Yarally et al. 2023, RQ1)."""
+
+PAPER5 = SearchSpace(
+    "paper5",
+    (
+        *PAPER3.dimensions,
+        Dimension("epsilon", 1e-9, 1e-7),
+        Dimension("weight_decay", 0.0, 0.1),
+    ),
+)
+"""Five parameters of Adam, all uniform (Yarally et al. 2023, RQ1)."""
+
+ADAM = SearchSpace(
+    "adam",
+    (Dimension("learning_rate", 1e-5, 1e-1, prior="log"), *PAPER3.dimensions[1:]),
+)
+"""The paper's three parameters with a log prior on the learning rate."""
