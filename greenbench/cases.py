@@ -74,15 +74,20 @@ class Case:
     @property
     def id(self) -> str:
         """Readable, stable name: ``strategy-architecture-backend-dataset`` plus differences."""
+        return f"{self.strategy}-{self.network}-{self.backend}-{self.setting}"
+
+    @property
+    def setting(self) -> str:
+        """The data set, and what else differs from the defaults: ``digits+epochs3``."""
         defaults = {f.name: f.default for f in dataclasses.fields(self)}
-        extras = [
+        if self.strategy == "default":
+            defaults["trials"] = 1
+        differences = [
             _label(name, getattr(self, name))
             for name in ("space", "trials", "epochs", "batch_size", "validate_every", "seed")
             if getattr(self, name) != defaults[name]
-            and not (name == "trials" and self.strategy == "default")
         ]
-        dataset = "+".join([self.dataset, *_labels(self.dataset_options), *extras])
-        return f"{self.strategy}-{self.network}-{self.backend}-{dataset}"
+        return "+".join([self.dataset, *_labels(self.dataset_options), *differences])
 
     @property
     def network(self) -> str:

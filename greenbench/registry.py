@@ -75,8 +75,11 @@ class Registry(Generic[T]):
                 f"{self.kind} name {name!r} is not valid; use lower-case letters, digits and _"
             )
 
+        # Where the decorator stands, not where the part's class was defined: worker
+        # processes import that module to know the part, too.
+        origin = str(sys._getframe(1).f_globals.get("__name__", ""))
+
         def decorate(part: T) -> T:
-            origin = str(getattr(part, "__module__", ""))
             taken = name in self._lazy or self._origins.get(name, origin) != origin
             if taken:
                 owner = self._lazy.get(name) or self._origins[name]

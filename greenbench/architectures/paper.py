@@ -27,6 +27,7 @@ ImageShape = tuple[int, int, int]
 def simple_cnn(
     image_shape: ImageShape,
     classes: int,
+    *,
     conv_layers: int = 2,
     linear_layers: int = 3,
     relu: bool = True,
@@ -73,7 +74,7 @@ def simple_cnn(
     return Spec("simple_cnn", image_shape, layers)
 
 
-def dense_poly(image_shape: ImageShape, classes: int, linear_layers: int = 3) -> Spec:
+def dense_poly(image_shape: ImageShape, classes: int, *, linear_layers: int = 3) -> Spec:
     """Return the paper's DensePolyNN: hidden layer j has max(⌊C·D²/2^(j+1)⌋, C) features.
 
     Parameters
@@ -95,7 +96,7 @@ def dense_poly(image_shape: ImageShape, classes: int, linear_layers: int = 3) ->
     return Spec("dense_poly", image_shape, [Flatten(), *map(Linear, [*hidden, classes])])
 
 
-def dense_linear(image_shape: ImageShape, classes: int, linear_layers: int = 3) -> Spec:
+def dense_linear(image_shape: ImageShape, classes: int, *, linear_layers: int = 3) -> Spec:
     """Return the paper's DenseLinearNN: layer j has max(⌊C·D² - (j+1)·C·D²/n⌋, C) features.
 
     Parameters
@@ -116,14 +117,14 @@ def dense_linear(image_shape: ImageShape, classes: int, linear_layers: int = 3) 
     hidden = _hidden(
         image_shape,
         linear_layers,
-        lambda features, j: features - (j + 1) * (features / linear_layers),
+        lambda features, j: features * (linear_layers - j - 1) / linear_layers,
     )
     return Spec("dense_linear", image_shape, [Flatten(), *map(Linear, [*hidden, classes])])
 
 
 @family(xs={"width": 1 / 8}, s={"width": 1 / 2}, m={"width": 2}, l={"width": 5}, xl={"width": 12})
 def dense(
-    image_shape: ImageShape, classes: int, linear_layers: int = 3, width: float = 1
+    image_shape: ImageShape, classes: int, *, linear_layers: int = 3, width: float = 1
 ) -> Spec:
     """Return DensePolyNN with a ReLU after each hidden layer and features times `width`.
 
@@ -160,9 +161,7 @@ def _hidden(
 ) -> list[int]:
     channels, height, side = image_shape
     features = channels * height * side
-    return [
-        max(math.floor(features_of(features, j)), channels) for j in range(linear_layers - 1)
-    ]
+    return [max(math.floor(features_of(features, j)), channels) for j in range(linear_layers - 1)]
 
 
 def _scaled(value: int, width: float) -> int:

@@ -128,13 +128,17 @@ class Spec:
     Raises
     ------
     ArchitectureError
-        If a layer does not fit what comes before it.
+        If a layer does not fit what comes before it, or the last one gives an image.
     """
 
     def __init__(self, name: str, image_shape: tuple[int, int, int], layers: list[Layer]) -> None:
         self.name = name
         self.image_shape = image_shape
         self.layers = tuple(_place(name, image_shape, layers))
+        if not self.layers or len(self.layers[-1].shape_out) != 1:
+            raise ArchitectureError(
+                f"{name} gives an image; expected a value a class: end with Flatten and Linear"
+            )
 
     @property
     def classes(self) -> int:
@@ -152,10 +156,11 @@ class Spec:
         """FLOPs of one training sample: the forward pass, and twice that backwards.
 
         The gradient with respect to the image is not computed, which saves the first
-        product once. This is the count of ``torch.utils.flop_counter``.
+        product once, unless something before it is trained. This is the count of
+        ``torch.utils.flop_counter``.
         """
-        flops = [placed.flops for placed in self.layers if placed.flops]
-        return 3 * sum(flops) - flops[0]
+        trained = [placed.flops for placed in self.layers if placed.weight_shapes]
+        return 3 * sum(trained) - sum(trained[:1])
 
     def initial_weights(self, seed: int) -> Weights:
         """Draw initial weights, equal for every backend.
@@ -187,7 +192,7 @@ class Spec:
 def _place(name: str, shape: Shape, layers: list[Layer]) -> Iterator[Placed]:
     poolings = 0
     for layer in layers:
-        spatial = len(shape) == 3
+        spatial = len(shape) > 1
         if isinstance(layer, Conv | BatchNorm | MaxPool | Flatten) and not spatial:
             raise ArchitectureError(
                 f"{name}: {type(layer).__name__} needs an image, but comes after Flatten"

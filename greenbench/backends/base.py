@@ -1,6 +1,7 @@
 """The backend protocol: what builds and trains models, and what all backends share."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -12,6 +13,10 @@ from greenbench.datasets.base import Dataset
 from greenbench.errors import ArchitectureError
 
 EVALUATION_BATCH = 1024
+
+# By name and message, since no framework is imported here; several raise plain RuntimeErrors.
+_MEMORY_ERRORS = {"MemoryError", "OutOfMemoryError", "ResourceExhaustedError"}
+_MEMORY_MESSAGES = ("can't allocate memory", "RESOURCE_EXHAUSTED", "_STATUS_ALLOC_FAILED")
 
 
 class OutOfMemoryError(Exception):
@@ -124,6 +129,20 @@ def adam_options(hyperparameters: Mapping[str, float | int]) -> AdamOptions:
             f"hyperparameter {', '.join(unknown)} is not one of Adam's: {', '.join(known)}"
         )
     return AdamOptions(**hyperparameters)
+
+
+@contextmanager
+def memory_errors_translated() -> Iterator[None]:
+    """Turn any framework's error for exhausted memory into `OutOfMemoryError`."""
+    try:
+        yield
+    except OutOfMemoryError:
+        raise
+    except Exception as error:
+        names = {kind.__name__ for kind in type(error).__mro__}
+        if names & _MEMORY_ERRORS or any(text in str(error) for text in _MEMORY_MESSAGES):
+            raise OutOfMemoryError(str(error)) from error
+        raise
 
 
 def check_native(name: str, native: Native) -> None:

@@ -1,7 +1,7 @@
 """The torch backend: data in memory, batches by index, no synchronisation inside an epoch."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import chain
 
 import numpy as np
@@ -26,8 +26,8 @@ from greenbench.architectures.spec import (
 from greenbench.backends.base import (
     EVALUATION_BATCH,
     BuildRequest,
-    OutOfMemoryError,
     check_native,
+    memory_errors_translated,
 )
 from greenbench.datasets.base import Dataset
 
@@ -66,10 +66,12 @@ class TorchBackend:
     def build(self, request: BuildRequest) -> "TorchModel":
         """Return a new model with its optimiser."""
         torch.manual_seed(request.seed)
-        module, has_neutral_weights = self._module(request.architecture)
-        model = TorchModel(module.to(self._device), self._splits, request, self._device)
-        if has_neutral_weights and isinstance(request.architecture, Spec):
-            model.set_weights(request.architecture.initial_weights(request.seed))
+        architecture = request.architecture
+        with memory_errors_translated():
+            module = self._module(architecture).to(self._device)
+            model = TorchModel(module, self._splits, request, self._device)
+            if isinstance(architecture, Spec):
+                model.set_weights(architecture.initial_weights(request.seed))
         return model
 
     def synchronize(self) -> None:
@@ -83,11 +85,12 @@ class TorchBackend:
         device = torch.cuda.get_device_name(self._device) if cuda else "cpu"
         return {"device": device, "torch": torch.__version__}
 
-    def _module(self, architecture: Spec | Native) -> tuple[nn.Module, bool]:
+    def _module(self, architecture: Spec | Native) -> nn.Module:
         if isinstance(architecture, Native):
             check_native(self.name, architecture)
-            return architecture.build(), False
-        return nn.Sequential(*map(_layer, architecture.layers)), True
+            module: nn.Module = architecture.build()
+            return module
+        return nn.Sequential(*_layers(architecture))
 
 
 class TorchModel:
@@ -128,28 +131,23 @@ class TorchModel:
             self._optimizer.step()
             total.add_(loss.detach(), alpha=len(batch))
 
-        def epoch() -> float:
-            for batch in torch.from_numpy(order).to(self._device).split(self._batch_size):
+        with memory_errors_translated():
+            for batch in torch.split(torch.from_numpy(order).to(self._device), self._batch_size):
                 step(batch)
             return float(total) / len(order)
-
-        return _translate_memory_error(epoch)
 
     def evaluate(self, split: str) -> float:
         """Return accuracy in inference mode, in large batches."""
         images, labels = self._splits[split]
-
-        def accuracy() -> float:
+        with memory_errors_translated():
             outputs = self._outputs(images)
-            return float((outputs.argmax(dim=1) == labels).float().mean())
-
-        return _translate_memory_error(accuracy)
+            return int((outputs.argmax(dim=1) == labels).sum()) / len(labels)
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return outputs before the softmax."""
-        outputs: NDArray[np.float32] = self._outputs(
-            torch.from_numpy(images).to(self._device)
-        ).cpu().numpy()
+        outputs: NDArray[np.float32] = (
+            self._outputs(torch.from_numpy(images).to(self._device)).cpu().numpy()
+        )
         return outputs
 
     def get_weights(self) -> Weights:
@@ -168,50 +166,55 @@ class TorchModel:
         state = {k: v.clone() for k, v in self._module.state_dict().items()}
         count = min(self._batch_size, len(labels))
         self._module.train()
-        with FlopCounterMode(display=False) as counter:
-            cross_entropy(self._module(images[:count]), labels[:count]).backward()
+        gpus = [self._device] if self._device.type == "cuda" else []
+        # Dropout in a native module would otherwise draw on the generator of the training.
+        with (
+            memory_errors_translated(),
+            torch.random.fork_rng(gpus),
+            FlopCounterMode(display=False) as counter,
+        ):
+            loss = cross_entropy(self._module(images[:count]), labels[:count])
+            loss.backward()  # type: ignore[no-untyped-call]
         self._module.load_state_dict(state)
         self._optimizer.zero_grad(set_to_none=True)
-        return math.ceil(counter.get_total_flops() / count)
+        flops: int = counter.get_total_flops()
+        return math.ceil(flops / count)
 
     def _outputs(self, images: Tensor) -> Tensor:
         self._module.eval()
         with torch.inference_mode():
-            return torch.cat([self._module(part) for part in images.split(EVALUATION_BATCH)])
+            return torch.cat([self._module(part) for part in torch.split(images, EVALUATION_BATCH)])
 
     def _weight_tensors(self) -> list[Tensor]:
-        layers = (m for m in self._module.modules() if not list(m.children()))
-        return list(chain.from_iterable(map(_tensors, layers)))
+        return list(chain.from_iterable(map(_tensors, self._module.modules())))
 
 
 def _tensors(layer: nn.Module) -> list[Tensor]:
-    running = [b for name, b in layer.named_buffers() if name.startswith("running_")]
-    return [*layer.parameters(), *running]
+    buffers = layer.named_buffers(recurse=False)
+    running = [buffer for name, buffer in buffers if name.startswith("running_")]
+    return [*layer.parameters(recurse=False), *running]
+
+
+def _layers(spec: Spec) -> Iterator[nn.Module]:
+    # In place spares memory, but only on an output that nothing else reads: not on the data,
+    # and not on what a former ReLU keeps for its gradient.
+    is_fresh = False
+    for placed in spec.layers:
+        yield nn.ReLU(inplace=is_fresh) if isinstance(placed.layer, ReLU) else _layer(placed)
+        is_fresh = isinstance(placed.layer, Conv | BatchNorm | Linear)
 
 
 def _layer(placed: Placed) -> nn.Module:
     match placed.layer:
         case Conv(channels, kernel):
-            return nn.Conv2d(placed.shape_in[0], channels, kernel, padding=kernel // 2)
+            return nn.Conv2d(placed.shape_in[0], channels, kernel, padding="same")
         case BatchNorm(momentum, epsilon):
             return nn.BatchNorm2d(placed.shape_in[0], eps=epsilon, momentum=momentum)
         case ReLU():
-            return nn.ReLU(inplace=True)
+            return nn.ReLU()
         case MaxPool(window):
             return nn.MaxPool2d(window)
         case Flatten():
             return nn.Flatten()
         case Linear(features):
             return nn.Linear(placed.shape_in[0], features)
-
-
-def _translate_memory_error(work: Callable[[], float]) -> float:
-    try:
-        return work()
-    except torch.OutOfMemoryError as error:
-        raise OutOfMemoryError(str(error)) from error
-    except RuntimeError as error:
-        # The CPU allocator raises a plain RuntimeError.
-        if "can't allocate memory" in str(error):
-            raise OutOfMemoryError(str(error)) from error
-        raise

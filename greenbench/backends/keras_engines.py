@@ -1,0 +1,135 @@
+"""What the frameworks under Keras do each in their own way; knows nothing of training.
+
+The frameworks are imported late and by name: none but the one in use need be installed.
+"""
+
+import importlib
+import os
+from typing import Any, Protocol
+
+from greenbench.errors import ConfigurationError
+
+
+class Engine(Protocol):
+    """A framework that Keras runs on.
+
+    Attributes
+    ----------
+    name : str
+        What Keras calls it; also the name of its package and of our extra.
+    data_format : str
+        Where images have their channels.
+    """
+
+    name: str
+    data_format: str
+
+    def limit_threads(self, threads: int) -> None:
+        """Set what the framework lets one set, before it runs its first operation."""
+
+    def synchronize(self) -> None:
+        """Wait until the device has done all work."""
+
+    def device(self) -> str:
+        """Return the name of the device that computes."""
+
+    def count_flops(self, model: Any, images: Any, labels: Any) -> int | None:
+        """Count a training step that changes nothing; None if the framework has no counter."""
+
+
+class TorchEngine:
+    """Keras on torch; it uses a GPU by itself."""
+
+    name, data_format = "torch", "channels_first"
+
+    def limit_threads(self, threads: int) -> None:
+        """Set the threads of an operation."""
+        _package("torch").set_num_threads(threads)
+
+    def synchronize(self) -> None:
+        """Wait for the GPU; the CPU never runs ahead."""
+        cuda = _package("torch").cuda
+        if cuda.is_available():
+            cuda.synchronize()
+
+    def device(self) -> str:
+        """Return the GPU's name, or ``"cpu"``."""
+        cuda = _package("torch").cuda
+        return str(cuda.get_device_name()) if cuda.is_available() else "cpu"
+
+    def count_flops(self, model: Any, images: Any, labels: Any) -> int:
+        """Count with torch's own counter, on a pass whose traces are removed.
+
+        Not through ``train_on_batch``, whose first call traces the model a second time.
+        """
+        torch = _package("torch")
+        gpus = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+        # Running statistics and the states of seeded layers; layers without a seed draw on
+        # torch's own generator.
+        state = [(v, v.value.clone()) for v in model.non_trainable_variables]
+        counter = _package("torch.utils.flop_counter").FlopCounterMode(display=False)
+        with torch.random.fork_rng(gpus), counter:
+            outputs = model(images, training=True)
+            model.compute_loss(x=images, y=labels, y_pred=outputs).backward()
+        for variable, values in state:
+            variable.assign(values)
+        model.zero_grad()
+        return int(counter.get_total_flops())
+
+
+class JaxEngine:
+    """Keras on JAX."""
+
+    name, data_format = "jax", "channels_first"
+
+    def limit_threads(self, threads: int) -> None:
+        """Set the size of XLA's thread pool; has no effect once JAX has started."""
+        os.environ["NPROC"] = str(threads)
+
+    def synchronize(self) -> None:
+        """Wait for an operation that comes last in the device's queue."""
+        _package("jax.numpy").zeros(()).block_until_ready()
+
+    def device(self) -> str:
+        """Return the kind of the first device."""
+        return str(_package("jax").devices()[0].device_kind)
+
+    def count_flops(self, model: Any, images: Any, labels: Any) -> None:
+        """Return None: JAX counts what a compiler has left, which is not comparable."""
+
+
+class TensorflowEngine:
+    """Keras on TensorFlow, whose convolutions on a CPU want the channels last."""
+
+    name, data_format = "tensorflow", "channels_last"
+
+    def limit_threads(self, threads: int) -> None:
+        """Set the threads of an operation, and run operations one after the other."""
+        threading = _package("tensorflow").config.threading
+        try:
+            threading.set_intra_op_parallelism_threads(threads)
+            threading.set_inter_op_parallelism_threads(1)
+        except RuntimeError as error:
+            raise ConfigurationError(
+                "this process has started tensorflow with another number of threads than "
+                f"{threads}; start a new process"
+            ) from error
+
+    def synchronize(self) -> None:
+        """Wait for all devices."""
+        _package("tensorflow").test.experimental.sync_devices()
+
+    def device(self) -> str:
+        """Return the first GPU's name, or ``"cpu"``."""
+        config = _package("tensorflow").config
+        gpus = config.list_physical_devices("GPU")
+        if not gpus:
+            return "cpu"
+        return str(config.experimental.get_device_details(gpus[0]).get("device_name", "gpu"))
+
+    def count_flops(self, model: Any, images: Any, labels: Any) -> None:
+        """Return None: TensorFlow's counter knows forward passes only."""
+
+
+def _package(name: str) -> Any:
+    return importlib.import_module(name)

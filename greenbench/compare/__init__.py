@@ -1,0 +1,1 @@
+"""Comparers: pure functions on tables of results."""

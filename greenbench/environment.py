@@ -1,0 +1,75 @@
+"""What machine and software a result was made with."""
+
+import hashlib
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+
+PACKAGES = ("greenbench", "torch", "keras", "numpy", "scikit-optimize", "codecarbon", "mlflow")
+
+
+def describe_environment(threads: int, device: Mapping[str, str]) -> dict[str, str]:
+    """Return the machine, its fingerprint, and the versions of what computes.
+
+    Parameters
+    ----------
+    threads : int
+        CPU threads of a worker.
+    device : mapping
+        What the backend says of itself.
+
+    Returns
+    -------
+    dict of str to str
+        ``host`` is the fingerprint: figures of different hosts are not comparable.
+    """
+    hardware = {
+        "cpu": cpu_model(),
+        "cores": str(os.cpu_count()),
+        "memory_gib": str(round(psutil.virtual_memory().total / 2**30)),
+        "device": device.get("device", "cpu"),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+    fingerprint = hashlib.sha256(repr(sorted(hardware.items())).encode()).hexdigest()[:12]
+    return {
+        "host": fingerprint,
+        **hardware,
+        **device,
+        "threads": str(threads),
+        "python": platform.python_version(),
+        **{name: found for name in PACKAGES if (found := _version(name))},
+    }
+
+
+@cache
+def cpu_model() -> str:
+    """Return the processor's name, as the system gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def git_commit() -> str | None:
+    """Return the commit of the working folder, with ``+`` if it has changes; None outside git."""
+    git = ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
+    try:
+        found = subprocess.run(git, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,281 @@
+"""The executor: runs repeats in worker processes, one a backend, that may crash or hang."""
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from greenbench import registry
+from greenbench.cases import Case
+from greenbench.energy.carbon import CarbonIntensity
+from greenbench.errors import ConfigurationError, WorkerError
+from greenbench.journal import Journal
+from greenbench.results import CaseResult, Trial, TrialStatus
+from greenbench.settings import Settings
+
+START_TIMEOUT_S = 300.0
+
+Event = tuple[str, Mapping[str, Any]]
+OnEvent = Callable[[str, Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One repeat of a case to run, with the journal that it writes."""
+
+    case: Case
+    repeat: int
+    suite: str
+    journal: Journal
+
+
+class WorkerPool:
+    """Worker processes, one a backend, started once and used again.
+
+    Parameters
+    ----------
+    settings : Settings
+        What workers are set up with.
+    intensity : CarbonIntensity
+        Turns energy into emissions.
+    log_dir : pathlib.Path
+        Where a worker's own output goes.
+    """
+
+    def __init__(self, settings: Settings, intensity: CarbonIntensity, log_dir: Path) -> None:
+        self._settings = settings
+        self._intensity = intensity
+        self._log_dir = log_dir
+        self._workers: dict[str, _Worker] = {}
+
+    def start(self, cases: Iterable[Case]) -> None:
+        """Start the workers of all backends at once, and wait until they are ready.
+
+        Imports take seconds of CPU time, which must not fall into anybody's measurement.
+
+        Raises
+        ------
+        ConfigurationError
+            If a backend or a registered part cannot be loaded.
+        WorkerError
+            If a worker dies before it is ready.
+        """
+        cases = list(cases)
+        modules = _registering_modules(cases)
+        for backend in sorted({case.backend for case in cases} - set(self._workers)):
+            self._workers[backend] = self._launch(backend, modules)
+        for worker in self._workers.values():
+            worker.wait_until_ready()
+
+    def run(self, job: Job, on_event: OnEvent) -> CaseResult:
+        """Run a job; a trial that kills its worker is recorded, and the search goes on.
+
+        Raises
+        ------
+        ConfigurationError
+            If the case cannot work.
+        WorkerError
+            If the case fails outside a trial.
+        """
+        while True:
+            self.start([job.case])
+            worker = self._workers[job.case.backend]
+            try:
+                worker.run(job, on_event, self._settings.trial_timeout_s)
+            except _BrokenOffError as broken:
+                del self._workers[job.case.backend]
+                if broken.trial is None:
+                    raise WorkerError(f"{job.case.id}: {broken}; see {worker.log}") from broken
+                job.journal.add_trial(broken.trial)
+                on_event("trial_finished", _trial_event(broken.trial))
+                continue
+            result = job.journal.read().result
+            if result is None:
+                raise WorkerError(f"{job.case.id} finished without a result; see {worker.log}")
+            return result
+
+    def close(self) -> None:
+        """Stop all workers."""
+        for worker in self._workers.values():
+            worker.stop()
+        self._workers.clear()
+
+    def _launch(self, backend: str, modules: list[dict[str, str]]) -> "_Worker":
+        settings = self._settings
+        request = {
+            "backend": backend,
+            "threads": settings.threads,
+            "meter": settings.meter,
+            "intensity": asdict(self._intensity),
+            "data_dir": str(settings.data_dir),
+            "sys_path": [entry for entry in sys.path if entry],
+            "modules": modules,
+        }
+        return _Worker(backend, request, self._log_dir / f"worker-{backend}.log")
+
+
+class _BrokenOffError(Exception):
+    """A worker died or was stopped; `trial` is what it was at, if it was at one."""
+
+    def __init__(self, message: str, trial: Trial | None) -> None:
+        super().__init__(message)
+        self.trial = trial
+
+
+class _Worker:
+    """One worker process, seen from its parent."""
+
+    def __init__(self, backend: str, set_up: Mapping[str, Any], log: Path) -> None:
+        self.backend = backend
+        self.log = log
+        self._is_ready = False
+        self._is_closed = False
+        threads = str(set_up["threads"])
+        environment = {
+            **os.environ,
+            # BLAS reads its thread count once, when it is loaded.
+            "OMP_NUM_THREADS": threads,
+            "MKL_NUM_THREADS": threads,
+            # Threads that spin while they wait were seen to take 40 times as long when
+            # something else ran on one of the cores, and they burn the energy we measure.
+            "OMP_WAIT_POLICY": "PASSIVE",
+        }
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "greenbench.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                env=environment,
+            )
+        self._events: queue.Queue[Event | None] = queue.Queue()
+        threading.Thread(target=self._listen, daemon=True).start()
+        self._send(set_up)
+
+    def wait_until_ready(self) -> None:
+        """Wait for the first answer."""
+        if self._is_ready:
+            return
+        event = self._next(START_TIMEOUT_S)
+        if event is None:
+            raise WorkerError(f"the {self.backend} worker {self._cause()}; see {self.log}")
+        self._raise_if_failed(event)
+        self._is_ready = True
+
+    def run(self, job: Job, on_event: OnEvent, trial_timeout_s: float) -> None:
+        """Send a job and pass its events on until it is finished."""
+        self._send(
+            {
+                "case": job.case.to_dict(),
+                "repeat": job.repeat,
+                "suite": job.suite,
+                "journal": str(job.journal.path),
+            }
+        )
+        current: Mapping[str, Any] | None = None
+        deadline = time.monotonic() + trial_timeout_s
+        while True:
+            event = self._next(deadline - time.monotonic())
+            if event is None:
+                self._break_off(current, trial_timeout_s)
+                return
+            kind, values = event
+            if kind == "finished":
+                return
+            self._raise_if_failed(event)
+            if kind in ("trial_started", "trial_finished"):
+                current = values if kind == "trial_started" else None
+                deadline = time.monotonic() + trial_timeout_s
+            on_event(kind, values)
+
+    def stop(self) -> None:
+        """End the process."""
+        with contextlib.suppress(OSError):
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _break_off(self, current: Mapping[str, Any] | None, trial_timeout_s: float) -> None:
+        hung = self._process.poll() is None and not self._is_closed
+        if hung:
+            self._process.kill()
+        self._process.wait()
+        status = TrialStatus.TIMED_OUT if hung else TrialStatus.CRASHED
+        what = f"took longer than {trial_timeout_s:g} s" if hung else self._cause()
+        message = f"the {self.backend} worker {what}"
+        if current is None:
+            raise _BrokenOffError(message, None)
+        trial = Trial(current["index"], current["hyperparameters"], status, error=message)
+        raise _BrokenOffError(message, trial)
+
+    def _raise_if_failed(self, event: Event) -> None:
+        kind, values = event
+        if kind != "failed":
+            return
+        if values["is_configuration"]:
+            raise ConfigurationError(values["message"])
+        raise WorkerError(f"{values['message']}; see {self.log}")
+
+    def _cause(self) -> str:
+        code = self._process.wait()
+        if code < 0:
+            return f"was killed by {signal.Signals(-code).name}"
+        return f"ended with exit code {code}"
+
+    def _send(self, request: Mapping[str, Any]) -> None:
+        if self._process.stdin is None:
+            return
+        # A worker that has died is found out when its events are read.
+        with contextlib.suppress(OSError):
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.flush()
+
+    def _listen(self) -> None:
+        if self._process.stdout is not None:
+            for line in self._process.stdout:
+                entry = json.loads(line)
+                self._events.put((entry["event"], entry["values"]))
+        self._is_closed = True
+        self._events.put(None)
+
+    def _next(self, timeout_s: float) -> Event | None:
+        try:
+            return self._events.get(timeout=max(timeout_s, 0.001))
+        except queue.Empty:
+            return None
+
+
+def _registering_modules(cases: Iterable[Case]) -> list[dict[str, str]]:
+    """Return the modules, other than installed ones, that registered parts of the cases."""
+    modules = {}
+    for case in cases:
+        for parts, name in (
+            (registry.architectures, case.architecture),
+            (registry.datasets, case.dataset),
+            (registry.strategies, case.strategy),
+            (registry.spaces, case.space),
+            (registry.backends, case.backend),
+        ):
+            module = parts.origin(name)
+            file = getattr(module, "__file__", None)
+            if module is not None and file:
+                is_script = module.__name__ == "__main__"
+                modules[Path(file).stem if is_script else module.__name__] = str(file)
+    return [{"name": name, "file": file} for name, file in sorted(modules.items())]
+
+
+def _trial_event(trial: Trial) -> dict[str, Any]:
+    return {"index": trial.index, "status": trial.status.value, "val_accuracy": None}

@@ -1,0 +1,173 @@
+"""The journal: what a repeat has achieved, durable line by line, before MLflow is told."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from greenbench.cases import SCHEMA_VERSION, Case
+from greenbench.errors import JournalError
+from greenbench.results import CaseResult, Trial
+
+
+@dataclass(frozen=True)
+class JournalState:
+    """What a journal says.
+
+    Attributes
+    ----------
+    trials : tuple of Trial
+        Finished trials, in order.
+    starts : int
+        How often the repeat was started; more than one means that it was resumed.
+    started_at : float
+        Of the first start, in seconds since 1970-01-01 UTC.
+    result : CaseResult or None
+        Once the repeat is finished.
+    is_delivered : bool
+        Whether MLflow has it.
+    """
+
+    trials: tuple[Trial, ...] = ()
+    starts: int = 0
+    started_at: float = 0.0
+    result: CaseResult | None = None
+    is_delivered: bool = False
+
+
+class Journal:
+    """The record of one repeat of one case: a file with one JSON object a line.
+
+    Each line is on the disk before `append` returns. A line that was cut off by a crash is
+    dropped when the file is next written.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file; its folder exists.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def of(cls, folder: Path, case: Case, repeat: int) -> "Journal":
+        """Return the journal of `case` and `repeat` in a run's folder."""
+        return cls(folder / f"{case.id}.{case.hash}.r{repeat}.jsonl")
+
+    def start(self, at: float) -> None:
+        """Record that the repeat starts, or starts again."""
+        self._append("start", {"schema": SCHEMA_VERSION, "at": at})
+
+    def add_trial(self, trial: Trial) -> None:
+        """Record a finished trial."""
+        self._append("trial", dataclasses.asdict(trial))
+
+    def finish(self, result: CaseResult) -> None:
+        """Record the result, and drop the checkpoint, which nobody needs any more."""
+        self._append("result", result.to_dict())
+        self._checkpoint.unlink(missing_ok=True)
+
+    def mark_delivered(self) -> None:
+        """Record that MLflow has the result."""
+        self._append("delivered", {})
+
+    def read(self) -> JournalState:
+        """Return what the journal says; an absent file says nothing.
+
+        Raises
+        ------
+        JournalError
+            If a line other than the last is damaged, or a newer greenbench wrote it.
+        """
+        trials: list[Trial] = []
+        starts: list[float] = []
+        result, is_delivered = None, False
+        for event, values in self._events():
+            if event == "start":
+                starts.append(float(values["at"]))
+            elif event == "trial":
+                trials.append(Trial.from_dict(values))
+            elif event == "result":
+                result = CaseResult.from_dict(values)
+            elif event == "delivered":
+                is_delivered = True
+        first = starts[0] if starts else 0.0
+        return JournalState(tuple(trials), len(starts), first, result, is_delivered)
+
+    def save_checkpoint(self, weights: Sequence[NDArray[np.float32]]) -> None:
+        """Keep the incumbent's weights, so that a resumed search can still test it."""
+        scratch = self._checkpoint.with_suffix(".tmp")
+        try:
+            with scratch.open("wb") as file:
+                np.savez(file, *weights)
+            scratch.replace(self._checkpoint)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def load_checkpoint(self) -> list[NDArray[np.float32]]:
+        """Return the incumbent's weights."""
+        try:
+            with np.load(self._checkpoint, allow_pickle=False) as arrays:
+                return [arrays[name] for name in arrays.files]
+        except (OSError, ValueError) as error:
+            raise JournalError(
+                f"checkpoint {self._checkpoint} cannot be read ({error}); "
+                "start over with `greenbench run --fresh`"
+            ) from error
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.path.with_suffix(".npz")
+
+    def _events(self) -> list[tuple[str, Mapping[str, Any]]]:
+        try:
+            lines = self.path.read_bytes().splitlines(keepends=True)
+        except FileNotFoundError:
+            return []
+        events = []
+        for number, line in enumerate(lines, start=1):
+            if not line.endswith(b"\n"):
+                break
+            try:
+                entry = json.loads(line)
+                events.append((str(entry["event"]), entry["values"]))
+            except (ValueError, KeyError, TypeError) as error:
+                raise JournalError(
+                    f"journal {self.path}, line {number} is damaged ({error}); "
+                    "move the file away and run again"
+                ) from error
+        if events and events[0][1].get("schema", 0) > SCHEMA_VERSION:
+            raise JournalError(
+                f"journal {self.path} was written by a newer greenbench; "
+                "upgrade with `pip install --upgrade greenbench`"
+            )
+        return events
+
+    def _append(self, event: str, values: Mapping[str, Any]) -> None:
+        line = json.dumps({"event": event, "values": values}).encode() + b"\n"
+        try:
+            with self.path.open("ab") as file:
+                self._drop_torn_line(file.fileno())
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _drop_torn_line(self, descriptor: int) -> None:
+        content = self.path.read_bytes()
+        if content and not content.endswith(b"\n"):
+            os.ftruncate(descriptor, content.rfind(b"\n") + 1)
+
+    def _unwritable(self, error: OSError) -> JournalError:
+        return JournalError(
+            f"journal {self.path} cannot be written ({error.strerror}); finished trials are "
+            "kept: make room, then run the same command again"
+        )

@@ -1,0 +1,239 @@
+"""The pytest plugin: cases as benchmarks, and a summary of what they cost.
+
+A test that takes the fixture ``greenbench_case`` is run for every selected case; the
+fixture ``greenbench_run`` runs one.
+"""
+
+import os
+import statistics
+import sys
+from collections.abc import Callable, Generator, Iterator, Sequence
+from io import StringIO
+from typing import Any
+
+import pytest
+
+from greenbench import registry
+from greenbench.cases import Case
+from greenbench.errors import GreenbenchError
+from greenbench.selection import Selection
+from greenbench.settings import Settings
+
+CASE = "greenbench_case"
+ROWS = pytest.StashKey[list[dict[str, Any]]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options that select cases."""
+    group = parser.getgroup("greenbench", "energy benchmarks of training")
+    group.addoption("--greenbench-suite", metavar="NAME", help="suite to run (default: ci)")
+    for part in ("strategy", "architecture", "backend", "dataset"):
+        group.addoption(
+            f"--greenbench-{part}",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help=f"only cases with this {part}; repeatable",
+        )
+    group.addoption("--greenbench-case", metavar="GLOB", help="only case ids that match")
+    for field in ("trials", "epochs", "repeats"):
+        group.addoption(f"--greenbench-{field}", type=int, metavar="N", help=f"set the {field}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the plugins' parts, a mark for each part, and the summary."""
+    registry.load_plugins()
+    config.addinivalue_line(
+        "markers", "greenbench(cases): run these cases instead of a suite's, a list of Case"
+    )
+    config.pluginmanager.register(_Summary(config), "greenbench-summary")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Parametrise a test that takes ``greenbench_case`` with the selected cases."""
+    if CASE not in metafunc.fixturenames:
+        return
+    marker = metafunc.definition.get_closest_marker("greenbench")
+    try:
+        cases = _selected(metafunc.config, marker.args[0] if marker and marker.args else None)
+    except GreenbenchError as error:
+        raise pytest.UsageError(f"greenbench: {error}") from error
+    _register_marks(metafunc.config, cases)
+    metafunc.parametrize(CASE, [pytest.param(c, id=c.id, marks=_marks(c)) for c in cases])
+
+
+@pytest.fixture(scope="session")
+def greenbench_session(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """The workers, the host lock and the journal behind all cases of this pytest run."""
+    from greenbench.session import Session  # noqa: PLC0415
+    from greenbench.terminal import Progress  # noqa: PLC0415
+
+    items = request.session.items
+    chosen = [i.callspec.params[CASE] for i in items if CASE in _parameters(i)]
+    cases = list(dict.fromkeys(chosen))
+    config = request.config
+    settings = Settings.from_environment(os.environ)
+    with (
+        Progress(cases, _Uncaptured(config)) as progress,
+        Session(settings, _suite(config), cases, progress, is_fresh=True) as session,
+    ):
+        yield session
+        session.finish()
+
+
+@pytest.fixture
+def greenbench_run(
+    request: pytest.FixtureRequest, greenbench_session: Any
+) -> Callable[[Case], list[Any]]:
+    """Return a function that runs all repeats of a case and returns their results."""
+    from greenbench.table import to_row  # noqa: PLC0415
+
+    def run(case: Case) -> list[Any]:
+        results: list[Any] = []
+
+        def one_repeat() -> None:
+            results.append(greenbench_session.run_repeat(case, len(results)))
+
+        benchmark = _benchmark(request)
+        if benchmark is None:
+            for _ in range(case.repeats):
+                one_repeat()
+        else:
+            benchmark.group = f"greenbench {_suite(request.config)}"
+            # Each round is a repeat, with a seed of its own; the worker warms up by itself.
+            benchmark.pedantic(one_repeat, rounds=case.repeats, iterations=1, warmup_rounds=0)
+        rows = [to_row(result) for result in results]
+        if benchmark is not None:
+            benchmark.extra_info.update(_extra_info(rows))
+        request.node.stash[ROWS] = rows
+        for result in results:
+            if result.incumbent is None:
+                errors = {trial.error for trial in result.trials}
+                pytest.fail(f"{case.id}: no trial completed: {errors}", pytrace=False)
+        return results
+
+    return run
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Send the rows along with the report, which reaches the controller under xdist, too."""
+    report = yield
+    if report.when == "call":
+        report.greenbench_rows = item.stash.get(ROWS, [])
+    return report
+
+
+class _Summary:
+    """Collects rows from reports, and prints them at the end."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._rows: list[dict[str, Any]] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._rows += getattr(report, "greenbench_rows", [])
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if not self._rows:
+            return
+        from rich.console import Console  # noqa: PLC0415
+
+        from greenbench.terminal import print_summary  # noqa: PLC0415
+
+        terminalreporter.section("greenbench")
+        if reason := _why_untimed(self._config):
+            terminalreporter.write_line(reason)
+        text = StringIO()
+        print_summary(self._rows, Console(file=text, width=160, highlight=False))
+        for line in text.getvalue().splitlines():
+            terminalreporter.write_line(line.rstrip())
+
+
+class _Uncaptured(StringIO):
+    """The real standard error, which pytest captures while a test runs."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        super().__init__()
+        self._capture = config.pluginmanager.getplugin("capturemanager")
+
+    def write(self, text: str) -> int:
+        with self._capture.global_and_fixture_disabled():
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        return len(text)
+
+    def isatty(self) -> bool:
+        with self._capture.global_and_fixture_disabled():
+            return sys.stderr.isatty()
+
+
+def _selected(config: pytest.Config, marked: Sequence[Case] | None) -> list[Case]:
+    def option(name: str) -> Any:
+        return config.getoption(f"greenbench_{name}")
+
+    selection = Selection(
+        suite=_suite(config),
+        strategies=option("strategy"),
+        networks=option("architecture"),
+        backends=option("backend"),
+        datasets=option("dataset"),
+        pattern=option("case"),
+        budget={name: option(name) for name in ("trials", "epochs", "repeats")},
+        listed=marked,
+    )
+    return selection.cases()
+
+
+def _suite(config: pytest.Config) -> str:
+    return str(config.getoption("greenbench_suite") or "ci")
+
+
+def _parts(case: Case) -> tuple[str, ...]:
+    return case.strategy, case.architecture, case.backend, case.dataset
+
+
+def _marks(case: Case) -> list[pytest.MarkDecorator]:
+    return [getattr(pytest.mark, name) for name in _parts(case)]
+
+
+def _register_marks(config: pytest.Config, cases: Sequence[Case]) -> None:
+    for name in sorted({part for case in cases for part in _parts(case)}):
+        config.addinivalue_line("markers", f"{name}: greenbench cases with this part")
+
+
+def _parameters(item: pytest.Item) -> dict[str, Any]:
+    callspec = getattr(item, "callspec", None)
+    return callspec.params if callspec else {}
+
+
+def _benchmark(request: pytest.FixtureRequest) -> Any:
+    if not request.config.pluginmanager.hasplugin("benchmark"):
+        return None
+    return request.getfixturevalue("benchmark")
+
+
+def _why_untimed(config: pytest.Config) -> str | None:
+    if not config.pluginmanager.hasplugin("benchmark"):
+        return "pytest-benchmark is off: cases ran, but their times are not in its table."
+    if getattr(config.option, "numprocesses", None):
+        return (
+            "xdist is on, which turns pytest-benchmark off: each case ran once, one at a time, "
+            "because two on one machine would measure each other."
+        )
+    if getattr(config.option, "benchmark_disable", False):
+        return "pytest-benchmark is disabled: each case ran once."
+    return None
+
+
+def _extra_info(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return medians of numbers, common texts, and all rows under ``repeats``."""
+    summary: dict[str, Any] = {}
+    for column, first in rows[0].items() if rows else ():
+        values = [row[column] for row in rows]
+        if isinstance(first, str):
+            summary[column] = first if len(set(values)) == 1 else sorted(set(values))
+        else:
+            known = [value for value in values if value is not None]
+            summary[column] = statistics.median(known) if known else None
+    return {**summary, "repeats": list(rows)}

@@ -1,0 +1,186 @@
+"""Selection: which cases a command line or a pytest run asks for."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
+from typing import Any
+
+from greenbench import registry
+from greenbench.cases import Case, Scalar, freeze_options, matrix, split_network
+from greenbench.errors import ConfigurationError
+
+DEFAULT_SUITE = "ci"
+ADHOC_SUITE = "adhoc"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is asked for: a suite's cases, or a matrix of parts.
+
+    With a suite, parts select among its cases. Without one, but with parts, cases are made
+    of them. Without either, the ``ci`` suite is meant.
+
+    Attributes
+    ----------
+    suite : str or None
+        Name of a suite.
+    strategies, networks, backends, datasets : sequence of str
+        Parts; a network may have a size: ``simple_cnn.m``.
+    pattern : str or None
+        Glob that case ids must match.
+    budget : mapping
+        Fields of `Case` to set: ``trials``, ``epochs``, ``batch_size``, ``repeats``,
+        ``space``, ``seed``, ``validate_every``; None leaves them alone.
+    architecture_options, dataset_options : mapping
+        Only without a suite.
+    listed : sequence of Case or None
+        The cases to select among instead of the suite's.
+    """
+
+    suite: str | None = None
+    strategies: Sequence[str] = ()
+    networks: Sequence[str] = ()
+    backends: Sequence[str] = ()
+    datasets: Sequence[str] = ()
+    pattern: str | None = None
+    budget: Mapping[str, Any] = field(default_factory=dict)
+    architecture_options: Mapping[str, Scalar] = field(default_factory=dict)
+    dataset_options: Mapping[str, Scalar] = field(default_factory=dict)
+    listed: Sequence[Case] | None = None
+
+    @property
+    def suite_name(self) -> str:
+        """Under which suite results are kept."""
+        return self.suite or (ADHOC_SUITE if self._has_parts else DEFAULT_SUITE)
+
+    def cases(self) -> list[Case]:
+        """Return the selected cases.
+
+        Raises
+        ------
+        ConfigurationError
+            If names are unknown, options contradict each other, or no case is left.
+        """
+        self._check_names()
+        budget = {name: value for name, value in self.budget.items() if value is not None}
+        if "default" in self.strategies and len(self.strategies) == 1:
+            self._check_default(budget)
+        is_suite = self.suite is not None or not self._has_parts
+        cases = self._of_suite(budget) if is_suite else self._of_parts(budget)
+        if self.pattern is not None:
+            cases = [case for case in cases if fnmatch(case.id, self.pattern)]
+        if not cases:
+            raise ConfigurationError(
+                f"no case of {self.suite_name!r} matches {self._asked()}; "
+                "`greenbench list` shows what there is"
+            )
+        return cases
+
+    @property
+    def _has_parts(self) -> bool:
+        named = (*self.strategies, *self.networks, *self.backends, *self.datasets)
+        return bool(named or self.architecture_options or self.dataset_options)
+
+    def _of_suite(self, budget: Mapping[str, Any]) -> list[Case]:
+        if self.architecture_options or self.dataset_options:
+            raise ConfigurationError(
+                f"--set and --data change what a case is and cannot be used with the suite "
+                f"{self.suite!r}; name the parts instead, with --architecture and --dataset"
+            )
+        listed = self.listed
+        if listed is None:
+            listed = registry.suites.get(self.suite or DEFAULT_SUITE)()
+        return [replace(case, **budget) for case in listed if self._is_wanted(case)]
+
+    def _of_parts(self, budget: Mapping[str, Any]) -> list[Case]:
+        return [
+            case
+            for dataset in self.datasets or ("digits",)
+            for case in matrix(
+                self.strategies or ("default",),
+                self.networks or ("simple_cnn",),
+                self.backends or ("torch",),
+                dataset=dataset,
+                architecture_options=freeze_options(self.architecture_options),
+                dataset_options=freeze_options(self.dataset_options),
+                **budget,
+            )
+        ]
+
+    def _is_wanted(self, case: Case) -> bool:
+        return (
+            (not self.strategies or case.strategy in self.strategies)
+            and (
+                not self.networks
+                or case.network in self.networks
+                or case.architecture in self.networks
+            )
+            and (not self.backends or case.backend in self.backends)
+            and (not self.datasets or case.dataset in self.datasets)
+        )
+
+    def _check_names(self) -> None:
+        if self.suite is not None:
+            registry.suites.check(self.suite)
+        for name in self.strategies:
+            registry.strategies.check(name)
+        for name in self.networks:
+            registry.architectures.check(split_network(name)[0])
+        for name in self.backends:
+            registry.backends.check(name)
+        for name in self.datasets:
+            registry.datasets.check(name)
+
+    def _check_default(self, budget: Mapping[str, Any]) -> None:
+        if budget.get("trials", 1) != 1:
+            raise ConfigurationError(
+                f"--trials {budget['trials']} contradicts --strategy default, which tries one "
+                "configuration; leave --trials out, or choose a search strategy"
+            )
+
+    def _asked(self) -> str:
+        asked = [*self.strategies, *self.networks, *self.backends, *self.datasets]
+        return ", ".join([*asked, *([self.pattern] if self.pattern else [])])
+
+
+def parse_pairs(pairs: Sequence[str], flag: str) -> dict[str, str]:
+    """Split ``name=value`` pairs.
+
+    Parameters
+    ----------
+    pairs : sequence of str
+        As typed.
+    flag : str
+        For messages.
+
+    Raises
+    ------
+    ConfigurationError
+        If a pair has no ``=``, or a name comes twice.
+    """
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name:
+            raise ConfigurationError(f"{flag} is {pair!r}; expected name=value")
+        if name in found:
+            raise ConfigurationError(f"{flag} sets {name!r} twice; choose one value")
+        found[name] = text
+    return found
+
+
+def parse_options(pairs: Sequence[str], flag: str) -> dict[str, Scalar]:
+    """Split ``name=value`` pairs, and read values as bool, int, float or text."""
+    return {name: _parse(text) for name, text in parse_pairs(pairs, flag).items()}
+
+
+def _parse(text: str) -> Scalar:
+    words: dict[str, Scalar] = {"true": True, "false": False}
+    if text.lower() in words:
+        return words[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,263 @@
+"""A session: the host lock, workers, journal and tracking around the repeats of a suite."""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from filelock import FileLock, Timeout
+
+from greenbench import registry
+from greenbench.cases import SCHEMA_VERSION, Case
+from greenbench.energy.carbon import carbon_intensity
+from greenbench.energy.hostlock import host_lock
+from greenbench.environment import git_commit
+from greenbench.errors import ConfigurationError, GreenbenchError, JournalError, TrackingError
+from greenbench.executor import Job, WorkerPool
+from greenbench.journal import Journal
+from greenbench.results import CaseResult
+from greenbench.settings import Settings
+
+MANIFEST = "run.json"
+DONE = "done"
+
+
+class Listener(Protocol):
+    """Is told what a session does; renders it or not."""
+
+    def notice(self, message: str) -> None:
+        """Show one line that the user must see."""
+
+    def repeat_started(self, case: Case, repeat: int, done_trials: int) -> None:
+        """Show that a repeat begins; `done_trials` were finished before an interruption."""
+
+    def event(self, kind: str, values: Mapping[str, Any]) -> None:
+        """Show a worker's event: ``trial_started``, ``epoch`` or ``trial_finished``."""
+
+    def repeat_finished(self, result: CaseResult | None) -> None:
+        """Show that a repeat ended; None if it failed."""
+
+
+@dataclass
+class Session:
+    """Runs the repeats of a suite on this machine, one at a time.
+
+    Use as a context manager: entering takes up an interrupted run of the same cases if
+    there is one, waits for the host lock and starts the workers.
+
+    Attributes
+    ----------
+    settings : Settings
+        How and where.
+    suite : str
+        Name, for MLflow's experiment.
+    cases : sequence of Case
+        What may be run.
+    listener : Listener
+        Is told of progress.
+    is_fresh : bool
+        Whether to start over instead of resuming.
+    """
+
+    settings: Settings
+    suite: str
+    cases: Sequence[Case]
+    listener: Listener
+    is_fresh: bool = False
+    _stack: ExitStack = field(default_factory=ExitStack, init=False)
+
+    def __enter__(self) -> "Session":
+        check_cases(self.cases)
+        registry.meters.check(self.settings.meter)
+        intensity = carbon_intensity(self.settings.carbon_g_per_kwh, self.settings.country)
+        with ExitStack() as stack:
+            self.folder, self.is_resumed = self._open_folder(stack)
+            stack.enter_context(host_lock(self.settings.host_lock, self._waiting))
+            self._pool = WorkerPool(self.settings, intensity, self.folder)
+            stack.callback(self._pool.close)
+            backends = sorted({case.backend for case in self.cases})
+            self.listener.notice(f"starting workers: {', '.join(backends)}")
+            self._pool.start(self.cases)
+            self._delivery = Delivery(self.settings.tracking_uri, self.listener)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    def repeats(self) -> Iterator[tuple[Case, int]]:
+        """Yield what is to be run: all cases, then all again with the next seed."""
+        most = max((case.repeats for case in self.cases), default=0)
+        for repeat in range(most):
+            yield from ((case, repeat) for case in self.cases if repeat < case.repeats)
+
+    def run_repeat(self, case: Case, repeat: int) -> CaseResult:
+        """Run one repeat, or return its result if the interrupted run had finished it.
+
+        Raises
+        ------
+        GreenbenchError
+            If the case cannot work or fails outside a trial.
+        """
+        journal = Journal.of(self.folder, case, repeat)
+        state = journal.read()
+        self.listener.repeat_started(case, repeat, len(state.trials))
+        result = state.result
+        try:
+            if result is None:
+                job = Job(case, repeat, self.suite, journal)
+                result = self._pool.run(job, self.listener.event)
+        except GreenbenchError:
+            self.listener.repeat_finished(None)
+            raise
+        self._delivery.deliver(journal, result, may_exist=self.is_resumed)
+        self.listener.repeat_finished(result)
+        return result
+
+    def finish(self) -> None:
+        """Mark the run as complete, so that it is not taken up again."""
+        (self.folder / DONE).touch()
+
+    def _open_folder(self, stack: ExitStack) -> tuple[Path, bool]:
+        manifest = {
+            "schema": SCHEMA_VERSION,
+            "suite": self.suite,
+            "cases": [case.to_dict() for case in self.cases],
+        }
+        root = self.settings.journal_dir
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            if not self.is_fresh:
+                for folder in _unfinished(root, manifest):
+                    if _own(folder, stack):
+                        self.listener.notice(_resume_notice(folder, self.repeats()))
+                        return folder, True
+            folder = root / f"{self.suite}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+            folder.mkdir()
+            _own(folder, stack)
+            (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+        except OSError as error:
+            raise ConfigurationError(
+                f"journal folder {root} cannot be written ({error.strerror}); "
+                "set GREENBENCH_RUNS_DIR to a folder that you may write"
+            ) from error
+        return folder, False
+
+    def _waiting(self, waited_s: float) -> None:
+        self.listener.notice(
+            f"waiting for the host lock ({waited_s:.0f} s): another greenbench is measuring on "
+            f"this machine; two at once would measure each other ({self.settings.host_lock})"
+        )
+
+
+class Delivery:
+    """Brings results to MLflow; after a failure the journal keeps them for ``sync``.
+
+    Parameters
+    ----------
+    tracking_uri : str
+        Where to.
+    listener : Listener
+        Is told of the first failure.
+    """
+
+    def __init__(self, tracking_uri: str, listener: Listener) -> None:
+        self._uri = tracking_uri
+        self._listener = listener
+        self._store: Any = None
+        self._commit = git_commit()
+        self.has_failed = False
+
+    def deliver(self, journal: Journal, result: CaseResult, *, may_exist: bool) -> bool:
+        """Log a result unless it is there; return whether MLflow has it.
+
+        Parameters
+        ----------
+        journal : Journal
+            Marked once MLflow has the result.
+        result : CaseResult
+            What to log.
+        may_exist : bool
+            Whether an earlier, interrupted attempt may have logged it.
+        """
+        if self.has_failed:
+            return False
+        if journal.read().is_delivered:
+            return True
+        from greenbench.tracking import Store, session_key  # noqa: PLC0415
+
+        try:
+            self._store = self._store or Store(self._uri)
+            key = session_key(journal.path)
+            self._store.log_result(result, key, commit=self._commit, may_exist=may_exist)
+            journal.mark_delivered()
+        except TrackingError as error:
+            self.has_failed = True
+            self._listener.notice(
+                f"{error}; results are safe in {journal.path.parent}: "
+                "deliver them later with `greenbench sync`"
+            )
+            return False
+        return True
+
+
+def undelivered(journal_dir: Path) -> Iterator[tuple[Journal, CaseResult]]:
+    """Yield the finished repeats that MLflow does not have."""
+    for path in sorted(journal_dir.glob("*/*.jsonl")):
+        journal = Journal(path)
+        state = journal.read()
+        if state.result is not None and not state.is_delivered:
+            yield journal, state.result
+
+
+def check_cases(cases: Sequence[Case]) -> None:
+    """Raise `ConfigurationError` if there are no cases, a part is unknown or an id repeats."""
+    if not cases:
+        raise ConfigurationError("no case selected; `greenbench list` shows all")
+    seen: set[str] = set()
+    for case in cases:
+        registry.check_case(case)
+        if case.id in seen:
+            raise ConfigurationError(f"case {case.id} is listed twice; remove one of them")
+        seen.add(case.id)
+
+
+def _unfinished(root: Path, manifest: Mapping[str, Any]) -> Iterator[Path]:
+    for path in sorted(root.glob(f"*/{MANIFEST}"), reverse=True):
+        if (path.parent / DONE).exists():
+            continue
+        try:
+            if json.loads(path.read_text(encoding="utf-8")) == manifest:
+                yield path.parent
+        except ValueError:
+            continue
+
+
+def _own(folder: Path, stack: ExitStack) -> bool:
+    """Take the lock that says whose run this is; the system frees it if we are killed."""
+    lock = FileLock(folder / ".lock")
+    try:
+        stack.enter_context(lock.acquire(timeout=0))
+    except Timeout:
+        return False
+    return True
+
+
+def _resume_notice(folder: Path, repeats: Iterator[tuple[Case, int]]) -> str:
+    finished = trials = total = 0
+    for case, repeat in repeats:
+        total += 1
+        try:
+            state = Journal.of(folder, case, repeat).read()
+        except JournalError:
+            continue
+        finished += state.result is not None
+        trials += len(state.trials) if state.result is None else 0
+    return (
+        f"resuming {folder.name}: {finished} of {total} repeats are finished, and {trials} "
+        "trials of the interrupted one; `--fresh` starts over instead"
+    )

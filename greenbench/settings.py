@@ -1,0 +1,111 @@
+"""Settings: what the environment and the command line decide, read once and passed on."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from greenbench.errors import ConfigurationError
+
+RUNS_DIR = "mlruns"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How and where cases run.
+
+    Attributes
+    ----------
+    runs_dir : pathlib.Path
+        Holds the journal, and the default MLflow store.
+    tracking_uri : str
+        MLflow tracking URI.
+    data_dir : pathlib.Path
+        Local image files; downloads go there.
+    host_lock : pathlib.Path
+        The lock that allows one measurement at a time on this machine.
+    threads : int
+        CPU threads of a worker.
+    meter : str
+        Name of the meter.
+    carbon_g_per_kwh : float or None
+        The user's own carbon intensity, in g CO2e/kWh.
+    country : str or None
+        ISO 3166 code of three letters, for the country's mix.
+    trial_timeout_s : float
+        A trial that takes longer is stopped and recorded as timed out.
+    """
+
+    runs_dir: Path
+    tracking_uri: str
+    data_dir: Path
+    host_lock: Path
+    threads: int
+    meter: str = "codecarbon"
+    carbon_g_per_kwh: float | None = None
+    country: str | None = None
+    trial_timeout_s: float = 3600.0
+
+    @property
+    def journal_dir(self) -> Path:
+        """Folder of the journals."""
+        return self.runs_dir / "journal"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str], **overrides: Any) -> "Settings":
+        """Build settings from environment variables; `overrides` that are not None win.
+
+        Raises
+        ------
+        ConfigurationError
+            If a variable does not hold a number where one belongs.
+        """
+        runs_dir = Path(environment.get("GREENBENCH_RUNS_DIR") or RUNS_DIR).absolute()
+        cache = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        shared_lock = Path(tempfile.gettempdir()) / "greenbench-host.lock"
+        values: dict[str, Any] = {
+            "runs_dir": runs_dir,
+            "tracking_uri": environment.get("MLFLOW_TRACKING_URI") or default_uri(runs_dir),
+            "data_dir": Path(environment.get("GREENBENCH_DATA_DIR") or cache / "greenbench"),
+            "host_lock": Path(environment.get("GREENBENCH_HOST_LOCK") or shared_lock),
+            "threads": _number(environment, "GREENBENCH_THREADS", int) or available_cores(),
+            "meter": environment.get("GREENBENCH_METER") or "codecarbon",
+            "carbon_g_per_kwh": _number(environment, "GREENBENCH_CARBON_INTENSITY", float),
+            "country": environment.get("GREENBENCH_COUNTRY") or None,
+            "trial_timeout_s": _number(environment, "GREENBENCH_TRIAL_TIMEOUT_S", float),
+        }
+        values |= {name: value for name, value in overrides.items() if value is not None}
+        return cls(**{name: value for name, value in values.items() if value is not None})
+
+
+def default_uri(runs_dir: Path) -> str:
+    """Return the URI of the local sqlite store."""
+    return f"sqlite:///{runs_dir / 'mlflow.db'}"
+
+
+def available_cores() -> int:
+    """Return the physical cores that this process may use."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    physical = psutil.cpu_count(logical=False)
+    return max(1, min(allowed or 1, physical or 1))
+
+
+def _number(
+    environment: Mapping[str, str], name: str, kind: type[int] | type[float]
+) -> int | float | None:
+    text = environment.get(name)
+    if not text:
+        return None
+    try:
+        value = kind(text)
+    except ValueError:
+        value = kind(-1)
+    positive = 0 < value < float("inf") or (name == "GREENBENCH_CARBON_INTENSITY" and value == 0)
+    if not positive:
+        expected = "a whole number" if kind is int else "a number"
+        raise ConfigurationError(f"{name} is {text!r}; expected {expected} above 0")
+    return value

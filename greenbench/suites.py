@@ -1,0 +1,70 @@
+"""The named suites: functions that return lists of cases."""
+
+from greenbench.cases import Case, matrix
+
+SIZES = ("xs", "s", "m", "l", "xl")
+CNN_SIZES = [f"simple_cnn.{size}" for size in SIZES]
+DENSE_SIZES = [f"dense.{size}" for size in SIZES]
+
+
+def ci() -> list[Case]:
+    """Return what runs in minutes: two families of sizes, four strategies, two backends."""
+    sizes = matrix(networks=CNN_SIZES + DENSE_SIZES)
+    searches = matrix(("grid", "random", "bayesian"), networks=["simple_cnn.s"])
+    keras = matrix(("default", "bayesian"), networks=["simple_cnn.s"], backends=["keras"])
+    return [*sizes, *searches, *keras]
+
+
+def scaling() -> list[Case]:
+    """Return both families of sizes on both backends, for diminishing returns."""
+    return matrix(networks=CNN_SIZES + DENSE_SIZES, backends=["torch", "keras"], repeats=5)
+
+
+def strategies() -> list[Case]:
+    """Return all strategies on the paper's three networks."""
+    return matrix(
+        ("default", "grid", "random", "bayesian"),
+        networks=["simple_cnn", "dense_poly", "dense_linear"],
+        trials=32,
+        repeats=5,
+    )
+
+
+def backends() -> list[Case]:
+    """Return the paper's three networks on both backends."""
+    return matrix(
+        networks=["simple_cnn", "dense_poly", "dense_linear"],
+        backends=["torch", "keras"],
+        repeats=5,
+    )
+
+
+def layers() -> list[Case]:
+    """Return the paper's factorial: convolutions × linear layers × ReLU (RQ2)."""
+    return [
+        Case(
+            architecture_options=(
+                ("conv_layers", convolutions),
+                ("linear_layers", linear),
+                ("relu", relu),
+            ),
+            repeats=5,
+        )
+        for convolutions in (1, 4)
+        for linear in (3, 7)
+        for relu in (True, False)
+    ]
+
+
+def paper() -> list[Case]:
+    """Return the paper's search (RQ1): uniform priors, 64 trials, 25 epochs, batch 512."""
+    return matrix(
+        ("grid", "random", "bayesian"),
+        networks=["simple_cnn", "dense_poly", "dense_linear"],
+        dataset="fashion_mnist",
+        space="paper3",
+        trials=64,
+        epochs=25,
+        batch_size=512,
+        repeats=1,
+    )

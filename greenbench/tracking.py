@@ -1,0 +1,433 @@
+"""Tracking: results into MLflow and rows out of it; the only module that knows MLflow."""
+
+import json
+import logging
+import os
+import re
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from greenbench.errors import ConfigurationError, TrackingError
+from greenbench.results import JOULES_PER_WH, PHASES, Account, CaseResult, Trial, TrialStatus
+from greenbench.table import METRICS, TAGS, Row, to_row
+
+# An absent server must be noticed in seconds; MLflow's own defaults take minutes.
+HTTP_DEFAULTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+EXPERIMENT_PREFIX = "greenbench/"
+PAGE = 1000
+
+
+class Store:
+    """An MLflow tracking store.
+
+    Parameters
+    ----------
+    uri : str
+        MLflow tracking URI: ``sqlite:///…``, another database, or ``http(s)://…``.
+
+    Raises
+    ------
+    ConfigurationError
+        If the URI is a plain folder, which MLflow 3.7 and later refuse.
+    TrackingError
+        If the store cannot be reached.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        database = _sqlite_path(uri)
+        if "://" not in uri and not uri.startswith("databricks"):
+            raise ConfigurationError(
+                f"MLFLOW_TRACKING_URI is {uri!r}; MLflow no longer writes to plain folders: "
+                f"use sqlite:///{uri.rstrip('/')}/mlflow.db or a server's http:// address"
+            )
+        with self._translated(), _first_access(database):
+            for name, value in HTTP_DEFAULTS.items():
+                os.environ.setdefault(name, value)
+            for logger in ("mlflow", "alembic"):
+                logging.getLogger(logger).setLevel(logging.WARNING)
+            with warnings.catch_warnings():
+                # MLflow's and SQLAlchemy's deprecations are not for our users to mend.
+                warnings.simplefilter("ignore")
+                from mlflow import MlflowClient, entities  # noqa: PLC0415
+
+                self._entities = entities
+                self._client = MlflowClient(uri)
+                self._client.search_experiments(max_results=1)
+            if database is not None:
+                _use_wal(database)
+        self._artifacts = database.parent / "artifacts" if database else None
+        self._experiments: dict[str, str] = {}
+        self._described: set[tuple[str, str]] = set()
+
+    @classmethod
+    def existing(cls, uri: str) -> "Store":
+        """Open a store that has something to read.
+
+        Raises
+        ------
+        TrackingError
+            If it is a local database that does not exist yet.
+        """
+        database = _sqlite_path(uri)
+        if database is not None and not database.exists():
+            raise TrackingError(f"there is no store at {database} yet; make one: greenbench run")
+        return cls(uri)
+
+    def log_result(
+        self, result: CaseResult, key: str, *, commit: str | None = None, may_exist: bool = False
+    ) -> str:
+        """Log one repeat of a case: a run, and a child run a trial.
+
+        Parameters
+        ----------
+        result : CaseResult
+            What to log.
+        key : str
+            Identifies the repeat, so that it is never logged twice.
+        commit : str, optional
+            Of the user's working folder.
+        may_exist : bool
+            Whether to look for the key first, and to finish what was cut off.
+
+        Returns
+        -------
+        str
+            The run's id.
+
+        Raises
+        ------
+        TrackingError
+            If the store cannot be written.
+        """
+        with self._translated():
+            experiment = self._experiment(result, commit)
+            if may_exist and (found := self._find(experiment, key)):
+                return found
+            return self._log(experiment, result, key, commit)
+
+    def read_rows(self, suite: str | None = None) -> list[Row]:
+        """Return all finished repeats, oldest first, with ``session`` and ``run_id``.
+
+        Parameters
+        ----------
+        suite : str, optional
+            Only this one.
+        """
+        with self._translated():
+            name = f"{EXPERIMENT_PREFIX}{suite}" if suite else f"{EXPERIMENT_PREFIX}%"
+            experiments = self._client.search_experiments(filter_string=f"name LIKE '{name}'")
+            ids = [experiment.experiment_id for experiment in experiments]
+            return [_to_row(run) for run in self._search(ids, "tags.kind = 'case'")]
+
+    def _log(self, experiment: str, result: CaseResult, key: str, commit: str | None) -> str:
+        case, row = result.case, to_row(result)
+        tags = {name: str(row[name]) for name in TAGS if row[name] is not None}
+        tags |= {
+            "kind": "case",
+            "key": key,
+            "session": key.partition("/")[0],
+            "mlflow.source.name": "greenbench",
+            "repeat": str(result.repeat),
+            "mlflow.note.content": _describe(result, row),
+        }
+        if commit:
+            tags["mlflow.source.git.commit"] = commit
+        start_ms = int(result.started_at * 1000)
+        run = self._client.create_run(experiment, start_ms, tags, run_name=case.id)
+        run_id = str(run.info.run_id)
+        end_ms = start_ms + int(row["duration_s"] * 1000)
+        metrics = {METRICS[name]: row[name] for name in METRICS if row[name] is not None}
+        self._log_batch(
+            run_id,
+            [(name, value, end_ms, 0) for name, value in metrics.items()]
+            + list(_anytime(result.trials)),
+            {**case.to_dict(), "repeat": result.repeat},
+        )
+        self._log_dataset(run_id, result)
+        for trial in result.trials:
+            self._log_trial(experiment, run_id, result, trial)
+        status = "FINISHED" if result.incumbent else "FAILED"
+        self._client.set_terminated(run_id, status, end_ms)
+        return run_id
+
+    def _log_trial(self, experiment: str, parent: str, result: CaseResult, trial: Trial) -> None:
+        reading = trial.account.total
+        start_ms = int(trial.started_at * 1000) or int(result.started_at * 1000)
+        end_ms = start_ms + int(reading.duration_s * 1000)
+        tags = {
+            "kind": "trial",
+            "mlflow.parentRunId": parent,
+            "case_id": result.case.id,
+            "strategy": result.case.strategy,
+            "status": trial.status.value,
+            "energy_provenance": reading.provenance.value,
+            "mlflow.note.content": trial.error or f"Trial {trial.index} of {result.case.id}.",
+        }
+        run = self._client.create_run(experiment, start_ms, tags, run_name=f"trial {trial.index}")
+        metrics = [*_trial_metrics(trial, end_ms), *_learning_curve(trial, start_ms, end_ms)]
+        self._log_batch(run.info.run_id, metrics, trial.hyperparameters)
+        status = "FINISHED" if trial.status is TrialStatus.COMPLETED else "FAILED"
+        self._client.set_terminated(run.info.run_id, status, end_ms)
+
+    def _log_batch(
+        self, run_id: str, metrics: Sequence[tuple[str, float, int, int]], params: Mapping[str, Any]
+    ) -> None:
+        limit = 1000  # of MLflow, a batch
+        for first in range(0, max(len(metrics), 1), limit):
+            self._client.log_batch(
+                run_id,
+                [self._entities.Metric(*metric) for metric in metrics[first : first + limit]],
+                [self._entities.Param(name, str(value)) for name, value in params.items()]
+                if first == 0
+                else [],
+            )
+
+    def _log_dataset(self, run_id: str, result: CaseResult) -> None:
+        data = result.dataset
+        sizes = {split: data[split] for split in ("train", "validation", "test")}
+        entity = self._entities.Dataset(
+            name=data["name"],
+            digest=data["digest"],
+            source_type="local",
+            source=json.dumps({"description": data["source"]}),
+            schema=json.dumps({"shape": data["shape"], "classes": data["classes"]}),
+            profile=json.dumps(sizes),
+        )
+        tag = self._entities.InputTag("mlflow.data.context", "train")
+        self._client.log_inputs(run_id, [self._entities.DatasetInput(entity, [tag])])
+
+    def _experiment(self, result: CaseResult, commit: str | None) -> str:
+        name = f"{EXPERIMENT_PREFIX}{result.suite}"
+        if name not in self._experiments:
+            found = self._client.get_experiment_by_name(name)
+            self._experiments[name] = (
+                found.experiment_id if found else self._create_experiment(name)
+            )
+        experiment = self._experiments[name]
+        host = result.environment["host"]
+        if (experiment, host) not in self._described:
+            self._described.add((experiment, host))
+            environment = {**result.environment, "commit": commit}
+            self._client.set_experiment_tag(
+                experiment, f"environment.{host}", json.dumps(environment)
+            )
+        return experiment
+
+    def _create_experiment(self, name: str) -> str:
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+        location = self._artifacts.as_uri() if self._artifacts else None
+        try:
+            return str(self._client.create_experiment(name, location))
+        except MlflowException:
+            # Another process may have created it since we looked.
+            found = self._client.get_experiment_by_name(name)
+            if found is None:
+                raise
+            return str(found.experiment_id)
+
+    def _find(self, experiment: str, key: str) -> str | None:
+        for run in self._search([experiment], f"tags.key = '{key}'"):
+            if run.info.status in ("FINISHED", "FAILED"):
+                return str(run.info.run_id)
+            children = f"tags.`mlflow.parentRunId` = '{run.info.run_id}'"
+            for child in self._search([experiment], children):
+                self._client.delete_run(child.info.run_id)
+            self._client.delete_run(run.info.run_id)
+        return None
+
+    def _search(self, experiments: list[str], filter_string: str) -> Iterator[Any]:
+        token = None
+        while experiments:
+            page = self._client.search_runs(
+                experiments,
+                filter_string,
+                max_results=PAGE,
+                order_by=["attributes.start_time ASC"],
+                page_token=token,
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (TrackingError, ConfigurationError):
+            raise
+        except Exception as error:
+            text = " ".join(str(error).split())
+            raise TrackingError(
+                f"MLflow store {redact(self.uri)} failed: {type(error).__name__}: "
+                f"{redact(text)[:300]}"
+            ) from error
+
+
+def session_key(journal: Path) -> str:
+    """Return what identifies a repeat in the store: its run's folder and journal."""
+    return f"{journal.parent.name}/{journal.stem}"
+
+
+def redact(text: str) -> str:
+    """Return `text` with the user information of URIs blanked out."""
+    return re.sub(r"(\w+://)[^/@\s]+@", r"\1***@", text)
+
+
+def serve_ui(uri: str, port: int | None, say: Callable[[str], None]) -> int:
+    """Run the MLflow UI on a store until it is stopped, and return its exit code.
+
+    Parameters
+    ----------
+    uri : str
+        The store; of a server, only the address is said.
+    port : int or None
+        On loopback; None takes 5000, or a free one if that is taken.
+    say : callable
+        Told the address once it answers.
+
+    Raises
+    ------
+    ConfigurationError
+        If the port is taken.
+    TrackingError
+        If there is no store yet, or the UI ends before it answers.
+    """
+    if uri.startswith(("http://", "https://")):
+        say(f"The store is a server with a UI of its own: {redact(uri)}")
+        return 0
+    Store.existing(uri)
+    port = _free_port(port)
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        while not _answers(port):
+            if server.poll() is not None:
+                raise TrackingError(f"the MLflow UI ended with exit code {server.returncode}")
+            time.sleep(0.2)
+        say(f"MLflow UI: http://127.0.0.1:{port} (Ctrl+C stops it)")
+        return server.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _free_port(wanted: int | None) -> int:
+    for port in (wanted or 5000, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                if wanted is not None:
+                    raise ConfigurationError(
+                        f"port {wanted} cannot be used ({error.strerror}); choose another, "
+                        "or leave --port out"
+                    ) from error
+                continue
+            return int(probe.getsockname()[1])
+    raise ConfigurationError("no free port on loopback")
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _sqlite_path(uri: str) -> Path | None:
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
+@contextmanager
+def _first_access(database: Path | None) -> Iterator[None]:
+    """Let one process at a time create and migrate a local store, which two would corrupt."""
+    if database is not None:
+        database.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{database}.lock") if database else nullcontext():
+        yield
+
+
+def _use_wal(database: Path) -> None:
+    connection = sqlite3.connect(database, timeout=30)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+    finally:
+        connection.close()
+
+
+def _describe(result: CaseResult, row: Row) -> str:
+    energy = "unknown energy" if row["energy_wh"] is None else f"{row['energy_wh']:.4g} Wh"
+    label = result.account.total.provenance.label
+    case = result.case
+    return (
+        f"{case.strategy} search over {len(result.trials)} trials of {case.network} on "
+        f"{case.dataset} with {case.backend}, repeat {result.repeat}: {energy} ({label}; "
+        f"{row['energy_source']}). Emissions at {row['intensity_g_per_kwh']:g} g CO2e/kWh, "
+        f"{row['emissions_source']}."
+    )
+
+
+def _anytime(trials: Sequence[Trial]) -> Iterator[tuple[str, float, int, int]]:
+    """Yield best-so-far accuracy and cumulative energy, a step a trial."""
+    best = None
+    spent = Account()
+    for trial in trials:
+        time_ms = int((trial.started_at + trial.account.total.duration_s) * 1000)
+        spent += trial.account
+        spent_j = spent.total.energy_j
+        if trial.val_accuracy is not None and (best is None or trial.val_accuracy > best):
+            best = trial.val_accuracy
+        if best is not None:
+            yield "search/incumbent_validation", best, time_ms, trial.index
+        if spent_j is not None:
+            yield "search/cumulative_wh", spent_j / JOULES_PER_WH, time_ms, trial.index
+
+
+def _trial_metrics(trial: Trial, end_ms: int) -> Iterator[tuple[str, float, int, int]]:
+    figures = {f"energy/{phase}_wh": trial.account.energy_j(phase) for phase in PHASES}
+    figures["energy/total_wh"] = trial.account.total.energy_j
+    for name, joules in figures.items():
+        if joules is not None:
+            yield name, joules / JOULES_PER_WH, end_ms, 0
+    yield "time/total_s", trial.account.total.duration_s, end_ms, 0
+    yield "cost/samples_seen", float(trial.samples_seen), end_ms, 0
+
+
+def _learning_curve(
+    trial: Trial, start_ms: int, end_ms: int
+) -> Iterator[tuple[str, float, int, int]]:
+    for epoch in trial.epochs:
+        share = (epoch.epoch + 1) / len(trial.epochs)
+        time_ms = start_ms + int(share * (end_ms - start_ms))
+        if epoch.train_loss is not None:
+            yield "loss/train", epoch.train_loss, time_ms, epoch.epoch
+        if epoch.val_accuracy is not None:
+            yield "accuracy/validation", epoch.val_accuracy, time_ms, epoch.epoch
+
+
+def _to_row(run: Any) -> Row:
+    tags, metrics = run.data.tags, run.data.metrics
+    return {
+        **{name: tags.get(name) for name in TAGS},
+        **{name: metrics.get(metric) for name, metric in METRICS.items()},
+        "repeat": int(tags.get("repeat", 0)),
+        "session": tags.get("session"),
+        "run_id": run.info.run_id,
+    }
