@@ -172,7 +172,8 @@ def _run_cases(
                 except GreenbenchError as error:
                     failures.append(error)
                     progress.notice(f"Error: {error}")
-            session.finish()
+            if not failures:
+                session.finish()
     except KeyboardInterrupt:
         click.echo("interrupted: finished trials are kept; the same command resumes", err=True)
         sys.exit(130)

@@ -75,10 +75,11 @@ def greenbench_session(request: pytest.FixtureRequest) -> Iterator[Any]:
     settings = Settings.from_environment(os.environ)
     with (
         Progress(cases, _Uncaptured(config)) as progress,
-        Session(settings, _suite(config), cases, progress, is_fresh=True) as session,
+        Session(
+            settings, _suite(config), cases, progress, is_fresh=True, is_resumable=False
+        ) as session,
     ):
         yield session
-        session.finish()
 
 
 @pytest.fixture

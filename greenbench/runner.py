@@ -92,7 +92,6 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
         Already in the journal.
     """
     state = journal.read()
-    journal.start(bench.clock())
     dataset = _load_dataset(case, repeat, bench.data_dir)
     bench.backend.load(dataset)
     architecture = build_architecture(
@@ -104,6 +103,7 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
     )
     parameters, train_flops = _warm_up(bench.backend, architecture, case, dataset)
     search = _Search(bench, case, repeat, journal, architecture, dataset)
+    journal.start(search.started_at)
     trials, test_accuracy, account = search.run(list(state.trials))
     samples = sum(trial.samples_seen for trial in trials)
     result = CaseResult(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -16,7 +17,13 @@ from greenbench.cases import SCHEMA_VERSION, Case
 from greenbench.energy.carbon import carbon_intensity
 from greenbench.energy.hostlock import host_lock
 from greenbench.environment import git_commit
-from greenbench.errors import ConfigurationError, GreenbenchError, JournalError, TrackingError
+from greenbench.errors import (
+    ConfigurationError,
+    GreenbenchError,
+    JournalError,
+    TrackingError,
+    WorkerError,
+)
 from greenbench.executor import Job, WorkerPool
 from greenbench.journal import Journal
 from greenbench.results import CaseResult
@@ -61,6 +68,8 @@ class Session:
         Is told of progress.
     is_fresh : bool
         Whether to start over instead of resuming.
+    is_resumable : bool
+        Whether a later session may take this one up if it is interrupted.
     """
 
     settings: Settings
@@ -68,7 +77,9 @@ class Session:
     cases: Sequence[Case]
     listener: Listener
     is_fresh: bool = False
+    is_resumable: bool = True
     _stack: ExitStack = field(default_factory=ExitStack, init=False)
+    _has_crashed: bool = field(default=False, init=False)
 
     def __enter__(self) -> "Session":
         check_cases(self.cases)
@@ -111,7 +122,8 @@ class Session:
             if result is None:
                 job = Job(case, repeat, self.suite, journal)
                 result = self._pool.run(job, self.listener.event)
-        except GreenbenchError:
+        except GreenbenchError as error:
+            self._has_crashed |= isinstance(error, WorkerError)
             self.listener.repeat_finished(None)
             raise
         self._delivery.deliver(journal, result, may_exist=self.is_resumed)
@@ -138,14 +150,21 @@ class Session:
                         return folder, True
             folder = root / f"{self.suite}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
             folder.mkdir()
+            stack.callback(self._drop_if_empty, folder)
             _own(folder, stack)
-            (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+            if self.is_resumable:
+                (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
         except OSError as error:
             raise ConfigurationError(
                 f"journal folder {root} cannot be written ({error.strerror}); "
                 "set GREENBENCH_RUNS_DIR to a folder that you may write"
             ) from error
         return folder, False
+
+    def _drop_if_empty(self, folder: Path) -> None:
+        # Nothing was achieved, as after a mistyped option; but a crash leaves its log.
+        if not self._has_crashed and not any(folder.glob("*.jsonl")):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _waiting(self, waited_s: float) -> None:
         self.listener.notice(

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
 
 from greenbench.errors import DatasetError
 
@@ -148,6 +147,39 @@ def make_dataset(
     return Dataset(name, *splits, classes=classes, source=source, digest=_digest(splits))
 
 
+def draw_stratified(
+    labels: NDArray[np.integer], count: int, seed: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Draw `count` images at random so that every class is drawn in proportion to its size.
+
+    However rare a class is, one of its images is drawn; scikit-learn's split leaves rare
+    classes out.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (n,)
+        Class indices from 0.
+    count : int
+        At least the number of classes, at most n.
+    seed : int
+        Seed of the draw.
+
+    Returns
+    -------
+    rest, drawn : ndarray of intp
+        Positions in `labels`, together all of them, in random order.
+    """
+    order = np.random.default_rng(seed % 2**64).permutation(len(labels))
+    shuffled = labels[order]
+    place = np.empty(len(labels))
+    for label in np.unique(labels):
+        members = np.flatnonzero(shuffled == label)
+        place[members] = (np.arange(len(members)) + 0.5) / len(members)
+        place[members[0]] = 0
+    ranked = order[np.argsort(place, kind="stable")]
+    return ranked[count:], ranked[:count]
+
+
 def _split(raw: RawImages, index: NDArray[np.intp]) -> Split:
     images = raw.pixels[index].astype(np.float32)
     images /= raw.white
@@ -175,15 +207,13 @@ def _stratified(
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     # At least one image of each class on the smaller side.
     count = max(round(len(index) * share), int(labels.max()) + 1)
-    rest, drawn = train_test_split(
-        index, test_size=count, stratify=labels[index], random_state=seed % 2**32
-    )
-    return rest, drawn
+    rest, drawn = draw_stratified(labels[index], count, seed)
+    return index[rest], index[drawn]
 
 
 def _digest(splits: Sequence[Split]) -> str:
     digest = hashlib.sha256()
     for part in splits:
-        digest.update(part.images.tobytes())
-        digest.update(part.labels.tobytes())
+        digest.update(part.images.data)
+        digest.update(part.labels.data)
     return digest.hexdigest()[:16]

@@ -1,0 +1,89 @@
+"""Fixtures for all tests: nothing here touches the user's own store, lock or settings."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.fixture(autouse=True)
+def _own_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep stores, locks and settings of the person who runs the tests out of them."""
+    for name in list(os.environ):
+        if name.startswith(("MLFLOW_", "CODECARBON_")) or (
+            name.startswith("GREENBENCH_")
+            and name not in ("GREENBENCH_DATA_DIR", "GREENBENCH_REFERENCE_DIR")
+        ):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("GREENBENCH_RUNS_DIR", str(tmp_path / "mlruns"))
+    monkeypatch.setenv("GREENBENCH_HOST_LOCK", str(tmp_path / "host.lock"))
+
+
+@dataclass
+class Greenbench:
+    """Runs the real command line in processes of its own."""
+
+    folder: Path
+    environment: dict[str, str]
+    started: list["subprocess.Popen[str]"] = field(default_factory=list)
+
+    def __call__(self, *arguments: str, timeout_s: float = 150) -> "subprocess.CompletedProcess[str]":
+        """Run a command to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "greenbench", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Start a command and leave it running; standard error goes to standard output."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "greenbench", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.started.append(process)
+        return process
+
+    @property
+    def journals(self) -> list[Path]:
+        """All journals, sorted by folder and name."""
+        return sorted((self.folder / "mlruns" / "journal").glob("*/*.jsonl"))
+
+
+@pytest.fixture
+def greenbench(tmp_path: Path) -> Iterator[Greenbench]:
+    """The command line, in an empty folder."""
+    commands = Greenbench(tmp_path, dict(os.environ))
+    yield commands
+    for process in commands.started:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], object]], None]:
+    """Wait until something is true, or fail after a minute."""
+
+    def wait(condition: Callable[[], object], timeout_s: float = 90) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < deadline, "it did not happen in time"
+            time.sleep(0.05)
+
+    return wait

@@ -1,0 +1,199 @@
+"""What survives when things break: crashes, hangs, kills, an absent server, bad input."""
+
+import json
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from greenbench.tracking import Store
+from tests.conftest import Greenbench
+
+pytestmark = pytest.mark.integration
+
+QUICK = ("--dataset", "digits", "--repeats", "1", "--epochs", "2", "--strategy", "random")
+BOMB = ("run", *QUICK, "--architecture", "bomb", "--trials", "4")
+
+
+def events(journal: Path, kind: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in journal.read_text().splitlines(keepends=False)]
+    return [line["values"] for line in lines if line["event"] == kind]
+
+
+def stored(greenbench: Greenbench) -> list[dict[str, Any]]:
+    return Store(f"sqlite:///{greenbench.folder}/mlruns/mlflow.db").read_rows()
+
+
+@pytest.mark.parametrize(
+    ("effect", "status"),
+    [("crash", "crashed"), ("fail", "failed"), ("memory", "out_of_memory")],
+)
+def test_a_trial_that_breaks_is_recorded_and_the_search_goes_on(
+    plugin: Greenbench, effect: str, status: str
+) -> None:
+    done = plugin(*BOMB, "--set", f"effect={effect}")
+
+    assert done.returncode == 0, done.stderr
+    (journal,) = plugin.journals
+    trials = events(journal, "trial")
+    assert [trial["index"] for trial in trials] == [0, 1, 2, 3]
+    assert [trial["status"] for trial in trials] == ["completed", status, "completed", "completed"]
+    assert trials[1]["val_accuracy"] is None
+    assert trials[1]["error"]
+    assert events(journal, "result")[0]["test_accuracy"] > 0.5
+
+
+def test_energy_of_a_trial_whose_worker_died_is_unknown_and_never_zero(plugin: Greenbench) -> None:
+    plugin(*BOMB)
+
+    (journal,) = plugin.journals
+    assert events(journal, "trial")[1]["account"] == {"phases": {}}
+    rows = stored(plugin)
+    assert rows[0]["energy_wh"] is None
+
+
+def test_a_hung_trial_is_stopped_at_its_limit(plugin: Greenbench) -> None:
+    done = plugin(*BOMB, "--set", "effect=hang", "--trial-timeout", "15")
+
+    assert done.returncode == 0, done.stderr
+    (journal,) = plugin.journals
+    statuses = [trial["status"] for trial in events(journal, "trial")]
+    assert statuses == ["completed", "timed_out", "completed", "completed"]
+
+
+def test_a_killed_run_keeps_finished_trials_and_resumes_with_what_is_left(
+    greenbench: Greenbench, eventually: Callable[[Callable[[], object]], None]
+) -> None:
+    command = ("run", *QUICK, "-a", "simple_cnn.l", "--trials", "6", "--repeats", "1")
+    command = (*command, "--epochs", "8")
+    running = greenbench.start(*command)
+    eventually(lambda: greenbench.journals and len(events(greenbench.journals[0], "trial")) >= 2)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    kept = events(greenbench.journals[0], "trial")
+    assert 2 <= len(kept) < 6
+
+    resumed = greenbench(*command)
+
+    assert resumed.returncode == 0, resumed.stderr
+    assert "resuming" in resumed.stderr
+    (journal,) = greenbench.journals
+    trials = events(journal, "trial")
+    assert [trial["index"] for trial in trials] == list(range(6))
+    assert trials[: len(kept)] == kept
+    assert events(journal, "result")[0]["interruptions"] == 1
+
+
+def test_a_resumed_search_gives_what_an_uninterrupted_one_gives(
+    greenbench: Greenbench, eventually: Callable[[Callable[[], object]], None]
+) -> None:
+    command = ("run", "-s", "bayesian", "-a", "dense.m", "--trials", "7", "--repeats", "1")
+    command = (*command, "--epochs", "6")
+    running = greenbench.start(*command)
+    eventually(lambda: greenbench.journals and len(events(greenbench.journals[0], "trial")) >= 4)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    assert greenbench(*command).returncode == 0
+    (interrupted,) = greenbench.journals
+
+    assert greenbench(*command, "--fresh").returncode == 0
+
+    whole = next(journal for journal in greenbench.journals if journal != interrupted)
+    first, second = events(interrupted, "result")[0], events(whole, "result")[0]
+    assert [t["hyperparameters"] for t in first["trials"]] == [
+        t["hyperparameters"] for t in second["trials"]
+    ]
+    assert [t["val_accuracy"] for t in first["trials"]] == [
+        t["val_accuracy"] for t in second["trials"]
+    ]
+    assert first["test_accuracy"] == second["test_accuracy"]
+
+
+def test_two_runs_at_once_on_a_fresh_store_both_finish_and_one_waits(
+    greenbench: Greenbench,
+) -> None:
+    command = ("run", *QUICK, "-a", "dense.xs", "--trials", "2")
+    both = [greenbench.start(*command), greenbench.start(*command)]
+    outputs = [process.communicate(timeout=150)[0] for process in both]
+
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert sum("waiting for the host lock" in output for output in outputs) == 1
+    rows = stored(greenbench)
+    assert len(rows) == 2
+
+
+def test_results_wait_in_the_journal_while_the_server_is_away_and_sync_delivers_them(
+    greenbench: Greenbench,
+) -> None:
+    home = greenbench.environment.copy()
+    greenbench.environment["MLFLOW_TRACKING_URI"] = "http://user:secret@127.0.0.1:9"
+    done = greenbench("run", *QUICK, "-a", "dense.xs", "--trials", "2", "--repeats", "2")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("greenbench sync") == 1
+    assert "secret" not in done.stdout + done.stderr
+    assert "dense.xs" in done.stdout
+
+    greenbench.environment.clear()
+    greenbench.environment.update(home)
+    assert "delivered 2 results" in greenbench("sync").stdout
+    assert "delivered 0 results" in greenbench("sync").stdout
+    assert len(stored(greenbench)) == 2
+
+
+def test_a_full_disk_ends_the_case_with_one_line_and_keeps_finished_trials(
+    greenbench: Greenbench, tmp_path: Path
+) -> None:
+    small = tmp_path / "mlruns"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=48k", "tmpfs", str(small)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a small disk needs root")
+    try:
+        # Checkpoints of this network are larger than the disk.
+        done = greenbench("run", *QUICK, "-a", "simple_cnn.s", "--trials", "4")
+        assert done.returncode == 2
+        (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error")]
+        assert "No space left on device" in line
+        assert "Traceback" not in done.stderr
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("run", "-a", "simple_cn"), ("unknown architecture 'simple_cn'", "simple_cnn")),
+        (("run", "-a", "simple_cnn.xxl"), ("size of simple_cnn", "'xxl'", "xl")),
+        (("run", "-s", "baysian"), ("unknown strategy 'baysian'", "bayesian")),
+        (("run", "-b", "pytorch"), ("unknown backend 'pytorch'", "torch")),
+        (("run", "-d", "mnst"), ("unknown dataset 'mnst'", "mnist")),
+        (("run", "cii"), ("unknown suite 'cii'", "ci")),
+        (("run", "-s", "default", "--trials", "8"), ("--trials 8", "default")),
+        (("run", "--country", "FRA", "--carbon-intensity", "3"), ("choose one",)),
+        (("run", "--country", "XYZ"), ("unknown country 'XYZ'",)),
+        (("run", "--carbon-intensity", "-1"), ("carbon intensity is -1",)),
+        (("run", "ci", "--set", "relu=false"), ("--set",)),
+        (("run", "--epochs", "0"), ("epochs is 0",)),
+        (("run", "-a", "simple_cnn", "--set", "conv_layers=9"), ("conv_layers=4",)),
+        (("run", "-a", "simple_cnn", "--set", "layers=9"), ("'layers'", "conv_layers")),
+        (("run", "-a", "simple_cnn.m", "--set", "width=2"), ("width", "not both")),
+        (("compare",), ("no store", "greenbench run")),
+        (("ui",), ("no store", "greenbench run")),
+    ],
+)
+def test_bad_input_gets_one_line_exit_code_2_and_leaves_nothing_behind(
+    greenbench: Greenbench, arguments: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    done = greenbench(*arguments)
+
+    assert done.returncode == 2, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error")]
+    assert all(word in line for word in words), line
+    assert "Traceback" not in done.stderr
+    assert not list(greenbench.folder.glob("mlruns/journal/*/*.jsonl"))
+    assert not (greenbench.folder / "mlruns" / "mlflow.db").exists()
