@@ -150,8 +150,7 @@ def matrix(
     cases = []
     for strategy, network, backend in itertools.product(strategies, networks, backends):
         architecture, size = split_network(network)
-        parts = {"architecture": architecture, "size": size}
-        cases.append(Case(strategy=strategy, backend=backend, **parts, **common))
+        cases.append(Case(strategy, architecture, backend, size=size, **common))
     return cases
 
 

@@ -206,8 +206,8 @@ def compare(
     from greenbench.tracking import Store  # noqa: PLC0415
 
     settings = Settings.from_environment(os.environ)
-    rows = Store.existing(settings.tracking_uri).read_rows(suite)
-    rows = select(rows, parse_pairs(where, "--where"), only_latest=not all_sessions)
+    stored = Store.existing(settings.tracking_uri).read_rows(suite)
+    rows = select(stored, parse_pairs(where, "--where"), only_latest=not all_sessions)
     found = compare_returns(rows)
     if not found:
         raise ConfigurationError(

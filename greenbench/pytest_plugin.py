@@ -64,13 +64,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def greenbench_session(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """The workers, the host lock and the journal behind all cases of this pytest run."""
+    """Hold the workers, the host lock and the journal behind all cases of this pytest run."""
     from greenbench.session import Session  # noqa: PLC0415
     from greenbench.terminal import Progress  # noqa: PLC0415
 
     items = request.session.items
-    chosen = [i.callspec.params[CASE] for i in items if CASE in _parameters(i)]
-    cases = list(dict.fromkeys(chosen))
+    parameters = map(_parameters, items)
+    cases = list(dict.fromkeys(found[CASE] for found in parameters if CASE in found))
     config = request.config
     settings = Settings.from_environment(os.environ)
     with (

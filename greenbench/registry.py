@@ -210,7 +210,6 @@ ALL: tuple[Registry[Any], ...] = (
 )
 
 
-
 def check_case(case: Case) -> None:
     """Raise `UnknownNameError` if a part of `case` is not registered; imports nothing heavy."""
     strategies.check(case.strategy)

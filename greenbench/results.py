@@ -103,11 +103,10 @@ class Reading:
 
 
 def _sum_known(first: Reading, second: Reading, name: str) -> Component:
-    parts = [r.components[name] for r in (first, second) if name in r.components]
-    if len(parts) == 2:
-        return parts[0] + parts[1]
-    (part,) = parts
-    empty = second if name in first.components else first
+    if name in first.components and name in second.components:
+        return first.components[name] + second.components[name]
+    full, empty = (first, second) if name in first.components else (second, first)
+    part = full.components[name]
     # A component missing from a window of no length is no gap in the account.
     return part if empty.duration_s == 0 else Component(None, Provenance.NONE, part.source)
 

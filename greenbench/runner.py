@@ -102,7 +102,7 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
         options=dict(case.architecture_options),
     )
     parameters, train_flops = _warm_up(bench.backend, architecture, case, dataset)
-    search = _Search(bench, case, repeat, journal, architecture, dataset)
+    search = _Search(_Job(bench, case, repeat, journal, architecture, len(dataset.train)))
     journal.start(search.started_at)
     trials, test_accuracy, account = search.run(list(state.trials))
     samples = sum(trial.samples_seen for trial in trials)
@@ -131,27 +131,28 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
     return result
 
 
+@dataclass(frozen=True)
+class _Job:
+    """What a search is about."""
+
+    bench: Bench
+    case: Case
+    repeat: int
+    journal: Journal
+    architecture: Spec | Native
+    train_size: int
+
+
 class _Search:
     """The loop of one repeat: ask, train, measure, tell."""
 
-    def __init__(
-        self,
-        bench: Bench,
-        case: Case,
-        repeat: int,
-        journal: Journal,
-        architecture: Spec | Native,
-        dataset: Dataset,
-    ) -> None:
-        self._bench = bench
-        self._case = case
-        self._repeat = repeat
-        self._journal = journal
-        self._architecture = architecture
-        self._train_size = len(dataset.train)
-        self._ledger = Ledger(bench.meter)
+    def __init__(self, job: _Job) -> None:
+        self._job = job
+        self._bench = job.bench
+        self._case = job.case
+        self._ledger = Ledger(job.bench.meter)
         self._last_event_at = 0.0
-        self.started_at = bench.clock()
+        self.started_at = job.bench.clock()
 
     def run(self, trials: list[Trial]) -> tuple[list[Trial], float | None, Account]:
         strategy = self._replayed_strategy(trials)
@@ -169,8 +170,8 @@ class _Search:
                 account += trial.account
                 if find_incumbent(trials) is trial and model is not None:
                     best, best_model = trial, model
-                    self._journal.save_checkpoint(model.get_weights())
-                self._journal.add_trial(trial)
+                    self._job.journal.save_checkpoint(model.get_weights())
+                self._job.journal.add_trial(trial)
                 self._told(trial)
                 with self._ledger.phase("search"):
                     strategy.tell(dict(trial.hyperparameters), trial.val_accuracy)
@@ -182,7 +183,7 @@ class _Search:
     def _replayed_strategy(self, trials: list[Trial]) -> Strategy:
         factory = registry.strategies.get(self._case.strategy)
         space = registry.spaces.get(self._case.space)
-        seed = self._case.derive_seed(self._repeat, "strategy")
+        seed = self._case.derive_seed(self._job.repeat, "strategy")
         strategy: Strategy = factory(space, trials=self._case.trials, seed=seed)
         for trial in trials:
             strategy.ask()
@@ -195,9 +196,9 @@ class _Search:
             hyperparameters = strategy.ask()
         self._bench.emit("trial_started", {"index": index, "hyperparameters": hyperparameters})
         trial = Trial(index, hyperparameters, TrialStatus.COMPLETED, started_at=started_at)
-        order_seed = self._case.derive_seed(self._repeat, "order", index)
+        order_seed = self._case.derive_seed(self._job.repeat, "order", index)
         training = _Training(
-            self._case, order_seed, self._train_size, self._ledger, self._epoch_done
+            self._case, order_seed, self._job.train_size, self._ledger, self._epoch_done
         )
         model = None
         try:
@@ -212,10 +213,10 @@ class _Search:
         return replace(trial, account=self._ledger.take()), model
 
     def _build(self, index: int, hyperparameters: Mapping[str, float | int]) -> TrainableModel:
-        seed = self._case.derive_seed(self._repeat, "trial", index)
+        seed = self._case.derive_seed(self._job.repeat, "trial", index)
         optimizer = adam_options(hyperparameters)
         return self._bench.backend.build(
-            BuildRequest(self._architecture, optimizer, self._case.batch_size, seed)
+            BuildRequest(self._job.architecture, optimizer, self._case.batch_size, seed)
         )
 
     def _test(self, best: Trial | None, model: TrainableModel | None) -> float | None:
@@ -224,7 +225,7 @@ class _Search:
         if model is None:
             # The incumbent was trained before the repeat was interrupted.
             model = self._build(best.index, best.hyperparameters)
-            model.set_weights(self._journal.load_checkpoint())
+            model.set_weights(self._job.journal.load_checkpoint())
         with self._ledger.phase("evaluate"):
             return model.evaluate("test")
 

@@ -217,7 +217,9 @@ def provenance_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         sources = "; ".join(sorted({str(row["energy_source"]) for row in chosen}))
         lines.append(f"Energy is {label} ({provenance}) by {sources}. Modelled RAM is left out.")
         if label != "MEASURED":
-            lines.append("Use ratios and FLOPs; absolute figures are rough. See `greenbench doctor`.")
+            lines.append(
+                "Use ratios and FLOPs; absolute figures are rough. See `greenbench doctor`."
+            )
     for row in {str(row["emissions_source"]): row for row in rows}.values():
         intensity = row["intensity_g_per_kwh"]
         lines.append(f"Emissions at {intensity:g} g CO2e/kWh: {row['emissions_source']}.")

@@ -92,7 +92,9 @@ class Returns:
             return f"{reaches}, the best of its family; no smaller size comes within 1 point."
         points = 100 * (best.accuracy.median - choice.accuracy.median)
         times = best.energy_wh.median / choice.energy_wh.median
-        return f"{reaches}; {best.network} buys {points:.1f} points for {times:.1f} times the energy."
+        return (
+            f"{reaches}; {best.network} buys {points:.1f} points for {times:.1f} times the energy."
+        )
 
 
 def with_unit(energy_wh: float) -> str:

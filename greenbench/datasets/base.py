@@ -12,6 +12,8 @@ from greenbench.errors import DatasetError
 
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
+MIN_CLASSES = 2
+MIN_IMAGES_A_CLASS = 4  # each split draws at least one
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,7 @@ def draw_stratified(
     Returns
     -------
     rest, drawn : ndarray of intp
-        Positions in `labels`, together all of them, in random order.
+        Positions in `labels`, together all of them, classes mixed.
     """
     order = np.random.default_rng(seed % 2**64).permutation(len(labels))
     shuffled = labels[order]
@@ -189,16 +191,17 @@ def _split(raw: RawImages, index: NDArray[np.intp]) -> Split:
 def _check_classes(
     name: str, labels: NDArray[np.int64], classes: int, class_names: Sequence[str] | None
 ) -> None:
-    if classes < 2:
-        raise DatasetError(f"dataset {name!r} has {classes} class(es); expected at least 2")
+    if classes < MIN_CLASSES:
+        raise DatasetError(
+            f"dataset {name!r} has {classes} class(es); expected at least {MIN_CLASSES}"
+        )
     counts = np.bincount(labels, minlength=classes)
-    # Each split draws at least one image of each class.
-    if counts.min() < 4:
+    if counts.min() < MIN_IMAGES_A_CLASS:
         label = int(counts.argmin())
         shown = class_names[label] if class_names else str(label)
         raise DatasetError(
             f"dataset {name!r}: class {shown!r} has {counts.min()} image(s); "
-            "expected at least 4, so that every split holds one"
+            f"expected at least {MIN_IMAGES_A_CLASS}, so that every split holds one"
         )
 
 

@@ -29,9 +29,7 @@ class CarbonIntensity:
         return energy_j / 3.6e6 * self.g_per_kwh
 
 
-def carbon_intensity(
-    g_per_kwh: float | None = None, country: str | None = None
-) -> CarbonIntensity:
+def carbon_intensity(g_per_kwh: float | None = None, country: str | None = None) -> CarbonIntensity:
     """Return the user's own figure, else the country's mix, else the named world average.
 
     Parameters
@@ -57,9 +55,7 @@ def carbon_intensity(
     release = f"codecarbon {version('codecarbon')}"
     if country is None:
         average = float(_table("carbon_intensity_per_source.json")["world_average"])
-        return CarbonIntensity(
-            average, f"world average, {release} ({_HOW_TO_SET})"
-        )
+        return CarbonIntensity(average, f"world average, {release} ({_HOW_TO_SET})")
     mix = _table("global_energy_mix.json")
     entry = mix.get(country.upper())
     if entry is None or entry.get("carbon_intensity") is None:

@@ -10,11 +10,11 @@ from filelock import FileLock, Timeout
 
 from greenbench.errors import ConfigurationError
 
+TELL_EVERY_S = 10.0
+
 
 @contextmanager
-def host_lock(
-    path: Path, on_wait: Callable[[float], None], poll_s: float = 0.2
-) -> Iterator[None]:
+def host_lock(path: Path, on_wait: Callable[[float], None], poll_s: float = 0.2) -> Iterator[None]:
     """Hold the machine for measuring; the operating system frees it if we are killed.
 
     Parameters
@@ -33,14 +33,14 @@ def host_lock(
     """
     lock = FileLock(path, mode=0o666)
     started = time.monotonic()
-    told_s = -10.0
+    told_s = -TELL_EVERY_S
     while True:
         try:
             lock.acquire(timeout=0)
             break
         except Timeout:
             waited_s = time.monotonic() - started
-            if waited_s - told_s >= 10.0:
+            if waited_s - told_s >= TELL_EVERY_S:
                 on_wait(waited_s)
                 told_s = waited_s
             time.sleep(poll_s)

@@ -26,9 +26,7 @@ class RandomStrategy:
 
     def ask(self) -> Hyperparameters:
         """Return the next draw."""
-        return {
-            each.name: _draw(each, self._generator.random()) for each in self._space.dimensions
-        }
+        return {each.name: _draw(each, self._generator.random()) for each in self._space.dimensions}
 
     def tell(self, hyperparameters: Hyperparameters, score: float | None) -> None:
         """Learn nothing."""

@@ -1,6 +1,7 @@
 """The paper's networks, worked out by hand from its formulas, and the families grown from them."""
 
 import math
+from itertools import pairwise
 
 import pytest
 
@@ -132,7 +133,7 @@ def test_families_grow_in_cost_over_two_and_a_half_orders_of_magnitude(
     specs = [build_architecture(name, shape, 10, size=size) for size in sizes]
     flops = [spec.train_flops for spec in specs if isinstance(spec, Spec)]
     assert len(flops) >= 5
-    assert all(small < large for small, large in zip(flops, flops[1:], strict=False))
+    assert all(small < large for small, large in pairwise(flops))
     assert math.log10(flops[-1] / flops[0]) >= 2.5
 
 
@@ -174,7 +175,7 @@ def test_unknown_size_names_the_nearest() -> None:
 
 
 def test_unknown_option_names_the_nearest() -> None:
-    with pytest.raises(UnknownNameError, match="'conv_layer'.*did you mean conv_layers"):
+    with pytest.raises(UnknownNameError, match=r"'conv_layer'.*did you mean conv_layers"):
         build("simple_cnn", FASHION, conv_layer=3)
 
 

@@ -6,6 +6,7 @@ Usage: engine_probe.py BACKEND INPUT.npz OUTPUT.npz
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ def main(name: str, source: Path, target: Path) -> None:
     options = AdamOptions(**json.loads(str(given["options"])))
     model = backend.build(BuildRequest(spec, options, batch_size=16, seed=1))
     start = model.get_weights()
-    results = {f"start_{i}": values for i, values in enumerate(start)}
+    results: dict[str, Any] = {f"start_{i}": values for i, values in enumerate(start)}
     model.set_weights([given[f"weight_{i}"] for i in range(len(start))])
     results["outputs"] = model.predict(split.images)
     results["accuracy"] = np.array(model.evaluate("test"))

@@ -23,7 +23,7 @@ ENGINES = {"keras": "torch", "keras_jax": "jax", "keras_tensorflow": "tensorflow
 PROBE = Path(__file__).with_name("engine_probe.py")
 STEP = AdamOptions(epsilon=1e-3, weight_decay=0.1)
 
-Results = dict[str, NDArray[Any]]
+Results = dict[str, Any]
 
 
 def torch_model(dataset: Dataset) -> TorchModel:
@@ -43,13 +43,13 @@ def run_probe(name: str, dataset: Dataset, folder: Path) -> Results:
     source, target = folder / "input.npz", folder / "output.npz"
     # Keras adds epsilon before the bias correction: so chosen, the first step is torch's.
     options = replace(STEP, epsilon=STEP.epsilon * math.sqrt(1 - STEP.beta2))
-    np.savez(
-        source,
-        images=dataset.train.images,
-        labels=dataset.train.labels,
-        options=np.array(json.dumps(asdict(options))),
-        **{f"weight_{i}": values for i, values in enumerate(trained_weights(dataset))},
-    )
+    given: Results = {
+        "images": dataset.train.images,
+        "labels": dataset.train.labels,
+        "options": np.array(json.dumps(asdict(options))),
+    }
+    given |= {f"weight_{i}": values for i, values in enumerate(trained_weights(dataset))}
+    np.savez(source, **given)
     other = next(engine for engine in ENGINES.values() if engine != ENGINES[name])
     done = subprocess.run(
         [sys.executable, str(PROBE), name, str(source), str(target)],

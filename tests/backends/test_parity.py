@@ -21,7 +21,13 @@ from greenbench.architectures import (
     sizes_of,
 )
 from greenbench.architectures.spec import Layer, Native, Weights
-from greenbench.backends.base import AdamOptions, BuildRequest, TrainableModel, sample_order
+from greenbench.backends.base import (
+    AdamOptions,
+    Backend,
+    BuildRequest,
+    TrainableModel,
+    sample_order,
+)
 from greenbench.backends.keras import KerasBackend
 from greenbench.backends.torch import TorchBackend
 from greenbench.datasets.base import Dataset
@@ -146,7 +152,7 @@ def test_a_step_gives_the_same_loss_and_weights(
 ) -> None:
     order = first_batches(digits, 1)
     options = matched_options(weight_decay)
-    backends = (torch_backend, keras_backend)
+    backends: tuple[Backend, ...] = (torch_backend, keras_backend)
     one, other = (
         backend.build(BuildRequest(spec, optimizer, BATCH, seed=1))
         for backend, optimizer in zip(backends, options, strict=True)
@@ -171,7 +177,10 @@ def test_unusual_networks_are_the_same_on_oblong_images_with_channels(
 ) -> None:
     spec = Spec("unusual", coloured.image_shape, layers)
     models: list[TrainableModel] = []
-    backends = (TorchBackend("torch", threads=1), KerasBackend("keras", threads=1))
+    backends: tuple[Backend, ...] = (
+        TorchBackend("torch", threads=1),
+        KerasBackend("keras", threads=1),
+    )
     for backend, optimizer in zip(backends, matched_options(0.0), strict=True):
         backend.load(coloured)
         models.append(backend.build(BuildRequest(spec, optimizer, batch_size=16)))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from greenbench.architectures import Flatten, Linear, Native, Spec, build_architecture
+from greenbench.architectures import Flatten, Layer, Linear, Native, Spec, build_architecture
 from greenbench.architectures.spec import Weights
 from greenbench.backends.base import (
     AdamOptions,
@@ -172,7 +172,7 @@ def test_native_architecture_of_another_backend_is_refused_by_name(backend: Back
 
 def test_model_larger_than_memory_is_out_of_memory(backend: Backend, digits: Dataset) -> None:
     # More than a process can address, so that no machine hands it out in the hope of the best.
-    layers = [Flatten(), Linear(10**12), Linear(digits.classes)]
+    layers: list[Layer] = [Flatten(), Linear(10**12), Linear(digits.classes)]
     with pytest.raises(OutOfMemoryError):
         backend.build(BuildRequest(Spec("huge", digits.image_shape, layers)))
 

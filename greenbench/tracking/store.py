@@ -1,16 +1,12 @@
-"""Tracking: results into MLflow and rows out of it; the only module that knows MLflow."""
+"""The store: results into MLflow, and rows out of it."""
 
 import json
 import logging
 import os
 import re
-import socket
 import sqlite3
-import subprocess
-import sys
-import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -18,8 +14,10 @@ from typing import Any
 from filelock import FileLock
 
 from greenbench.errors import ConfigurationError, TrackingError
-from greenbench.results import JOULES_PER_WH, PHASES, Account, CaseResult, Trial, TrialStatus
+from greenbench.results import CaseResult, Trial, TrialStatus
 from greenbench.table import METRICS, TAGS, Row, to_row
+from greenbench.tracking.records import anytime, describe, learning_curve, trial_metrics
+from greenbench.tracking.view import VIEW_TAG, view_state
 
 # An absent server must be noticed in seconds; MLflow's own defaults take minutes.
 HTTP_DEFAULTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
@@ -125,10 +123,17 @@ class Store:
             Only this one.
         """
         with self._translated():
-            name = f"{EXPERIMENT_PREFIX}{suite}" if suite else f"{EXPERIMENT_PREFIX}%"
-            experiments = self._client.search_experiments(filter_string=f"name LIKE '{name}'")
-            ids = [experiment.experiment_id for experiment in experiments]
+            wanted = f"{EXPERIMENT_PREFIX}{suite}"
+            ids = [i for name, i in self.experiments().items() if suite is None or name == wanted]
             return [_to_row(run) for run in self._search(ids, "tags.kind = 'case'")]
+
+    def experiments(self) -> dict[str, str]:
+        """Return greenbench's experiments, name to id."""
+        with self._translated():
+            found = self._client.search_experiments(
+                filter_string=f"name LIKE '{EXPERIMENT_PREFIX}%'"
+            )
+            return {experiment.name: str(experiment.experiment_id) for experiment in found}
 
     def _log(self, experiment: str, result: CaseResult, key: str, commit: str | None) -> str:
         case, row = result.case, to_row(result)
@@ -139,7 +144,7 @@ class Store:
             "session": key.partition("/")[0],
             "mlflow.source.name": "greenbench",
             "repeat": str(result.repeat),
-            "mlflow.note.content": _describe(result, row),
+            "mlflow.note.content": describe(result, row),
         }
         if commit:
             tags["mlflow.source.git.commit"] = commit
@@ -151,7 +156,7 @@ class Store:
         self._log_batch(
             run_id,
             [(name, value, end_ms, 0) for name, value in metrics.items()]
-            + list(_anytime(result.trials)),
+            + list(anytime(result.trials)),
             {**case.to_dict(), "repeat": result.repeat},
         )
         self._log_dataset(run_id, result)
@@ -175,7 +180,7 @@ class Store:
             "mlflow.note.content": trial.error or f"Trial {trial.index} of {result.case.id}.",
         }
         run = self._client.create_run(experiment, start_ms, tags, run_name=f"trial {trial.index}")
-        metrics = [*_trial_metrics(trial, end_ms), *_learning_curve(trial, start_ms, end_ms)]
+        metrics = [*trial_metrics(trial, end_ms), *learning_curve(trial, start_ms, end_ms)]
         self._log_batch(run.info.run_id, metrics, trial.hyperparameters)
         status = "FINISHED" if trial.status is TrialStatus.COMPLETED else "FAILED"
         self._client.set_terminated(run.info.run_id, status, end_ms)
@@ -229,7 +234,8 @@ class Store:
 
         location = self._artifacts.as_uri() if self._artifacts else None
         try:
-            return str(self._client.create_experiment(name, location))
+            tags = {VIEW_TAG: view_state()}
+            return str(self._client.create_experiment(name, location, tags=tags))
         except MlflowException:
             # Another process may have created it since we looked.
             found = self._client.get_experiment_by_name(name)
@@ -286,71 +292,6 @@ def redact(text: str) -> str:
     return re.sub(r"(\w+://)[^/@\s]+@", r"\1***@", text)
 
 
-def serve_ui(uri: str, port: int | None, say: Callable[[str], None]) -> int:
-    """Run the MLflow UI on a store until it is stopped, and return its exit code.
-
-    Parameters
-    ----------
-    uri : str
-        The store; of a server, only the address is said.
-    port : int or None
-        On loopback; None takes 5000, or a free one if that is taken.
-    say : callable
-        Told the address once it answers.
-
-    Raises
-    ------
-    ConfigurationError
-        If the port is taken.
-    TrackingError
-        If there is no store yet, or the UI ends before it answers.
-    """
-    if uri.startswith(("http://", "https://")):
-        say(f"The store is a server with a UI of its own: {redact(uri)}")
-        return 0
-    Store.existing(uri)
-    port = _free_port(port)
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-    try:
-        while not _answers(port):
-            if server.poll() is not None:
-                raise TrackingError(f"the MLflow UI ended with exit code {server.returncode}")
-            time.sleep(0.2)
-        say(f"MLflow UI: http://127.0.0.1:{port} (Ctrl+C stops it)")
-        return server.wait()
-    except KeyboardInterrupt:
-        return 0
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def _free_port(wanted: int | None) -> int:
-    for port in (wanted or 5000, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError as error:
-                if wanted is not None:
-                    raise ConfigurationError(
-                        f"port {wanted} cannot be used ({error.strerror}); choose another, "
-                        "or leave --port out"
-                    ) from error
-                continue
-            return int(probe.getsockname()[1])
-    raise ConfigurationError("no free port on loopback")
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(0.5)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 def _sqlite_path(uri: str) -> Path | None:
     return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
 
@@ -370,56 +311,6 @@ def _use_wal(database: Path) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
     finally:
         connection.close()
-
-
-def _describe(result: CaseResult, row: Row) -> str:
-    energy = "unknown energy" if row["energy_wh"] is None else f"{row['energy_wh']:.4g} Wh"
-    label = result.account.total.provenance.label
-    case = result.case
-    return (
-        f"{case.strategy} search over {len(result.trials)} trials of {case.network} on "
-        f"{case.dataset} with {case.backend}, repeat {result.repeat}: {energy} ({label}; "
-        f"{row['energy_source']}). Emissions at {row['intensity_g_per_kwh']:g} g CO2e/kWh, "
-        f"{row['emissions_source']}."
-    )
-
-
-def _anytime(trials: Sequence[Trial]) -> Iterator[tuple[str, float, int, int]]:
-    """Yield best-so-far accuracy and cumulative energy, a step a trial."""
-    best = None
-    spent = Account()
-    for trial in trials:
-        time_ms = int((trial.started_at + trial.account.total.duration_s) * 1000)
-        spent += trial.account
-        spent_j = spent.total.energy_j
-        if trial.val_accuracy is not None and (best is None or trial.val_accuracy > best):
-            best = trial.val_accuracy
-        if best is not None:
-            yield "search/incumbent_validation", best, time_ms, trial.index
-        if spent_j is not None:
-            yield "search/cumulative_wh", spent_j / JOULES_PER_WH, time_ms, trial.index
-
-
-def _trial_metrics(trial: Trial, end_ms: int) -> Iterator[tuple[str, float, int, int]]:
-    figures = {f"energy/{phase}_wh": trial.account.energy_j(phase) for phase in PHASES}
-    figures["energy/total_wh"] = trial.account.total.energy_j
-    for name, joules in figures.items():
-        if joules is not None:
-            yield name, joules / JOULES_PER_WH, end_ms, 0
-    yield "time/total_s", trial.account.total.duration_s, end_ms, 0
-    yield "cost/samples_seen", float(trial.samples_seen), end_ms, 0
-
-
-def _learning_curve(
-    trial: Trial, start_ms: int, end_ms: int
-) -> Iterator[tuple[str, float, int, int]]:
-    for epoch in trial.epochs:
-        share = (epoch.epoch + 1) / len(trial.epochs)
-        time_ms = start_ms + int(share * (end_ms - start_ms))
-        if epoch.train_loss is not None:
-            yield "loss/train", epoch.train_loss, time_ms, epoch.epoch
-        if epoch.val_accuracy is not None:
-            yield "accuracy/validation", epoch.val_accuracy, time_ms, epoch.epoch
 
 
 def _to_row(run: Any) -> Row:

@@ -1,0 +1,60 @@
+"""Records: what MLflow is told of a result, as texts and metrics over steps."""
+
+from collections.abc import Iterator, Sequence
+
+from greenbench.results import JOULES_PER_WH, PHASES, Account, CaseResult, Trial
+from greenbench.table import Row
+
+MetricStep = tuple[str, float, int, int]
+"""Name, value, time in ms since 1970-01-01 UTC, step."""
+
+
+def describe(result: CaseResult, row: Row) -> str:
+    """Return the description of a run."""
+    energy = "unknown energy" if row["energy_wh"] is None else f"{row['energy_wh']:.4g} Wh"
+    label = result.account.total.provenance.label
+    case = result.case
+    return (
+        f"{case.strategy} search over {len(result.trials)} trials of {case.network} on "
+        f"{case.dataset} with {case.backend}, repeat {result.repeat}: {energy} ({label}; "
+        f"{row['energy_source']}). Emissions at {row['intensity_g_per_kwh']:g} g CO2e/kWh, "
+        f"{row['emissions_source']}."
+    )
+
+
+def anytime(trials: Sequence[Trial]) -> Iterator[MetricStep]:
+    """Yield best-so-far accuracy and cumulative energy, a step a trial."""
+    best = None
+    spent = Account()
+    for trial in trials:
+        time_ms = int((trial.started_at + trial.account.total.duration_s) * 1000)
+        spent += trial.account
+        spent_j = spent.total.energy_j
+        if trial.val_accuracy is not None and (best is None or trial.val_accuracy > best):
+            best = trial.val_accuracy
+        if best is not None:
+            yield "search/incumbent_validation", best, time_ms, trial.index
+        if spent_j is not None:
+            yield "search/cumulative_wh", spent_j / JOULES_PER_WH, time_ms, trial.index
+
+
+def trial_metrics(trial: Trial, end_ms: int) -> Iterator[MetricStep]:
+    """Yield what a whole trial cost."""
+    figures = {f"energy/{phase}_wh": trial.account.energy_j(phase) for phase in PHASES}
+    figures["energy/total_wh"] = trial.account.total.energy_j
+    for name, joules in figures.items():
+        if joules is not None:
+            yield name, joules / JOULES_PER_WH, end_ms, 0
+    yield "time/total_s", trial.account.total.duration_s, end_ms, 0
+    yield "cost/samples_seen", float(trial.samples_seen), end_ms, 0
+
+
+def learning_curve(trial: Trial, start_ms: int, end_ms: int) -> Iterator[MetricStep]:
+    """Yield loss and validation accuracy, a step an epoch, spread over the trial's time."""
+    for epoch in trial.epochs:
+        share = (epoch.epoch + 1) / len(trial.epochs)
+        time_ms = start_ms + int(share * (end_ms - start_ms))
+        if epoch.train_loss is not None:
+            yield "loss/train", epoch.train_loss, time_ms, epoch.epoch
+        if epoch.val_accuracy is not None:
+            yield "accuracy/validation", epoch.val_accuracy, time_ms, epoch.epoch

@@ -1,0 +1,86 @@
+"""The MLflow UI: started on a store, on loopback, without the parts that run jobs."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from greenbench.errors import ConfigurationError, TrackingError
+from greenbench.tracking.store import Store, redact
+from greenbench.tracking.view import view_path
+
+
+def serve_ui(uri: str, port: int | None, say: Callable[[str], None]) -> int:
+    """Run the MLflow UI on a store until it is stopped, and return its exit code.
+
+    Parameters
+    ----------
+    uri : str
+        The store; of a server, only the address is said.
+    port : int or None
+        On loopback; None takes 5000, or a free one if that is taken.
+    say : callable
+        Told the address once it answers.
+
+    Raises
+    ------
+    ConfigurationError
+        If the port is taken.
+    TrackingError
+        If there is no store yet, or the UI ends before it answers.
+    """
+    if uri.startswith(("http://", "https://")):
+        say(f"The store is a server with a UI of its own: {redact(uri)}")
+        return 0
+    experiments = Store.existing(uri).experiments()
+    port = _free_port(port)
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    environment = {
+        **os.environ,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "PYTHONWARNINGS": "ignore",
+    }
+    # Being terminated must end the server, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        while not _answers(port):
+            if server.poll() is not None:
+                raise TrackingError(f"the MLflow UI ended with exit code {server.returncode}")
+            time.sleep(0.2)
+        say(f"MLflow UI: http://127.0.0.1:{port} (Ctrl+C stops it)")
+        for name, experiment_id in experiments.items():
+            say(f"  {name}: http://127.0.0.1:{port}{view_path(experiment_id)}")
+        return server.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _free_port(wanted: int | None) -> int:
+    for port in (wanted or 5000, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                if wanted is not None:
+                    raise ConfigurationError(
+                        f"port {wanted} cannot be used ({error.strerror}); choose another, "
+                        "or leave --port out"
+                    ) from error
+                continue
+            return int(probe.getsockname()[1])
+    raise ConfigurationError("no free port on loopback")
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
