@@ -12,6 +12,8 @@ from typing import Any
 from greenbench.errors import ConfigurationError
 
 SCHEMA_VERSION = 1
+LABEL_PART = re.compile(r"[a-z0-9_]+")
+LONGEST_TEXT = 24
 
 Scalar = str | int | float | bool
 Options = tuple[tuple[str, Scalar], ...]
@@ -59,6 +61,7 @@ class Case:
     def __post_init__(self) -> None:
         for name in ("architecture_options", "dataset_options"):
             object.__setattr__(self, name, freeze_options(getattr(self, name)))
+        self._check_labels()
         if self.strategy == "default":
             object.__setattr__(self, "trials", 1)
         for name in ("trials", "epochs", "batch_size", "repeats"):
@@ -66,10 +69,20 @@ class Case:
             if not isinstance(value, int) or value < 1:
                 raise ConfigurationError(f"{name} is {value!r}; expected a whole number above 0")
         every = self.validate_every
-        if every is not None and not 1 <= every <= self.epochs:
+        if every is not None and not (isinstance(every, int) and 1 <= every <= self.epochs):
             raise ConfigurationError(
-                f"validate_every is {every}; expected 1 to {self.epochs}, the epochs of a trial"
+                f"validate_every is {every!r}; expected 1 to {self.epochs}, the epochs of a trial"
             )
+
+    def _check_labels(self) -> None:
+        names = [name for name, _ in (*self.architecture_options, *self.dataset_options)]
+        sizes = [] if self.size is None else [self.size]
+        for kind, labels in (("option name", names), ("size", sizes)):
+            for label in labels:
+                if not LABEL_PART.fullmatch(label):
+                    raise ConfigurationError(
+                        f"{kind} {label!r} is not valid; use lower-case letters, digits and _"
+                    )
 
     @property
     def id(self) -> str:
@@ -169,10 +182,10 @@ def _label(name: str, value: Scalar | None) -> str:
         return str(value)
     if isinstance(value, bool):
         return name if value else f"no_{name}"
-    text = str(value).lower()
-    if re.fullmatch(r"[a-z0-9_]*", text):
-        return f"{name}{text}"
+    text = str(value)
     if isinstance(value, float):
-        return name + re.sub(r"[^a-z0-9]", "p", text)
-    slug = re.sub(r"[^a-z0-9]+", "_", text.rsplit("/", 1)[-1]).strip("_")
+        return name + text.translate(str.maketrans(".-", "pm", "+"))
+    if LABEL_PART.fullmatch(text) and len(text) <= LONGEST_TEXT:
+        return f"{name}{text}"
+    slug = re.sub(r"[^a-z0-9]+", "_", text.rsplit("/", 1)[-1].lower())[:LONGEST_TEXT].strip("_")
     return f"{name}_{slug}_{hashlib.sha256(text.encode()).hexdigest()[:6]}"

@@ -19,7 +19,15 @@ from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.errors import ConfigurationError, WorkerError
 from greenbench.journal import Journal
-from greenbench.results import CaseResult, Trial, TrialStatus
+from greenbench.results import (
+    Account,
+    CaseResult,
+    Component,
+    Provenance,
+    Reading,
+    Trial,
+    TrialStatus,
+)
 from greenbench.settings import Settings
 
 START_TIMEOUT_S = 300.0
@@ -57,8 +65,15 @@ class WorkerPool:
         self._log_dir = log_dir
         self._workers: dict[str, _Worker] = {}
 
-    def start(self, cases: Iterable[Case]) -> None:
-        """Start the workers of all backends at once, and wait until they are ready.
+    def launch(self, cases: Iterable[Case]) -> None:
+        """Start the workers of all backends at once, without waiting for their imports."""
+        cases = list(cases)
+        modules = _registering_modules(cases)
+        for backend in sorted({case.backend for case in cases} - set(self._workers)):
+            self._workers[backend] = self._launch(backend, modules)
+
+    def wait_until_ready(self) -> None:
+        """Wait for all workers.
 
         Imports take seconds of CPU time, which must not fall into anybody's measurement.
 
@@ -69,10 +84,6 @@ class WorkerPool:
         WorkerError
             If a worker dies before it is ready.
         """
-        cases = list(cases)
-        modules = _registering_modules(cases)
-        for backend in sorted({case.backend for case in cases} - set(self._workers)):
-            self._workers[backend] = self._launch(backend, modules)
         for worker in self._workers.values():
             worker.wait_until_ready()
 
@@ -87,7 +98,8 @@ class WorkerPool:
             If the case fails outside a trial.
         """
         while True:
-            self.start([job.case])
+            self.launch([job.case])
+            self.wait_until_ready()
             worker = self._workers[job.case.backend]
             try:
                 worker.run(job, on_event, self._settings.trial_timeout_s)
@@ -218,7 +230,15 @@ class _Worker:
         message = f"the {self.backend} worker {what}"
         if current is None:
             raise _BrokenOffError(message, None)
-        trial = Trial(current["index"], current["hyperparameters"], status, error=message)
+        # What it used until then went with it: the energy is unknown, which is not 0.
+        lost = Reading(0.0, {"cpu": Component(None, Provenance.NONE, "lost with its worker")})
+        trial = Trial(
+            current["index"],
+            current["hyperparameters"],
+            status,
+            account=Account({"train": lost}),
+            error=message,
+        )
         raise _BrokenOffError(message, trial)
 
     def _raise_if_failed(self, event: Event) -> None:

@@ -7,13 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from greenbench.cases import SCHEMA_VERSION, Case
-from greenbench.errors import JournalError
+from greenbench.errors import ConfigurationError, JournalError
 from greenbench.results import CaseResult, Trial
+
+DAMAGE = (ValueError, KeyError, TypeError, AttributeError, ConfigurationError)
+"""What a line raises that is not what greenbench wrote."""
 
 
 @dataclass(frozen=True)
@@ -89,15 +93,24 @@ class Journal:
         trials: list[Trial] = []
         starts: list[float] = []
         result, is_delivered = None, False
-        for event, values in self._events():
-            if event == "start":
-                starts.append(float(values["at"]))
-            elif event == "trial":
-                trials.append(Trial.from_dict(values))
-            elif event == "result":
-                result = CaseResult.from_dict(values)
-            elif event == "delivered":
-                is_delivered = True
+        for number, line in enumerate(self._whole_lines(), start=1):
+            try:
+                entry = json.loads(line)
+                event, values = entry["event"], entry["values"]
+                if event == "start":
+                    self._check_schema(values["schema"])
+                    starts.append(float(values["at"]))
+                elif event == "trial":
+                    trials.append(Trial.from_dict(values))
+                elif event == "result":
+                    result = CaseResult.from_dict(values)
+                elif event == "delivered":
+                    is_delivered = True
+            except DAMAGE as error:
+                raise JournalError(
+                    f"journal {self.path}, line {number} is damaged "
+                    f"({type(error).__name__}: {error}); move the file away and run again"
+                ) from error
         first = starts[0] if starts else 0.0
         return JournalState(tuple(trials), len(starts), first, result, is_delivered)
 
@@ -116,7 +129,7 @@ class Journal:
         try:
             with np.load(self._checkpoint, allow_pickle=False) as arrays:
                 return [arrays[name] for name in arrays.files]
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
             raise JournalError(
                 f"checkpoint {self._checkpoint} cannot be read ({error}); "
                 "start over with `greenbench run --fresh`"
@@ -126,29 +139,24 @@ class Journal:
     def _checkpoint(self) -> Path:
         return self.path.with_suffix(".npz")
 
-    def _events(self) -> list[tuple[str, Mapping[str, Any]]]:
+    def _whole_lines(self) -> list[bytes]:
         try:
             lines = self.path.read_bytes().splitlines(keepends=True)
         except FileNotFoundError:
             return []
-        events = []
-        for number, line in enumerate(lines, start=1):
-            if not line.endswith(b"\n"):
-                break
-            try:
-                entry = json.loads(line)
-                events.append((str(entry["event"]), entry["values"]))
-            except (ValueError, KeyError, TypeError) as error:
-                raise JournalError(
-                    f"journal {self.path}, line {number} is damaged ({error}); "
-                    "move the file away and run again"
-                ) from error
-        if events and events[0][1].get("schema", 0) > SCHEMA_VERSION:
+        except OSError as error:
+            raise JournalError(
+                f"journal {self.path} cannot be read ({error.strerror}); "
+                "move it away and run again"
+            ) from error
+        return [line for line in lines if line.endswith(b"\n")]
+
+    def _check_schema(self, schema: int) -> None:
+        if schema > SCHEMA_VERSION:
             raise JournalError(
                 f"journal {self.path} was written by a newer greenbench; "
                 "upgrade with `pip install --upgrade greenbench`"
             )
-        return events
 
     def _append(self, event: str, values: Mapping[str, Any]) -> None:
         line = json.dumps({"event": event, "values": values}).encode() + b"\n"

@@ -10,7 +10,12 @@ from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from greenbench.cases import Case
-from greenbench.errors import BrokenPluginError, ConfigurationError, UnknownNameError
+from greenbench.errors import (
+    BrokenPluginError,
+    ConfigurationError,
+    GreenbenchError,
+    UnknownNameError,
+)
 
 T = TypeVar("T")
 
@@ -109,7 +114,10 @@ class Registry(Generic[T]):
         module, _, attribute = self._lazy[name].partition(":")
         try:
             self._loaded[name] = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
+        except GreenbenchError:
+            raise
+        except Exception as error:
+            # Anything may be raised on import: a shared library that is gone is an OSError.
             raise BrokenPluginError(self.kind, name, _one_line(error)) from error
         return self._loaded[name]
 

@@ -62,8 +62,9 @@ class Component:
         known = self.energy_j is not None and other.energy_j is not None
         total = (self.energy_j or 0.0) + (other.energy_j or 0.0) if known else None
         worst = Provenance.worst((self.provenance, other.provenance))
-        sources = (self.source, other.source)
-        source = self.source if len(set(sources)) == 1 else " + ".join(sorted(set(sources)))
+        source = self.source
+        if source != other.source:
+            source = " + ".join(sorted({*source.split(" + "), *other.source.split(" + ")}))
         return Component(total, worst if known else Provenance.NONE, source)
 
 
@@ -273,6 +274,9 @@ class CaseResult:
         ``host`` (fingerprint), CPU, GPU, threads, library versions.
     dataset : dict
         ``name``, ``digest``, ``source``, ``train``, ``validation``, ``test`` sizes.
+    wall_s : float
+        Seconds from opening to closing the ledger, by a clock of its own: what the phases'
+        durations must sum to.
     interruptions : int
         How often the repeat was cut off and taken up again.
     started_at : float
@@ -289,6 +293,7 @@ class CaseResult:
     emissions: Mapping[str, Any]
     environment: Mapping[str, Any]
     dataset: Mapping[str, Any]
+    wall_s: float = 0.0
     interruptions: int = 0
     started_at: float = 0.0
 

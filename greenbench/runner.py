@@ -104,26 +104,27 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
     parameters, train_flops = _warm_up(bench.backend, architecture, case, dataset)
     search = _Search(_Job(bench, case, repeat, journal, architecture, len(dataset.train)))
     journal.start(search.started_at)
-    trials, test_accuracy, account = search.run(list(state.trials))
-    samples = sum(trial.samples_seen for trial in trials)
+    found = search.run(list(state.trials))
+    samples = sum(trial.samples_seen for trial in found.trials)
     result = CaseResult(
         case=case,
         repeat=repeat,
         suite=suite,
-        trials=tuple(trials),
-        test_accuracy=test_accuracy,
-        account=account,
+        trials=tuple(found.trials),
+        test_accuracy=found.test_accuracy,
+        account=found.account,
         costs=Costs(
             parameters=parameters,
             train_flops_per_sample=train_flops,
             train_flops=train_flops * samples,
             samples_seen=samples,
-            epochs=sum(len(trial.epochs) for trial in trials),
-            trials=len(trials),
+            epochs=sum(len(trial.epochs) for trial in found.trials),
+            trials=len(found.trials),
         ),
-        emissions=_emissions(account, bench.intensity),
+        emissions=_emissions(found.account, bench.intensity),
         environment=bench.environment,
         dataset=_describe_dataset(dataset),
+        wall_s=found.wall_s,
         interruptions=state.starts,
         started_at=state.started_at or search.started_at,
     )
@@ -143,6 +144,16 @@ class _Job:
     train_size: int
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What a search gave."""
+
+    trials: list[Trial]
+    test_accuracy: float | None
+    account: Account
+    wall_s: float
+
+
 class _Search:
     """The loop of one repeat: ask, train, measure, tell."""
 
@@ -154,11 +165,12 @@ class _Search:
         self._last_event_at = 0.0
         self.started_at = job.bench.clock()
 
-    def run(self, trials: list[Trial]) -> tuple[list[Trial], float | None, Account]:
+    def run(self, trials: list[Trial]) -> _Found:
         strategy = self._replayed_strategy(trials)
         best = find_incumbent(trials)
         best_model: TrainableModel | None = None
         account = sum((trial.account for trial in trials), Account())
+        opened_at = time.perf_counter() - account.total.duration_s
         self._ledger.open()
         try:
             for index in range(len(trials), self._case.trials):
@@ -176,7 +188,8 @@ class _Search:
                 with self._ledger.phase("search"):
                     strategy.tell(dict(trial.hyperparameters), trial.val_accuracy)
             test_accuracy = self._test(best, best_model)
-            return trials, test_accuracy, account + self._ledger.take()
+            account += self._ledger.take()
+            return _Found(trials, test_accuracy, account, time.perf_counter() - opened_at)
         finally:
             self._ledger.close()
 

@@ -92,8 +92,9 @@ class Session:
             stack.callback(self._pool.close)
             backends = sorted({case.backend for case in self.cases})
             self.listener.notice(f"starting workers: {', '.join(backends)}")
-            self._pool.start(self.cases)
+            self._pool.launch(self.cases)
             self._delivery = Delivery(self.settings.tracking_uri, self.listener)
+            self._pool.wait_until_ready()
             self._stack = stack.pop_all()
         return self
 
@@ -185,11 +186,18 @@ class Delivery:
     """
 
     def __init__(self, tracking_uri: str, listener: Listener) -> None:
-        self._uri = tracking_uri
         self._listener = listener
-        self._store: Any = None
         self._commit = git_commit()
+        self._store: Any = None
         self.has_failed = False
+        try:
+            # Importing MLflow and creating a store take seconds: they pass while the
+            # workers import, too, and nothing is measured.
+            from greenbench.tracking import Store  # noqa: PLC0415
+
+            self._store = Store(tracking_uri)
+        except TrackingError as error:
+            self._fail(error)
 
     def deliver(self, journal: Journal, result: CaseResult, *, may_exist: bool) -> bool:
         """Log a result unless it is there; return whether MLflow has it.
@@ -207,21 +215,22 @@ class Delivery:
             return False
         if journal.read().is_delivered:
             return True
-        from greenbench.tracking import Store, session_key  # noqa: PLC0415
+        from greenbench.tracking import session_key  # noqa: PLC0415
 
         try:
-            self._store = self._store or Store(self._uri)
             key = session_key(journal.path)
             self._store.log_result(result, key, commit=self._commit, may_exist=may_exist)
             journal.mark_delivered()
         except TrackingError as error:
-            self.has_failed = True
-            self._listener.notice(
-                f"{error}; results are safe in {journal.path.parent}: "
-                "deliver them later with `greenbench sync`"
-            )
+            self._fail(error)
             return False
         return True
+
+    def _fail(self, error: TrackingError) -> None:
+        self.has_failed = True
+        self._listener.notice(
+            f"{error}; results are kept in the journal: deliver them later with `greenbench sync`"
+        )
 
 
 def undelivered(journal_dir: Path) -> Iterator[tuple[Journal, CaseResult]]:

@@ -48,6 +48,12 @@ class Settings:
     country: str | None = None
     trial_timeout_s: float = 3600.0
 
+    def __post_init__(self) -> None:
+        if not 0 < self.trial_timeout_s < float("inf"):
+            raise ConfigurationError(
+                f"trial timeout is {self.trial_timeout_s}; expected a number of seconds above 0"
+            )
+
     @property
     def journal_dir(self) -> Path:
         """Folder of the journals."""
@@ -95,8 +101,9 @@ def _number(
         value = kind(text)
     except ValueError:
         value = kind(-1)
-    positive = 0 < value < float("inf") or (name == "GREENBENCH_CARBON_INTENSITY" and value == 0)
-    if not positive:
+    may_be_zero = name == "GREENBENCH_CARBON_INTENSITY"
+    if not (0 < value < float("inf") or (may_be_zero and value == 0)):
         expected = "a whole number" if kind is int else "a number"
-        raise ConfigurationError(f"{name} is {text!r}; expected {expected} above 0")
+        least = "of 0 or above" if may_be_zero else "above 0"
+        raise ConfigurationError(f"{name} is {text!r}; expected {expected} {least}")
     return value

@@ -22,7 +22,9 @@ METRICS: Mapping[str, str] = {
     "epochs": "cost/epochs",
     "trials": "cost/trials",
     "failed_trials": "cost/failed_trials",
+    "interruptions": "cost/interruptions",
     "duration_s": "time/total_s",
+    "wall_s": "time/wall_s",
     "train_s": "time/train_s",
 }
 """Numeric columns, and the metrics that hold them in MLflow."""
@@ -87,7 +89,9 @@ def _numbers(result: CaseResult) -> Row:
         "epochs": costs.epochs,
         "trials": costs.trials,
         "failed_trials": sum(t.status is not TrialStatus.COMPLETED for t in result.trials),
+        "interruptions": result.interruptions,
         "duration_s": total.duration_s,
+        "wall_s": result.wall_s,
         "train_s": train.duration_s if train else 0.0,
     }
 

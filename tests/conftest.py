@@ -34,7 +34,9 @@ class Greenbench:
     environment: dict[str, str]
     started: list["subprocess.Popen[str]"] = field(default_factory=list)
 
-    def __call__(self, *arguments: str, timeout_s: float = 150) -> "subprocess.CompletedProcess[str]":
+    def __call__(
+        self, *arguments: str, timeout_s: float = 150
+    ) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end."""
         return subprocess.run(
             [sys.executable, "-m", "greenbench", *arguments],

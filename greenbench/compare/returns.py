@@ -91,10 +91,10 @@ class Returns:
         if best is choice:
             return f"{reaches}, the best of its family; no smaller size comes within 1 point."
         points = 100 * (best.accuracy.median - choice.accuracy.median)
-        times = best.energy_wh.median / choice.energy_wh.median
-        return (
-            f"{reaches}; {best.network} buys {points:.1f} points for {times:.1f} times the energy."
-        )
+        spent, least = best.energy_wh.median, choice.energy_wh.median
+        # A counter may read 0 over a window that is short enough.
+        price = f"{spent / least:.1f} times the energy" if least else with_unit(spent)
+        return f"{reaches}; {best.network} buys {points:.1f} points for {price}."
 
 
 def with_unit(energy_wh: float) -> str:

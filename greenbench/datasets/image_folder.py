@@ -66,7 +66,8 @@ def load_image_folder(context: LoadContext, path: str) -> Dataset:
         raise DatasetError(f"dataset 'image_folder': path is {path!r}; expected a folder's name")
     folder = context.data_dir / Path(path).expanduser()
     if not folder.is_dir():
-        raise DatasetError(f"image folder {folder} does not exist; give the path of a folder")
+        problem = "is not a folder" if folder.exists() else "does not exist"
+        raise DatasetError(f"image folder {folder} {problem}; give the path of a folder")
     roots = _split_folders(folder)
     names = [_class_names(root) for root in roots]
     _check_same_classes(folder, names)

@@ -75,10 +75,11 @@ def _prototypes(
 ) -> NDArray[np.float32]:
     side = shape[-1]
     noise = generator.standard_normal(shape)
-    smooth: NDArray[np.float64] = gaussian_filter(noise, sigma=side / 8, axes=(2, 3), mode="wrap")
+    smooth = gaussian_filter(noise, sigma=side / 8, axes=(2, 3), mode="wrap")
     least = smooth.min(axis=(1, 2, 3), keepdims=True)
     most = smooth.max(axis=(1, 2, 3), keepdims=True)
-    return ((smooth - least) / (most - least)).astype(np.float32)
+    scaled: NDArray[np.float32] = ((smooth - least) / (most - least)).astype(np.float32)
+    return scaled
 
 
 def _check(option: str, value: int, least: int) -> None:

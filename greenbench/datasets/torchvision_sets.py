@@ -209,7 +209,7 @@ def _check_idx(path: Path) -> None:
         with path.open("rb") as file:
             found = file.read(len(header))
         size = path.stat().st_size
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
         raise DatasetError(f"{path} cannot be read ({error.strerror}); make it readable") from error

@@ -59,7 +59,7 @@ def carbon_intensity(g_per_kwh: float | None = None, country: str | None = None)
     mix = _table("global_energy_mix.json")
     entry = mix.get(country.upper())
     if entry is None or entry.get("carbon_intensity") is None:
-        raise UnknownNameError("country", country, mix)
+        raise UnknownNameError("country", country.upper(), mix)
     source = f"{entry['country_name']} {entry['year']}, country mix of {release}"
     return CarbonIntensity(float(entry["carbon_intensity"]), source)
 

@@ -36,9 +36,10 @@ class CodecarbonMeter:
     name = "codecarbon"
 
     def __init__(self) -> None:
-        logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
         from codecarbon import OfflineEmissionsTracker  # noqa: PLC0415
 
+        # Not before the import, which sets the level itself.
+        logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
         self._tracker: Any = OfflineEmissionsTracker(**_explicit_arguments())
         self._is_open = False
         # The first task probes the hardware; a window must not pay for that.
@@ -70,7 +71,7 @@ class CodecarbonMeter:
             "ram": task.ram_energy * JOULES_PER_KWH,
         }
         components = {
-            name: Component(joules[name], part.provenance, part.source)
+            name: Component(joules.get(name), part.provenance, part.source)
             for name, part in self._components.items()
         }
         return Reading(task.duration, components)
@@ -83,6 +84,8 @@ class CodecarbonMeter:
         """End the open task, if any, and with it the tracker's threads."""
         if self._is_open:
             self.end_window()
+        # codecarbon's timer starts itself anew if it fires while a task is being stopped.
+        self._tracker._scheduler_monitor_power.stop()
 
 
 def _explicit_arguments() -> dict[str, Any]:
@@ -137,8 +140,13 @@ def _describe(hardware: Any) -> tuple[str, Provenance, str]:
         tdp = "" if provenance.is_measured else f", TDP {hardware._tdp:g} W"
         return "cpu", provenance, f"{release}: CPU {mode}{tdp}"
     if kind == "GPU":
-        return "gpu", Provenance.COUNTER, f"{release}: GPU energy counter"
+        # Without an energy counter, codecarbon integrates power readings instead.
+        if all(getattr(gpu, "_has_counter", False) for gpu in hardware.devices.devices):
+            return "gpu", Provenance.COUNTER, f"{release}: GPU energy counter"
+        return "gpu", Provenance.SAMPLED, f"{release}: GPU power readings"
     if kind == "RAM":
         return "ram", Provenance.MODEL, f"{release}: RAM power model"
-    part = str(getattr(hardware, "chip_part", kind)).lower()
-    return part, Provenance.SAMPLED, f"{release}: {kind} power readings"
+    if kind in ("AppleSiliconChip", "Raspberry"):
+        part = str(hardware.chip_part).lower()
+        return part, Provenance.SAMPLED, f"{release}: {kind} power readings"
+    return kind.lower(), Provenance.NONE, f"{release}: {kind}, which greenbench does not know"

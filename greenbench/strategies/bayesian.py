@@ -55,7 +55,7 @@ class BayesianStrategy:
     def ask(self) -> Hyperparameters:
         """Fit what was told since the last call, and return the next proposal."""
         # On matrices this small a second BLAS thread only spins: same time, twice the
-        # energy. One thread also gives the same sums, hence proposals, on every machine size.
+        # CPU seconds, and so a search that costs more on a bigger machine.
         with self._threads.limit(limits=1, user_api="blas"), warnings.catch_warnings():
             # skopt then proposes a random point instead, which is what we want.
             warnings.filterwarnings("ignore", "The objective has been evaluated", UserWarning)
@@ -84,8 +84,8 @@ class BayesianStrategy:
 
 
 def _initial_points(trials: int) -> int:
-    # skopt's own 10 would make a search of 8 trials a random one. A third leaves most of a
-    # short search to the model, which has nothing to go by before it has seen three points.
+    # skopt's own 10 would make a search of 8 trials a random one, and one of 12 hardly better.
+    # A third leaves most of a short search to the model, which makes little of two points.
     return min(10, max(3, trials // 3))
 
 

@@ -52,13 +52,14 @@ class Store:
         with self._translated(), _first_access(database):
             for name, value in HTTP_DEFAULTS.items():
                 os.environ.setdefault(name, value)
-            for logger in ("mlflow", "alembic"):
-                logging.getLogger(logger).setLevel(logging.WARNING)
             with warnings.catch_warnings():
                 # MLflow's and SQLAlchemy's deprecations are not for our users to mend.
                 warnings.simplefilter("ignore")
                 from mlflow import MlflowClient, entities  # noqa: PLC0415
 
+                # Importing MLflow sets these to INFO.
+                for logger in ("mlflow", "alembic"):
+                    logging.getLogger(logger).setLevel(logging.WARNING)
                 self._entities = entities
                 self._client = MlflowClient(uri)
                 self._client.search_experiments(max_results=1)
