@@ -122,6 +122,7 @@ class Journal:
                 np.savez(file, *weights)
             scratch.replace(self._checkpoint)
         except OSError as error:
+            scratch.unlink(missing_ok=True)
             raise self._unwritable(error) from error
 
     def load_checkpoint(self) -> list[NDArray[np.float32]]:
@@ -146,8 +147,7 @@ class Journal:
             return []
         except OSError as error:
             raise JournalError(
-                f"journal {self.path} cannot be read ({error.strerror}); "
-                "move it away and run again"
+                f"journal {self.path} cannot be read ({error.strerror}); move it away and run again"
             ) from error
         return [line for line in lines if line.endswith(b"\n")]
 

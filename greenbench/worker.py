@@ -4,6 +4,7 @@ Requests come in on standard input and events go out on standard output, each a 
 on a line. Everything else that is printed, by whichever library, goes to standard error.
 """
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -43,7 +44,9 @@ def main() -> None:
             else:
                 _run(bench, request, emit)
         except Exception as error:
-            traceback.print_exc()
+            # The log may be on the disk that is full.
+            with contextlib.suppress(OSError):
+                traceback.print_exc()
             is_ours = isinstance(error, GreenbenchError)
             text = " ".join(str(error).split())
             message = text if is_ours else f"{type(error).__name__}: {text}"
@@ -103,4 +106,8 @@ def import_module_file(name: str, file: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    finally:
+        # An interpreter that shuts down would wait for the thread that reads its input.
+        os._exit(1)

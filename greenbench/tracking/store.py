@@ -4,10 +4,11 @@ import json
 import logging
 import os
 import re
+import shutil
 import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,10 @@ from greenbench.tracking.view import VIEW_TAG, view_state
 # An absent server must be noticed in seconds; MLflow's own defaults take minutes.
 HTTP_DEFAULTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 EXPERIMENT_PREFIX = "greenbench/"
+ENDED = ("FINISHED", "FAILED")
 PAGE = 1000
+ROOM_BYTES = 32 * 2**20
+BATCH = 1000
 
 
 class Store:
@@ -44,12 +48,14 @@ class Store:
     def __init__(self, uri: str) -> None:
         self.uri = uri
         database = _sqlite_path(uri)
-        if "://" not in uri and not uri.startswith("databricks"):
+        if uri.startswith("file:") or ("://" not in uri and not uri.startswith("databricks")):
+            folder = uri.removeprefix("file:").removeprefix("//").rstrip("/")
             raise ConfigurationError(
                 f"MLFLOW_TRACKING_URI is {uri!r}; MLflow no longer writes to plain folders: "
-                f"use sqlite:///{uri.rstrip('/')}/mlflow.db or a server's http:// address"
+                f"use sqlite:///{folder}/mlflow.db or a server's http:// address"
             )
         with self._translated(), _first_access(database):
+            _probe(uri, database)
             for name, value in HTTP_DEFAULTS.items():
                 os.environ.setdefault(name, value)
             with warnings.catch_warnings():
@@ -65,7 +71,7 @@ class Store:
                 self._client.search_experiments(max_results=1)
             if database is not None:
                 _use_wal(database)
-        self._artifacts = database.parent / "artifacts" if database else None
+        self._artifacts = database.absolute().parent / "artifacts" if database else None
         self._experiments: dict[str, str] = {}
         self._described: set[tuple[str, str]] = set()
 
@@ -126,7 +132,9 @@ class Store:
         with self._translated():
             wanted = f"{EXPERIMENT_PREFIX}{suite}"
             ids = [i for name, i in self.experiments().items() if suite is None or name == wanted]
-            return [_to_row(run) for run in self._search(ids, "tags.kind = 'case'")]
+            runs = self._search(ids, "tags.kind = 'case'")
+            # A run that was cut off while it was logged is not to be read as a result.
+            return [_to_row(run) for run in runs if run.info.status in ENDED]
 
     def experiments(self) -> dict[str, str]:
         """Return greenbench's experiments, name to id."""
@@ -189,7 +197,7 @@ class Store:
     def _log_batch(
         self, run_id: str, metrics: Sequence[tuple[str, float, int, int]], params: Mapping[str, Any]
     ) -> None:
-        limit = 1000  # of MLflow, a batch
+        limit = BATCH - len(params)  # MLflow counts metrics and parameters together
         for first in range(0, max(len(metrics), 1), limit):
             self._client.log_batch(
                 run_id,
@@ -246,7 +254,7 @@ class Store:
 
     def _find(self, experiment: str, key: str) -> str | None:
         for run in self._search([experiment], f"tags.key = '{key}'"):
-            if run.info.status in ("FINISHED", "FAILED"):
+            if run.info.status in ENDED:
                 return str(run.info.run_id)
             children = f"tags.`mlflow.parentRunId` = '{run.info.run_id}'"
             for child in self._search([experiment], children):
@@ -289,8 +297,9 @@ def session_key(journal: Path) -> str:
 
 
 def redact(text: str) -> str:
-    """Return `text` with the user information of URIs blanked out."""
-    return re.sub(r"(\w+://)[^/@\s]+@", r"\1***@", text)
+    """Return `text` with the user information and secrets of URIs blanked out."""
+    text = re.sub(r"(\w+://)[^/\s]+@", r"\1***@", text)
+    return re.sub(r"(?i)([?&]\w*(?:password|token|key|secret)=)[^&\s]+", r"\1***", text)
 
 
 def _sqlite_path(uri: str) -> Path | None:
@@ -306,12 +315,28 @@ def _first_access(database: Path | None) -> Iterator[None]:
         yield
 
 
+def _probe(uri: str, database: Path | None) -> None:
+    """Fail at once where MLflow would try again for minutes before it says the same."""
+    if database is not None:
+        free_bytes = shutil.disk_usage(database.parent).free
+        if free_bytes < ROOM_BYTES:
+            raise TrackingError(
+                f"no room for the store {database}: {free_bytes // 2**20} MiB are free, and "
+                f"{ROOM_BYTES // 2**20} are needed"
+            )
+        with closing(sqlite3.connect(database, timeout=30)) as connection:
+            connection.execute("PRAGMA schema_version")
+    elif not uri.startswith(("http://", "https://", "databricks")):
+        from sqlalchemy import create_engine  # noqa: PLC0415
+
+        engine = create_engine(uri)
+        engine.connect().close()
+        engine.dispose()
+
+
 def _use_wal(database: Path) -> None:
-    connection = sqlite3.connect(database, timeout=30)
-    try:
+    with closing(sqlite3.connect(database, timeout=30)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
-    finally:
-        connection.close()
 
 
 def _to_row(run: Any) -> Row:

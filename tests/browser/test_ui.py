@@ -1,0 +1,75 @@
+"""The MLflow UI on a store that a real run made, in headless Chromium."""
+
+import re
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Greenbench
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        not (shutil.which("chromium") and shutil.which("chromedriver")),
+        reason="chromium and chromedriver are not installed",
+    ),
+]
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=2200,1000",
+)
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator["webdriver.Chrome"]:  # noqa: F821
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
+        options.add_argument(flag)
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    driver = webdriver.Chrome(options=options, service=service)
+    yield driver
+    driver.quit()
+
+
+def test_runs_table_shows_parts_energy_and_accuracy(
+    greenbench: Greenbench,
+    browser: "webdriver.Chrome",  # noqa: F821
+    eventually: Callable[[Callable[[], object]], None],
+    tmp_path: Path,
+) -> None:
+    run = ("run", "-s", "random", "-a", "dense.xs", "--trials", "2", "--epochs", "2")
+    done = greenbench(*run, "--repeats", "1")
+    assert done.returncode == 0, done.stderr
+    ui = greenbench.start("ui")
+    lines: list[str] = []
+    while not (lines and "greenbench/adhoc" in lines[-1]):
+        lines.append(ui.stdout.readline() if ui.stdout else "")
+        assert lines[-1], "the UI ended"
+    (url,) = re.findall(r"http://127\.0\.0\.1:\d+/#/\S+", lines[-1])
+
+    browser.get(url)
+
+    def text() -> str:
+        return str(browser.find_element("tag name", "body").text)
+
+    eventually(lambda: "dense.xs" in text() and "energy/total_wh" in text())
+    shown = text()
+    for column in ("strategy", "architecture", "backend", "energy/total_wh", "accuracy/test"):
+        assert column in shown, shown
+    for value in ("random", "dense.xs", "torch", "1 matching run"):
+        assert value in shown, shown
+    browser.save_screenshot(str(tmp_path / "runs.png"))
+    ui.send_signal(signal.SIGTERM)
+    assert ui.wait(timeout=30) == 0

@@ -1,0 +1,124 @@
+"""Cases as benchmarks in somebody's own project."""
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+pytestmark = pytest.mark.integration
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "howto" / "test_my_net.py"
+OWN = """
+from greenbench import register_architecture, register_suite
+from greenbench.architectures import Flatten, Linear, Spec, family
+from greenbench.cases import matrix
+
+@register_architecture("own_net")
+@family(s={"width": 4}, m={"width": 16})
+def own_net(image_shape, classes, width=4):
+    return Spec("own_net", image_shape, [Flatten(), Linear(width), Linear(classes)])
+
+@register_suite("own")
+def own():
+    return matrix(("default", "random"), ["own_net.s", "own_net.m"], trials=2, epochs=1, repeats=2)
+
+def test_cost(greenbench_case, greenbench_run):
+    greenbench_run(greenbench_case)
+"""
+
+
+@pytest.fixture
+def own_project(pytester: pytest.Pytester) -> pytest.Pytester:
+    pytester.makepyfile(test_own=OWN)
+    return pytester
+
+
+def run(project: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    return project.runpytest_subprocess("--greenbench-suite", "own", *arguments, timeout=200)
+
+
+def test_the_documented_file_of_twenty_lines_runs_as_it_stands(pytester: pytest.Pytester) -> None:
+    source = EXAMPLE.read_text(encoding="utf-8")
+    assert len(source.splitlines()) <= 20
+    pytester.makepyfile(test_my_net=source)
+
+    result = pytester.runpytest_subprocess("--greenbench-suite", "mine", timeout=200)
+
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*greenbench*", "*my_net*estimated*", "*reaches*"])
+
+
+def test_energy_and_costs_are_in_the_summary_the_json_and_the_store(
+    own_project: pytest.Pytester, tmp_path: Path
+) -> None:
+    result = run(own_project, "--benchmark-json", "out.json", "-k", "random and s-torch")
+
+    result.assert_outcomes(passed=1, deselected=3)
+    result.stdout.fnmatch_lines(["*random-own_net.s-torch-digits*2*estimated*"])
+    (benchmark,) = json.loads((own_project.path / "out.json").read_text())["benchmarks"]
+    info = benchmark["extra_info"]
+    assert benchmark["stats"]["rounds"] == 2
+    assert info["energy_provenance"] in ("model", "counter", "constant")
+    assert info["energy_wh"] > 0
+    assert 0 < info["test_accuracy"] <= 1
+    # Flatten, 256 × 4, 4 × 10: twice a multiply-add, thrice but for the first product.
+    assert info["train_flops_per_sample"] == 3 * 2 * (256 * 4 + 4 * 10) - 2 * 256 * 4
+    assert info["parameters"] == 256 * 4 + 4 + 4 * 10 + 10
+    assert [row["repeat"] for row in info["repeats"]] == [0, 1]
+    assert (tmp_path / "mlruns" / "mlflow.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--benchmark-disable",), "pytest-benchmark is disabled"),
+        (("-n", "2"), "xdist is on"),
+        (("-p", "no:benchmark"), "pytest-benchmark is off"),
+    ],
+)
+def test_without_pytest_benchmark_cases_still_run_and_it_says_so(
+    own_project: pytest.Pytester, arguments: tuple[str, ...], words: str
+) -> None:
+    result = run(own_project, *arguments, "-k", "default and s-torch")
+
+    assert result.ret == 0
+    result.stdout.fnmatch_lines([f"*{words}*", "*default-own_net.s-torch-digits*"])
+
+
+def test_marks_select_cases_without_warnings(own_project: pytest.Pytester) -> None:
+    result = run(own_project, "--collect-only", "-q", "--strict-markers", "-m", "random")
+
+    result.stdout.fnmatch_lines(["*[[]random-own_net.s-torch-digits[]]", "*2/4 tests collected*"])
+    assert "Warning" not in result.stdout.str()
+
+
+def test_options_select_and_set_the_budget(own_project: pytest.Pytester) -> None:
+    options = ("--greenbench-strategy", "random", "--greenbench-trials", "5")
+    result = run(own_project, "--collect-only", "-q", *options)
+
+    result.stdout.fnmatch_lines(["*random-own_net.m-torch-digits+trials5+epochs1*"])
+    assert "default-" not in result.stdout.str()
+
+
+def test_an_unknown_suite_is_one_line_and_no_traceback(own_project: pytest.Pytester) -> None:
+    result = own_project.runpytest_subprocess("--greenbench-suite", "onw", timeout=60)
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*unknown suite 'onw'*own*"])
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
+def test_a_case_in_which_no_trial_completes_fails_with_the_reason(
+    own_project: pytest.Pytester,
+) -> None:
+    own_project.makepyfile(
+        test_own=OWN.replace('("default", "random")', '("default",)')
+        .replace("[Flatten(), Linear(width)", "[Flatten(), Linear(0)")
+        .replace("repeats=2", "repeats=1")
+    )
+    result = run(own_project, "-k", "s-torch", "--junitxml", "junit.xml")
+
+    result.assert_outcomes(failed=1, deselected=1)
+    root = ElementTree.parse(own_project.path / "junit.xml").getroot()
+    assert root.find(".//failure") is not None
