@@ -51,7 +51,7 @@ class Case:
     architecture_options: Options = ()
     dataset_options: Options = ()
     space: str = "adam"
-    trials: int = 8
+    trials: int = 16
     epochs: int = 12
     batch_size: int = 64
     validate_every: int | None = None

@@ -18,6 +18,7 @@ from greenbench.errors import NotComparableError
 from greenbench.results import JOULES_PER_WH, CaseResult, Provenance
 
 LINE_INTERVAL_S = 20.0
+UNBOOKED_SHARE = 0.05
 
 
 class Progress:
@@ -63,7 +64,7 @@ class Progress:
         count = f" repeat {repeat + 1}/{case.repeats}" if case.repeats > 1 else ""
         self._label = f"[{self._finished + 1}/{self._total}] {case.id}{count}"
         self._trials = (done_trials, case.trials)
-        self._left.start(case)
+        self._left.start(case, done_trials / case.trials)
         self._show(force=True)
 
     def event(self, kind: str, values: Mapping[str, Any]) -> None:
@@ -106,17 +107,21 @@ class _TimeLeft:
         self._seconds: dict[str, list[float]] = {case.id: [] for case in cases}
         self._current: str | None = None
         self._started = 0.0
-        self._share = 0.0
+        self._share = self._done_before = 0.0
 
-    def start(self, case: Case) -> None:
-        self._current, self._started, self._share = case.id, self._clock(), 0.0
+    def start(self, case: Case, done_share: float = 0.0) -> None:
+        self._current, self._started = case.id, self._clock()
+        # What was done before an interruption took no time now.
+        self._share = self._done_before = done_share
 
     def progress(self, share: float) -> None:
         self._share = share
 
     def finish(self) -> None:
         if self._current is not None:
-            self._seconds[self._current].append(self._clock() - self._started)
+            if self._done_before < 1:
+                whole_s = (self._clock() - self._started) / (1 - self._done_before)
+                self._seconds[self._current].append(whole_s)
             self._remaining[self._current] -= 1
         self._current = None
 
@@ -131,15 +136,15 @@ class _TimeLeft:
         done_s = sum(map(sum, self._seconds.values()))
         done_work = sum(len(times) * self._work[name] for name, times in self._seconds.items())
         elapsed = self._clock() - self._started if self._current else 0.0
-        if self._current and self._share:
+        if self._current and self._share > self._done_before:
             done_s += elapsed
-            done_work += round(self._share * self._work[self._current])
+            done_work += round((self._share - self._done_before) * self._work[self._current])
         if not done_work:
             return None
-        left = sum(
-            count * self._expected(name, done_s / done_work)
-            for name, count in self._remaining.items()
-        )
+        pace = done_s / done_work
+        left = sum(count * self._expected(name, pace) for name, count in self._remaining.items())
+        if self._current:
+            left -= self._done_before * self._expected(self._current, pace)
         return max(left - elapsed, 0.0)
 
     def _expected(self, name: str, seconds_per_work: float) -> float:
@@ -220,6 +225,7 @@ def provenance_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             lines.append(
                 "Use ratios and FLOPs; absolute figures are rough. See `greenbench doctor`."
             )
+    lines += _unbooked(rows)
     for row in {str(row["emissions_source"]): row for row in rows}.values():
         intensity = row["intensity_g_per_kwh"]
         lines.append(f"Emissions at {intensity:g} g CO2e/kWh: {row['emissions_source']}.")
@@ -253,6 +259,19 @@ def new_console(stream: TextIO) -> Console:
     """Return a console for `stream`; a log, which has no width, gets room for whole tables."""
     console = Console(file=stream, highlight=False, soft_wrap=True)
     return console if console.is_terminal else Console(file=stream, highlight=False, width=160)
+
+
+def _unbooked(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a line if much of the wall time lies between measured windows."""
+    gaps = {str(r["case_id"]): 1 - r["duration_s"] / r["wall_s"] for r in rows if r["wall_s"]}
+    wide = {case_id: gap for case_id, gap in gaps.items() if gap > UNBOOKED_SHARE}
+    if not wide:
+        return []
+    worst = max(wide, key=lambda case_id: wide[case_id])
+    return [
+        f"{len(wide)} case(s) are so short that time between measured windows counts: "
+        f"{wide[worst]:.0%} of {worst} is not in its energy."
+    ]
 
 
 def _by_case(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:

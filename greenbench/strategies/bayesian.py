@@ -6,7 +6,7 @@ from typing import Any
 
 from skopt import Optimizer
 from skopt.space import Integer, Real
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+from threadpoolctl import ThreadpoolController
 
 from greenbench.errors import SearchSpaceError
 from greenbench.strategies.spaces import Dimension, Hyperparameters, SearchSpace

@@ -52,6 +52,14 @@ class Dimension:
             )
         if self.type not in ("float", "int"):
             raise SearchSpaceError(f"{where} has type {self.type!r}; expected float or int")
+        if not math.isfinite(self.high - self.low):
+            raise SearchSpaceError(
+                f"{where} has bounds {self.low} and {self.high}; expected them less far apart"
+            )
+        if self.type == "int" and self.clip(self.low) not in self:
+            raise SearchSpaceError(
+                f"{where} has bounds {self.low} and {self.high}; expected a whole number between"
+            )
 
     def at(self, position: float) -> float | int:
         """Return the legal value at `position` in [0, 1] of the way from low to high."""

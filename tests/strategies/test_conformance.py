@@ -1,0 +1,74 @@
+"""The built-in strategies do what every strategy must do, and what only they do."""
+
+from collections import Counter
+
+import pytest
+
+from greenbench.errors import SearchExhaustedError, SearchSpaceError
+from greenbench.strategies import Dimension, SearchSpace
+from greenbench.strategies.bayesian import BayesianStrategy
+from greenbench.strategies.default import DefaultStrategy
+from greenbench.strategies.grid import GridStrategy
+from greenbench.strategies.random import RandomStrategy
+from greenbench.strategies.spaces import ADAM, PAPER5
+from greenbench.testing import StrategyConformance
+
+
+class TestDefault(StrategyConformance):
+    strategy = DefaultStrategy
+    is_deterministic = True
+    integer_space = None
+
+    def test_proposal_is_the_published_one(self):
+        assert DefaultStrategy(PAPER5, trials=1, seed=0).ask() == {
+            "learning_rate": 1e-3,
+            "beta1": 0.9,
+            "beta2": 0.999,
+            "epsilon": 1e-8,
+            "weight_decay": 0.0,
+        }
+
+    def test_there_is_one_proposal_however_many_trials(self):
+        strategy = DefaultStrategy(ADAM, trials=8, seed=0)
+        strategy.ask()
+        with pytest.raises(SearchExhaustedError, match="one proposal"):
+            strategy.ask()
+
+    @pytest.mark.parametrize(
+        ("dimension", "message"),
+        [
+            (Dimension("momentum", 0.0, 1.0), "no published default for 'momentum'"),
+            (Dimension("learning_rate", 0.01, 0.1), "0.001 is no legal value"),
+            (Dimension("beta1", 0.1, 0.9, excludes_high=True), "0.9 is no legal value"),
+            (Dimension("learning_rate", 0, 8, type="int"), "0.001 is no legal value"),
+        ],
+        ids=["unknown", "below", "excluded", "not_whole"],
+    )
+    def test_a_space_without_the_published_default_is_refused(self, dimension, message):
+        with pytest.raises(SearchSpaceError, match=message):
+            DefaultStrategy(SearchSpace("other", (dimension,)), trials=1, seed=0)
+
+
+class TestGrid(StrategyConformance):
+    strategy = GridStrategy
+
+
+class TestRandom(StrategyConformance):
+    strategy = RandomStrategy
+
+    def test_log_prior_draws_each_decade_equally_often(self):
+        strategy = RandomStrategy(ADAM, trials=2000, seed=3)
+        draws = [strategy.ask()["learning_rate"] for _ in range(2000)]
+        for low in (1e-5, 1e-4, 1e-3, 1e-2):
+            assert 420 < sum(low <= draw < 10 * low for draw in draws) < 580
+
+    def test_outermost_whole_numbers_are_drawn_as_often_as_the_others(self):
+        space = SearchSpace("layers", (Dimension("layers", 1, 5, type="int", excludes_high=True),))
+        strategy = RandomStrategy(space, trials=2000, seed=3)
+        draws = Counter(strategy.ask()["layers"] for _ in range(2000))
+        assert sorted(draws) == [1, 2, 3, 4]
+        assert all(420 < count < 580 for count in draws.values())
+
+
+class TestBayesian(StrategyConformance):
+    strategy = BayesianStrategy

@@ -1,0 +1,278 @@
+"""The conformance suites pass what is right, and name what is broken."""
+
+import re
+
+import pytest
+
+from greenbench import testing
+from greenbench.energy.meter import Meter
+from greenbench.errors import ConfigurationError, EnergyError
+from greenbench.results import Provenance
+from greenbench.testing import FakeClock, FakeMeter, MeterConformance
+
+IMPORTS = """
+import random
+import threading
+import time
+from dataclasses import replace
+import numpy as np
+from greenbench.errors import SearchExhaustedError
+from greenbench.results import Component, Provenance, Reading
+from greenbench.strategies.random import RandomStrategy
+from greenbench.testing import FakeClock, FakeMeter, MeterConformance, StrategyConformance
+"""
+
+STRATEGY = """
+class {name}(RandomStrategy):
+    def __init__(self, space, *, trials, seed):
+        super().__init__(space, trials=trials, seed=seed)
+        self.space, self.told, self.asked = space, 0, 0
+
+    def ask(self):
+        self.asked += 1
+        proposal = super().ask()
+        {ask}
+        return proposal
+
+    def tell(self, hyperparameters, score):
+        self.told += 1
+        {tell}
+
+class Test_{name}(StrategyConformance):
+    strategy = {name}
+"""
+
+BROKEN_STRATEGIES = {
+    "too_large": (
+        "proposal = {name: 2.0 for name in proposal}",
+        "pass",
+        "test_proposals_stay_within_bounds",
+    ),
+    "excluded_bound": (
+        "proposal = {each.name: each.high for each in self.space.dimensions}",
+        "pass",
+        "test_proposals_stay_within_bounds",
+    ),
+    "numpy_scalars": (
+        "proposal = {name: np.float64(value) for name, value in proposal.items()}",
+        "pass",
+        "test_proposals_are_plain_numbers",
+    ),
+    "no_whole_numbers": (
+        "proposal = {name: float(value) for name, value in proposal.items()}",
+        "pass",
+        "test_whole_number_dimensions_get_whole_numbers",
+    ),
+    "missing_name": (
+        "proposal.pop('learning_rate')",
+        "pass",
+        "test_proposals_name_exactly_the_dimensions",
+    ),
+    "additional_name": (
+        "proposal['momentum'] = 0.5",
+        "pass",
+        "test_proposals_name_exactly_the_dimensions",
+    ),
+    "no_use_of_the_seed": (
+        "proposal = {each.name: each.at(self.asked / 99) for each in self.space.dimensions}",
+        "pass",
+        "test_another_seed_gives_another_search",
+    ),
+    "other_randomness": (
+        "proposal = {each.name: each.at(random.SystemRandom().random()) "
+        "for each in self.space.dimensions}",
+        "pass",
+        "test_same_seed_gives_the_same_search",
+    ),
+    "global_random_state": (
+        "proposal = {each.name: each.at(random.random()) for each in self.space.dimensions}",
+        "pass",
+        "test_global_random_state_has_no_influence",
+    ),
+    "global_numpy_state": (
+        "proposal = {each.name: each.at(np.random.rand()) for each in self.space.dimensions}",
+        "pass",
+        "test_global_random_state_is_left_alone",
+    ),
+    "no_failures": ("pass", "score + 0.0", "test_failures_may_be_told_for_every_trial"),
+    "no_first_failure": (
+        "pass",
+        "assert score is not None or self.told > 1",
+        "test_success_may_follow_failure",
+    ),
+    "wrong_end": (
+        "if self.asked > 5: raise StopIteration",
+        "pass",
+        "test_a_finished_search_says_so",
+    ),
+    "end_and_more": (
+        "if self.asked == 6: raise SearchExhaustedError('at an end')",
+        "pass",
+        "test_a_finished_search_says_so",
+    ),
+    "knows_objects_not_values": (
+        "self.last = proposal",
+        "self._space = self._space if hyperparameters is self.last else None",
+        "test_replay_gives_the_same_next_proposal",
+    ),
+}
+
+METER = """
+class {name}(FakeMeter):
+    {body}
+
+class Test_{name}(MeterConformance):
+    def make_meter(self):
+        return {name}(FakeClock())
+"""
+
+
+def reading(duration="0.0", name="cpu", energy="1.0", provenance="COUNTER"):
+    component = f"Component({energy}, Provenance.{provenance}, '')"
+    return f"""def end_window(self):
+        super().end_window()
+        return Reading({duration}, {{'{name}': {component}}})
+"""
+
+
+BROKEN_METERS = {
+    "nesting": (
+        "def begin_window(self): self._began_s = 0.0",
+        "test_windows_do_not_nest",
+    ),
+    "outer_window_lost": (
+        """def begin_window(self):
+        try:
+            super().begin_window()
+        except Exception:
+            self._began_s = None
+            raise
+        """,
+        "test_windows_do_not_nest",
+    ),
+    "reading_without_window": (
+        "def end_window(self): return Reading(0.0, {'cpu': self._component})",
+        "test_a_window_ends_once",
+    ),
+    "negative_energy": (reading(energy="-1.0"), "test_readings_are_plausible"),
+    "infinite_energy": (reading(energy="float('inf')"), "test_readings_are_plausible"),
+    "energy_not_a_number": (reading(energy="float('nan')"), "test_readings_are_plausible"),
+    "negative_duration": (reading(duration="-1.0"), "test_readings_are_plausible"),
+    "energy_from_nowhere": (
+        reading(provenance="NONE"),
+        "test_without_provenance_there_is_no_energy",
+    ),
+    "undescribed_component": (reading(name="gpu"), "test_describe_names_what_readings_hold"),
+    "described_energy": (
+        "def describe(self): return {'cpu': replace(self._component, energy_j=0.0)}",
+        "test_describe_names_what_readings_hold",
+    ),
+    "short_window_left_out": (
+        """windows = 0
+
+    def end_window(self):
+        self.windows += 1
+        reading = super().end_window()
+        return reading if self.windows < 20 else Reading(0.0)
+        """,
+        "test_many_short_windows_work",
+    ),
+    "one_close": (
+        """is_closed = False
+
+    def close(self):
+        assert not self.is_closed
+        self.is_closed = True
+        """,
+        "test_closing_twice_is_fine",
+    ),
+    "thread_left": (
+        """def __init__(self, clock):
+        super().__init__(clock)
+        threading.Thread(target=time.sleep, args=(2,), daemon=True).start()
+        """,
+        "test_no_thread_outlives_close",
+    ),
+}
+
+
+def failures(pytester, *classes):
+    """Return the names of failed tests by the class that is broken."""
+    pytester.makepyfile("\n".join([IMPORTS, *classes]))
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-q")
+    failed = {}
+    for line in result.outlines:
+        if line.startswith("FAILED"):
+            _, case, test = re.match(r"FAILED (.*)::Test_(\w+)::(\w+)", line).groups()
+            failed.setdefault(case, set()).add(test)
+    return failed
+
+
+def test_broken_strategies_fail_where_they_are_broken(pytester):
+    failed = failures(
+        pytester,
+        *(
+            STRATEGY.format(name=name, ask=ask, tell=tell)
+            for name, (ask, tell, _) in BROKEN_STRATEGIES.items()
+        ),
+    )
+    expected = {name: test for name, (_, _, test) in BROKEN_STRATEGIES.items()}
+    assert {name: test for name, test in expected.items() if test not in failed[name]} == {}
+
+
+def test_broken_meters_fail_where_they_are_broken(pytester, monkeypatch):
+    monkeypatch.setattr(testing, "GRACE_S", 0.2)
+    meters = BROKEN_METERS.items()
+    failed = failures(pytester, *(METER.format(name=name, body=body) for name, (body, _) in meters))
+    expected = {name: test for name, (_, test) in meters}
+    assert {name: test for name, test in expected.items() if test not in failed[name]} == {}
+
+
+def test_a_sound_strategy_fails_nowhere(pytester):
+    assert failures(pytester, STRATEGY.format(name="sound", ask="pass", tell="pass")) == {}
+
+
+@pytest.mark.parametrize(
+    ("suite", "broken"),
+    [(testing.StrategyConformance, BROKEN_STRATEGIES), (MeterConformance, BROKEN_METERS)],
+)
+def test_every_rule_is_broken_by_something(suite, broken):
+    rules = {name for name in vars(suite) if name.startswith("test_")} - {"test_it_is_a_meter"}
+    assert rules == {case[-1] for case in broken.values()}
+
+
+class TestFakeMeter(MeterConformance):
+    def make_meter(self):
+        return FakeMeter(FakeClock())
+
+
+def test_fake_meter_reads_power_times_elapsed_seconds():
+    clock = FakeClock()
+    meter: Meter = FakeMeter(clock, power_w=25.0)
+    clock.advance(7.0)
+    meter.begin_window()
+    clock.advance(2.0)
+    reading = meter.end_window()
+    (cpu,) = reading.components.values()
+    assert (reading.duration_s, cpu.energy_j) == (2.0, 50.0)
+    assert (cpu.provenance, cpu.source) == (Provenance.COUNTER, "fake meter")
+
+
+def test_fake_meter_forgets_a_window_on_close():
+    meter = FakeMeter(FakeClock())
+    meter.begin_window()
+    meter.close()
+    with pytest.raises(EnergyError, match="no window is open"):
+        meter.end_window()
+
+
+def test_fake_clock_stands_still_unless_advanced():
+    clock = FakeClock()
+    assert clock.now() == clock() == 0.0
+    clock.advance(1.5)
+    assert clock.now() == clock() == 1.5
+
+
+def test_fake_clock_never_goes_back():
+    with pytest.raises(ConfigurationError, match="cannot go back"):
+        FakeClock().advance(-1.0)
