@@ -57,7 +57,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     try:
         cases = _selected(metafunc.config, marker.args[0] if marker and marker.args else None)
     except GreenbenchError as error:
-        raise pytest.UsageError(f"greenbench: {error}") from error
+        pytest.exit(f"greenbench: {error}", returncode=error.exit_code)
     _register_marks(metafunc.config, cases)
     metafunc.parametrize(CASE, [pytest.param(c, id=c.id, marks=_marks(c)) for c in cases])
 

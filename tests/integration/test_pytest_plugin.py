@@ -89,7 +89,7 @@ def test_without_pytest_benchmark_cases_still_run_and_it_says_so(
 def test_marks_select_cases_without_warnings(own_project: pytest.Pytester) -> None:
     result = run(own_project, "--collect-only", "-q", "--strict-markers", "-m", "random")
 
-    result.stdout.fnmatch_lines(["*[[]random-own_net.s-torch-digits[]]", "*2/4 tests collected*"])
+    result.stdout.fnmatch_lines(["*[[]random-own_net.s-torch-digits*", "*2/4 tests collected*"])
     assert "Warning" not in result.stdout.str()
 
 
@@ -104,8 +104,8 @@ def test_options_select_and_set_the_budget(own_project: pytest.Pytester) -> None
 def test_an_unknown_suite_is_one_line_and_no_traceback(own_project: pytest.Pytester) -> None:
     result = own_project.runpytest_subprocess("--greenbench-suite", "onw", timeout=60)
 
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*unknown suite 'onw'*own*"])
+    assert result.ret == 2
+    result.stdout.fnmatch_lines(["*unknown suite 'onw'; did you mean own*"])
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
 
 
