@@ -168,8 +168,10 @@ def draw_stratified(
 
     Returns
     -------
-    rest, drawn : ndarray of intp
-        Positions in `labels`, together all of them, classes mixed.
+    rest : ndarray of intp
+        Positions in `labels` of what is left, classes mixed.
+    drawn : ndarray of intp, shape (count,)
+        Positions in `labels` of what is drawn, classes mixed.
     """
     order = np.random.default_rng(seed % 2**64).permutation(len(labels))
     shuffled = labels[order]
