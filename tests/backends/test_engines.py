@@ -21,7 +21,7 @@ from greenbench.datasets.base import Dataset
 
 ENGINES = {"keras": "torch", "keras_jax": "jax", "keras_tensorflow": "tensorflow"}
 PROBE = Path(__file__).with_name("engine_probe.py")
-STEP = AdamOptions(epsilon=1e-3, weight_decay=0.1)
+STEP = AdamOptions(epsilon=1e-4, weight_decay=0.1)
 
 Results = dict[str, Any]
 
@@ -112,7 +112,7 @@ def test_a_step_with_weight_decay_gives_torchs_loss_and_weights(
         np.testing.assert_array_equal(probed[1][f"start_{i}"], old)
         # Biases before a normalisation, 1 and 7, have rounding errors for a gradient; running
         # variances, 5 and 11, are unbiased in torch.
-        atol = 2 * STEP.learning_rate if i in {1, 7} else 2e-6
+        atol = 2 * STEP.learning_rate if i in {1, 7} else 5e-6
         rtol = 1 / 190 if i in {5, 11} else 0
         np.testing.assert_allclose(probed[1][f"stepped_{i}"], new, rtol=rtol, atol=atol)
 

@@ -83,7 +83,7 @@ def first_batches(dataset: Dataset, count: int) -> np.ndarray[Any, np.dtype[np.i
 def matched_options(weight_decay: float) -> tuple[AdamOptions, AdamOptions]:
     # Keras adds epsilon before the bias correction, torch after it: so chosen, both are the
     # same in the first step. Large, since Adam scales rounding errors up to full steps else.
-    epsilon = 1e-3
+    epsilon = 1e-5
     torchs = AdamOptions(epsilon=epsilon, weight_decay=weight_decay)
     kerass = AdamOptions(epsilon=epsilon * math.sqrt(1 - torchs.beta2), weight_decay=weight_decay)
     return torchs, kerass
@@ -94,11 +94,11 @@ def tolerances(spec: Spec) -> list[tuple[float, float]]:
     found: list[tuple[float, float]] = []
     for placed, after in pairwise([*spec.layers, None]):
         assert placed is not None
-        exact = [(0.0, 2e-6)] * len(placed.weight_shapes)
+        exact = [(0.0, 5e-6)] * len(placed.weight_shapes)
         if isinstance(placed.layer, BatchNorm):
             # Torch keeps the unbiased variance, Keras the biased one: a factor of n/(n-1),
             # where n is at least 256 here.
-            exact += [(0.0, 2e-6), (1e-3, 2e-6)]
+            exact += [(0.0, 5e-6), (1e-3, 5e-6)]
         elif exact and after is not None and isinstance(after.layer, BatchNorm):
             # The normalisation takes the bias away again; its gradient is rounding errors.
             exact[1] = (0.0, 2 * AdamOptions.learning_rate)
@@ -191,3 +191,17 @@ def test_unusual_networks_are_the_same_on_oblong_images_with_channels(
     other.set_weights(one.get_weights())
     np.testing.assert_allclose(one.predict(images), other.predict(images), rtol=0, atol=1e-5)
     assert [model.count_train_flops() for model in models] == [spec.train_flops] * 2
+
+
+def test_later_steps_are_the_same_with_betas_of_ones_own(
+    digits: Dataset, torch_backend: TorchBackend, keras_backend: KerasBackend
+) -> None:
+    # The first step does not depend on beta1. One layer, whose gradients are far from epsilon.
+    spec = Spec("linear", digits.image_shape, [Flatten(), Linear(digits.classes)])
+    options = AdamOptions(beta1=0.5, beta2=0.9)
+    backends: tuple[Backend, ...] = (torch_backend, keras_backend)
+    models = [backend.build(BuildRequest(spec, options, BATCH)) for backend in backends]
+    for model in models:
+        model.train_epoch(first_batches(digits, 4))
+    for one, other in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=2e-5)
