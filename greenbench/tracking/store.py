@@ -26,7 +26,6 @@ EXPERIMENT_PREFIX = "greenbench/"
 ENDED = ("FINISHED", "FAILED")
 PAGE = 1000
 ROOM_BYTES = 32 * 2**20
-BATCH = 1000
 
 
 class Store:
@@ -197,15 +196,12 @@ class Store:
     def _log_batch(
         self, run_id: str, metrics: Sequence[tuple[str, float, int, int]], params: Mapping[str, Any]
     ) -> None:
-        limit = BATCH - len(params)  # MLflow counts metrics and parameters together
-        for first in range(0, max(len(metrics), 1), limit):
-            self._client.log_batch(
-                run_id,
-                [self._entities.Metric(*metric) for metric in metrics[first : first + limit]],
-                [self._entities.Param(name, str(value)) for name, value in params.items()]
-                if first == 0
-                else [],
-            )
+        # The client splits what is more than a server takes at once.
+        self._client.log_batch(
+            run_id,
+            [self._entities.Metric(*metric) for metric in metrics],
+            [self._entities.Param(name, str(value)) for name, value in params.items()],
+        )
 
     def _log_dataset(self, run_id: str, result: CaseResult) -> None:
         data = result.dataset

@@ -1,0 +1,237 @@
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from greenbench.compare.returns import Returns, Size, compare_returns, with_unit
+from greenbench.errors import NotComparableError
+from greenbench.results import Provenance
+from greenbench.table import to_row
+from tests.builders import make_result, make_row
+
+SIZES = ("xs", "s", "m", "l", "xl")
+
+points = st.lists(
+    # A coarse grid, so that equal energies and equal accuracies come up.
+    st.tuples(st.integers(1, 8), st.integers(0, 8)),
+    min_size=2,
+    max_size=len(SIZES),
+)
+
+
+def compare_points(*energy_and_accuracy: tuple[float, float]) -> Returns:
+    rows = [
+        make_row(f"dense.{size}", energy_wh=energy_wh, accuracy=accuracy)
+        for size, (energy_wh, accuracy) in zip(SIZES, energy_and_accuracy, strict=False)
+    ]
+    (found,) = compare_returns(rows)
+    return found
+
+
+def by_network(found: Returns) -> dict[str, Size]:
+    return {size.network: size for size in found.sizes}
+
+
+def dominates(one: Size, other: Size) -> bool:
+    at_least = (
+        one.accuracy.median >= other.accuracy.median
+        and one.energy_wh.median <= other.energy_wh.median
+    )
+    return at_least and (
+        one.accuracy.median != other.accuracy.median
+        or one.energy_wh.median != other.energy_wh.median
+    )
+
+
+@settings(deadline=None)
+@given(points)
+def test_size_is_on_the_front_unless_another_is_at_least_as_good_in_both(
+    grid: list[tuple[int, int]],
+) -> None:
+    found = compare_points(*((float(energy), accuracy / 8) for energy, accuracy in grid))
+    for size in found.sizes:
+        assert size.is_on_front != any(dominates(other, size) for other in found.sizes)
+    assert any(size.is_on_front for size in found.sizes)
+
+
+@settings(deadline=None)
+@given(points)
+def test_sizes_are_ordered_by_energy(grid: list[tuple[int, int]]) -> None:
+    found = compare_points(*((float(energy), accuracy / 8) for energy, accuracy in grid))
+    energies = [size.energy_wh.median for size in found.sizes]
+    assert energies == sorted(energies)
+    assert len(energies) == len(grid)
+
+
+@settings(deadline=None)
+@given(points)
+def test_choice_has_the_least_energy_of_all_within_one_point_of_the_best(
+    grid: list[tuple[int, int]],
+) -> None:
+    found = compare_points(*((float(energy), accuracy / 200) for energy, accuracy in grid))
+    best = max(size.accuracy.median for size in found.sizes)
+    eligible = [s for s in found.sizes if s.accuracy.median >= best - 0.01 - 1e-9]
+    assert found.choice in eligible
+    assert found.choice.energy_wh.median == min(s.energy_wh.median for s in eligible)
+
+
+@pytest.mark.parametrize(
+    ("smaller", "choice"), [(0.89, "dense.xs"), (0.8899, "dense.s"), (0.95, "dense.xs")]
+)
+def test_exactly_one_point_less_is_still_good_enough(smaller: float, choice: str) -> None:
+    assert compare_points((1.0, smaller), (2.0, 0.9)).choice.network == choice
+
+
+def test_marginal_gain_is_points_for_each_further_watt_hour() -> None:
+    found = compare_points((1.0, 0.80), (3.0, 0.90), (4.0, 0.88))
+    assert [size.points_per_wh for size in found.sizes] == [
+        None,
+        pytest.approx(5.0),
+        pytest.approx(-2.0),
+    ]
+
+
+def test_marginal_gain_for_no_further_energy_is_not_divided_by_zero() -> None:
+    found = compare_points((1.0, 0.8), (1.0, 0.9))
+    assert [size.points_per_wh for size in found.sizes] == [None, None]
+
+
+def test_figures_are_medians_over_repeats() -> None:
+    rows = [
+        make_row("dense.s", energy_wh=energy_wh, accuracy=accuracy)
+        for energy_wh, accuracy in [(1.0, 0.7), (9.0, 0.9), (2.0, 0.8)]
+    ]
+    (found,) = compare_returns([*rows, make_row("dense.m", energy_wh=100.0)])
+    small = by_network(found)["dense.s"]
+    assert (small.energy_wh.median, small.accuracy.median, small.energy_wh.n) == (2.0, 0.8, 3)
+    assert (small.energy_wh.low, small.energy_wh.high) == (1.0, 9.0)
+
+
+def test_sentence_says_what_the_best_buys_over_the_choice() -> None:
+    found = compare_points((0.02, 0.85), (0.5, 0.955), (2.0, 0.964))
+    assert found.sentence == (
+        "dense.s reaches 95.5% for 0.5 Wh; dense.m buys 0.9 points for 4.0 times the energy."
+    )
+
+
+def test_sentence_says_that_no_smaller_size_will_do() -> None:
+    assert compare_points((0.02, 0.85), (0.05, 0.955)).sentence == (
+        "dense.s reaches 95.5% for 50 mWh, the best of its family; "
+        "no smaller size comes within 1 point."
+    )
+
+
+def test_energy_that_a_counter_read_as_zero_is_no_divisor() -> None:
+    assert compare_points((0.0, 0.885), (1.0, 0.9), (2.0, 0.905)).sentence == (
+        "dense.s reaches 90.0% for 1 Wh; dense.m buys 0.5 points for 2.0 times the energy."
+    )
+    assert compare_points((0.0, 0.9), (1.0, 0.905)).sentence == (
+        "dense.xs reaches 90.0% for 0 mWh; dense.s buys 0.5 points for 1 Wh."
+    )
+
+
+@pytest.mark.parametrize(
+    ("energy_wh", "text"),
+    [(12.345, "12.3 Wh"), (0.1, "0.1 Wh"), (0.0999, "99.9 mWh"), (0.00001, "0.01 mWh")],
+)
+def test_small_energies_are_said_in_milliwatt_hours(energy_wh: float, text: str) -> None:
+    assert with_unit(energy_wh) == text
+
+
+@pytest.mark.parametrize(
+    ("column", "other", "words"),
+    [
+        ("energy_provenance", "counter", r"energy provenance \(counter, model\)"),
+        ("host", "ffffffffffff", r"host \(0123456789ab, ffffffffffff\)"),
+    ],
+)
+def test_figures_that_differ_in_kind_are_refused_by_what_differs_and_how_to_select(
+    column: str, other: str, words: str
+) -> None:
+    rows = [make_row("dense.s"), make_row("dense.m", changed={column: other})]
+    with pytest.raises(NotComparableError, match=words) as refused:
+        compare_returns(rows)
+    assert f"`--where {column}=" in str(refused.value)
+    assert "dense (default, torch, digits)" in str(refused.value)
+
+
+def test_one_size_with_two_definitions_is_refused() -> None:
+    rows = [make_row("dense.s"), make_row("dense.s", changed={"case_hash": "beef"})]
+    with pytest.raises(NotComparableError, match=r"dense\.s: figures differ in definition"):
+        compare_returns([*rows, make_row("dense.m")])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"strategy": "grid"},
+        {"backend": "keras"},
+        {"dataset": "synthetic"},
+        {"epochs": 3},
+    ],
+    ids=str,
+)
+def test_sizes_of_other_settings_are_answered_separately(changed: dict[str, Any]) -> None:
+    rows = [make_row(f"dense.{size}", **fields) for fields in ({}, changed) for size in ("s", "m")]
+    first, second = compare_returns(rows)
+    assert len(first.sizes) == len(second.sizes) == 2
+    assert first != second
+
+
+def test_other_provenance_in_another_family_is_no_obstacle() -> None:
+    measured = [
+        make_row(f"simple_cnn.{size}", changed={"energy_provenance": "counter"}) for size in "sm"
+    ]
+    found = compare_returns([make_row("dense.s"), make_row("dense.m"), *measured])
+    assert {each.family: each.provenance for each in found} == {
+        "dense": "model",
+        "simple_cnn": "counter",
+    }
+
+
+def test_failed_repeats_are_left_out() -> None:
+    failed = make_row("dense.s", energy_wh=50.0, accuracy=None)
+    (found,) = compare_returns([make_row("dense.s"), failed, make_row("dense.m")])
+    assert by_network(found)["dense.s"].energy_wh.n == 1
+
+
+def test_size_that_always_failed_is_no_size() -> None:
+    assert compare_returns([make_row("dense.s"), make_row("dense.m", accuracy=None)]) == []
+
+
+def test_energy_that_nobody_knows_is_said_so_and_not_taken_for_zero() -> None:
+    rows = [make_row(f"dense.{size}", energy_wh=None) for size in "sm"]
+    with pytest.raises(NotComparableError, match=r"no energy figures.*greenbench doctor"):
+        compare_returns(rows)
+
+
+def test_unknown_energy_beside_known_is_refused_as_other_provenance() -> None:
+    rows = [make_row("dense.s"), make_row("dense.m", energy_wh=None)]
+    with pytest.raises(NotComparableError, match=r"energy provenance \(model, none\)"):
+        compare_returns(rows)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [],
+        [make_row("dense.s")],
+        [make_row("dense.s"), make_row("simple_cnn.m")],
+        [make_row("dense"), make_row("dense.m")],
+        [make_row("dense.s"), make_row("dense.m", architecture_options=(("layers", 2),))],
+    ],
+    ids=["nothing", "one size", "two families", "without a size", "a variant"],
+)
+def test_fewer_than_two_sizes_of_a_family_answer_nothing(rows: list[dict[str, Any]]) -> None:
+    assert compare_returns(rows) == []
+
+
+def test_provenance_of_a_result_reaches_the_answer() -> None:
+    rows = [
+        to_row(make_result(provenance=Provenance.COUNTER))
+        | {"architecture": f"simple_cnn.{size}"}
+        | {"size": size}
+        for size in "sm"
+    ]
+    assert compare_returns(rows)[0].provenance == "counter"

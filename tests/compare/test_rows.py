@@ -1,0 +1,51 @@
+import pytest
+
+from greenbench.compare.rows import select
+from greenbench.errors import UnknownNameError
+from tests.builders import make_row
+
+OLD = make_row("simple_cnn.s", changed={"session": "s1"})
+NEW = make_row("simple_cnn.m", changed={"session": "s2"})
+OTHER_SUITE = make_row("dense.m", changed={"session": "s0", "suite": "scaling"})
+ROWS = [OTHER_SUITE, OLD, NEW]
+
+
+def test_latest_session_of_each_suite_is_chosen() -> None:
+    assert select(ROWS, {}, only_latest=True) == [OTHER_SUITE, NEW]
+
+
+def test_all_sessions_are_chosen_when_asked_for() -> None:
+    assert select(ROWS, {}, only_latest=False) == ROWS
+
+
+def test_all_rows_of_the_latest_session_are_chosen() -> None:
+    rows = [OLD, NEW, {**NEW, "repeat": 1}]
+    assert select(rows, {}, only_latest=True) == rows[1:]
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ({"family": "dense"}, [OTHER_SUITE]),
+        ({"size": "m"}, [OTHER_SUITE, NEW]),
+        ({"size": "m", "suite": "ci"}, [NEW]),
+        ({"energy_wh": "1.0"}, ROWS),
+        ({"repeat": "0"}, ROWS),
+        ({"host": "elsewhere"}, []),
+    ],
+    ids=str,
+)
+def test_only_rows_that_agree_are_chosen(
+    where: dict[str, str], expected: list[dict[str, object]]
+) -> None:
+    assert select(ROWS, where, only_latest=False) == expected
+
+
+def test_unknown_column_offers_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="unknown column 'strateggy'; did you mean strategy"):
+        select(ROWS, {"strateggy": "grid"}, only_latest=True)
+
+
+@pytest.mark.parametrize("only_latest", [True, False])
+def test_empty_store_has_nothing_to_choose(only_latest: bool) -> None:
+    assert select([], {"host": "x"}, only_latest=only_latest) == []

@@ -1,0 +1,139 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from greenbench.energy.hostlock import host_lock
+from greenbench.errors import ConfigurationError
+
+HOLDER = """
+import sys
+from pathlib import Path
+from greenbench.energy.hostlock import host_lock
+with host_lock(Path(sys.argv[1]), on_wait=lambda s: print("waiting", flush=True), poll_s=0.02):
+    print("held", flush=True)
+    sys.stdin.readline()
+print("released", flush=True)
+"""
+
+Start = Callable[[], "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Path:
+    return tmp_path / "host.lock"
+
+
+@pytest.fixture
+def start(lock: Path) -> Iterator[Start]:
+    """Start processes that take the lock, say so, and keep it until they are told a line."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin() -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [sys.executable, "-c", HOLDER, str(lock)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        with suppress(BrokenPipeError):
+            process.communicate()
+
+
+def said(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def end(process: "subprocess.Popen[str]") -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def test_second_process_is_told_and_gets_the_lock_when_the_first_ends(start: Start) -> None:
+    first = start()
+    assert said(first) == "held"
+    second = start()
+    assert said(second) == "waiting"
+    time.sleep(0.1)
+    assert second.poll() is None
+    end(first)
+    assert said(second) == "held"
+    assert said(first) == "released"
+
+
+def test_lock_of_a_killed_process_is_free(start: Start) -> None:
+    first = start()
+    assert said(first) == "held"
+    second = start()
+    assert said(second) == "waiting"
+    os.kill(first.pid, signal.SIGKILL)
+    assert said(second) == "held"
+
+
+def test_free_lock_is_taken_without_a_word(lock: Path) -> None:
+    told: list[float] = []
+    with host_lock(lock, told.append):
+        pass
+    assert told == []
+
+
+def test_wait_is_told_once_at_once_and_not_at_every_try(start: Start, lock: Path) -> None:
+    first = start()
+    assert said(first) == "held"
+    told: list[float] = []
+    waiting = threading.Thread(target=take, args=(lock, told.append))
+    waiting.start()
+    time.sleep(0.3)
+    end(first)
+    waiting.join(timeout=30)
+    assert not waiting.is_alive()
+    assert len(told) == 1
+    assert told[0] < 0.3
+
+
+def take(lock: Path, on_wait: Callable[[float], None]) -> None:
+    with host_lock(lock, on_wait, poll_s=0.01):
+        pass
+
+
+def test_lock_is_free_after_an_error_inside(start: Start, lock: Path) -> None:
+    with pytest.raises(ZeroDivisionError), host_lock(lock, lambda _: None):
+        raise ZeroDivisionError
+    assert said(start()) == "held"
+
+
+def test_other_users_may_lock_it_too(lock: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        with host_lock(lock, lambda _: None):
+            assert lock.stat().st_mode & 0o777 == 0o666
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize("place", ["a folder", "below a file"])
+def test_lock_that_cannot_be_written_is_reported_with_what_to_set(
+    tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "file").touch()
+    path = {"a folder": tmp_path, "below a file": tmp_path / "file" / "lock"}[place]
+    with (
+        pytest.raises(ConfigurationError, match="set GREENBENCH_HOST_LOCK to a file"),
+        host_lock(path, lambda _: None),
+    ):
+        pass

@@ -1,0 +1,180 @@
+"""The house rules on imports and sizes, read from the source."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import greenbench
+
+PACKAGE = Path(greenbench.__file__).parent
+LONGEST_MODULE = 400
+
+# From the ground up: a module may import what stands above it in this list, and itself.
+ORDER = (
+    "errors",
+    "cases",
+    "suites",
+    "results",
+    "registry",
+    "settings",
+    "environment",
+    "datasets",
+    "architectures",
+    "backends",
+    "strategies",
+    "energy",
+    "journal",
+    "runner",
+    "worker",
+    "executor",
+    "table",
+    "tracking",
+    "compare",
+    "session",
+    "terminal",
+    "selection",
+    "doctor",
+    "testing",
+    "pytest_plugin",
+    "cli",
+)
+FREE = ("testing",)
+"""May import anything: it is for tests, and no other part imports it."""
+
+HOMES = {
+    "mlflow": ("tracking",),
+    "codecarbon": ("energy/codecarbon.py",),
+    "skopt": ("strategies/bayesian.py",),
+    "pytest_benchmark": ("pytest_plugin.py",),
+    "pytest": ("pytest_plugin.py", "testing.py"),
+    "torch": ("backends", "architectures", "datasets"),
+    "torchvision": ("datasets", "architectures"),
+    "keras": ("backends",),
+    "rich": ("terminal.py", "pytest_plugin.py"),
+    "click": ("cli.py",),
+}
+"""Third-party packages, and the modules or folders that alone may import them."""
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imports_of(path: Path) -> Iterator[tuple[str, int]]:
+    """Yield the absolute names that a module imports, at any depth, with their lines."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno} is a relative import"
+            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+        elif is_call_of_import_module(node):
+            assert isinstance(node, ast.Call)
+            (name, *_) = node.args
+            if isinstance(name, ast.Constant):
+                yield str(name.value), node.lineno
+
+
+def is_call_of_import_module(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Call)
+        and bool(node.args)
+        and ast.unparse(node.func) in ("importlib.import_module", "import_module", "__import__")
+    )
+
+
+def inside(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def room(path: Path) -> str:
+    """Return the part of the house that a module belongs to: ``energy`` or ``cli``."""
+    return inside(path).partition("/")[0].removesuffix(".py")
+
+
+def own_imports(path: Path) -> Iterator[tuple[str, int]]:
+    for name, line in imports_of(path):
+        parts = name.split(".")
+        if parts[0] == "greenbench" and len(parts) > 1 and not parts[1].startswith("__"):
+            yield parts[1], line
+
+
+def up_imports(path: Path, order: tuple[str, ...]) -> list[str]:
+    here = order.index(room(path))
+    return [
+        f"{inside(path)}:{line} imports {name}"
+        for name, line in own_imports(path)
+        if name != room(path) and order.index(name) > here
+    ]
+
+
+def test_every_module_has_its_place_in_the_order() -> None:
+    rooms = {room(path) for path in MODULES} - {"__init__", "__main__"}
+    assert sorted(rooms) == sorted(ORDER)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in MODULES if room(path) not in ("__init__", "__main__", *FREE)],
+    ids=inside,
+)
+def test_imports_flow_downwards(path: Path) -> None:
+    assert up_imports(path, ORDER) == []
+
+
+def test_nothing_imports_what_is_only_for_tests() -> None:
+    importing = [inside(path) for path in MODULES for name, _ in own_imports(path) if name in FREE]
+    assert importing == []
+
+
+def test_package_itself_imports_the_registry_alone() -> None:
+    assert {name for name, _ in own_imports(PACKAGE / "__init__.py")} == {"registry"}
+
+
+@pytest.mark.parametrize("package", HOMES)
+def test_integration_lives_in_its_home_alone(package: str) -> None:
+    strangers = [
+        f"{inside(path)}:{line}"
+        for path in MODULES
+        for name, line in imports_of(path)
+        if name.partition(".")[0] == package and not is_home(path, package)
+    ]
+    assert strangers == []
+
+
+def is_home(path: Path, package: str) -> bool:
+    return any(inside(path) == home or room(path) == home for home in HOMES[package])
+
+
+@pytest.mark.parametrize("package", sorted(set(HOMES) - {"pytest_benchmark"}))
+def test_home_is_lived_in(package: str) -> None:
+    # A rule about a package that nothing imports would hold whatever happens.
+    users = {
+        inside(path)
+        for path in MODULES
+        for name, _ in imports_of(path)
+        if name.partition(".")[0] == package
+    }
+    assert users
+
+
+@pytest.mark.parametrize("path", MODULES, ids=inside)
+def test_module_is_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) < LONGEST_MODULE
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("from greenbench.cli import main", ["cli"]),
+        ("from greenbench import cli, errors", ["cli", "errors"]),
+        ("def late():\n    import greenbench.session", ["session"]),
+        ("import importlib\nimportlib.import_module('greenbench.cli')", ["cli"]),
+        ("from greenbench import __version__", []),
+    ],
+)
+def test_imports_are_found_however_they_are_written(
+    tmp_path: Path, source: str, expected: list[str]
+) -> None:
+    (tmp_path / "module.py").write_text(source)
+    assert [name for name, _ in own_imports(tmp_path / "module.py")] == expected

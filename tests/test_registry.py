@@ -1,0 +1,275 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from greenbench import registry
+from greenbench.errors import BrokenPluginError, ConfigurationError, UnknownNameError
+from greenbench.registry import Registry
+
+HEAVY = (
+    "torch",
+    "torchvision",
+    "keras",
+    "mlflow",
+    "pandas",
+    "numpy",
+    "scipy",
+    "codecarbon",
+    "rich",
+)
+SLOW_TO_IMPORT = (
+    *registry.backends.names(),
+    "bayesian",
+    "digits",
+    "mnist",
+    "fashion_mnist",
+    "cifar10",
+)
+
+AddModule = Callable[[str, str], None]
+AddPlugin = Callable[[str, str, str], None]
+
+
+@pytest.fixture
+def parts() -> Registry[object]:
+    return Registry("part", {"built_in": "json:dumps", "gone": "no_such_module:part"})
+
+
+@pytest.fixture
+def add_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AddModule]:
+    """Write a module where it can be imported, here and in processes."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    added: list[str] = []
+
+    def add(name: str, source: str) -> None:
+        (tmp_path / f"{name}.py").write_text(source)
+        added.append(name)
+
+    yield add
+    for name in added:
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def add_plugin(tmp_path: Path, add_module: AddModule) -> AddPlugin:
+    """Install a distribution with one entry point, as pip would leave it behind."""
+
+    def add(name: str, target: str, source: str) -> None:
+        add_module(target, source)
+        folder = tmp_path / f"{name}-1.0.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        entry = f"[{registry.ENTRY_POINT_GROUP}]\n{name} = {target}\n"
+        (folder / "entry_points.txt").write_text(entry)
+
+    return add
+
+
+def run_python(code: str) -> str:
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def listed_by_the_cli() -> dict[str, object]:
+    command = [sys.executable, "-m", "greenbench", "list", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
+    listing: dict[str, object] = json.loads(done.stdout)
+    return listing
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["list", "--json"], ["--help"], ["run", "--help"]])
+def test_listing_and_help_import_nothing_heavy(arguments: list[str]) -> None:
+    code = f"""
+import sys
+from greenbench.cli import cli
+cli({arguments!r}, standalone_mode=False)
+print("heavy:", sorted(set(sys.modules) & set({HEAVY!r})))
+"""
+    assert run_python(code).splitlines()[-1] == "heavy: []"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        pytest.param(each.kind, name, marks=[pytest.mark.integration] * (name in SLOW_TO_IMPORT))
+        for each in registry.ALL
+        for name in each.names()
+    ],
+)
+def test_built_in_can_be_loaded(kind: str, name: str) -> None:
+    (owner,) = (each for each in registry.ALL if each.kind == kind)
+    assert owner.get(name) is not None
+
+
+def test_built_in_is_imported_when_asked_for(parts: Registry[object]) -> None:
+    assert parts.get("built_in") is json.dumps
+
+
+def test_decorated_part_is_found_under_its_name(parts: Registry[object]) -> None:
+    @parts.register("my_part")
+    def part() -> None: ...
+
+    assert parts.get("my_part") is part
+    assert "my_part" in parts.names()
+
+
+def test_names_are_sorted_and_each_listed_once(parts: Registry[object]) -> None:
+    parts.register("another")(object())
+    parts.get("built_in")
+    assert parts.names() == ["another", "built_in", "gone"]
+
+
+@pytest.mark.parametrize("ask", ["get", "check"])
+def test_unknown_name_offers_the_nearest(ask: str) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean bayesian"):
+        getattr(registry.strategies, ask)("baysian")
+
+
+def test_unknown_name_that_resembles_none_lists_all(parts: Registry[object]) -> None:
+    with pytest.raises(UnknownNameError, match="unknown part 'xyz'; known: built_in, gone"):
+        parts.get("xyz")
+
+
+@pytest.mark.parametrize("name", ["", "Grid", "my-grid", "a b", "a/b", "a.b", "grid\n"])
+def test_name_that_could_not_stand_in_an_id_is_refused(parts: Registry[object], name: str) -> None:
+    with pytest.raises(ConfigurationError, match="use lower-case letters, digits and _"):
+        parts.register(name)
+
+
+def test_name_of_a_built_in_is_refused(parts: Registry[object]) -> None:
+    with pytest.raises(ConfigurationError, match="already registered by json:dumps"):
+        parts.register("built_in")(object())
+
+
+def test_name_that_another_module_took_is_refused(
+    parts: Registry[object], add_module: AddModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "strategies", parts)
+    add_module(
+        "first_owner",
+        "from greenbench import registry\nregistry.strategies.register('taken')(object())\n",
+    )
+    __import__("first_owner")
+    with pytest.raises(ConfigurationError, match="already registered by first_owner"):
+        parts.register("taken")(object())
+
+
+def test_module_may_register_its_own_part_again(parts: Registry[object]) -> None:
+    parts.register("mine")("old")
+    parts.register("mine")("new")
+    assert parts.get("mine") == "new"
+
+
+def test_origin_is_where_the_decorator_stands(parts: Registry[object]) -> None:
+    parts.register("a_class_from_elsewhere")(Path)
+    assert parts.origin("a_class_from_elsewhere") is sys.modules[__name__]
+
+
+def test_built_in_has_no_origin(parts: Registry[object]) -> None:
+    parts.get("built_in")
+    assert parts.origin("built_in") is None
+
+
+def test_part_whose_module_is_missing_is_broken(parts: Registry[object]) -> None:
+    with pytest.raises(
+        BrokenPluginError, match="part 'gone' cannot be loaded: ModuleNotFoundError"
+    ):
+        parts.get("gone")
+
+
+@pytest.mark.parametrize(
+    ("source", "cause"),
+    [
+        ("", "AttributeError"),
+        ("raise OSError('libfancy.so: cannot open')", "OSError: libfancy.so: cannot open"),
+        ("raise RuntimeError('two\\n lines')", "RuntimeError: two lines"),
+        ("def part(:", "SyntaxError"),
+    ],
+    ids=["attribute", "library", "runtime", "syntax"],
+)
+def test_part_whose_module_raises_is_broken(add_module: AddModule, source: str, cause: str) -> None:
+    add_module("shaky", source)
+    with pytest.raises(BrokenPluginError, match=cause):
+        Registry("part", {"shaky": "shaky:part"}).get("shaky")
+
+
+def test_error_that_says_what_to_do_is_passed_on(add_module: AddModule) -> None:
+    add_module(
+        "needy",
+        "from greenbench.errors import MissingPackageError\n"
+        "raise MissingPackageError('backend needy', 'jax', 'jax')\n",
+    )
+    with pytest.raises(ConfigurationError, match=r"^backend needy needs the package 'jax'"):
+        Registry("part", {"needy": "needy:part"}).get("needy")
+
+
+def test_broken_part_can_still_be_listed_and_checked(parts: Registry[object]) -> None:
+    parts.check("gone")
+    assert "gone" in parts.names()
+
+
+def test_plugin_registers_its_parts(add_plugin: AddPlugin) -> None:
+    add_plugin(
+        "good-plugin",
+        "good_plugin_module",
+        "from greenbench import register_suite\n"
+        "from greenbench.cases import Case\n"
+        "@register_suite('from_plugin')\n"
+        "def suite():\n    return [Case(seed=7)]\n",
+    )
+    listing = listed_by_the_cli()
+    assert listing["broken_plugins"] == []
+    suites = listing["suites"]
+    assert isinstance(suites, dict)
+    assert suites["from_plugin"] == ["default-simple_cnn-torch-digits+seed7"]
+
+
+def test_broken_plugin_is_listed_with_its_error_and_breaks_nothing(add_plugin: AddPlugin) -> None:
+    add_plugin("broken-plugin", "broken_plugin_module", "raise ValueError('no\\n  luck')\n")
+    listing = listed_by_the_cli()
+    assert listing["broken_plugins"] == [
+        {
+            "name": "broken-plugin",
+            "target": "broken_plugin_module",
+            "error": "ValueError: no luck",
+        }
+    ]
+    suites = listing["suites"]
+    assert isinstance(suites, dict)
+    assert len(suites["ci"]) > 10
+
+
+def test_suite_of_a_plugin_that_raises_breaks_no_listing(add_plugin: AddPlugin) -> None:
+    add_plugin(
+        "shaky-plugin",
+        "shaky_plugin_module",
+        "from greenbench import register_suite\n"
+        "@register_suite('shaky')\n"
+        "def suite():\n    raise KeyError('epochs')\n",
+    )
+    suites = listed_by_the_cli()["suites"]
+    assert isinstance(suites, dict)
+    assert suites["shaky"] == "shaky is broken: KeyError: 'epochs'"
+    assert isinstance(suites["ci"], list)
+
+
+def test_broken_plugins_are_reported_once_however_often_they_are_loaded(
+    add_plugin: AddPlugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_failures", {})
+    add_plugin("broken-plugin", "broken_plugin_module", "import no_such_module\n")
+    registry.load_plugins()
+    (failure,) = registry.load_plugins()
+    assert (failure.name, failure.target) == ("broken-plugin", "broken_plugin_module")
+    assert failure.error == "ModuleNotFoundError: No module named 'no_such_module'"
+
+
+def test_built_in_registries_are_all_listed() -> None:
+    own = {each.kind for each in vars(registry).values() if isinstance(each, Registry)}
+    assert {each.kind for each in registry.ALL} == own

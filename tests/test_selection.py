@@ -1,0 +1,206 @@
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from greenbench.cases import Case, Scalar
+from greenbench.errors import ConfigurationError, UnknownNameError
+from greenbench.selection import Selection, parse_options, parse_pairs
+
+names = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
+
+
+def ids(**asked: Any) -> list[str]:
+    return [case.id for case in Selection(**asked).cases()]
+
+
+def test_nothing_asked_means_the_ci_suite() -> None:
+    assert ids() == ids(suite="ci")
+    assert Selection().suite_name == "ci"
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"strategies": ["grid"]}, ["grid-simple_cnn.s-torch-digits"]),
+        (
+            {"strategies": ["bayesian"], "backends": ["keras"]},
+            ["bayesian-simple_cnn.s-keras-digits"],
+        ),
+        ({"networks": ["dense.m"]}, ["default-dense.m-torch-digits"]),
+    ],
+)
+def test_parts_select_among_a_suite(asked: Mapping[str, Any], expected: list[str]) -> None:
+    assert ids(suite="ci", **asked) == expected
+
+
+def test_several_parts_of_a_kind_select_either() -> None:
+    found = Selection(suite="ci", strategies=["grid", "random"]).cases()
+    assert {case.strategy for case in found} == {"grid", "random"}
+
+
+def test_network_without_size_selects_all_sizes() -> None:
+    found = Selection(suite="ci", networks=["dense"]).cases()
+    assert [case.size for case in found] == ["xs", "s", "m", "l", "xl"]
+
+
+def test_parts_without_a_suite_make_cases_that_no_suite_has() -> None:
+    selection = Selection(strategies=["grid"], networks=["dense.xl"], datasets=["synthetic"])
+    assert [case.id for case in selection.cases()] == ["grid-dense.xl-torch-synthetic"]
+    assert selection.suite_name == "adhoc"
+
+
+def test_parts_make_a_matrix() -> None:
+    found = ids(
+        strategies=["grid", "random"],
+        networks=["simple_cnn.m", "dense"],
+        backends=["torch", "keras"],
+        datasets=["digits", "synthetic"],
+    )
+    assert len(set(found)) == len(found) == 16
+    assert "random-dense-keras-synthetic" in found
+
+
+def test_parts_left_out_are_the_defaults() -> None:
+    assert ids(datasets=["synthetic"]) == ["default-simple_cnn-torch-synthetic"]
+
+
+def test_options_make_a_case_of_its_own() -> None:
+    found = ids(
+        architecture_options={"conv_layers": 4},
+        datasets=["synthetic"],
+        dataset_options={"samples": 500},
+    )
+    assert found == ["default-simple_cnn.conv_layers4-torch-synthetic+samples500"]
+
+
+def test_budget_is_set_on_every_case_and_none_leaves_it_alone() -> None:
+    found = Selection(suite="ci", budget={"epochs": 2, "repeats": 1, "trials": None}).cases()
+    assert {(case.epochs, case.repeats) for case in found} == {(2, 1)}
+    assert {case.trials for case in found} == {1, Case(strategy="grid").trials}
+
+
+@pytest.mark.parametrize("asked", [{"suite": "ci"}, {"strategies": ["grid"]}])
+def test_budget_that_cannot_work_is_refused(asked: Mapping[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="epochs is 0"):
+        Selection(budget={"epochs": 0}, **asked).cases()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("grid-*", ["grid-simple_cnn.s-torch-digits"]),
+        ("bayesian-*-keras-*", ["bayesian-simple_cnn.s-keras-digits"]),
+        ("default-dense.[ms]-torch-digits", ["default-dense.s-torch-digits"]),
+        ("*dense.m*", ["default-dense.m-torch-digits"]),
+    ],
+)
+def test_pattern_is_a_glob_on_whole_ids(pattern: str, expected: list[str]) -> None:
+    found = ids(suite="ci", pattern=pattern)
+    assert set(expected) <= set(found)
+    assert "default-simple_cnn.s-torch-digits" not in found
+
+
+def test_pattern_without_wildcard_is_no_substring() -> None:
+    with pytest.raises(ConfigurationError, match="matches grid"):
+        ids(suite="ci", pattern="grid")
+
+
+def test_pattern_and_parts_must_both_match() -> None:
+    assert ids(suite="ci", strategies=["bayesian"], pattern="*keras*") == [
+        "bayesian-simple_cnn.s-keras-digits"
+    ]
+
+
+def test_listed_cases_are_selected_among_instead_of_a_suite() -> None:
+    listed = [Case(seed=1), Case(seed=2), Case(strategy="grid")]
+    assert ids(listed=listed, pattern="default-*") == [listed[0].id, listed[1].id]
+
+
+@pytest.mark.parametrize("suite", [None, "ci"])
+def test_trials_contradict_the_default_strategy(suite: str | None) -> None:
+    with pytest.raises(ConfigurationError, match="--trials 5 contradicts --strategy default"):
+        ids(suite=suite, strategies=["default"], budget={"trials": 5})
+
+
+def test_trials_go_to_the_searches_where_default_is_one_of_several() -> None:
+    found = Selection(strategies=["default", "grid"], budget={"trials": 5}).cases()
+    assert [(case.strategy, case.trials) for case in found] == [("default", 1), ("grid", 5)]
+
+
+@pytest.mark.parametrize("options", ["architecture_options", "dataset_options"])
+def test_options_contradict_a_suite(options: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"cannot be used with the suite 'ci'"):
+        ids(suite="ci", **{options: {"relu": False}})
+
+
+@pytest.mark.parametrize(
+    ("asked", "nearest"),
+    [
+        ({"suite": "scalin"}, "scaling"),
+        ({"strategies": ["baysian"]}, "bayesian"),
+        ({"networks": ["simple_cn.m"]}, "simple_cnn"),
+        ({"backends": ["troch"]}, "torch"),
+        ({"datasets": ["digit"]}, "digits"),
+        ({"suite": "ci", "strategies": ["gird"]}, "grid"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_unknown_name_offers_the_nearest(asked: Mapping[str, Any], nearest: str) -> None:
+    with pytest.raises(UnknownNameError, match=f"did you mean {nearest}"):
+        ids(**asked)
+
+
+def test_selecting_nothing_says_what_was_asked() -> None:
+    with pytest.raises(ConfigurationError, match="no case of 'ci' matches grid, keras"):
+        ids(suite="ci", strategies=["grid"], backends=["keras"])
+
+
+@settings(deadline=None)
+@given(st.dictionaries(names, st.text()))
+def test_pairs_come_back_as_typed_even_with_equals_signs_in_values(pairs: dict[str, str]) -> None:
+    typed = [f"{name}={value}" for name, value in pairs.items()]
+    assert parse_pairs(typed, "--where") == pairs
+
+
+@pytest.mark.parametrize("pair", ["relu", "=3", "", "="])
+def test_pair_without_a_name_or_an_equals_sign_is_refused(pair: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"--set is '{pair}'; expected name=value"):
+        parse_pairs([pair], "--set")
+
+
+def test_name_that_comes_twice_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="--set sets 'relu' twice"):
+        parse_pairs(["relu=true", "relu=false"], "--set")
+
+
+@settings(deadline=None)
+@given(st.dictionaries(names, st.one_of(st.booleans(), st.integers(), st.floats(allow_nan=False))))
+def test_booleans_and_numbers_are_read_as_what_they_are(options: dict[str, Scalar]) -> None:
+    found = parse_options([f"{name}={value}" for name, value in options.items()], "--set")
+    assert found == options
+    assert {name: type(value) for name, value in found.items()} == {
+        name: type(value) for name, value in options.items()
+    }
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_other_values_stay_text(text: str) -> None:
+    assume(not is_number(text) and text.lower() not in ("true", "false"))
+    assert parse_options([f"name={text}"], "--set") == {"name": text}
+
+
+def is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("text", "value"), [("True", True), ("FALSE", False), ("1e-3", 0.001)])
+def test_values_are_read_as_people_write_them(text: str, value: Scalar) -> None:
+    assert parse_options([f"x={text}"], "--set") == {"x": value}
