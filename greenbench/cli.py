@@ -252,14 +252,11 @@ def ui(port: int | None) -> None:
 @cli.command()
 def sync() -> None:
     """Deliver results to MLflow that it could not take when they were made."""
-    from greenbench.session import undelivered  # noqa: PLC0415
-    from greenbench.tracking import Store, session_key  # noqa: PLC0415
+    from greenbench.session import deliver_all  # noqa: PLC0415
 
     settings = Settings.from_environment(os.environ)
-    waiting = list(undelivered(settings.journal_dir))
-    if waiting:
-        store = Store(settings.tracking_uri)
-        for journal, result in waiting:
-            store.log_result(result, session_key(journal.path), may_exist=True)
-            journal.mark_delivered()
-    click.echo(f"delivered {len(waiting)} results to {_shown_uri(settings)}")
+    delivered, errors = deliver_all(settings)
+    for error in errors:
+        click.echo(f"Error: {error}", err=True)
+    click.echo(f"delivered {delivered} results to {_shown_uri(settings)}")
+    sys.exit(max((error.exit_code for error in errors), default=0))

@@ -25,13 +25,15 @@ class UnknownNameError(ConfigurationError):
         The name as given.
     known : iterable of str
         All names that would have been accepted.
+    advice : str
+        Where to look further.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], advice: str = "") -> None:
         names = sorted(known)
         nearest = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"known: {', '.join(names)}"
-        super().__init__(f"unknown {kind} {name!r}; {hint} (`greenbench list` shows all)")
+        super().__init__(f"unknown {kind} {name!r}; {hint}{advice and f' ({advice})'}")
         self.kind, self.name, self.nearest = kind, name, nearest
 
 

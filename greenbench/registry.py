@@ -110,7 +110,7 @@ class Registry(Generic[T]):
         if name in self._loaded:
             return self._loaded[name]
         if name not in self._lazy:
-            raise UnknownNameError(self.kind, name, self.names())
+            raise UnknownNameError(self.kind, name, self.names(), "`greenbench list` shows all")
         module, _, attribute = self._lazy[name].partition(":")
         try:
             self._loaded[name] = getattr(importlib.import_module(module), attribute)
@@ -128,7 +128,7 @@ class Registry(Generic[T]):
     def check(self, name: str) -> None:
         """Raise `UnknownNameError` unless `name` is registered; imports nothing."""
         if name not in self._loaded and name not in self._lazy:
-            raise UnknownNameError(self.kind, name, self.names())
+            raise UnknownNameError(self.kind, name, self.names(), "`greenbench list` shows all")
 
     def origin(self, name: str) -> ModuleType | None:
         """Return the module that registered `name` by decorator, None for a built-in."""

@@ -233,13 +233,39 @@ class Delivery:
         )
 
 
-def undelivered(journal_dir: Path) -> Iterator[tuple[Journal, CaseResult]]:
-    """Yield the finished repeats that MLflow does not have."""
-    for path in sorted(journal_dir.glob("*/*.jsonl")):
-        journal = Journal(path)
-        state = journal.read()
+def deliver_all(settings: Settings) -> tuple[int, list[GreenbenchError]]:
+    """Deliver the finished repeats that MLflow does not have.
+
+    Returns
+    -------
+    int
+        How many were delivered.
+    list of GreenbenchError
+        Journals that could not be read, which do not hold up the others.
+
+    Raises
+    ------
+    TrackingError
+        If the store cannot be written.
+    """
+    from greenbench.tracking import Store, session_key  # noqa: PLC0415
+
+    waiting: list[tuple[Journal, CaseResult]] = []
+    errors: list[GreenbenchError] = []
+    for path in sorted(settings.journal_dir.glob("*/*.jsonl")):
+        try:
+            state = Journal(path).read()
+        except JournalError as error:
+            errors.append(error)
+            continue
         if state.result is not None and not state.is_delivered:
-            yield journal, state.result
+            waiting.append((Journal(path), state.result))
+    if waiting:
+        store = Store(settings.tracking_uri)
+        for journal, result in waiting:
+            store.log_result(result, session_key(journal.path), may_exist=True)
+            journal.mark_delivered()
+    return len(waiting), errors
 
 
 def check_cases(cases: Sequence[Case]) -> None:

@@ -8,9 +8,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 pytest_plugins = ["pytester"]
+
+# Shared machines stall; how long an example takes says nothing here.
+hypothesis.settings.register_profile("greenbench", deadline=None)
+hypothesis.settings.load_profile("greenbench")
 
 
 @pytest.fixture(autouse=True)

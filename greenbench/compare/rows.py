@@ -28,10 +28,6 @@ def select(rows: Sequence[Row], where: Mapping[str, str], *, only_latest: bool) 
     for column in where:
         if rows and column not in rows[0]:
             raise UnknownNameError("column", column, rows[0])
-    latest = {row["suite"]: row["session"] for row in rows}
-    return [
-        row
-        for row in rows
-        if all(str(row[column]) == text for column, text in where.items())
-        and (not only_latest or row["session"] == latest[row["suite"]])
-    ]
+    wanted = [r for r in rows if all(str(r[name]) == text for name, text in where.items())]
+    latest = {row["suite"]: row["session"] for row in wanted}
+    return [r for r in wanted if not only_latest or r["session"] == latest[r["suite"]]]

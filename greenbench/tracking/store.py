@@ -221,6 +221,13 @@ class Store:
         name = f"{EXPERIMENT_PREFIX}{result.suite}"
         if name not in self._experiments:
             found = self._client.get_experiment_by_name(name)
+            if found and found.lifecycle_stage != "active":
+                number = found.experiment_id
+                raise TrackingError(
+                    f"experiment {name!r} was deleted in MLflow; bring it back with "
+                    f"`mlflow experiments restore --experiment-id {number}`, or remove it for "
+                    f"good with `mlflow gc --experiment-ids {number}`"
+                )
             self._experiments[name] = (
                 found.experiment_id if found else self._create_experiment(name)
             )

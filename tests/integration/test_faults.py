@@ -206,3 +206,19 @@ def test_bad_input_gets_one_line_exit_code_2_and_leaves_nothing_behind(
     assert "Traceback" not in done.stderr
     assert not list(greenbench.folder.glob("mlruns/journal/*/*.jsonl"))
     assert not (greenbench.folder / "mlruns" / "mlflow.db").exists()
+
+
+def test_sync_delivers_what_it_can_and_names_a_damaged_journal(greenbench: Greenbench) -> None:
+    home = greenbench.environment.copy()
+    greenbench.environment["MLFLOW_TRACKING_URI"] = "http://127.0.0.1:9"
+    greenbench("run", *QUICK, "-a", "dense.xs", "--trials", "2", "--repeats", "2")
+    greenbench.environment.clear()
+    greenbench.environment.update(home)
+    damaged, _ = greenbench.journals
+    damaged.write_bytes(b"not JSON\n" + damaged.read_bytes())
+
+    done = greenbench("sync")
+
+    assert done.returncode == 2
+    assert damaged.name in done.stderr
+    assert "delivered 1 results" in done.stdout
