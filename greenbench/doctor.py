@@ -40,7 +40,7 @@ def examine(settings: Settings) -> Findings:
         "energy": [
             f"{name}: {part.provenance.label} ({part.provenance}) by {part.source}"
             + (", beside the headline figure" if part not in reading.headline else "")
-            for name, part in components.items()
+            for name, part in sorted(components.items())
         ],
         "figures are": _use(reading.provenance),
         "to measure": _advice(reading.provenance),

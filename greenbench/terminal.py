@@ -19,6 +19,7 @@ from greenbench.results import JOULES_PER_WH, CaseResult, Provenance
 
 LINE_INTERVAL_S = 20.0
 UNBOOKED_SHARE = 0.05
+WIDTH, LOG_WIDTH = 120, 160
 
 
 class Progress:
@@ -173,14 +174,14 @@ def summary_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         "n", f"energy, {unit}", f"emissions, {gram} CO2e", "test accuracy", "train GFLOP",
     ):  # fmt: skip
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("energy is")
+    table.add_column("energy is", no_wrap=True)
     for case_id, members in _by_case(rows).items():
         provenance = {Provenance(row["energy_provenance"]).label for row in members}
         table.add_row(
             escape(case_id),
             str(len(members)),
             _estimate(members, "energy_wh", scale=scale),
-            _estimate(members, "emissions_g", scale=scale),
+            _estimate(members, "emissions_g", scale=scale, interval=False),
             _estimate(members, "test_accuracy", scale=100, unit="%"),
             _estimate(members, "train_flops", scale=1e-9, interval=False),
             ", ".join(sorted(provenance)),
@@ -198,7 +199,7 @@ def returns_table(returns: Returns) -> Table:
         "parameters", "train GFLOP", f"energy, {unit}", "test accuracy", f"points/{unit}",
     ):  # fmt: skip
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("Pareto")
+    table.add_column("Pareto", no_wrap=True)
     for size in returns.sizes:
         step = "–" if size.points_per_wh is None else f"{size.points_per_wh / scale:+.3g}"
         table.add_row(
@@ -256,9 +257,10 @@ def print_returns(found: Sequence[Returns], console: Console | None = None) -> N
 
 
 def new_console(stream: TextIO) -> Console:
-    """Return a console for `stream`; a log, which has no width, gets room for whole tables."""
+    """Return a console with room for whole tables: a number that is cut off misleads."""
     console = Console(file=stream, highlight=False, soft_wrap=True)
-    return console if console.is_terminal else Console(file=stream, highlight=False, width=160)
+    wide = WIDTH if console.is_terminal else LOG_WIDTH
+    return Console(file=stream, highlight=False, width=max(console.width, wide))
 
 
 def _unbooked(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -54,8 +54,9 @@ def carbon_intensity(g_per_kwh: float | None = None, country: str | None = None)
         return CarbonIntensity(g_per_kwh, "given by the user")
     release = f"codecarbon {version('codecarbon')}"
     if country is None:
-        average = float(_table("carbon_intensity_per_source.json")["world_average"])
-        return CarbonIntensity(average, f"world average, {release} ({_HOW_TO_SET})")
+        table = _table("carbon_intensity_per_source.json")
+        origin = f"world average of {table['world_average_source']}, {release}"
+        return CarbonIntensity(float(table["world_average"]), f"{origin} ({_HOW_TO_SET})")
     mix = _table("global_energy_mix.json")
     entry = mix.get(country.upper())
     if entry is None or entry.get("carbon_intensity") is None:
