@@ -10,7 +10,7 @@ import click
 
 from greenbench import __version__, registry
 from greenbench.cases import Case
-from greenbench.errors import ConfigurationError, GreenbenchError
+from greenbench.errors import CaseFailedError, ConfigurationError, GreenbenchError
 from greenbench.selection import Selection, parse_options, parse_pairs
 from greenbench.settings import Settings
 
@@ -156,7 +156,7 @@ def run(
 def _run_cases(
     settings: Settings, suite: str, cases: Sequence[Case], *, is_fresh: bool
 ) -> list[GreenbenchError]:
-    from greenbench.session import Session  # noqa: PLC0415
+    from greenbench.session import Session, check_completed  # noqa: PLC0415
     from greenbench.table import to_row  # noqa: PLC0415
     from greenbench.terminal import Progress, print_summary  # noqa: PLC0415
 
@@ -168,11 +168,13 @@ def _run_cases(
         ):
             for case, repeat in session.repeats():
                 try:
-                    rows.append(to_row(session.run_repeat(case, repeat)))
+                    result = session.run_repeat(case, repeat)
+                    rows.append(to_row(result))
+                    check_completed(result)
                 except GreenbenchError as error:
                     failures.append(error)
                     progress.notice(f"Error: {error}")
-            if not failures:
+            if all(isinstance(error, CaseFailedError) for error in failures):
                 session.finish()
     except KeyboardInterrupt:
         click.echo("interrupted: finished trials are kept; the same command resumes", err=True)

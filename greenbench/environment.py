@@ -14,7 +14,9 @@ import psutil
 PACKAGES = ("greenbench", "torch", "keras", "numpy", "scikit-optimize", "codecarbon", "mlflow")
 
 
-def describe_environment(threads: int, device: Mapping[str, str]) -> dict[str, str]:
+def describe_environment(
+    threads: int, device: Mapping[str, str], commit: str | None = None
+) -> dict[str, str]:
     """Return the machine, its fingerprint, and the versions of what computes.
 
     Parameters
@@ -23,6 +25,8 @@ def describe_environment(threads: int, device: Mapping[str, str]) -> dict[str, s
         CPU threads of a worker.
     device : mapping
         What the backend says of itself.
+    commit : str, optional
+        Of the user's working folder.
 
     Returns
     -------
@@ -43,6 +47,7 @@ def describe_environment(threads: int, device: Mapping[str, str]) -> dict[str, s
         **device,
         "threads": str(threads),
         "python": platform.python_version(),
+        **({"commit": commit} if commit else {}),
         **{name: found for name in PACKAGES if (found := _version(name))},
     }
 

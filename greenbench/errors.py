@@ -86,6 +86,12 @@ class NotComparableError(GreenbenchError):
     """Figures that must not be put side by side; the message names what differs."""
 
 
+class CaseFailedError(GreenbenchError):
+    """A case in which no trial completed."""
+
+    exit_code = 1
+
+
 class WorkerError(GreenbenchError):
     """A worker process that could not be started or that broke off."""
 

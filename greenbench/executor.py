@@ -17,6 +17,7 @@ from typing import Any
 from greenbench import registry
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
+from greenbench.environment import git_commit
 from greenbench.errors import ConfigurationError, WorkerError
 from greenbench.journal import Journal
 from greenbench.results import (
@@ -63,12 +64,13 @@ class WorkerPool:
         self._settings = settings
         self._intensity = intensity
         self._log_dir = log_dir
+        self._commit = git_commit()
         self._workers: dict[str, _Worker] = {}
 
     def launch(self, cases: Iterable[Case]) -> None:
         """Start the workers of all backends at once, without waiting for their imports."""
         cases = list(cases)
-        modules = _registering_modules(cases)
+        modules = _registering_modules(cases, self._settings.meter)
         for backend in sorted({case.backend for case in cases} - set(self._workers)):
             self._workers[backend] = self._launch(backend, modules)
 
@@ -131,6 +133,7 @@ class WorkerPool:
             "data_dir": str(settings.data_dir),
             "sys_path": [entry for entry in sys.path if entry],
             "modules": modules,
+            "commit": self._commit,
         }
         return _Worker(backend, request, self._log_dir / f"worker-{backend}.log")
 
@@ -278,22 +281,23 @@ class _Worker:
             return None
 
 
-def _registering_modules(cases: Iterable[Case]) -> list[dict[str, str]]:
-    """Return the modules, other than installed ones, that registered parts of the cases."""
-    modules = {}
+def _registering_modules(cases: Iterable[Case], meter: str) -> list[dict[str, str]]:
+    """Return the modules that registered parts of the cases by decorator."""
+    origins = [registry.meters.origin(meter)]
     for case in cases:
-        for parts, name in (
-            (registry.architectures, case.architecture),
-            (registry.datasets, case.dataset),
-            (registry.strategies, case.strategy),
-            (registry.spaces, case.space),
-            (registry.backends, case.backend),
-        ):
-            module = parts.origin(name)
-            file = getattr(module, "__file__", None)
-            if module is not None and file:
-                is_script = module.__name__ == "__main__"
-                modules[Path(file).stem if is_script else module.__name__] = str(file)
+        origins += [
+            registry.architectures.origin(case.architecture),
+            registry.datasets.origin(case.dataset),
+            registry.strategies.origin(case.strategy),
+            registry.spaces.origin(case.space),
+            registry.backends.origin(case.backend),
+        ]
+    modules = {}
+    for module in origins:
+        file = getattr(module, "__file__", None)
+        if module is not None and file:
+            is_script = module.__name__ == "__main__"
+            modules[Path(file).stem if is_script else module.__name__] = str(file)
     return [{"name": name, "file": file} for name, file in sorted(modules.items())]
 
 

@@ -87,6 +87,7 @@ def greenbench_run(
     request: pytest.FixtureRequest, greenbench_session: Any
 ) -> Callable[[Case], list[Any]]:
     """Return a function that runs all repeats of a case and returns their results."""
+    from greenbench.session import check_completed  # noqa: PLC0415
     from greenbench.table import to_row  # noqa: PLC0415
 
     def run(case: Case) -> list[Any]:
@@ -107,10 +108,11 @@ def greenbench_run(
         if benchmark is not None:
             benchmark.extra_info.update(_extra_info(rows))
         request.node.stash[ROWS] = rows
-        for result in results:
-            if result.incumbent is None:
-                errors = {trial.error for trial in result.trials}
-                pytest.fail(f"{case.id}: no trial completed: {errors}", pytrace=False)
+        try:
+            for result in results:
+                check_completed(result)
+        except GreenbenchError as error:
+            pytest.fail(str(error), pytrace=False)
         return results
 
     return run

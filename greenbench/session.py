@@ -16,8 +16,8 @@ from greenbench import registry
 from greenbench.cases import SCHEMA_VERSION, Case
 from greenbench.energy.carbon import carbon_intensity
 from greenbench.energy.hostlock import host_lock
-from greenbench.environment import git_commit
 from greenbench.errors import (
+    CaseFailedError,
     ConfigurationError,
     GreenbenchError,
     JournalError,
@@ -187,7 +187,6 @@ class Delivery:
 
     def __init__(self, tracking_uri: str, listener: Listener) -> None:
         self._listener = listener
-        self._commit = git_commit()
         self._store: Any = None
         self.has_failed = False
         try:
@@ -219,7 +218,7 @@ class Delivery:
 
         try:
             key = session_key(journal.path)
-            self._store.log_result(result, key, commit=self._commit, may_exist=may_exist)
+            self._store.log_result(result, key, may_exist=may_exist)
             journal.mark_delivered()
         except TrackingError as error:
             self._fail(error)
@@ -266,6 +265,15 @@ def deliver_all(settings: Settings) -> tuple[int, list[GreenbenchError]]:
             store.log_result(result, session_key(journal.path), may_exist=True)
             journal.mark_delivered()
     return len(waiting), errors
+
+
+def check_completed(result: CaseResult) -> None:
+    """Raise `CaseFailedError` if no trial of a repeat completed, with the reasons."""
+    if result.incumbent is None:
+        reasons = sorted({trial.error for trial in result.trials if trial.error})
+        raise CaseFailedError(
+            f"{result.case.id}: no trial of repeat {result.repeat} completed: {'; '.join(reasons)}"
+        )
 
 
 def check_cases(cases: Sequence[Case]) -> None:

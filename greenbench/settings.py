@@ -82,7 +82,11 @@ class Settings:
             "country": environment.get("GREENBENCH_COUNTRY") or None,
             "trial_timeout_s": _number(environment, "GREENBENCH_TRIAL_TIMEOUT_S", float),
         }
-        values |= {name: value for name, value in overrides.items() if value is not None}
+        chosen = {name: value for name, value in overrides.items() if value is not None}
+        if "country" in chosen:
+            # What is typed wins over what is set, also where the two are different things.
+            del values["carbon_g_per_kwh"]
+        values |= chosen
         return cls(**{name: value for name, value in values.items() if value is not None})
 
 

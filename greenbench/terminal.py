@@ -1,5 +1,6 @@
 """What people see in a terminal: progress, summary tables and sentences."""
 
+import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,7 +20,7 @@ from greenbench.results import JOULES_PER_WH, CaseResult, Provenance
 
 LINE_INTERVAL_S = 20.0
 UNBOOKED_SHARE = 0.05
-WIDTH, LOG_WIDTH = 120, 160
+WIDTH = 240
 
 
 class Progress:
@@ -175,9 +176,12 @@ def summary_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     ):  # fmt: skip
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("energy is", no_wrap=True)
+    has_failures = any(row["failed_trials"] for row in rows)
+    if has_failures:
+        table.add_column("failed trials", justify="right", no_wrap=True)
     for case_id, members in _by_case(rows).items():
         provenance = {Provenance(row["energy_provenance"]).label for row in members}
-        table.add_row(
+        cells = [
             escape(case_id),
             str(len(members)),
             _estimate(members, "energy_wh", scale=scale),
@@ -185,7 +189,13 @@ def summary_table(rows: Sequence[Mapping[str, Any]]) -> Table:
             _estimate(members, "test_accuracy", scale=100, unit="%"),
             _estimate(members, "train_flops", scale=1e-9, interval=False),
             ", ".join(sorted(provenance)),
-        )
+        ]
+        if has_failures:
+            failed, trials = (
+                sum(row[name] for row in members) for name in ("failed_trials", "trials")
+            )
+            cells.append(f"{failed:.0f} of {trials:.0f}")
+        table.add_row(*cells)
     return table
 
 
@@ -258,9 +268,7 @@ def print_returns(found: Sequence[Returns], console: Console | None = None) -> N
 
 def new_console(stream: TextIO) -> Console:
     """Return a console with room for whole tables: a number that is cut off misleads."""
-    console = Console(file=stream, highlight=False, soft_wrap=True)
-    wide = WIDTH if console.is_terminal else LOG_WIDTH
-    return Console(file=stream, highlight=False, width=max(console.width, wide))
+    return Console(file=stream, highlight=False, width=WIDTH)
 
 
 def _unbooked(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -316,5 +324,6 @@ def _energy(energy_j: float | None, provenance: Provenance) -> str:
 
 def _energy_unit(values: Sequence[float | None]) -> tuple[str, float]:
     """Return one unit for a column, and how many of it make a Wh."""
-    largest = max((value for value in values if value is not None), default=0.0)
-    return ("Wh", 1.0) if largest >= SMALL_WH else ("mWh", 1000.0)
+    known = [value for value in values if value is not None]
+    typical = statistics.median(known) if known else 0.0
+    return ("Wh", 1.0) if typical >= SMALL_WH else ("mWh", 1000.0)

@@ -80,7 +80,7 @@ def _set_up(request: Mapping[str, Any], emit: Emit) -> Bench:
         backend=backend,
         meter=meter,
         intensity=CarbonIntensity(**request["intensity"]),
-        environment=describe_environment(threads, backend.describe()),
+        environment=describe_environment(threads, backend.describe(), request["commit"]),
         data_dir=Path(request["data_dir"]),
         emit=emit,
     )

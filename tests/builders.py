@@ -103,7 +103,7 @@ def make_result(
             "intensity_g_per_kwh": 400.0,
             "source": "given by the user",
         },
-        "environment": {"host": host, "cpu": "fake CPU", "threads": "1"},
+        "environment": {"host": host, "cpu": "fake CPU", "threads": "1", "commit": "abc+"},
         "dataset": {
             "name": "digits",
             "digest": "d" * 12,

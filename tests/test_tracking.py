@@ -264,7 +264,7 @@ def test_environment_is_recorded_once_for_each_host(
     store: Store, client: "MlflowClient", suite: str
 ) -> None:
     for host in ("one", "two"):
-        store.log_result(make_result(suite=suite, host=host), f"s/{host}", commit="abc+")
+        store.log_result(make_result(suite=suite, host=host), f"s/{host}")
     experiment = client.get_experiment_by_name(f"greenbench/{suite}")
     assert experiment is not None
     recorded = json.loads(experiment.tags["environment.two"])
@@ -275,7 +275,7 @@ def test_environment_is_recorded_once_for_each_host(
 def test_commit_is_recorded_where_mlflow_shows_it(
     store: Store, client: "MlflowClient", suite: str
 ) -> None:
-    run = client.get_run(store.log_result(make_result(suite=suite), "s/a", commit="abc+"))
+    run = client.get_run(store.log_result(make_result(suite=suite), "s/a"))
     assert run.data.tags["mlflow.source.git.commit"] == "abc+"
 
 

@@ -6,6 +6,9 @@ from typing import Literal
 
 from greenbench.errors import SearchSpaceError
 
+# Frameworks compute in 32 bits, where anything closer to a bound would be the bound itself.
+FLOAT32_STEP = 2.0**-23
+
 Hyperparameters = dict[str, float | int]
 
 
@@ -75,7 +78,10 @@ class Dimension:
         if self.type == "int":
             highest = math.ceil(self.high) - 1 if self.excludes_high else math.floor(self.high)
             return min(max(round(float(value)), math.ceil(self.low)), highest)
-        high = math.nextafter(self.high, self.low) if self.excludes_high else self.high
+        high = self.high
+        if self.excludes_high:
+            step = FLOAT32_STEP * (abs(self.high) or self.high - self.low)
+            high = max(self.high - step, self.low)
         return float(min(max(float(value), self.low), high))
 
     def __contains__(self, value: float) -> bool:

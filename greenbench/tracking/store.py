@@ -88,9 +88,7 @@ class Store:
             raise TrackingError(f"there is no store at {database} yet; make one: greenbench run")
         return cls(uri)
 
-    def log_result(
-        self, result: CaseResult, key: str, *, commit: str | None = None, may_exist: bool = False
-    ) -> str:
+    def log_result(self, result: CaseResult, key: str, *, may_exist: bool = False) -> str:
         """Log one repeat of a case: a run, and a child run a trial.
 
         Parameters
@@ -99,8 +97,6 @@ class Store:
             What to log.
         key : str
             Identifies the repeat, so that it is never logged twice.
-        commit : str, optional
-            Of the user's working folder.
         may_exist : bool
             Whether to look for the key first, and to finish what was cut off.
 
@@ -115,10 +111,10 @@ class Store:
             If the store cannot be written.
         """
         with self._translated():
-            experiment = self._experiment(result, commit)
+            experiment = self._experiment(result)
             if may_exist and (found := self._find(experiment, key)):
                 return found
-            return self._log(experiment, result, key, commit)
+            return self._log(experiment, result, key)
 
     def read_rows(self, suite: str | None = None) -> list[Row]:
         """Return all finished repeats, oldest first, with ``session`` and ``run_id``.
@@ -143,7 +139,7 @@ class Store:
             )
             return {experiment.name: str(experiment.experiment_id) for experiment in found}
 
-    def _log(self, experiment: str, result: CaseResult, key: str, commit: str | None) -> str:
+    def _log(self, experiment: str, result: CaseResult, key: str) -> str:
         case, row = result.case, to_row(result)
         tags = {name: str(row[name]) for name in TAGS if row[name] is not None}
         tags |= {
@@ -154,7 +150,7 @@ class Store:
             "repeat": str(result.repeat),
             "mlflow.note.content": describe(result, row),
         }
-        if commit:
+        if commit := result.environment.get("commit"):
             tags["mlflow.source.git.commit"] = commit
         start_ms = int(result.started_at * 1000)
         run = self._client.create_run(experiment, start_ms, tags, run_name=case.id)
@@ -217,7 +213,7 @@ class Store:
         tag = self._entities.InputTag("mlflow.data.context", "train")
         self._client.log_inputs(run_id, [self._entities.DatasetInput(entity, [tag])])
 
-    def _experiment(self, result: CaseResult, commit: str | None) -> str:
+    def _experiment(self, result: CaseResult) -> str:
         name = f"{EXPERIMENT_PREFIX}{result.suite}"
         if name not in self._experiments:
             found = self._client.get_experiment_by_name(name)
@@ -235,7 +231,7 @@ class Store:
         host = result.environment["host"]
         if (experiment, host) not in self._described:
             self._described.add((experiment, host))
-            environment = {**result.environment, "commit": commit}
+            environment = dict(result.environment)
             self._client.set_experiment_tag(
                 experiment, f"environment.{host}", json.dumps(environment)
             )

@@ -47,7 +47,7 @@ def test_unknown_country_offers_near_codes() -> None:
 
 def test_no_country_is_the_world_average_and_says_so_and_how_to_do_better() -> None:
     assert 300 < WORLD.g_per_kwh < 700
-    assert WORLD.source.startswith("world average, codecarbon ")
+    assert WORLD.source.startswith("world average of https://www.iea.org/")
     assert "GREENBENCH_COUNTRY" in WORLD.source
 
 

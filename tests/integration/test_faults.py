@@ -222,3 +222,13 @@ def test_sync_delivers_what_it_can_and_names_a_damaged_journal(greenbench: Green
     assert done.returncode == 2
     assert damaged.name in done.stderr
     assert "delivered 1 results" in done.stdout
+
+
+def test_a_case_in_which_no_trial_completes_exits_with_1_and_says_why(plugin: Greenbench) -> None:
+    command = ("run", "-s", "default", "-a", "bomb", "--repeats", "1", "--epochs", "1")
+    done = plugin(*command, "--set", "effect=fail", "--set", "build=2")
+
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error")]
+    assert "no trial of repeat 0 completed: ValueError: <b>no</b> such thing" in line
+    assert stored(plugin)[0]["status"] == "failed"

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -69,7 +70,12 @@ def test_uniform_prior_spaces_positions_by_equal_steps():
     assert [dimension.at(p) for p in (0, 0.25, 0.5, 1)] == pytest.approx([0.8, 0.85, 0.9, 1.0])
 
 
-@pytest.mark.parametrize(("kind", "highest"), [("float", math.nextafter(4, 0)), ("int", 3)])
+def test_an_excluded_bound_is_not_reached_in_32_bits_either() -> None:
+    beta = Dimension("beta1", 0.1, 1.0, excludes_high=True).at(1.0)
+    assert np.float32(beta) < np.float32(1.0)
+
+
+@pytest.mark.parametrize(("kind", "highest"), [("float", 4 - 4 * 2.0**-23), ("int", 3)])
 def test_an_excluded_bound_is_no_value(kind, highest):
     dimension = Dimension("layers", 1, 4, type=kind, excludes_high=True)
     assert 4 not in dimension
