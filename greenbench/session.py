@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from filelock import FileLock, Timeout
 
 from greenbench import registry
+from greenbench.architectures.base import check_arguments
 from greenbench.cases import SCHEMA_VERSION, Case
 from greenbench.energy.carbon import carbon_intensity
 from greenbench.energy.hostlock import host_lock
@@ -277,12 +278,13 @@ def check_completed(result: CaseResult) -> None:
 
 
 def check_cases(cases: Sequence[Case]) -> None:
-    """Raise `ConfigurationError` if there are no cases, a part is unknown or an id repeats."""
+    """Raise `ConfigurationError` if there are no cases, one cannot work, or an id repeats."""
     if not cases:
         raise ConfigurationError("no case selected; `greenbench list` shows all")
     seen: set[str] = set()
     for case in cases:
         registry.check_case(case)
+        check_arguments(case.architecture, case.size, dict(case.architecture_options))
         if case.id in seen:
             raise ConfigurationError(f"case {case.id} is listed twice; remove one of them")
         seen.add(case.id)

@@ -22,7 +22,8 @@ hypothesis.settings.load_profile("greenbench")
 def _own_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep stores, locks and settings of the person who runs the tests out of them."""
     for name in list(os.environ):
-        if name.startswith(("MLFLOW_", "CODECARBON_")) or (
+        # Inside xdist, a pytest that a test starts would take itself for a part of it.
+        if name.startswith(("MLFLOW_", "CODECARBON_", "PYTEST_XDIST")) or (
             name.startswith("GREENBENCH_")
             and name not in ("GREENBENCH_DATA_DIR", "GREENBENCH_REFERENCE_DIR")
         ):

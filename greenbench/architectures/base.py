@@ -81,18 +81,7 @@ def build_architecture(
         If size and options contradict each other, or the network doesn't fit the images.
     """
     function = registry.architectures.get(name)
-    sizes = sizes_of(function)
-    if size is not None and size not in sizes:
-        raise UnknownNameError(f"size of {name}", size, sizes)
-    chosen = dict(sizes[size]) if size else {}
-    options = options or {}
-    if clash := sorted(set(chosen) & set(options)):
-        raise ArchitectureError(
-            f"{name}.{size} sets {', '.join(clash)} itself; "
-            "choose either the size or the option, not both"
-        )
-    _check_options(name, function, options)
-    arguments = {**chosen, **options}
+    arguments = check_arguments(name, size, options or {})
     backend = getattr(function, "native_backend", None)
     if backend is not None:
         return Native(name, backend, partial(function, image_shape, classes, **arguments))
@@ -104,8 +93,37 @@ def build_architecture(
     return spec
 
 
-def _check_options(name: str, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
+def check_arguments(name: str, size: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an architecture's function is called with besides the images' shape.
+
+    Parameters
+    ----------
+    name : str
+        Name in the registry.
+    size : str or None
+        Member of its family.
+    options : mapping
+        Further arguments.
+
+    Raises
+    ------
+    UnknownNameError
+        If size or an option is not known.
+    ArchitectureError
+        If size and options contradict each other.
+    """
+    function = registry.architectures.get(name)
+    sizes = sizes_of(function)
+    if size is not None and size not in sizes:
+        raise UnknownNameError(f"size of {name}", size, sizes)
+    chosen = dict(sizes[size]) if size else {}
+    if clash := sorted(set(chosen) & set(options)):
+        raise ArchitectureError(
+            f"{name}.{size} sets {', '.join(clash)} itself; "
+            "choose either the size or the option, not both"
+        )
     known = list(inspect.signature(function).parameters)[2:]
     for option in options:
         if option not in known:
             raise UnknownNameError(f"option of {name}", option, known)
+    return {**chosen, **options}

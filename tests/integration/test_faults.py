@@ -188,7 +188,6 @@ def test_a_full_disk_ends_the_case_with_one_line_and_keeps_finished_trials(
         (("run", "--carbon-intensity", "-1"), ("carbon intensity is -1",)),
         (("run", "ci", "--set", "relu=false"), ("--set",)),
         (("run", "--epochs", "0"), ("epochs is 0",)),
-        (("run", "-a", "simple_cnn", "--set", "conv_layers=9"), ("conv_layers=4",)),
         (("run", "-a", "simple_cnn", "--set", "layers=9"), ("'layers'", "conv_layers")),
         (("run", "-a", "simple_cnn.m", "--set", "width=2"), ("width", "not both")),
         (("compare",), ("no store", "greenbench run")),
@@ -206,6 +205,17 @@ def test_bad_input_gets_one_line_exit_code_2_and_leaves_nothing_behind(
     assert "Traceback" not in done.stderr
     assert not list(greenbench.folder.glob("mlruns/journal/*/*.jsonl"))
     assert not (greenbench.folder / "mlruns" / "mlflow.db").exists()
+
+
+def test_a_network_that_does_not_fit_the_images_names_the_depth_that_does(
+    greenbench: Greenbench,
+) -> None:
+    done = greenbench("run", "-a", "simple_cnn", "--set", "conv_layers=9", "--repeats", "1")
+
+    assert done.returncode == 2
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error")]
+    assert "choose conv_layers=4 or fewer" in line
+    assert not list(greenbench.folder.glob("mlruns/journal/*"))
 
 
 def test_sync_delivers_what_it_can_and_names_a_damaged_journal(greenbench: Greenbench) -> None:
