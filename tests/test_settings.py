@@ -102,3 +102,9 @@ def test_relative_runs_folder_is_where_we_stand_and_stays_there(
 def test_data_goes_to_the_cache_of_the_user() -> None:
     settings = Settings.from_environment({"XDG_CACHE_HOME": "/somewhere/cache"})
     assert settings.data_dir == Path("/somewhere/cache/greenbench")
+
+
+def test_a_typed_country_wins_over_an_intensity_that_is_set() -> None:
+    environment = {"GREENBENCH_CARBON_INTENSITY": "3"}
+    settings = Settings.from_environment(environment, country="FRA")
+    assert (settings.country, settings.carbon_g_per_kwh) == ("FRA", None)
