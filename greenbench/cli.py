@@ -180,7 +180,8 @@ def _run_cases(
         click.echo("interrupted: finished trials are kept; the same command resumes", err=True)
         sys.exit(130)
     print_summary(rows)
-    click.echo(f"MLflow store: {_shown_uri(settings)}; look at it with `greenbench ui`")
+    if not session.has_undelivered:
+        click.echo(f"MLflow store: {_shown_uri(settings)}; look at it with `greenbench ui`")
     return failures
 
 

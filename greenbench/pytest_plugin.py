@@ -8,6 +8,7 @@ import os
 import statistics
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import nullcontext
 from io import StringIO
 from typing import Any
 
@@ -41,8 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the plugins' parts, a mark for each part, and the summary."""
-    registry.load_plugins()
+    """Register our mark and the summary; whoever takes no case of ours pays for no more."""
     config.addinivalue_line(
         "markers", "greenbench(cases): run these cases instead of a suite's, a list of Case"
     )
@@ -158,16 +158,17 @@ class _Uncaptured(StringIO):
 
     def __init__(self, config: pytest.Config) -> None:
         super().__init__()
-        self._capture = config.pluginmanager.getplugin("capturemanager")
+        capture = config.pluginmanager.getplugin("capturemanager")
+        self._uncaptured = capture.global_and_fixture_disabled if capture else nullcontext
 
     def write(self, text: str) -> int:
-        with self._capture.global_and_fixture_disabled():
+        with self._uncaptured():
             sys.stderr.write(text)
             sys.stderr.flush()
         return len(text)
 
     def isatty(self) -> bool:
-        with self._capture.global_and_fixture_disabled():
+        with self._uncaptured():
             return sys.stderr.isatty()
 
 
@@ -175,6 +176,7 @@ def _selected(config: pytest.Config, marked: Sequence[Case] | None) -> list[Case
     def option(name: str) -> Any:
         return config.getoption(f"greenbench_{name}")
 
+    registry.load_plugins()
     selection = Selection(
         suite=_suite(config),
         strategies=option("strategy"),

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,6 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
     search = _Search(_Job(bench, case, repeat, journal, architecture, len(dataset.train)))
     journal.start(search.started_at)
     found = search.run(list(state.trials))
-    samples = sum(trial.samples_seen for trial in found.trials)
     result = CaseResult(
         case=case,
         repeat=repeat,
@@ -113,14 +112,7 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
         trials=tuple(found.trials),
         test_accuracy=found.test_accuracy,
         account=found.account,
-        costs=Costs(
-            parameters=parameters,
-            train_flops_per_sample=train_flops,
-            train_flops=train_flops * samples,
-            samples_seen=samples,
-            epochs=sum(len(trial.epochs) for trial in found.trials),
-            trials=len(found.trials),
-        ),
+        costs=_costs(parameters, train_flops, found.trials),
         emissions=_emissions(found.account, bench.intensity),
         environment=bench.environment,
         dataset=_describe_dataset(dataset),
@@ -356,6 +348,18 @@ def _describe_dataset(dataset: Dataset) -> dict[str, Any]:
         "validation": len(dataset.validation),
         "test": len(dataset.test),
     }
+
+
+def _costs(parameters: int, train_flops: int, trials: Sequence[Trial]) -> Costs:
+    samples = sum(trial.samples_seen for trial in trials)
+    return Costs(
+        parameters=parameters,
+        train_flops_per_sample=train_flops,
+        train_flops=train_flops * samples,
+        samples_seen=samples,
+        epochs=sum(len(trial.epochs) for trial in trials),
+        trials=len(trials),
+    )
 
 
 def _emissions(account: Account, intensity: CarbonIntensity) -> dict[str, Any]:

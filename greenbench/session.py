@@ -101,6 +101,13 @@ class Session:
 
     def __exit__(self, *exception: object) -> None:
         self._stack.close()
+        if self.has_undelivered:
+            self.listener.notice("results wait in the journal: `greenbench sync` delivers them")
+
+    @property
+    def has_undelivered(self) -> bool:
+        """Whether MLflow could not take all results."""
+        return self._delivery.has_failed
 
     def repeats(self) -> Iterator[tuple[Case, int]]:
         """Yield what is to be run: all cases, then all again with the next seed."""
@@ -228,9 +235,7 @@ class Delivery:
 
     def _fail(self, error: TrackingError) -> None:
         self.has_failed = True
-        self._listener.notice(
-            f"{error}; results are kept in the journal: deliver them later with `greenbench sync`"
-        )
+        self._listener.notice(f"{error}; results are kept in the journal, and the run goes on")
 
 
 def deliver_all(settings: Settings) -> tuple[int, list[GreenbenchError]]:

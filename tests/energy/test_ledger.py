@@ -122,7 +122,10 @@ def test_what_was_booked_can_be_taken_after_closing(ledger, clock):
 
 def test_closing_twice_is_fine(ledger):
     ledger.close()
+    booked = ledger.take()
     ledger.close()
+    assert set(booked.phases) == {"other"}
+    assert ledger.take().phases == {}
 
 
 steps = st.lists(
