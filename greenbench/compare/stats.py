@@ -57,4 +57,6 @@ def estimate(samples: Sequence[float]) -> Estimate:
         n_resamples=2000,
         rng=np.random.default_rng(0),
     ).confidence_interval
-    return Estimate(median, float(interval.low), float(interval.high), len(values))
+    # Interpolation may round to just beyond the samples.
+    low, high = np.clip([interval.low, interval.high], values.min(), values.max())
+    return Estimate(median, float(low), float(high), len(values))

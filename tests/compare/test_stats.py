@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from greenbench.compare.stats import Estimate, estimate
@@ -24,6 +24,7 @@ def test_fewer_than_three_samples_have_no_interval(samples: list[float]) -> None
 
 @settings(deadline=None, max_examples=30)
 @given(st.lists(figures, min_size=3, max_size=12))
+@example([0.0, 0.0, -991461.8603893168])
 def test_interval_contains_the_median_and_stays_within_the_samples(samples: list[float]) -> None:
     found = estimate(samples)
     assert found.low is not None
