@@ -140,15 +140,13 @@ class _Summary:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if not self._rows:
             return
-        from rich.console import Console  # noqa: PLC0415
-
-        from greenbench.terminal import print_summary  # noqa: PLC0415
+        from greenbench.terminal import new_console, print_summary  # noqa: PLC0415
 
         terminalreporter.section("greenbench")
         if reason := _why_untimed(self._config):
             terminalreporter.write_line(reason)
         text = StringIO()
-        print_summary(self._rows, Console(file=text, width=160, highlight=False))
+        print_summary(self._rows, new_console(text))
         for line in text.getvalue().splitlines():
             terminalreporter.write_line(line.rstrip())
 

@@ -21,6 +21,7 @@ from greenbench.results import JOULES_PER_WH, CaseResult, Provenance
 LINE_INTERVAL_S = 20.0
 UNBOOKED_SHARE = 0.05
 WIDTH = 240
+LARGE = 1000  # from here on, three digits would come with an exponent
 
 
 class Progress:
@@ -211,7 +212,7 @@ def returns_table(returns: Returns) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("Pareto", no_wrap=True)
     for size in returns.sizes:
-        step = "–" if size.points_per_wh is None else f"{size.points_per_wh / scale:+.3g}"
+        step = "–" if size.points_per_wh is None else _signed(size.points_per_wh / scale)
         table.add_row(
             escape(size.network),
             f"{size.parameters:,}",
@@ -314,6 +315,10 @@ def _interval(found: Estimate, scale: float, unit: str) -> str:
     if found.low is None or found.high is None:
         return middle
     return f"{middle} \\[{shown(found.low)}, {shown(found.high)}]"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+,.0f}" if abs(value) >= LARGE else f"{value:+.3g}"
 
 
 def _energy(energy_j: float | None, provenance: Provenance) -> str:

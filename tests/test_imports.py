@@ -52,7 +52,7 @@ HOMES = {
     "torch": ("backends", "architectures", "datasets"),
     "torchvision": ("datasets", "architectures"),
     "keras": ("backends",),
-    "rich": ("terminal.py", "pytest_plugin.py"),
+    "rich": ("terminal.py",),
     "click": ("cli.py",),
 }
 """Third-party packages, and the modules or folders that alone may import them."""
