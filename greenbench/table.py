@@ -72,7 +72,11 @@ def _numbers(result: CaseResult) -> Row:
         f"{name}_wh": _to_wh(total.components[name].energy_j if name in total.components else None)
         for name in ("cpu", "gpu", "ram")
     }
-    phases = {f"{phase}_wh": _to_wh(account.energy_j(phase)) for phase in PHASES}
+    # A phase that nobody booked to is absent, not 0: idle power, say, was not looked at.
+    phases = {
+        f"{phase}_wh": _to_wh(account.energy_j(phase)) if phase in account.phases else None
+        for phase in PHASES
+    }
     train = account.phases.get("train")
     return {
         "energy_wh": _to_wh(total.energy_j),

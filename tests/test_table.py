@@ -28,9 +28,9 @@ def test_joules_become_watt_hours() -> None:
     assert (row["energy_wh"], row["train_wh"], row["cpu_wh"]) == (2.0, 2.0, 2.0)
 
 
-def test_phases_that_never_ran_are_zero_and_parts_that_do_not_exist_are_unknown() -> None:
+def test_phases_that_never_ran_and_parts_that_do_not_exist_have_no_figure() -> None:
     row = row_of()
-    assert (row["idle_wh"], row["search_wh"]) == (0.0, 0.0)
+    assert (row["idle_wh"], row["search_wh"]) == (None, None)
     assert (row["gpu_wh"], row["ram_wh"]) == (None, None)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from greenbench.results import JOULES_PER_WH, PHASES, Account, CaseResult, Trial
+from greenbench.results import JOULES_PER_WH, Account, CaseResult, Trial
 from greenbench.table import Row
 
 MetricStep = tuple[str, float, int, int]
@@ -40,7 +40,8 @@ def anytime(trials: Sequence[Trial]) -> Iterator[MetricStep]:
 
 def trial_metrics(trial: Trial, end_ms: int) -> Iterator[MetricStep]:
     """Yield what a whole trial cost."""
-    figures = {f"energy/{phase}_wh": trial.account.energy_j(phase) for phase in PHASES}
+    booked = trial.account.phases
+    figures = {f"energy/{phase}_wh": reading.energy_j for phase, reading in booked.items()}
     figures["energy/total_wh"] = trial.account.total.energy_j
     for name, joules in figures.items():
         if joules is not None:
