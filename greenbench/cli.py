@@ -161,12 +161,15 @@ def _run_cases(
     from greenbench.terminal import Progress, print_summary  # noqa: PLC0415
 
     rows, failures = [], []
+    hopeless: set[Case] = set()
     try:
         with (
             Progress(cases) as progress,
             Session(settings, suite, cases, progress, is_fresh) as session,
         ):
             for case, repeat in session.repeats():
+                if case in hopeless:
+                    continue
                 try:
                     result = session.run_repeat(case, repeat)
                     rows.append(to_row(result))
@@ -174,13 +177,17 @@ def _run_cases(
                 except GreenbenchError as error:
                     failures.append(error)
                     progress.notice(f"Error: {error}")
+                    if isinstance(error, ConfigurationError):
+                        # Another seed would not help, and one line says it.
+                        hopeless.add(case)
+                        progress.case_dropped(case)
             if all(isinstance(error, CaseFailedError) for error in failures):
                 session.finish()
     except KeyboardInterrupt:
         click.echo("interrupted: finished trials are kept; the same command resumes", err=True)
         sys.exit(130)
     print_summary(rows)
-    if not session.has_undelivered:
+    if rows and not session.has_undelivered:
         click.echo(f"MLflow store: {_shown_uri(settings)}; look at it with `greenbench ui`")
     return failures
 

@@ -171,6 +171,8 @@ class _Worker:
                 stdout=subprocess.PIPE,
                 stderr=output,
                 env=environment,
+                # Ctrl+C is for the parent: a worker that it ended would look like a crash.
+                start_new_session=True,
             )
         self._events: queue.Queue[Event | None] = queue.Queue()
         threading.Thread(target=self._listen, daemon=True).start()

@@ -86,6 +86,10 @@ class Progress:
         elif self._live is None:
             self.notice(f"{self._label}: {outcome(result)} · {self._left.text()} left")
 
+    def case_dropped(self, case: Case) -> None:
+        """Leave out the rest of a case that cannot work."""
+        self._total -= self._left.drop(case)
+
     def _show(self, *, force: bool) -> None:
         now = time.monotonic()
         interval_s = 1.0 if self._live else LINE_INTERVAL_S
@@ -127,6 +131,10 @@ class _TimeLeft:
                 self._seconds[self._current].append(whole_s)
             self._remaining[self._current] -= 1
         self._current = None
+
+    def drop(self, case: Case) -> int:
+        count, self._remaining[case.id] = self._remaining[case.id], 0
+        return count
 
     def text(self) -> str:
         seconds = self.seconds()

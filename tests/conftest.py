@@ -55,7 +55,7 @@ class Greenbench:
             check=False,
         )
 
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str, start_new_session: bool = False) -> "subprocess.Popen[str]":
         """Start a command and leave it running; standard error goes to standard output."""
         process = subprocess.Popen(
             [sys.executable, "-m", "greenbench", *arguments],
@@ -64,6 +64,7 @@ class Greenbench:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=start_new_session,
         )
         self.started.append(process)
         return process

@@ -1,8 +1,11 @@
 """What survives when things break: crashes, hangs, kills, an absent server, bad input."""
 
 import json
+import os
 import signal
+import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,11 @@ BOMB = ("run", *QUICK, "--architecture", "bomb", "--trials", "4")
 def events(journal: Path, kind: str) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in journal.read_text().splitlines(keepends=False)]
     return [line["values"] for line in lines if line["event"] == kind]
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def stored(greenbench: Greenbench) -> list[dict[str, Any]]:
@@ -210,9 +218,10 @@ def test_bad_input_gets_one_line_exit_code_2_and_leaves_nothing_behind(
 def test_a_network_that_does_not_fit_the_images_names_the_depth_that_does(
     greenbench: Greenbench,
 ) -> None:
-    done = greenbench("run", "-a", "simple_cnn", "--set", "conv_layers=9", "--repeats", "1")
+    done = greenbench("run", "-a", "simple_cnn", "--set", "conv_layers=9", "--repeats", "3")
 
     assert done.returncode == 2
+    assert "look at it" not in done.stdout
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error")]
     assert "choose conv_layers=4 or fewer" in line
     assert not list(greenbench.folder.glob("mlruns/journal/*"))
@@ -242,3 +251,44 @@ def test_a_case_in_which_no_trial_completes_exits_with_1_and_says_why(plugin: Gr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error")]
     assert "no trial of repeat 0 completed: ValueError: <b>no</b> such thing" in line
     assert stored(plugin)[0]["status"] == "failed"
+
+
+def test_ctrl_c_keeps_finished_trials_and_records_no_crash(
+    greenbench: Greenbench, eventually: Callable[[Callable[[], object]], None]
+) -> None:
+    command = ("run", *QUICK, "-a", "simple_cnn.l", "--trials", "6", "--epochs", "8")
+    running = greenbench.start(*command, start_new_session=True)
+    eventually(lambda: greenbench.journals and events(greenbench.journals[0], "trial"))
+    os.killpg(running.pid, signal.SIGINT)
+
+    output, _ = running.communicate(timeout=60)
+
+    assert running.returncode == 130
+    assert "the same command resumes" in output
+    statuses = {trial["status"] for trial in events(greenbench.journals[0], "trial")}
+    assert statuses == {"completed"}
+
+
+def test_a_tracking_server_gets_the_results_over_http(
+    greenbench: Greenbench, eventually: Callable[[Callable[[], object]], None], tmp_path: Path
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    uri = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
+    command += ["--host", "127.0.0.1", "--backend-store-uri", f"sqlite:///{tmp_path}/server.db"]
+    environment = {**greenbench.environment, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with (tmp_path / "server.log").open("wb") as log:
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        eventually(lambda: _answers(port))
+        greenbench.environment["MLFLOW_TRACKING_URI"] = uri
+        done = greenbench("run", *QUICK, "-a", "dense.xs", "--trials", "2")
+        assert done.returncode == 0, done.stderr
+        (row,) = Store(uri).read_rows()
+        assert row["case_id"].startswith("random-dense.xs-torch-digits")
+        assert row["energy_provenance"] in ("model", "counter", "constant")
+    finally:
+        server.terminate()
+        server.wait()
