@@ -1,6 +1,7 @@
 """Fixtures for all tests: nothing here touches the user's own store, lock or settings."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -65,6 +66,8 @@ class Greenbench:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=start_new_session,
+            # A shell that runs the tests in the background lets them ignore Ctrl+C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )
         self.started.append(process)
         return process
