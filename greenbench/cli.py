@@ -117,6 +117,11 @@ def _selection(given: dict[str, Any]) -> Selection:
     )
 
 
+_including = click.option(
+    "--include-disturbed", is_flag=True, help="Count samples that other processes disturbed."
+)
+
+
 @cli.command()
 @_selecting
 @click.option("--fresh", is_flag=True, help="Start over instead of resuming.")
@@ -124,12 +129,21 @@ def _selection(given: dict[str, Any]) -> Selection:
 @click.option("--country", help="Country mix, by ISO code of three letters.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of a worker.")
 @click.option("--trial-timeout", type=float, help="Seconds after which a trial is stopped.")
+@click.option("--meter", help="Such as 'codecarbon,zeus': the first counts, others bear witness.")
+@click.option(
+    "--min-window", type=float, help="Seconds that training is repeated for inside its window."
+)
+@_including
 def run(
+    *,
     fresh: bool,
     carbon_intensity: float | None,
     country: str | None,
     threads: int | None,
     trial_timeout: float | None,
+    meter: str | None,
+    min_window: float | None,
+    include_disturbed: bool,
     **given: Any,
 ) -> None:
     """Run a SUITE (default: ci), or a case by its parts; resumes what was interrupted.
@@ -148,17 +162,32 @@ def run(
         country=country,
         threads=threads,
         trial_timeout_s=trial_timeout,
+        meter=meter,
+        min_window_s=min_window,
     )
-    failures = _run_cases(settings, selection.suite_name, selection.cases(), is_fresh=fresh)
+    failures = _run_cases(
+        settings,
+        selection.suite_name,
+        selection.cases(),
+        is_fresh=fresh,
+        include_disturbed=include_disturbed,
+    )
     sys.exit(max((error.exit_code for error in failures), default=0))
 
 
 def _run_cases(
-    settings: Settings, suite: str, cases: Sequence[Case], *, is_fresh: bool
+    settings: Settings,
+    suite: str,
+    cases: Sequence[Case],
+    *,
+    is_fresh: bool,
+    include_disturbed: bool,
 ) -> list[GreenbenchError]:
+    from greenbench.marks import mark_drift  # noqa: PLC0415
+    from greenbench.progress import Progress  # noqa: PLC0415
     from greenbench.session import Session, check_completed  # noqa: PLC0415
     from greenbench.table import to_row  # noqa: PLC0415
-    from greenbench.terminal import Progress, print_summary  # noqa: PLC0415
+    from greenbench.terminal import print_summary  # noqa: PLC0415
 
     rows, failures = [], []
     hopeless: set[Case] = set()
@@ -186,7 +215,9 @@ def _run_cases(
     except KeyboardInterrupt:
         click.echo("interrupted: finished trials are kept; the same command resumes", err=True)
         sys.exit(130)
-    print_summary(rows)
+    for row in rows:
+        mark_drift(row, session.idle_drift)
+    print_summary(rows, include_disturbed=include_disturbed)
     if rows and not session.has_undelivered:
         click.echo(f"MLflow store: {_shown_uri(settings)}; look at it with `greenbench ui`")
     return failures
@@ -203,22 +234,29 @@ def _shown_uri(settings: Settings) -> str:
 @click.option("--suite", help="Only results of this suite.")
 @click.option("--all-sessions", is_flag=True, help="Not only the latest run of each suite.")
 @click.option("--where", multiple=True, help="Only rows with column=value, such as host=….")
+@_including
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def compare(
-    question: str, suite: str | None, all_sessions: bool, where: tuple[str, ...], as_json: bool
+    *,
+    question: str,
+    suite: str | None,
+    all_sessions: bool,
+    where: tuple[str, ...],
+    include_disturbed: bool,
+    as_json: bool,
 ) -> None:
     """Answer a QUESTION from the store: returns (which size should I train?)."""
     from dataclasses import asdict  # noqa: PLC0415
 
     from greenbench.compare.returns import compare_returns  # noqa: PLC0415
     from greenbench.compare.rows import select  # noqa: PLC0415
-    from greenbench.terminal import print_returns, provenance_lines  # noqa: PLC0415
+    from greenbench.terminal import mark_lines, print_returns, provenance_lines  # noqa: PLC0415
     from greenbench.tracking import Store  # noqa: PLC0415
 
     settings = Settings.from_environment(os.environ)
     stored = Store.existing(settings.tracking_uri).read_rows(suite)
     rows = select(stored, parse_pairs(where, "--where"), only_latest=not all_sessions)
-    found = compare_returns(rows)
+    found = compare_returns(rows, include_disturbed=include_disturbed)
     if not found:
         raise ConfigurationError(
             f"no family with two sizes or more among {len(rows)} results in "
@@ -229,7 +267,7 @@ def compare(
         click.echo(json.dumps({"question": question, "answers": answers}, indent=2))
         return
     print_returns(found)
-    for line in provenance_lines(rows):
+    for line in mark_lines(rows, include_disturbed=include_disturbed) + provenance_lines(rows):
         click.echo(line)
 
 
@@ -262,7 +300,7 @@ def ui(port: int | None) -> None:
 @cli.command()
 def sync() -> None:
     """Deliver results to MLflow that it could not take when they were made."""
-    from greenbench.session import deliver_all  # noqa: PLC0415
+    from greenbench.delivery import deliver_all  # noqa: PLC0415
 
     settings = Settings.from_environment(os.environ)
     delivered, errors = deliver_all(settings)

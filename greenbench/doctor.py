@@ -9,7 +9,7 @@ from greenbench.energy.carbon import carbon_intensity
 from greenbench.energy.meter import Meter
 from greenbench.environment import cpu_model
 from greenbench.errors import GreenbenchError
-from greenbench.results import Provenance, Reading
+from greenbench.readings import Provenance, Reading
 from greenbench.settings import Settings
 from greenbench.tracking import Store, redact
 

@@ -10,25 +10,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from greenbench import registry
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
+from greenbench.energy.meters import meter_names
 from greenbench.environment import git_commit
 from greenbench.errors import ConfigurationError, WorkerError
 from greenbench.journal import Journal
-from greenbench.results import (
-    Account,
-    CaseResult,
-    Component,
-    Provenance,
-    Reading,
-    Trial,
-    TrialStatus,
-)
+from greenbench.readings import Account, Component, Provenance, Reading
+from greenbench.results import CaseResult, Trial, TrialStatus
 from greenbench.settings import Settings
 
 START_TIMEOUT_S = 300.0
@@ -39,12 +33,13 @@ OnEvent = Callable[[str, Mapping[str, Any]], None]
 
 @dataclass(frozen=True)
 class Job:
-    """One repeat of a case to run, with the journal that it writes."""
+    """One repeat of a case to run, with the journal that it writes, and the idle power."""
 
     case: Case
     repeat: int
     suite: str
     journal: Journal
+    idle_w: Mapping[str, float] = field(default_factory=dict)
 
 
 class WorkerPool:
@@ -117,6 +112,11 @@ class WorkerPool:
                 raise WorkerError(f"{job.case.id} finished without a result; see {worker.log}")
             return result
 
+    def measure_idle_w(self, seconds: float) -> dict[str, float]:
+        """Return the idle power of the components that a worker can measure, in W."""
+        worker = next(iter(self._workers.values()), None)
+        return worker.measure_idle_w(seconds) if worker else {}
+
     def close(self) -> None:
         """Stop all workers."""
         for worker in self._workers.values():
@@ -129,6 +129,7 @@ class WorkerPool:
             "backend": backend,
             "threads": settings.threads,
             "meter": settings.meter,
+            "min_window_s": settings.min_window_s,
             "intensity": asdict(self._intensity),
             "data_dir": str(settings.data_dir),
             "sys_path": [entry for entry in sys.path if entry],
@@ -188,6 +189,15 @@ class _Worker:
         self._raise_if_failed(event)
         self._is_ready = True
 
+    def measure_idle_w(self, seconds: float) -> dict[str, float]:
+        """Let the worker measure while it does nothing; empty if it cannot."""
+        self._send({"idle_s": seconds})
+        event = self._next(seconds + START_TIMEOUT_S)
+        if event is None:
+            raise WorkerError(f"the {self.backend} worker {self._cause()}; see {self.log}")
+        self._raise_if_failed(event)
+        return dict(event[1]["power_w"])
+
     def run(self, job: Job, on_event: OnEvent, trial_timeout_s: float) -> None:
         """Send a job and pass its events on until it is finished."""
         self._send(
@@ -196,6 +206,7 @@ class _Worker:
                 "repeat": job.repeat,
                 "suite": job.suite,
                 "journal": str(job.journal.path),
+                "idle_w": dict(job.idle_w),
             }
         )
         current: Mapping[str, Any] | None = None
@@ -222,13 +233,18 @@ class _Worker:
         try:
             self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            self._kill()
+
+    def _kill(self) -> None:
+        # With the processes that a meter may have started: the worker leads their group.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
     def _break_off(self, current: Mapping[str, Any] | None, trial_timeout_s: float) -> None:
         hung = self._process.poll() is None and not self._is_closed
         if hung:
-            self._process.kill()
+            self._kill()
         self._process.wait()
         status = TrialStatus.TIMED_OUT if hung else TrialStatus.CRASHED
         what = f"took longer than {trial_timeout_s:g} s" if hung else self._cause()
@@ -236,7 +252,8 @@ class _Worker:
         if current is None:
             raise _BrokenOffError(message, None)
         # What it used until then went with it: the energy is unknown, which is not 0.
-        lost = Reading(0.0, {"cpu": Component(None, Provenance.NONE, "lost with its worker")})
+        part = Component(None, Provenance.NONE, "lost with its worker", message)
+        lost = Reading(0.0, {"cpu": part}, cpu_s=None, other_cpu_s=None)
         trial = Trial(
             current["index"],
             current["hyperparameters"],
@@ -283,9 +300,9 @@ class _Worker:
             return None
 
 
-def _registering_modules(cases: Iterable[Case], meter: str) -> list[dict[str, str]]:
+def _registering_modules(cases: Iterable[Case], meters: str) -> list[dict[str, str]]:
     """Return the modules that registered parts of the cases by decorator."""
-    origins = [registry.meters.origin(meter)]
+    origins = [registry.meters.origin(name) for name in meter_names(meters)]
     for case in cases:
         origins += [
             registry.architectures.origin(case.architecture),

@@ -39,6 +39,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--greenbench-case", metavar="GLOB", help="only case ids that match")
     for field in ("trials", "epochs", "repeats"):
         group.addoption(f"--greenbench-{field}", type=int, metavar="N", help=f"set the {field}")
+    group.addoption("--greenbench-meter", metavar="NAMES", help="such as 'codecarbon,zeus'")
+    group.addoption(
+        "--greenbench-include-disturbed",
+        action="store_true",
+        help="count samples that other processes disturbed",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -65,14 +71,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def greenbench_session(request: pytest.FixtureRequest) -> Iterator[Any]:
     """Hold the workers, the host lock and the journal behind all cases of this pytest run."""
+    from greenbench.marks import mark_drift  # noqa: PLC0415
+    from greenbench.progress import Progress  # noqa: PLC0415
     from greenbench.session import Session  # noqa: PLC0415
-    from greenbench.terminal import Progress  # noqa: PLC0415
 
     items = request.session.items
     parameters = map(_parameters, items)
     cases = list(dict.fromkeys(found[CASE] for found in parameters if CASE in found))
     config = request.config
-    settings = Settings.from_environment(os.environ)
+    meter = config.getoption("greenbench_meter")
+    settings = Settings.from_environment(os.environ, meter=meter)
     with (
         Progress(cases, _Uncaptured(config)) as progress,
         Session(
@@ -80,6 +88,9 @@ def greenbench_session(request: pytest.FixtureRequest) -> Iterator[Any]:
         ) as session,
     ):
         yield session
+    for item in items:
+        for row in item.stash.get(ROWS, []):
+            mark_drift(row, session.idle_drift)
 
 
 @pytest.fixture
@@ -146,7 +157,8 @@ class _Summary:
         if reason := _why_untimed(self._config):
             terminalreporter.write_line(reason)
         text = StringIO()
-        print_summary(self._rows, new_console(text))
+        include = self._config.getoption("greenbench_include_disturbed")
+        print_summary(self._rows, new_console(text), include_disturbed=include)
         for line in text.getvalue().splitlines():
             terminalreporter.write_line(line.rstrip())
 

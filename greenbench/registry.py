@@ -185,6 +185,8 @@ meters: Registry[Any] = Registry(
     "meter",
     {
         "codecarbon": "greenbench.energy.codecarbon:CodecarbonMeter",
+        "zeus": "greenbench.energy.zeus:ZeusMeter",
+        "replay": "greenbench.energy.replay:ReplayMeter",
     },
 )
 suites: Registry[Any] = Registry(

@@ -1,162 +1,13 @@
-"""Results: energy accounts, trials and case results as plain frozen dataclasses."""
+"""Results: trials and case results as plain frozen dataclasses."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from greenbench.cases import Case
-
-JOULES_PER_WH = 3600.0
-PHASES = ("train", "evaluate", "search", "idle", "other")
-
-
-class Provenance(StrEnum):
-    """How an energy figure came about, best first."""
-
-    COUNTER = "counter"
-    SAMPLED = "sampled"
-    MODEL = "model"
-    CONSTANT = "constant"
-    NONE = "none"
-
-    @property
-    def is_measured(self) -> bool:
-        """True for a hardware counter and for integrated power readings."""
-        return self in (Provenance.COUNTER, Provenance.SAMPLED)
-
-    @property
-    def label(self) -> str:
-        """``measured``, ``estimated`` or ``none``, for people."""
-        if self is Provenance.NONE:
-            return "none"
-        return "measured" if self.is_measured else "estimated"
-
-    @classmethod
-    def worst(cls, provenances: Iterable["Provenance"]) -> "Provenance":
-        """Return the least trustworthy; a sum is no better than its worst part."""
-        order = list(cls)
-        return max(provenances, key=order.index, default=cls.NONE)
-
-
-@dataclass(frozen=True)
-class Component:
-    """Energy of one hardware component.
-
-    Attributes
-    ----------
-    energy_j : float or None
-        Joules; None if unknown, which is never the same as 0.
-    provenance : Provenance
-        How the figure came about.
-    source : str
-        By which meter and method, for people.
-    """
-
-    energy_j: float | None
-    provenance: Provenance
-    source: str
-
-    def __add__(self, other: "Component") -> "Component":
-        known = self.energy_j is not None and other.energy_j is not None
-        total = (self.energy_j or 0.0) + (other.energy_j or 0.0) if known else None
-        worst = Provenance.worst((self.provenance, other.provenance))
-        source = self.source
-        if source != other.source:
-            source = " + ".join(sorted({*source.split(" + "), *other.source.split(" + ")}))
-        return Component(total, worst if known else Provenance.NONE, source)
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What a meter read between two moments: wall seconds, and energy by component name."""
-
-    duration_s: float
-    components: Mapping[str, Component] = field(default_factory=dict)
-
-    def __add__(self, other: "Reading") -> "Reading":
-        names = [*self.components, *(n for n in other.components if n not in self.components)]
-        merged = {name: _sum_known(self, other, name) for name in names}
-        return Reading(self.duration_s + other.duration_s, merged)
-
-    @property
-    def headline(self) -> list[Component]:
-        """Components that count: all but RAM that is only modelled."""
-        return [
-            component
-            for name, component in self.components.items()
-            if name != "ram" or component.provenance.is_measured
-        ]
-
-    @property
-    def energy_j(self) -> float | None:
-        """Joules of the headline components; None if any of them is unknown."""
-        joules = [component.energy_j for component in self.headline]
-        if not joules or any(j is None for j in joules):
-            return None
-        return sum(j for j in joules if j is not None)
-
-    @property
-    def provenance(self) -> Provenance:
-        """Provenance of `energy_j`."""
-        return Provenance.worst(component.provenance for component in self.headline)
-
-
-def _sum_known(first: Reading, second: Reading, name: str) -> Component:
-    if name in first.components and name in second.components:
-        return first.components[name] + second.components[name]
-    full, empty = (first, second) if name in first.components else (second, first)
-    part = full.components[name]
-    # A component missing from a window of no length is no gap in the account.
-    return part if empty.duration_s == 0 else Component(None, Provenance.NONE, part.source)
-
-
-@dataclass(frozen=True)
-class Account:
-    """Energy booked to phases; the phases sum to the total.
-
-    Attributes
-    ----------
-    phases : dict of str to Reading
-        ``train``, ``evaluate``, `search`, ``idle``, ``other``; absent ones saw no energy.
-    """
-
-    phases: Mapping[str, Reading] = field(default_factory=dict)
-
-    def __add__(self, other: "Account") -> "Account":
-        merged = dict(self.phases)
-        for phase, reading in other.phases.items():
-            merged[phase] = merged[phase] + reading if phase in merged else reading
-        return Account(merged)
-
-    @property
-    def total(self) -> Reading:
-        """Sum over all phases."""
-        return sum(self.phases.values(), Reading(0.0))
-
-    def energy_j(self, phase: str) -> float | None:
-        """Joules of one phase; 0 if it never ran, None if unknown."""
-        reading = self.phases.get(phase)
-        return 0.0 if reading is None else reading.energy_j
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Account":
-        """Rebuild an account from its `dataclasses.asdict` form."""
-        return cls(
-            {
-                phase: Reading(
-                    reading["duration_s"],
-                    {
-                        name: Component(
-                            part["energy_j"], Provenance(part["provenance"]), part["source"]
-                        )
-                        for name, part in reading["components"].items()
-                    },
-                )
-                for phase, reading in values["phases"].items()
-            }
-        )
+from greenbench.readings import Account
 
 
 class TrialStatus(StrEnum):
@@ -199,6 +50,9 @@ class Trial:
         Energy by phase, its proposal included.
     samples_seen : int
         Training samples, each epoch counted.
+    passes : int
+        How often it was trained inside its windows, so that they last long enough to be
+        read; `account` and `samples_seen` are those of one pass.
     started_at : float
         Seconds since 1970-01-01 UTC.
     error : str or None
@@ -212,6 +66,7 @@ class Trial:
     epochs: tuple[Epoch, ...] = ()
     account: Account = field(default_factory=Account)
     samples_seen: int = 0
+    passes: int = 1
     started_at: float = 0.0
     error: str | None = None
 
@@ -249,6 +104,30 @@ class Costs:
 
 
 @dataclass(frozen=True)
+class Reconciliation:
+    """What the phases booked, against one window around all of them by a second meter.
+
+    Attributes
+    ----------
+    booked_j, whole_j : float or None
+        Headline joules of the phases, and of the window; None if unknown.
+    limit : float
+        Largest share by which they may differ.
+    """
+
+    booked_j: float | None
+    whole_j: float | None
+    limit: float
+
+    @property
+    def deviation(self) -> float | None:
+        """Share of the whole by which the phases differ from it; None if unknown."""
+        if self.booked_j is None or not self.whole_j:
+            return None
+        return abs(self.booked_j - self.whole_j) / self.whole_j
+
+
+@dataclass(frozen=True)
 class CaseResult:
     """What one repeat of a case gave.
 
@@ -277,6 +156,12 @@ class CaseResult:
     wall_s : float
         Seconds from opening to closing the ledger, by a clock of its own: what the phases'
         durations must sum to.
+    reconciliation : Reconciliation or None
+        The phases against an independent window, since the last interruption.
+    idle_w : dict of str to float
+        Idle power before the suite by component, where it is measured.
+    peak_memory_bytes : int or None
+        Largest resident memory of the worker during the repeat; None where it is not known.
     interruptions : int
         How often the repeat was cut off and taken up again.
     started_at : float
@@ -294,6 +179,9 @@ class CaseResult:
     environment: Mapping[str, Any]
     dataset: Mapping[str, Any]
     wall_s: float = 0.0
+    reconciliation: Reconciliation | None = None
+    idle_w: Mapping[str, float] = field(default_factory=dict)
+    peak_memory_bytes: int | None = None
     interruptions: int = 0
     started_at: float = 0.0
 
@@ -315,6 +203,8 @@ class CaseResult:
             "account": Account.from_dict(values["account"]),
             "costs": Costs(**values["costs"]),
         }
+        if reconciliation := values.get("reconciliation"):
+            restored["reconciliation"] = Reconciliation(**reconciliation)
         return cls(**{**values, **restored})
 
 

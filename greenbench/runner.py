@@ -1,39 +1,33 @@
 """The runner: asks, trains, measures and tells, for one repeat of one case."""
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from greenbench import registry
 from greenbench.architectures import Native, Spec, build_architecture
 from greenbench.backends import Backend, BuildRequest, TrainableModel
-from greenbench.backends.base import OutOfMemoryError, adam_options, sample_order
+from greenbench.backends.base import OutOfMemoryError, adam_options
 from greenbench.cases import Case
 from greenbench.datasets import Dataset, LoadContext
 from greenbench.energy.carbon import CarbonIntensity
+from greenbench.energy.host import HostWatch, peak_memory_bytes, reset_peak_memory
 from greenbench.energy.ledger import Ledger
 from greenbench.energy.meter import Meter
+from greenbench.energy.reconcile import reconcile
 from greenbench.errors import (
     DatasetError,
     GreenbenchError,
     SearchExhaustedError,
 )
 from greenbench.journal import Journal
-from greenbench.results import (
-    Account,
-    CaseResult,
-    Costs,
-    Epoch,
-    Trial,
-    TrialStatus,
-    find_incumbent,
-)
+from greenbench.readings import Account
+from greenbench.results import CaseResult, Costs, Reconciliation, Trial, TrialStatus, find_incumbent
 from greenbench.strategies import Strategy
+from greenbench.training import Conditions, Training, warm_up
 
-WARM_UP_BATCHES = 5
 EVENT_INTERVAL_S = 1.0
 
 Emit = Callable[[str, Mapping[str, Any]], None]
@@ -49,6 +43,8 @@ class Bench:
         Trains.
     meter : Meter
         Reads energy.
+    control : Meter
+        Another meter of the same kind: reads one window around all of a repeat.
     intensity : CarbonIntensity
         Turns energy into emissions.
     environment : mapping
@@ -57,16 +53,23 @@ class Bench:
         Local image files.
     emit : callable
         Told of progress, outside measured windows where it can be.
+    min_window_s : float
+        Shortest training window; see `Conditions`.
+    idle_w : mapping of str to float
+        Idle power by component, where it was measured before the suite.
     clock : callable
         Seconds since 1970-01-01 UTC.
     """
 
     backend: Backend
     meter: Meter
+    control: Meter
     intensity: CarbonIntensity
     environment: Mapping[str, str]
     data_dir: Path
     emit: Emit
+    min_window_s: float = 0.0
+    idle_w: Mapping[str, float] = field(default_factory=dict)
     clock: Callable[[], float] = time.time
 
 
@@ -101,7 +104,7 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
         size=case.size,
         options=dict(case.architecture_options),
     )
-    parameters, train_flops = _warm_up(bench.backend, architecture, case, dataset)
+    parameters, train_flops = warm_up(bench.backend, architecture, case, dataset)
     search = _Search(_Job(bench, case, repeat, journal, architecture, len(dataset.train)))
     journal.start(search.started_at)
     found = search.run(list(state.trials))
@@ -117,6 +120,9 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
         environment=bench.environment,
         dataset=_describe_dataset(dataset),
         wall_s=found.wall_s,
+        reconciliation=found.reconciliation,
+        idle_w=bench.idle_w,
+        peak_memory_bytes=found.peak_memory_bytes,
         interruptions=state.starts,
         started_at=state.started_at or search.started_at,
     )
@@ -144,6 +150,8 @@ class _Found:
     test_accuracy: float | None
     account: Account
     wall_s: float
+    reconciliation: Reconciliation
+    peak_memory_bytes: int | None
 
 
 class _Search:
@@ -153,37 +161,62 @@ class _Search:
         self._job = job
         self._bench = job.bench
         self._case = job.case
-        self._ledger = Ledger(job.bench.meter)
+        self._ledger = Ledger(job.bench.meter, HostWatch())
+        self._conditions = Conditions(
+            job.bench.backend,
+            job.case,
+            job.train_size,
+            self._ledger,
+            job.bench.min_window_s,
+            self._epoch_done,
+        )
         self._last_event_at = 0.0
         self.started_at = job.bench.clock()
 
     def run(self, trials: list[Trial]) -> _Found:
         strategy = self._replayed_strategy(trials)
+        account = sum((trial.account for trial in trials), Account())
+        has_peak = reset_peak_memory()
+        opened_at = time.perf_counter() - account.total.duration_s
+        control = self._bench.control
+        control.begin_window()
+        try:
+            self._ledger.open()
+            try:
+                test_accuracy = self._search(strategy, trials)
+                account = sum((trial.account for trial in trials), Account())
+                account += self._ledger.take()
+            finally:
+                self._ledger.close()
+        finally:
+            whole = control.end_window()
+        return _Found(
+            trials,
+            test_accuracy,
+            account,
+            time.perf_counter() - opened_at,
+            reconcile(self._ledger.measured, whole),
+            peak_memory_bytes() if has_peak else None,
+        )
+
+    def _search(self, strategy: Strategy, trials: list[Trial]) -> float | None:
+        """Run the trials that are left, appending each; return the incumbent's test accuracy."""
         best = find_incumbent(trials)
         best_model: TrainableModel | None = None
-        account = sum((trial.account for trial in trials), Account())
-        opened_at = time.perf_counter() - account.total.duration_s
-        self._ledger.open()
-        try:
-            for index in range(len(trials), self._case.trials):
-                try:
-                    trial, model = self._run_trial(strategy, index)
-                except SearchExhaustedError:
-                    break
-                trials.append(trial)
-                account += trial.account
-                if find_incumbent(trials) is trial and model is not None:
-                    best, best_model = trial, model
-                    self._job.journal.save_checkpoint(model.get_weights())
-                self._job.journal.add_trial(trial)
-                self._told(trial)
-                with self._ledger.phase("search"):
-                    strategy.tell(dict(trial.hyperparameters), trial.val_accuracy)
-            test_accuracy = self._test(best, best_model)
-            account += self._ledger.take()
-            return _Found(trials, test_accuracy, account, time.perf_counter() - opened_at)
-        finally:
-            self._ledger.close()
+        for index in range(len(trials), self._case.trials):
+            try:
+                trial, model = self._run_trial(strategy, index)
+            except SearchExhaustedError:
+                break
+            trials.append(trial)
+            if find_incumbent(trials) is trial and model is not None:
+                best, best_model = trial, model
+                self._job.journal.save_checkpoint(model.get_weights())
+            self._job.journal.add_trial(trial)
+            self._told(trial)
+            with self._ledger.phase("search"):
+                strategy.tell(dict(trial.hyperparameters), trial.val_accuracy)
+        return self._test(best, best_model)
 
     def _replayed_strategy(self, trials: list[Trial]) -> Strategy:
         factory = registry.strategies.get(self._case.strategy)
@@ -202,13 +235,10 @@ class _Search:
         self._bench.emit("trial_started", {"index": index, "hyperparameters": hyperparameters})
         trial = Trial(index, hyperparameters, TrialStatus.COMPLETED, started_at=started_at)
         order_seed = self._case.derive_seed(self._job.repeat, "order", index)
-        training = _Training(
-            self._case, order_seed, self._job.train_size, self._ledger, self._epoch_done
-        )
+        training = Training(self._conditions, order_seed)
         model = None
         try:
-            model = self._build(index, hyperparameters)
-            trial = training.run(self._bench.backend, model, trial)
+            trial, model = training.run(lambda: self._build(index, hyperparameters), trial)
         except OutOfMemoryError as error:
             trial = training.failed(trial, TrialStatus.OUT_OF_MEMORY, error)
         except GreenbenchError:
@@ -247,81 +277,6 @@ class _Search:
             "val_accuracy": trial.val_accuracy,
         }
         self._bench.emit("trial_finished", event)
-
-
-class _Training:
-    """One trial's epochs, and what is known of them if it breaks off."""
-
-    def __init__(
-        self,
-        case: Case,
-        seed: int,
-        train_size: int,
-        ledger: Ledger,
-        epoch_done: Callable[[int], None],
-    ) -> None:
-        self._case = case
-        self._seed = seed
-        self._train_size = train_size
-        self._ledger = ledger
-        self._epoch_done = epoch_done
-        self._epochs: list[Epoch] = []
-        self._samples_seen = 0
-
-    def run(self, backend: Backend, model: TrainableModel, trial: Trial) -> Trial:
-        epochs = range(self._case.epochs)
-        every = self._case.validate_every or self._case.epochs
-        val_accuracy = None
-        for first in epochs[::every]:
-            with self._ledger.phase("train"):
-                is_finite = self._train(model, epochs[first : first + every])
-                backend.synchronize()
-            if not is_finite:
-                return self._finished(trial, TrialStatus.DIVERGED, "the loss is not finite")
-            with self._ledger.phase("evaluate"):
-                val_accuracy = model.evaluate("validation")
-            self._epochs[-1] = replace(self._epochs[-1], val_accuracy=val_accuracy)
-        return replace(
-            self._finished(trial, TrialStatus.COMPLETED, None), val_accuracy=val_accuracy
-        )
-
-    def failed(self, trial: Trial, status: TrialStatus, error: Exception) -> Trial:
-        text = " ".join(str(error).split()) or type(error).__name__
-        return self._finished(trial, status, f"{type(error).__name__}: {text}")
-
-    def _train(self, model: TrainableModel, epochs: range) -> bool:
-        for epoch in epochs:
-            order = sample_order(self._train_size, self._case.batch_size, self._seed, epoch)
-            loss = model.train_epoch(order)
-            self._samples_seen += len(order)
-            is_finite = math.isfinite(loss)
-            self._epochs.append(Epoch(epoch, loss if is_finite else None))
-            if not is_finite:
-                return False
-            self._epoch_done(epoch)
-        return True
-
-    def _finished(self, trial: Trial, status: TrialStatus, error: str | None) -> Trial:
-        return replace(
-            trial,
-            status=status,
-            epochs=tuple(self._epochs),
-            samples_seen=self._samples_seen,
-            error=error,
-        )
-
-
-def _warm_up(
-    backend: Backend, architecture: Spec | Native, case: Case, dataset: Dataset
-) -> tuple[int, int]:
-    """Train a throw-away model for a few batches, and count parameters and FLOPs."""
-    model = backend.build(BuildRequest(architecture, batch_size=case.batch_size))
-    order = sample_order(len(dataset.train), case.batch_size, seed=0, epoch=0)
-    model.train_epoch(order[: WARM_UP_BATCHES * case.batch_size])
-    model.evaluate("validation")
-    flops = model.count_train_flops()
-    backend.synchronize()
-    return model.parameters, flops
 
 
 def _load_dataset(case: Case, repeat: int, data_dir: Path) -> Dataset:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,18 +16,21 @@ from filelock import FileLock, Timeout
 from greenbench import registry
 from greenbench.architectures.base import check_arguments
 from greenbench.cases import SCHEMA_VERSION, Case
+from greenbench.delivery import Delivery
 from greenbench.energy.carbon import carbon_intensity
 from greenbench.energy.hostlock import host_lock
+from greenbench.energy.idle import drift
+from greenbench.energy.meters import check_meters
 from greenbench.errors import (
     CaseFailedError,
     ConfigurationError,
     GreenbenchError,
     JournalError,
-    TrackingError,
     WorkerError,
 )
 from greenbench.executor import Job, WorkerPool
 from greenbench.journal import Journal
+from greenbench.marks import is_drifted
 from greenbench.results import CaseResult
 from greenbench.settings import Settings
 
@@ -71,6 +75,9 @@ class Session:
         Whether to start over instead of resuming.
     is_resumable : bool
         Whether a later session may take this one up if it is interrupted.
+    idle_drift : float or None
+        By which share idle power changed during the session; known once it is left, and
+        None where idle power is not measured.
     """
 
     settings: Settings
@@ -81,10 +88,11 @@ class Session:
     is_resumable: bool = True
     _stack: ExitStack = field(default_factory=ExitStack, init=False)
     _has_crashed: bool = field(default=False, init=False)
+    idle_drift: float | None = field(default=None, init=False)
 
     def __enter__(self) -> "Session":
         check_cases(self.cases)
-        registry.meters.check(self.settings.meter)
+        check_meters(self.settings.meter)
         intensity = carbon_intensity(self.settings.carbon_g_per_kwh, self.settings.country)
         with ExitStack() as stack:
             self.folder, self.is_resumed = self._open_folder(stack)
@@ -96,11 +104,14 @@ class Session:
             self._pool.launch(self.cases)
             self._delivery = Delivery(self.settings.tracking_uri, self.listener)
             self._pool.wait_until_ready()
+            self._idle_w = self._measure_idle_w("before")
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self._stack.close()
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        with self._stack:
+            if kind is None and self._idle_w:
+                self._compare_idle_power()
         if self.has_undelivered:
             self.listener.notice("results wait in the journal: `greenbench sync` delivers them")
 
@@ -110,10 +121,13 @@ class Session:
         return self._delivery.has_failed
 
     def repeats(self) -> Iterator[tuple[Case, int]]:
-        """Yield what is to be run: all cases, then all again with the next seed."""
-        most = max((case.repeats for case in self.cases), default=0)
-        for repeat in range(most):
-            yield from ((case, repeat) for case in self.cases if repeat < case.repeats)
+        """Yield what is to be run: all cases in random order, then all with the next seed."""
+        for repeat in range(max((case.repeats for case in self.cases), default=0)):
+            due = [case for case in self.cases if repeat < case.repeats]
+            # In random order, so that a drift of the machine is no advantage of a case;
+            # the same one when the run is resumed.
+            random.Random(f"{self.folder.name} {repeat}").shuffle(due)
+            yield from ((case, repeat) for case in due)
 
     def run_repeat(self, case: Case, repeat: int) -> CaseResult:
         """Run one repeat, or return its result if the interrupted run had finished it.
@@ -129,7 +143,7 @@ class Session:
         result = state.result
         try:
             if result is None:
-                job = Job(case, repeat, self.suite, journal)
+                job = Job(case, repeat, self.suite, journal, self._idle_w)
                 result = self._pool.run(job, self.listener.event)
         except GreenbenchError as error:
             self._has_crashed |= isinstance(error, WorkerError)
@@ -155,7 +169,7 @@ class Session:
             if not self.is_fresh:
                 for folder in _unfinished(root, manifest):
                     if _own(folder, stack):
-                        self.listener.notice(_resume_notice(folder, self.repeats()))
+                        self.listener.notice(_resume_notice(folder, self.cases))
                         return folder, True
             folder = root / f"{self.suite}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
             folder.mkdir()
@@ -170,6 +184,26 @@ class Session:
             ) from error
         return folder, False
 
+    def _measure_idle_w(self, when: str) -> dict[str, float]:
+        if not self.settings.idle_s:
+            return {}
+        power_w = self._pool.measure_idle_w(self.settings.idle_s)
+        if power_w:
+            parts = ", ".join(f"{name} {watts:.4g} W" for name, watts in sorted(power_w.items()))
+            self.listener.notice(f"idle power {when} the suite: {parts}")
+        return power_w
+
+    def _compare_idle_power(self) -> None:
+        self.idle_drift = drift(self._idle_w, self._measure_idle_w("after"))
+        if self.idle_drift is None:
+            return
+        if is_drifted(self.idle_drift):
+            self.listener.notice(
+                f"idle power changed by {self.idle_drift:.0%} during the suite: its net figures "
+                "are marked as drifted; let the machine cool down or quieten, and run again"
+            )
+        self._delivery.deliver_idle_drift(self.suite, self.folder.name, self.idle_drift)
+
     def _drop_if_empty(self, folder: Path) -> None:
         # Nothing was achieved, as after a mistyped option; but a crash leaves its log.
         if not self._has_crashed and not any(folder.glob("*.jsonl")):
@@ -180,97 +214,6 @@ class Session:
             f"waiting for the host lock ({waited_s:.0f} s): another greenbench is measuring on "
             f"this machine; two at once would measure each other ({self.settings.host_lock})"
         )
-
-
-class Delivery:
-    """Brings results to MLflow; after a failure the journal keeps them for ``sync``.
-
-    Parameters
-    ----------
-    tracking_uri : str
-        Where to.
-    listener : Listener
-        Is told of the first failure.
-    """
-
-    def __init__(self, tracking_uri: str, listener: Listener) -> None:
-        self._listener = listener
-        self._store: Any = None
-        self.has_failed = False
-        try:
-            # Importing MLflow and creating a store take seconds: they pass while the
-            # workers import, too, and nothing is measured.
-            from greenbench.tracking import Store  # noqa: PLC0415
-
-            self._store = Store(tracking_uri)
-        except TrackingError as error:
-            self._fail(error)
-
-    def deliver(self, journal: Journal, result: CaseResult, *, may_exist: bool) -> bool:
-        """Log a result unless it is there; return whether MLflow has it.
-
-        Parameters
-        ----------
-        journal : Journal
-            Marked once MLflow has the result.
-        result : CaseResult
-            What to log.
-        may_exist : bool
-            Whether an earlier, interrupted attempt may have logged it.
-        """
-        if self.has_failed:
-            return False
-        if journal.read().is_delivered:
-            return True
-        from greenbench.tracking import session_key  # noqa: PLC0415
-
-        try:
-            key = session_key(journal.path)
-            self._store.log_result(result, key, may_exist=may_exist)
-            journal.mark_delivered()
-        except TrackingError as error:
-            self._fail(error)
-            return False
-        return True
-
-    def _fail(self, error: TrackingError) -> None:
-        self.has_failed = True
-        self._listener.notice(f"{error}; results are kept in the journal, and the run goes on")
-
-
-def deliver_all(settings: Settings) -> tuple[int, list[GreenbenchError]]:
-    """Deliver the finished repeats that MLflow does not have.
-
-    Returns
-    -------
-    int
-        How many were delivered.
-    list of GreenbenchError
-        Journals that could not be read, which do not hold up the others.
-
-    Raises
-    ------
-    TrackingError
-        If the store cannot be written.
-    """
-    from greenbench.tracking import Store, session_key  # noqa: PLC0415
-
-    waiting: list[tuple[Journal, CaseResult]] = []
-    errors: list[GreenbenchError] = []
-    for path in sorted(settings.journal_dir.glob("*/*.jsonl")):
-        try:
-            state = Journal(path).read()
-        except JournalError as error:
-            errors.append(error)
-            continue
-        if state.result is not None and not state.is_delivered:
-            waiting.append((Journal(path), state.result))
-    if waiting:
-        store = Store(settings.tracking_uri)
-        for journal, result in waiting:
-            store.log_result(result, session_key(journal.path), may_exist=True)
-            journal.mark_delivered()
-    return len(waiting), errors
 
 
 def check_completed(result: CaseResult) -> None:
@@ -316,9 +259,9 @@ def _own(folder: Path, stack: ExitStack) -> bool:
     return True
 
 
-def _resume_notice(folder: Path, repeats: Iterator[tuple[Case, int]]) -> str:
+def _resume_notice(folder: Path, cases: Sequence[Case]) -> str:
     finished = trials = total = 0
-    for case, repeat in repeats:
+    for case, repeat in [(each, n) for each in cases for n in range(each.repeats)]:
         total += 1
         try:
             state = Journal.of(folder, case, repeat).read()

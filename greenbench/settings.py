@@ -9,6 +9,7 @@ from typing import Any
 from greenbench.errors import ConfigurationError
 
 RUNS_DIR = "mlruns"
+MAY_BE_ZERO = ("GREENBENCH_CARBON_INTENSITY", "GREENBENCH_MIN_WINDOW_S", "GREENBENCH_IDLE_S")
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,19 @@ class Settings:
         CPU threads of a worker. The default of one is what small networks train cheapest
         with; two were seen to take five times the CPU time on cores that are shared.
     meter : str
-        Name of the meter.
+        Names of meters, as `greenbench.energy.meters.open_meter` takes them.
     carbon_g_per_kwh : float or None
         The user's own carbon intensity, in g CO2e/kWh.
     country : str or None
         ISO 3166 code of three letters, for the country's mix.
     trial_timeout_s : float
         A trial that takes longer is stopped and recorded as timed out.
+    min_window_s : float
+        Shortest training window; a shorter one is filled with further passes of the same
+        training, and the mean of a pass is booked. 0 leaves windows as they are.
+    idle_s : float
+        Seconds for which idle power is measured before and after a suite, where the meter
+        measures; 0 leaves it out.
     """
 
     runs_dir: Path
@@ -47,11 +54,18 @@ class Settings:
     carbon_g_per_kwh: float | None = None
     country: str | None = None
     trial_timeout_s: float = 3600.0
+    min_window_s: float = 0.0
+    idle_s: float = 10.0
 
     def __post_init__(self) -> None:
         if not 0 < self.trial_timeout_s < float("inf"):
             raise ConfigurationError(
                 f"trial timeout is {self.trial_timeout_s}; expected a number of seconds above 0"
+            )
+        if not 0 <= self.min_window_s < self.trial_timeout_s:
+            raise ConfigurationError(
+                f"shortest window is {self.min_window_s} s; expected 0 or above, and less than "
+                f"the trial timeout of {self.trial_timeout_s:g} s"
             )
 
     @property
@@ -81,6 +95,8 @@ class Settings:
             "carbon_g_per_kwh": _number(environment, "GREENBENCH_CARBON_INTENSITY", float),
             "country": environment.get("GREENBENCH_COUNTRY") or None,
             "trial_timeout_s": _number(environment, "GREENBENCH_TRIAL_TIMEOUT_S", float),
+            "min_window_s": _number(environment, "GREENBENCH_MIN_WINDOW_S", float),
+            "idle_s": _number(environment, "GREENBENCH_IDLE_S", float),
         }
         chosen = {name: value for name, value in overrides.items() if value is not None}
         if "country" in chosen:
@@ -105,7 +121,7 @@ def _number(
         value = kind(text)
     except ValueError:
         value = kind(-1)
-    may_be_zero = name == "GREENBENCH_CARBON_INTENSITY"
+    may_be_zero = name in MAY_BE_ZERO
     if not (0 < value < float("inf") or (may_be_zero and value == 0)):
         expected = "a whole number" if kind is int else "a number"
         least = "of 0 or above" if may_be_zero else "above 0"

@@ -3,14 +3,25 @@
 from collections.abc import Mapping
 from typing import Any
 
-from greenbench.results import JOULES_PER_WH, PHASES, CaseResult, TrialStatus
+from greenbench.energy.host import others_share
+from greenbench.energy.idle import net_j
+from greenbench.energy.paired import disagreement
+from greenbench.marks import join, marks_of
+from greenbench.readings import JOULES_PER_WH, PHASES, Reading
+from greenbench.results import CaseResult, TrialStatus
 
 Row = dict[str, Any]
+
+BYTES_PER_MIB = 2**20
+PARTS = ("cpu", "gpu", "ram")
 
 METRICS: Mapping[str, str] = {
     "energy_wh": "energy/total_wh",
     **{f"{phase}_wh": f"energy/{phase}_wh" for phase in PHASES},
-    **{f"{part}_wh": f"energy/{part}_wh" for part in ("cpu", "gpu", "ram")},
+    **{f"{part}_wh": f"energy/{part}_wh" for part in PARTS},
+    "net_wh": "energy/net_wh",
+    **{f"{part}_net_wh": f"energy/{part}_net_wh" for part in PARTS},
+    "idle_w": "power/idle_w",
     "emissions_g": "emissions/g_co2e",
     "intensity_g_per_kwh": "emissions/intensity_g_per_kwh",
     "val_accuracy": "accuracy/validation",
@@ -23,9 +34,16 @@ METRICS: Mapping[str, str] = {
     "trials": "cost/trials",
     "failed_trials": "cost/failed_trials",
     "interruptions": "cost/interruptions",
+    "cpu_s": "cost/cpu_s",
+    "peak_memory_mib": "cost/peak_memory_mib",
     "duration_s": "time/total_s",
     "wall_s": "time/wall_s",
     "train_s": "time/train_s",
+    "other_cpu_share": "quality/other_cpu_share",
+    "unreconciled_share": "quality/unreconciled_share",
+    "meter_disagreement": "quality/meter_disagreement",
+    "idle_drift": "quality/idle_drift",
+    "passes": "quality/passes",
 }
 """Numeric columns, and the metrics that hold them in MLflow."""
 
@@ -42,6 +60,10 @@ TAGS = (
     "setting",
     "energy_provenance",
     "energy_source",
+    "energy_reason",
+    *(f"{part}_provenance" for part in PARTS),
+    "meter",
+    "marks",
     "emissions_source",
     "host",
     "status",
@@ -66,22 +88,10 @@ def to_row(result: CaseResult) -> Row:
 
 
 def _numbers(result: CaseResult) -> Row:
-    account, costs, incumbent = result.account, result.costs, result.incumbent
-    total = account.total
-    parts = {
-        f"{name}_wh": _to_wh(total.components[name].energy_j if name in total.components else None)
-        for name in ("cpu", "gpu", "ram")
-    }
-    # A phase that nobody booked to is absent, not 0: idle power, say, was not looked at.
-    phases = {
-        f"{phase}_wh": _to_wh(account.energy_j(phase)) if phase in account.phases else None
-        for phase in PHASES
-    }
-    train = account.phases.get("train")
+    costs, incumbent, total = result.costs, result.incumbent, result.account.total
+    train = result.account.phases.get("train")
     return {
-        "energy_wh": _to_wh(total.energy_j),
-        **phases,
-        **parts,
+        **_energies(result),
         "emissions_g": result.emissions["g_co2e"],
         "intensity_g_per_kwh": result.emissions["intensity_g_per_kwh"],
         "val_accuracy": incumbent.val_accuracy if incumbent else None,
@@ -94,9 +104,49 @@ def _numbers(result: CaseResult) -> Row:
         "trials": costs.trials,
         "failed_trials": sum(t.status is not TrialStatus.COMPLETED for t in result.trials),
         "interruptions": result.interruptions,
+        "cpu_s": total.cpu_s,
+        "peak_memory_mib": _scaled(result.peak_memory_bytes, BYTES_PER_MIB),
         "duration_s": total.duration_s,
         "wall_s": result.wall_s,
         "train_s": train.duration_s if train else 0.0,
+        **_qualities(result),
+    }
+
+
+def _energies(result: CaseResult) -> Row:
+    account, idle_w = result.account, result.idle_w
+    total = account.total
+    joules = {name: part.energy_j for name, part in total.components.items()}
+    # A phase that nobody booked to is absent, not 0.
+    phases = {
+        f"{phase}_wh": _to_wh(account.energy_j(phase)) if phase in account.phases else None
+        for phase in PHASES
+    }
+    return {
+        "energy_wh": _to_wh(total.energy_j),
+        **phases,
+        **{f"{name}_wh": _to_wh(joules.get(name)) for name in PARTS},
+        "net_wh": _to_wh(net_j(total, idle_w)),
+        **{f"{name}_net_wh": _to_wh(net_j(_only(total, name), idle_w)) for name in PARTS},
+        "idle_w": sum(idle_w.values()) if idle_w else None,
+    }
+
+
+def _only(total: Reading, name: str) -> Reading:
+    parts = total.components
+    return Reading(total.duration_s, {name: parts[name]} if name in parts else {})
+
+
+def _qualities(result: CaseResult) -> Row:
+    total, reconciliation = result.account.total, result.reconciliation
+    cores = int(result.environment.get("cores", 1))
+    return {
+        "other_cpu_share": others_share(total.other_cpu_s, total.duration_s, cores),
+        "unreconciled_share": reconciliation.deviation if reconciliation else None,
+        "meter_disagreement": disagreement(total),
+        # Known once the whole suite has run.
+        "idle_drift": None,
+        "passes": max((trial.passes for trial in result.trials), default=1),
     }
 
 
@@ -115,6 +165,15 @@ def _texts(result: CaseResult) -> Row:
         "setting": case.setting,
         "energy_provenance": total.provenance.value,
         "energy_source": "; ".join(dict.fromkeys(part.source for part in total.headline)),
+        "energy_reason": next((part.reason for part in total.headline if part.reason), None),
+        **{
+            f"{name}_provenance": total.components[name].provenance.value
+            if name in total.components
+            else None
+            for name in PARTS
+        },
+        "meter": result.environment.get("meter"),
+        "marks": join(marks_of(result)),
         "emissions_source": result.emissions["source"],
         "host": result.environment["host"],
         "status": "finished" if result.incumbent else "failed",
@@ -122,4 +181,8 @@ def _texts(result: CaseResult) -> Row:
 
 
 def _to_wh(joules: float | None) -> float | None:
-    return None if joules is None else joules / JOULES_PER_WH
+    return _scaled(joules, JOULES_PER_WH)
+
+
+def _scaled(value: float | None, divisor: float) -> float | None:
+    return None if value is None else value / divisor

@@ -18,7 +18,7 @@ import pytest
 
 from greenbench.energy.meter import Meter
 from greenbench.errors import ConfigurationError, EnergyError, SearchExhaustedError
-from greenbench.results import Component, Provenance, Reading
+from greenbench.readings import Component, Provenance, Reading
 from greenbench.strategies import Dimension, SearchSpace, Strategy
 from greenbench.strategies.spaces import ADAM, PAPER3, PAPER5, Hyperparameters
 

@@ -7,18 +7,22 @@ on a line. Everything else that is printed, by whichever library, goes to standa
 import contextlib
 import importlib.util
 import json
+import multiprocessing
 import os
 import queue
 import sys
 import threading
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from greenbench import registry
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
+from greenbench.energy.idle import measure_idle_w, measures
+from greenbench.energy.meters import meter_names, open_meter
 from greenbench.environment import describe_environment
 from greenbench.errors import ConfigurationError, GreenbenchError
 from greenbench.journal import Journal
@@ -41,6 +45,8 @@ def main() -> None:
             if bench is None:
                 bench = _set_up(request, emit)
                 emit("ready", {"environment": dict(bench.environment)})
+            elif "idle_s" in request:
+                emit("idle", {"power_w": _measure_idle_w(bench, request["idle_s"])})
             else:
                 _run(bench, request, emit)
         except Exception as error:
@@ -62,6 +68,8 @@ def _listen(stream: BinaryIO) -> "queue.Queue[dict[str, Any]]":
             requests.put(json.loads(line))
         # The parent may have been killed. Nobody waits for this measurement any more, and
         # whoever resumes it must not find us still writing to the journal.
+        for child in multiprocessing.active_children():
+            child.kill()
         os._exit(0)
 
     threading.Thread(target=read, daemon=True).start()
@@ -75,20 +83,29 @@ def _set_up(request: Mapping[str, Any], emit: Emit) -> Bench:
         import_module_file(module["name"], module["file"])
     name, threads = request["backend"], request["threads"]
     backend = registry.backends.get(name)(name, threads=threads)
-    meter = registry.meters.get(request["meter"])()
     return Bench(
         backend=backend,
-        meter=meter,
+        meter=open_meter(request["meter"]),
+        control=open_meter(request["meter"].partition(",")[0]),
         intensity=CarbonIntensity(**request["intensity"]),
-        environment=describe_environment(threads, backend.describe(), request["commit"]),
+        environment={
+            **describe_environment(threads, backend.describe(), request["commit"]),
+            "meter": ",".join(meter_names(request["meter"])),
+        },
         data_dir=Path(request["data_dir"]),
         emit=emit,
+        min_window_s=request["min_window_s"],
     )
+
+
+def _measure_idle_w(bench: Bench, seconds: float) -> dict[str, float]:
+    return measure_idle_w(bench.meter, seconds) if measures(bench.meter) else {}
 
 
 def _run(bench: Bench, request: Mapping[str, Any], emit: Emit) -> None:
     journal = Journal(Path(request["journal"]))
     case = Case.from_dict(request["case"])
+    bench = replace(bench, idle_w=request["idle_w"])
     run_repeat(bench, case, request["repeat"], request["suite"], journal)
     emit("finished", {})
 

@@ -4,17 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from greenbench.cases import Case
-from greenbench.results import (
-    Account,
-    CaseResult,
-    Component,
-    Costs,
-    Epoch,
-    Provenance,
-    Reading,
-    Trial,
-    TrialStatus,
-)
+from greenbench.readings import Account, Component, Provenance, Reading
+from greenbench.results import CaseResult, Costs, Epoch, Trial, TrialStatus
 from greenbench.table import to_row
 
 STARTED_AT = 1_700_000_000.0

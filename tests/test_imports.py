@@ -16,6 +16,7 @@ ORDER = (
     "errors",
     "cases",
     "suites",
+    "readings",
     "results",
     "registry",
     "settings",

@@ -6,17 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from greenbench.cases import Case
-from greenbench.results import (
-    PHASES,
-    Account,
-    CaseResult,
-    Component,
-    Provenance,
-    Reading,
-    Trial,
-    TrialStatus,
-    find_incumbent,
-)
+from greenbench.readings import PHASES, Account, Component, Provenance, Reading
+from greenbench.results import CaseResult, Trial, TrialStatus, find_incumbent
 from tests.builders import make_reading, make_result, make_trial
 
 # Quarter joules add without rounding, so that sums can be compared exactly.

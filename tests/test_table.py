@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from greenbench.cases import Case
-from greenbench.results import Account, Component, Provenance, Reading, TrialStatus
+from greenbench.readings import Account, Component, Provenance, Reading
+from greenbench.results import TrialStatus
 from greenbench.table import METRICS, TAGS, to_row
 from tests.builders import make_reading, make_result, make_trial
 

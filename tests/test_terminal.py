@@ -8,7 +8,7 @@ from rich.table import Table
 
 from greenbench.cases import Case
 from greenbench.compare.returns import compare_returns
-from greenbench.results import Provenance
+from greenbench.readings import Provenance
 from greenbench.terminal import (
     Progress,
     _TimeLeft,

@@ -7,7 +7,7 @@ import pytest
 from greenbench import testing
 from greenbench.energy.meter import Meter
 from greenbench.errors import ConfigurationError, EnergyError
-from greenbench.results import Provenance
+from greenbench.readings import Provenance
 from greenbench.testing import FakeClock, FakeMeter, MeterConformance
 
 IMPORTS = """
@@ -17,7 +17,7 @@ import time
 from dataclasses import replace
 import numpy as np
 from greenbench.errors import SearchExhaustedError
-from greenbench.results import Component, Provenance, Reading
+from greenbench.readings import Component, Provenance, Reading
 from greenbench.strategies.random import RandomStrategy
 from greenbench.testing import FakeClock, FakeMeter, MeterConformance, StrategyConformance
 """

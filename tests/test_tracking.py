@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from greenbench.cases import Case
 from greenbench.errors import ConfigurationError, TrackingError
-from greenbench.results import CaseResult, Epoch, Provenance, TrialStatus
+from greenbench.readings import Provenance
+from greenbench.results import CaseResult, Epoch, TrialStatus
 from greenbench.table import METRICS, TAGS, to_row
 from greenbench.tracking import Store, redact, session_key
 from tests.builders import STARTED_AT, make_result, make_trial

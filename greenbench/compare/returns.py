@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from greenbench.compare.samples import describe_samples
 from greenbench.compare.stats import Estimate, estimate
 from greenbench.errors import NotComparableError
 
@@ -15,6 +16,7 @@ SMALL_WH = 0.1
 SERIES = ("family", "strategy", "backend", "setting")
 MUST_AGREE = {
     "energy_provenance": "energy provenance",
+    "meter": "meter",
     "host": "host",
 }
 
@@ -64,6 +66,8 @@ class Returns:
         Of the energy figures.
     sizes : tuple of Size
         By energy, least first.
+    left_out : tuple of str
+        Sizes without a sample whose energy counts.
     """
 
     family: str
@@ -72,6 +76,7 @@ class Returns:
     setting: str
     provenance: str
     sizes: tuple[Size, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def choice(self) -> Size:
@@ -102,13 +107,15 @@ def with_unit(energy_wh: float) -> str:
     return f"{energy_wh:.3g} Wh" if energy_wh >= SMALL_WH else f"{energy_wh * 1000:.3g} mWh"
 
 
-def compare_returns(rows: Iterable[Row]) -> list[Returns]:
+def compare_returns(rows: Iterable[Row], *, include_disturbed: bool = False) -> list[Returns]:
     """Return the diminishing returns of every family with at least two sizes.
 
     Parameters
     ----------
     rows : iterable of mapping
         As `greenbench.table.to_row` gives them; failed repeats are left out.
+    include_disturbed : bool
+        Whether the energy of disturbed samples counts.
 
     Raises
     ------
@@ -122,33 +129,53 @@ def compare_returns(rows: Iterable[Row]) -> list[Returns]:
         if is_plain_size and row["test_accuracy"] is not None:
             series.setdefault(tuple(row[name] for name in SERIES), []).append(row)
     return [
-        _returns(dict(zip(SERIES, key, strict=True)), members)
+        _returns(dict(zip(SERIES, key, strict=True)), members, include_disturbed)
         for key, members in series.items()
         if len({row["architecture"] for row in members}) > 1
     ]
 
 
-def _returns(common: Mapping[str, str], rows: Sequence[Row]) -> Returns:
+def _returns(common: Mapping[str, str], rows: Sequence[Row], include_disturbed: bool) -> Returns:
     where = "{family} ({strategy}, {backend}, {setting})".format(**common)
     for column, words in MUST_AGREE.items():
-        _check_agrees(where, column, words, rows)
+        _check_agrees(where, column, words, [r for r in rows if r["energy_wh"] is not None])
     by_size: dict[str, list[Row]] = {}
     for row in rows:
-        if row["energy_wh"] is not None:
-            by_size.setdefault(row["architecture"], []).append(row)
+        by_size.setdefault(row["architecture"], []).append(row)
+    counted = {
+        network: describe_samples(members, include_disturbed=include_disturbed).counted
+        for network, members in by_size.items()
+    }
+    left_out = tuple(n for n, members in counted.items() if not _energies(members))
+    by_size = {n: members for n, members in by_size.items() if n not in left_out}
     if not by_size:
-        raise NotComparableError(
-            f"{where} has no energy figures: no meter worked; `greenbench doctor` says why"
-        )
+        raise NotComparableError(f"{where}: {_why_none(rows)}")
     for network, members in by_size.items():
         _check_agrees(network, "case_hash", "definition", members)
-    sizes = sorted(map(_size, by_size.values()), key=lambda size: size.energy_wh.median)
+    sizes = sorted(
+        (_size(members, _energies(counted[network])) for network, members in by_size.items()),
+        key=lambda size: size.energy_wh.median,
+    )
     steps = [None, *(_points_per_wh(*pair) for pair in pairwise(sizes))]
     complete = tuple(
         Size(**{**vars(size), "points_per_wh": step, "is_on_front": _is_on_front(size, sizes)})
         for size, step in zip(sizes, steps, strict=True)
     )
-    return Returns(**common, provenance=rows[0]["energy_provenance"], sizes=complete)
+    provenance = next(r["energy_provenance"] for r in rows if r["energy_wh"] is not None)
+    return Returns(**common, provenance=provenance, sizes=complete, left_out=left_out)
+
+
+def _energies(rows: Iterable[Row]) -> list[float]:
+    return [row["energy_wh"] for row in rows if row["energy_wh"] is not None]
+
+
+def _why_none(rows: Sequence[Row]) -> str:
+    if _energies(rows):
+        return (
+            "every sample was disturbed by other processes; run it on a quiet host, or count "
+            "them all the same with `--include-disturbed`"
+        )
+    return "no sample has an energy: no meter worked; `greenbench doctor` says why"
 
 
 def _check_agrees(where: str, column: str, words: str, rows: Sequence[Row]) -> None:
@@ -160,11 +187,11 @@ def _check_agrees(where: str, column: str, words: str, rows: Sequence[Row]) -> N
         )
 
 
-def _size(rows: Sequence[Row]) -> Size:
+def _size(rows: Sequence[Row], energies_wh: Sequence[float]) -> Size:
     return Size(
         network=rows[0]["architecture"],
         case_id=rows[0]["case_id"],
-        energy_wh=estimate([row["energy_wh"] for row in rows]),
+        energy_wh=estimate(energies_wh),
         accuracy=estimate([row["test_accuracy"] for row in rows]),
         train_flops=estimate([row["train_flops"] for row in rows]).median,
         parameters=int(rows[0]["parameters"]),

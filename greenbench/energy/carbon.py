@@ -2,8 +2,8 @@
 
 import json
 from dataclasses import dataclass
-from importlib.metadata import version
-from importlib.resources import files
+from importlib.metadata import distribution, version
+from pathlib import Path
 from typing import Any
 
 from greenbench.errors import ConfigurationError, UnknownNameError
@@ -69,7 +69,8 @@ _HOW_TO_SET = "no country given: set GREENBENCH_COUNTRY or GREENBENCH_CARBON_INT
 
 
 def _table(name: str) -> dict[str, Any]:
-    # Read as data: importing codecarbon's own loader would import pandas.
-    path = files("codecarbon") / "data" / "private_infra" / name
-    table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    # Read as data: importing codecarbon takes a second, and may print.
+    path = Path(str(distribution("codecarbon").locate_file("codecarbon"))) / "data"
+    text = (path / "private_infra" / name).read_text(encoding="utf-8")
+    table: dict[str, Any] = json.loads(text)
     return table

@@ -2,11 +2,14 @@
 
 import logging
 import tempfile
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from importlib.metadata import version
+from io import StringIO
 from typing import Any
 
 from greenbench.errors import EnergyError
-from greenbench.results import Component, Provenance, Reading
+from greenbench.readings import Component, Provenance, Reading
 
 JOULES_PER_KWH = 3.6e6
 
@@ -36,7 +39,9 @@ class CodecarbonMeter:
     name = "codecarbon"
 
     def __init__(self) -> None:
-        from codecarbon import OfflineEmissionsTracker  # noqa: PLC0415
+        # Its import, and that of GPU libraries that it tries, may print.
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            from codecarbon import OfflineEmissionsTracker  # noqa: PLC0415
 
         # Not before the import, which sets the level itself.
         logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
@@ -55,25 +60,35 @@ class CodecarbonMeter:
         if self._is_open:
             raise EnergyError("codecarbon windows do not nest; end the open one first")
         self._is_open = True
-        self._tracker.start_task()
+        try:
+            self._tracker.start_task()
+        except Exception:
+            self._abandon()
+            raise
 
     def end_window(self) -> Reading:
         """Stop the task and return its joules by component."""
         if not self._is_open:
             raise EnergyError("no codecarbon window is open; begin one first")
         self._is_open = False
-        task = self._tracker.stop_task()
-        # codecarbon keeps every finished task; thousands of windows would pile up.
-        self._tracker._tasks.clear()
+        try:
+            task = self._tracker.stop_task()
+        finally:
+            self._abandon()
         joules = {
             "cpu": task.cpu_energy * JOULES_PER_KWH,
             "gpu": task.gpu_energy * JOULES_PER_KWH,
             "ram": task.ram_energy * JOULES_PER_KWH,
         }
         components = {
-            name: Component(joules.get(name), part.provenance, part.source)
+            name: replace(part, energy_j=joules.get(name))
             for name, part in self._components.items()
         }
+        for hardware in self._tracker._hardware:
+            # codecarbon goes on with 0 J, or with a model, where a counter fails it.
+            if reason := _failure(hardware):
+                name = _describe(hardware)[0]
+                components[name] = components[name].unknown(reason)
         return Reading(task.duration, components)
 
     def describe(self) -> dict[str, Component]:
@@ -84,6 +99,12 @@ class CodecarbonMeter:
         """End the open task, if any, and with it the tracker's threads."""
         if self._is_open:
             self.end_window()
+        self._abandon()
+
+    def _abandon(self) -> None:
+        # After an error a task would stay open, and every finished one is kept for ever.
+        self._tracker._active_task = None
+        self._tracker._tasks.clear()
         # codecarbon's timer starts itself anew if it fires while a task is being stopped.
         self._tracker._scheduler_monitor_power.stop()
 
@@ -131,13 +152,37 @@ def _explicit_arguments() -> dict[str, Any]:
     }
 
 
+def _failure(hardware: Any) -> str | None:
+    """Return why the last reading of a hardware object is not one, None if it is."""
+    interface = getattr(hardware, "_intel_interface", None)
+    for file in getattr(interface, "_rapl_files", ()):
+        if file.sample_skipped:
+            return f"the counter {file.path} could not be read"
+    for gpu in getattr(getattr(hardware, "devices", None), "devices", ()):
+        if gpu._warned_power_failure:
+            return f"GPU {gpu.gpu_index} does not answer"
+        if gpu._has_counter and gpu._use_power_fallback:
+            return f"the energy counter of GPU {gpu.gpu_index} does not answer, or was reset"
+    return None
+
+
+def _tdp(cpu: Any) -> str:
+    """Return the TDP of a CPU's model, and whether codecarbon had to guess it."""
+    from codecarbon.core.cpu import TDP  # noqa: PLC0415
+
+    # Its own mark for a guess covers one of three cases, and is lost with its cache.
+    lookup: Any = TDP
+    is_known = lookup()._get_cpu_power_from_registry(cpu._model or "") is not None
+    return f"TDP {cpu._tdp:g} W" + ("" if is_known else " guessed, since it knows no such CPU")
+
+
 def _describe(hardware: Any) -> tuple[str, Provenance, str]:
     kind = type(hardware).__name__
     release = f"codecarbon {version('codecarbon')}"
     if kind == "CPU":
         mode = str(hardware._mode)
         provenance = CPU_PROVENANCE.get(mode, Provenance.MODEL)
-        tdp = "" if provenance.is_measured else f", TDP {hardware._tdp:g} W"
+        tdp = "" if provenance.is_measured else f", {_tdp(hardware)}"
         return "cpu", provenance, f"{release}: CPU {mode}{tdp}"
     if kind == "GPU":
         # Without an energy counter, codecarbon integrates power readings instead.

@@ -2,10 +2,25 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
+from greenbench.energy.host import HostWatch
 from greenbench.energy.meter import Meter
 from greenbench.errors import EnergyError
-from greenbench.results import PHASES, Account, Reading
+from greenbench.readings import PHASES, Account, Reading
+
+
+@dataclass
+class Window:
+    """An open window of a phase.
+
+    Attributes
+    ----------
+    passes : int
+        How often the work was done in it; one pass of them is booked.
+    """
+
+    passes: int = 1
 
 
 class Ledger:
@@ -18,6 +33,13 @@ class Ledger:
     ----------
     meter : Meter
         What reads the energy.
+    watch : HostWatch, optional
+        Adds CPU seconds, of this process and of others, to each window.
+
+    Attributes
+    ----------
+    measured : Reading
+        Everything since `open`, all passes of the work included.
 
     Examples
     --------
@@ -32,27 +54,32 @@ class Ledger:
     20.0
     """
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: Meter, watch: HostWatch | None = None) -> None:
         self._meter = meter
+        self._watch = watch
         self._phase: str | None = None
         self._account = Account()
+        self.measured = Reading(0.0)
 
     def open(self) -> None:
         """Start the account; time from here on is booked."""
+        if self._watch is not None:
+            self._watch.lap()
         self._begin("other")
 
     @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
+    def phase(self, name: str) -> Iterator[Window]:
         """Book what happens inside to `name`; phases do not nest."""
         if name not in PHASES:
             raise EnergyError(f"unknown phase {name!r}; known: {', '.join(PHASES)}")
         if self._phase != "other":
             raise EnergyError(f"phase {name!r} cannot start inside phase {self._phase!r}")
         self._switch(name)
+        window = Window()
         try:
-            yield
+            yield window
         finally:
-            self._switch("other")
+            self._switch("other", window.passes)
 
     def take(self) -> Account:
         """Return what was booked since the last call, and start over from zero."""
@@ -66,17 +93,20 @@ class Ledger:
         if self._phase is not None:
             self._end()
 
-    def _switch(self, phase: str) -> None:
-        self._end()
+    def _switch(self, phase: str, passes: int = 1) -> None:
+        self._end(passes)
         self._begin(phase)
 
     def _begin(self, phase: str) -> None:
         self._meter.begin_window()
         self._phase = phase
 
-    def _end(self) -> None:
+    def _end(self, passes: int = 1) -> None:
         reading: Reading = self._meter.end_window()
+        cpu_s, other_cpu_s = self._watch.lap() if self._watch else (None, None)
+        reading = replace(reading, cpu_s=cpu_s, other_cpu_s=other_cpu_s)
         if self._phase is None:
             raise EnergyError("the ledger is not open")
-        self._account += Account({self._phase: reading})
+        self.measured += reading
+        self._account += Account({self._phase: reading * (1 / passes) if passes > 1 else reading})
         self._phase = None

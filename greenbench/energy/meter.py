@@ -2,7 +2,7 @@
 
 from typing import Protocol, runtime_checkable
 
-from greenbench.results import Component, Reading
+from greenbench.readings import Component, Reading
 
 
 @runtime_checkable

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from greenbench.results import JOULES_PER_WH, Account, CaseResult, Trial
+from greenbench.readings import JOULES_PER_WH, Account
+from greenbench.results import CaseResult, Trial
 from greenbench.table import Row
 
 MetricStep = tuple[str, float, int, int]
@@ -20,6 +21,14 @@ def describe(result: CaseResult, row: Row) -> str:
         f"{row['energy_source']}). Emissions at {row['intensity_g_per_kwh']:g} g CO2e/kWh, "
         f"{row['emissions_source']}."
     )
+
+
+def witness_metrics(result: CaseResult, end_ms: int) -> Iterator[MetricStep]:
+    """Yield what further meters read, such as ``energy/zeus/gpu_wh``."""
+    for meter, parts in result.account.total.witnesses.items():
+        for name, part in parts.items():
+            if part.energy_j is not None:
+                yield f"energy/{meter}/{name}_wh", part.energy_j / JOULES_PER_WH, end_ms, 0
 
 
 def anytime(trials: Sequence[Trial]) -> Iterator[MetricStep]:
@@ -46,7 +55,10 @@ def trial_metrics(trial: Trial, end_ms: int) -> Iterator[MetricStep]:
     for name, joules in figures.items():
         if joules is not None:
             yield name, joules / JOULES_PER_WH, end_ms, 0
-    yield "time/total_s", trial.account.total.duration_s, end_ms, 0
+    total = trial.account.total
+    yield "time/total_s", total.duration_s, end_ms, 0
+    if total.cpu_s is not None:
+        yield "cost/cpu_s", total.cpu_s, end_ms, 0
     yield "cost/samples_seen", float(trial.samples_seen), end_ms, 0
 
 

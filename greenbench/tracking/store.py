@@ -3,21 +3,24 @@
 import json
 import logging
 import os
-import re
-import shutil
-import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from greenbench.errors import ConfigurationError, TrackingError
+from greenbench.marks import DRIFTED, add_mark, is_drifted
 from greenbench.results import CaseResult, Trial, TrialStatus
 from greenbench.table import METRICS, TAGS, Row, to_row
-from greenbench.tracking.records import anytime, describe, learning_curve, trial_metrics
+from greenbench.tracking.database import first_access, probe, redact, sqlite_path, use_wal
+from greenbench.tracking.records import (
+    anytime,
+    describe,
+    learning_curve,
+    trial_metrics,
+    witness_metrics,
+)
 from greenbench.tracking.view import VIEW_TAG, view_state
 
 # An absent server must be noticed in seconds; MLflow's own defaults take minutes.
@@ -25,7 +28,6 @@ HTTP_DEFAULTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TI
 EXPERIMENT_PREFIX = "greenbench/"
 ENDED = ("FINISHED", "FAILED")
 PAGE = 1000
-ROOM_BYTES = 32 * 2**20
 
 
 class Store:
@@ -46,15 +48,15 @@ class Store:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        database = _sqlite_path(uri)
+        database = sqlite_path(uri)
         if uri.startswith("file:") or ("://" not in uri and not uri.startswith("databricks")):
             folder = uri.removeprefix("file:").removeprefix("//").rstrip("/")
             raise ConfigurationError(
                 f"MLFLOW_TRACKING_URI is {uri!r}; MLflow no longer writes to plain folders: "
                 f"use sqlite:///{folder}/mlflow.db or a server's http:// address"
             )
-        with self._translated(), _first_access(database):
-            _probe(uri, database)
+        with self._translated(), first_access(database):
+            probe(uri, database)
             for name, value in HTTP_DEFAULTS.items():
                 os.environ.setdefault(name, value)
             with warnings.catch_warnings():
@@ -69,7 +71,7 @@ class Store:
                 self._client = MlflowClient(uri)
                 self._client.search_experiments(max_results=1)
             if database is not None:
-                _use_wal(database)
+                use_wal(database)
         self._artifacts = database.absolute().parent / "artifacts" if database else None
         self._experiments: dict[str, str] = {}
         self._described: set[tuple[str, str]] = set()
@@ -83,7 +85,7 @@ class Store:
         TrackingError
             If it is a local database that does not exist yet.
         """
-        database = _sqlite_path(uri)
+        database = sqlite_path(uri)
         if database is not None and not database.exists():
             raise TrackingError(f"there is no store at {database} yet; make one: greenbench run")
         return cls(uri)
@@ -131,6 +133,25 @@ class Store:
             # A run that was cut off while it was logged is not to be read as a result.
             return [_to_row(run) for run in runs if run.info.status in ENDED]
 
+    def log_idle_drift(self, suite: str, session: str, drift: float) -> None:
+        """Log by how much idle power changed during a session, with each of its results.
+
+        Parameters
+        ----------
+        suite, session : str
+            Whose results.
+        drift : float
+            Share of the idle power before.
+        """
+        with self._translated():
+            experiment = self.experiments().get(f"{EXPERIMENT_PREFIX}{suite}")
+            found = self._search([experiment] if experiment else [], f"tags.session = '{session}'")
+            for run in list(found):
+                run_id, marks = run.info.run_id, run.data.tags.get("marks")
+                self._client.log_metric(run_id, METRICS["idle_drift"], drift)
+                if is_drifted(drift):
+                    self._client.set_tag(run_id, "marks", add_mark(marks, DRIFTED))
+
     def experiments(self) -> dict[str, str]:
         """Return greenbench's experiments, name to id."""
         with self._translated():
@@ -160,7 +181,8 @@ class Store:
         self._log_batch(
             run_id,
             [(name, value, end_ms, 0) for name, value in metrics.items()]
-            + list(anytime(result.trials)),
+            + list(anytime(result.trials))
+            + list(witness_metrics(result, end_ms)),
             {**case.to_dict(), "repeat": result.repeat},
         )
         self._log_dataset(run_id, result)
@@ -293,49 +315,6 @@ class Store:
 def session_key(journal: Path) -> str:
     """Return what identifies a repeat in the store: its run's folder and journal."""
     return f"{journal.parent.name}/{journal.stem}"
-
-
-def redact(text: str) -> str:
-    """Return `text` with the user information and secrets of URIs blanked out."""
-    text = re.sub(r"(\w+://)[^/\s]+@", r"\1***@", text)
-    return re.sub(r"(?i)([?&]\w*(?:password|token|key|secret)=)[^&\s]+", r"\1***", text)
-
-
-def _sqlite_path(uri: str) -> Path | None:
-    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
-
-
-@contextmanager
-def _first_access(database: Path | None) -> Iterator[None]:
-    """Let one process at a time create and migrate a local store, which two would corrupt."""
-    if database is not None:
-        database.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{database}.lock") if database else nullcontext():
-        yield
-
-
-def _probe(uri: str, database: Path | None) -> None:
-    """Fail at once where MLflow would try again for minutes before it says the same."""
-    if database is not None:
-        free_bytes = shutil.disk_usage(database.parent).free
-        if free_bytes < ROOM_BYTES:
-            raise TrackingError(
-                f"no room for the store {database}: {free_bytes // 2**20} MiB are free, and "
-                f"{ROOM_BYTES // 2**20} are needed"
-            )
-        with closing(sqlite3.connect(database, timeout=30)) as connection:
-            connection.execute("PRAGMA schema_version")
-    elif not uri.startswith(("http://", "https://", "databricks")):
-        from sqlalchemy import create_engine  # noqa: PLC0415
-
-        engine = create_engine(uri)
-        engine.connect().close()
-        engine.dispose()
-
-
-def _use_wal(database: Path) -> None:
-    with closing(sqlite3.connect(database, timeout=30)) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _to_row(run: Any) -> Row:

@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 
 from greenbench.errors import ConfigurationError, TrackingError
-from greenbench.tracking.store import Store, redact
+from greenbench.tracking.database import redact
+from greenbench.tracking.store import Store
 from greenbench.tracking.view import view_path
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from greenbench.compare.returns import Returns, Size, compare_returns, with_unit
 from greenbench.errors import NotComparableError
-from greenbench.results import Provenance
+from greenbench.readings import Provenance
 from greenbench.table import to_row
 from tests.builders import make_result, make_row
 

@@ -16,7 +16,7 @@ from codecarbon.external.hardware import CPU
 
 from greenbench.energy import codecarbon
 from greenbench.energy.codecarbon import CodecarbonMeter
-from greenbench.results import Provenance
+from greenbench.readings import Provenance
 from greenbench.testing import MeterConformance
 
 RAPL = Path("/sys/class/powercap/intel-rapl")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from greenbench.energy import ledger as ledger_module
 from greenbench.energy.ledger import Ledger
 from greenbench.errors import EnergyError
-from greenbench.results import PHASES, Account, Provenance
+from greenbench.readings import PHASES, Account, Provenance
 from greenbench.testing import FakeClock, FakeMeter
 
 POWER_W = 10.0

@@ -1,0 +1,60 @@
+"""Samples of a case: which of them count, and how much they vary."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scipy.stats import variation
+
+from greenbench.marks import DISTURBED, FEW, UNSTABLE_CV
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The samples of one case.
+
+    Attributes
+    ----------
+    rows : tuple of row
+        All of them.
+    counted : tuple of row
+        Those whose energy counts.
+    cv : float or None
+        Coefficient of variation of their energy: standard deviation (n - 1) over mean;
+        None for fewer than two.
+    marks : tuple of str
+        Each mark once: those of the samples, then those of the case.
+    """
+
+    rows: tuple[Row, ...]
+    counted: tuple[Row, ...]
+    cv: float | None
+    marks: tuple[str, ...]
+
+
+def describe_samples(rows: Sequence[Row], *, include_disturbed: bool = False) -> Samples:
+    """Return which samples of a case count, and what is to be known of them.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Of one case, as `greenbench.table.to_row` gives them.
+    include_disturbed : bool
+        Whether disturbed samples count, too.
+    """
+    counted = tuple(row for row in rows if include_disturbed or DISTURBED not in marks_in(row))
+    energies = [row["energy_wh"] for row in counted if row["energy_wh"] is not None]
+    cv = float(variation(energies, ddof=1)) if len(energies) > 1 and any(energies) else None
+    marks = [mark for row in rows for mark in marks_in(row)]
+    if cv is not None and cv > UNSTABLE_CV:
+        marks.append("unstable")
+    if len(energies) < FEW:
+        marks.append("few")
+    return Samples(tuple(rows), counted, cv, tuple(dict.fromkeys(marks)))
+
+
+def marks_in(row: Row) -> list[str]:
+    """Return the marks of one sample."""
+    return str(row.get("marks") or "").split()

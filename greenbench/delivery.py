@@ -1,0 +1,115 @@
+"""Delivery: results from the journal into MLflow, at once or when the store is back."""
+
+from typing import Any, Protocol
+
+from greenbench.errors import GreenbenchError, JournalError, TrackingError
+from greenbench.journal import Journal
+from greenbench.results import CaseResult
+from greenbench.settings import Settings
+
+
+class Notices(Protocol):
+    """Shows lines to the user."""
+
+    def notice(self, message: str) -> None:
+        """Show one line that the user must see."""
+
+
+class Delivery:
+    """Brings results to MLflow; after a failure the journal keeps them for ``sync``.
+
+    Parameters
+    ----------
+    tracking_uri : str
+        Where to.
+    listener : Notices
+        Is told of the first failure.
+    """
+
+    def __init__(self, tracking_uri: str, listener: Notices) -> None:
+        self._listener = listener
+        self._store: Any = None
+        self.has_failed = False
+        try:
+            # Importing MLflow and creating a store take seconds: they pass while the
+            # workers import, too, and nothing is measured.
+            from greenbench.tracking import Store  # noqa: PLC0415
+
+            self._store = Store(tracking_uri)
+        except TrackingError as error:
+            self._fail(error)
+
+    def deliver(self, journal: Journal, result: CaseResult, *, may_exist: bool) -> bool:
+        """Log a result unless it is there; return whether MLflow has it.
+
+        Parameters
+        ----------
+        journal : Journal
+            Marked once MLflow has the result.
+        result : CaseResult
+            What to log.
+        may_exist : bool
+            Whether an earlier, interrupted attempt may have logged it.
+        """
+        if self.has_failed:
+            return False
+        if journal.read().is_delivered:
+            return True
+        from greenbench.tracking import session_key  # noqa: PLC0415
+
+        try:
+            key = session_key(journal.path)
+            self._store.log_result(result, key, may_exist=may_exist)
+            journal.mark_delivered()
+        except TrackingError as error:
+            self._fail(error)
+            return False
+        return True
+
+    def deliver_idle_drift(self, suite: str, session: str, drift: float) -> None:
+        """Log by how much idle power changed, with all results of a session."""
+        if self.has_failed:
+            return
+        try:
+            self._store.log_idle_drift(suite, session, drift)
+        except TrackingError as error:
+            self._fail(error)
+
+    def _fail(self, error: TrackingError) -> None:
+        self.has_failed = True
+        self._listener.notice(f"{error}; results are kept in the journal, and the run goes on")
+
+
+def deliver_all(settings: Settings) -> tuple[int, list[GreenbenchError]]:
+    """Deliver the finished repeats that MLflow does not have.
+
+    Returns
+    -------
+    int
+        How many were delivered.
+    list of GreenbenchError
+        Journals that could not be read, which do not hold up the others.
+
+    Raises
+    ------
+    TrackingError
+        If the store cannot be written.
+    """
+    from greenbench.tracking import Store, session_key  # noqa: PLC0415
+
+    waiting: list[tuple[Journal, CaseResult]] = []
+    errors: list[GreenbenchError] = []
+    for path in sorted(settings.journal_dir.glob("*/*.jsonl")):
+        try:
+            state = Journal(path).read()
+        except JournalError as error:
+            errors.append(error)
+            continue
+        if state.result is not None and not state.is_delivered:
+            waiting.append((Journal(path), state.result))
+    if waiting:
+        store = Store(settings.tracking_uri)
+        for journal, result in waiting:
+            store.log_result(result, session_key(journal.path), may_exist=True)
+            journal.mark_delivered()
+    return len(waiting), errors

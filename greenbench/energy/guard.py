@@ -1,0 +1,112 @@
+"""The guard: turns whatever goes wrong with a meter into an unknown energy with its reason."""
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+from greenbench.energy.meter import Meter
+from greenbench.errors import EnergyError
+from greenbench.readings import Component, Reading
+
+JUMP_S = 1.0
+STILL_S = 1.0
+CLOCK_SHARE = 0.05
+CLOCK_SLACK_S = 0.1
+
+
+class GuardedMeter:
+    """A meter whose failures are recorded instead of raised.
+
+    A trial must not be lost because its energy is. What cannot be believed is unknown: a
+    window in which the meter raised, in which a clock jumped, or that lasted longer by the
+    meter's clock than by ours; a component that read less than 0 J, no number, or 0 J for
+    over a second.
+
+    Parameters
+    ----------
+    meter : Meter
+        What to guard.
+    monotonic, wall : callable
+        Seconds by a clock that never jumps, and by one that may be set.
+    """
+
+    def __init__(
+        self,
+        meter: Meter,
+        monotonic: Callable[[], float] = time.perf_counter,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.name = meter.name
+        self._meter = meter
+        self._monotonic = monotonic
+        self._wall = wall
+        self._began: tuple[float, float] | None = None
+        self._fault: str | None = None
+
+    def begin_window(self) -> None:
+        """Start measuring, or remember why it could not be started."""
+        if self._began is not None:
+            raise EnergyError(f"{self.name} windows do not nest; end the open one first")
+        self._began = self._wall(), self._monotonic()
+        try:
+            self._meter.begin_window()
+        except Exception as error:
+            self._fault = f"{self.name} could not start a window ({_one_line(error)})"
+            with suppress(Exception):
+                self._meter.end_window()
+
+    def end_window(self) -> Reading:
+        """Return what was read, with a reason for each energy that is unknown."""
+        if self._began is None:
+            raise EnergyError(f"no {self.name} window is open; begin one first")
+        (began_wall, began), self._began = self._began, None
+        fault, self._fault = self._fault, None
+        reading = Reading(0.0, self.describe())
+        if fault is None:
+            try:
+                reading = self._meter.end_window()
+            except Exception as error:
+                fault = f"{self.name} could not end a window ({_one_line(error)})"
+        duration_s = self._monotonic() - began
+        jump_s = self._wall() - began_wall - duration_s
+        fault = fault or _clock_fault(reading.duration_s, duration_s, jump_s)
+        if fault:
+            lost = {name: part.unknown(fault) for name, part in reading.components.items()}
+            return Reading(duration_s, lost)
+        checked = {name: _checked(part, duration_s) for name, part in reading.components.items()}
+        return replace(reading, components=checked)
+
+    def describe(self) -> dict[str, Component]:
+        """Return the components that the meter reads."""
+        return self._meter.describe()
+
+    def close(self) -> None:
+        """Stop the meter's background work."""
+        self._began = None
+        self._meter.close()
+
+
+def _clock_fault(meter_s: float, own_s: float, jump_s: float) -> str | None:
+    if abs(jump_s) > JUMP_S:
+        return f"the clock jumped by {jump_s:+.1f} s: it was set, or the machine slept"
+    if abs(meter_s - own_s) > max(CLOCK_SLACK_S, CLOCK_SHARE * own_s):
+        return f"the meter's window lasted {meter_s:.3f} s where {own_s:.3f} s passed"
+    return None
+
+
+def _checked(part: Component, duration_s: float) -> Component:
+    energy_j = part.energy_j
+    if energy_j is None:
+        return part
+    if not math.isfinite(energy_j) or energy_j < 0:
+        return part.unknown(f"{part.source} read {energy_j:g} J")
+    if energy_j == 0 and duration_s >= STILL_S:
+        # Hardware that is on uses energy: a figure of 0 J is one that was not read.
+        return part.unknown(f"{part.source} read 0 J in {duration_s:.1f} s: it stands still")
+    return part
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,0 +1,65 @@
+"""Meters by name: ``codecarbon``, ``codecarbon,zeus``, ``replay:trace.csv``."""
+
+import inspect
+from typing import Any
+
+from greenbench import registry
+from greenbench.energy.guard import GuardedMeter
+from greenbench.energy.meter import Meter
+from greenbench.energy.paired import PairedMeter
+from greenbench.errors import ConfigurationError
+
+
+def check_meters(names: str) -> None:
+    """Raise `ConfigurationError` unless `names` lists known meters, each once."""
+    listed = meter_names(names)
+    for name in listed:
+        registry.meters.check(name)
+    for name in listed:
+        if listed.count(name) > 1:
+            raise ConfigurationError(
+                f"meter {name!r} is listed twice in {names!r}; a second opinion needs another meter"
+            )
+
+
+def meter_names(names: str) -> list[str]:
+    """Return the names in `names`, without arguments."""
+    return [name for name, _ in _parse(names)]
+
+
+def open_meter(names: str) -> Meter:
+    """Return a running meter that records its failures instead of raising them.
+
+    Parameters
+    ----------
+    names : str
+        Names, separated by commas: the first counts, the others are witnesses. An argument
+        follows a colon, as in ``replay:trace.csv``.
+
+    Raises
+    ------
+    ConfigurationError
+        If a meter is unknown, lacks its package, or does not take the argument.
+    """
+    check_meters(names)
+    first, *witnesses = [GuardedMeter(_make(*parsed)) for parsed in _parse(names)]
+    return PairedMeter(first, witnesses) if witnesses else first
+
+
+def _parse(names: str) -> list[tuple[str, str]]:
+    parts = [part.strip() for part in names.split(",")]
+    if not all(parts):
+        raise ConfigurationError(f"meter is {names!r}; expected a name, or names with commas")
+    return [(name, argument) for name, _, argument in (part.partition(":") for part in parts)]
+
+
+def _make(name: str, argument: str) -> Meter:
+    factory: Any = registry.meters.get(name)
+    arguments = [argument] if argument else []
+    try:
+        inspect.signature(factory).bind(*arguments)
+    except TypeError as error:
+        wanted = f"takes no argument, but got {argument!r}" if argument else "needs an argument"
+        raise ConfigurationError(f"meter {name!r} {wanted} ({error})") from error
+    meter: Meter = factory(*arguments)
+    return meter

@@ -1,0 +1,70 @@
+"""Several meters over the same windows: the first counts, the others bear witness."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from greenbench.energy.meter import Meter
+from greenbench.readings import Component, Components, Reading
+
+DISAGREEMENT = 0.05
+
+
+class PairedMeter:
+    """Runs further meters inside the windows of the first.
+
+    Parameters
+    ----------
+    first : Meter
+        Its energy is the headline.
+    witnesses : sequence of Meter
+        What they read is kept beside it, by their names.
+    """
+
+    def __init__(self, first: Meter, witnesses: Sequence[Meter]) -> None:
+        self.name = ",".join(meter.name for meter in (first, *witnesses))
+        self._first = first
+        self._witnesses = witnesses
+
+    def begin_window(self) -> None:
+        """Start all, the first one first."""
+        self._first.begin_window()
+        for meter in self._witnesses:
+            meter.begin_window()
+
+    def end_window(self) -> Reading:
+        """End all, the first one last; return its reading with those of the others."""
+        seen = {m.name: m.end_window().components for m in reversed(self._witnesses)}
+        return replace(self._first.end_window(), witnesses=seen)
+
+    def describe(self) -> dict[str, Component]:
+        """Return the components of the first meter."""
+        return self._first.describe()
+
+    def close(self) -> None:
+        """Stop all."""
+        for meter in (self._first, *self._witnesses):
+            meter.close()
+
+
+def disagreement(reading: Reading) -> float | None:
+    """Return the largest share by which a witness differs from the first meter.
+
+    Only components that both measured are compared: a model is no witness. None if there
+    are none.
+    """
+    shares = [
+        share
+        for components in reading.witnesses.values()
+        for share in _shares(reading.components, components)
+    ]
+    return max(shares, default=None)
+
+
+def _shares(first: Components, second: Mapping[str, Component]) -> list[float]:
+    shares = []
+    for name in first.keys() & second.keys():
+        one, other = first[name], second[name]
+        both_measured = one.provenance.is_measured and other.provenance.is_measured
+        if both_measured and one.energy_j and other.energy_j is not None:
+            shares.append(abs(other.energy_j - one.energy_j) / one.energy_j)
+    return shares

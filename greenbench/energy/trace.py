@@ -1,0 +1,118 @@
+"""Traces of power or of energy counters over time, from CSV files."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from greenbench.errors import ConfigurationError
+from greenbench.readings import Provenance
+
+TIME = "time_s"
+COLUMNS = tuple(f"{part}_{unit}" for part in ("cpu", "gpu", "ram") for unit in ("w", "j"))
+TOLERANCE_S = 1e-9
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Power of one component, linear within segments that follow one another.
+
+    Attributes
+    ----------
+    start_s, end_s, start_w, end_w : ndarray of float64, shape (n,)
+        Times and powers at both ends of each segment; NaN where power is unknown.
+    """
+
+    start_s: Floats
+    end_s: Floats
+    start_w: Floats
+    end_w: Floats
+
+    @classmethod
+    def of_power(cls, times_s: Floats, power_w: Floats) -> "Trace":
+        """Build a trace from power readings; after a NaN it is unknown until the next one."""
+        start_w, end_w = power_w[:-1], power_w[1:]
+        return cls._of(times_s, start_w, np.where(np.isnan(end_w), start_w, end_w))
+
+    @classmethod
+    def of_counter(cls, times_s: Floats, energy_j: Floats, wraps_at_j: float) -> "Trace":
+        """Build a trace from readings of an energy counter; NaN if it never wraps around.
+
+        A reading that is missing (NaN) loses nothing: the next one holds its energy, too.
+        """
+        known = ~np.isnan(energy_j)
+        times_s, steps_j = times_s[known], np.diff(energy_j[known])
+        steps_j = np.where(steps_j < 0, steps_j + wraps_at_j, steps_j)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            power_w = steps_j / np.diff(times_s)
+        return cls._of(times_s, power_w, power_w)
+
+    @classmethod
+    def _of(cls, times_s: Floats, start_w: Floats, end_w: Floats) -> "Trace":
+        lasting = np.diff(times_s) > 0
+        return cls(times_s[:-1][lasting], times_s[1:][lasting], start_w[lasting], end_w[lasting])
+
+    def energy_j(self, start_s: float, end_s: float) -> float | None:
+        """Return the joules between two times; None if some of the power is unknown."""
+        low = np.clip(start_s, self.start_s, self.end_s)
+        high = np.clip(end_s, self.start_s, self.end_s)
+        touched = high > low
+        covered_s = float((high - low)[touched].sum())
+        if covered_s < end_s - start_s - TOLERANCE_S:
+            return None
+        mean_w = self._power_w((low + high) / 2)
+        energy_j = float((mean_w * (high - low))[touched].sum())
+        return None if np.isnan(energy_j) else energy_j
+
+    def _power_w(self, at_s: Floats) -> Floats:
+        share = (at_s - self.start_s) / (self.end_s - self.start_s)
+        power: Floats = self.start_w + (self.end_w - self.start_w) * share
+        return power
+
+
+def load_traces(path: Path) -> tuple[dict[str, Trace], Provenance]:
+    """Return the traces of a file by component, and the provenance that it declares.
+
+    Raises
+    ------
+    ConfigurationError
+        If the file cannot be read as a trace.
+    """
+    try:
+        notes = dict(map(_note, path.read_text(encoding="utf-8").splitlines()))
+        table = pd.read_csv(path, comment="#", dtype=float, skipinitialspace=True)
+        wraps = {name: float(notes.get(f"{name} wraps at", "nan")) for name in COLUMNS}
+        provenance = Provenance(notes.get("provenance", Provenance.MODEL.value))
+    except (OSError, ValueError) as error:
+        text = " ".join(str(error).split())
+        raise ConfigurationError(f"trace {path} cannot be read: {text}") from error
+    times_s = table.get(TIME)
+    columns = [str(column) for column in table.columns if column != TIME]
+    if times_s is None or not columns or not set(columns) <= set(COLUMNS):
+        raise ConfigurationError(
+            f"trace {path} has the columns {', '.join(map(str, table.columns))}; "
+            f"expected {TIME}, and some of {', '.join(COLUMNS)}"
+        )
+    if len(table) <= 1 or not times_s.is_monotonic_increasing:
+        raise ConfigurationError(f"trace {path} needs two rows or more, in the order of {TIME}")
+    traces = {
+        column[:3]: _trace(column, times_s.to_numpy(), table[column].to_numpy(), wraps)
+        for column in columns
+    }
+    return traces, provenance
+
+
+def _trace(column: str, times_s: Floats, values: Floats, wraps: Mapping[str, float]) -> Trace:
+    if column.endswith("_w"):
+        return Trace.of_power(times_s, values)
+    return Trace.of_counter(times_s, values, wraps[column])
+
+
+def _note(line: str) -> tuple[str, str]:
+    name, _, value = line.lstrip("# ").partition(":")
+    return (name.strip(), value.strip()) if line.startswith("#") else ("", "")

@@ -1,0 +1,114 @@
+"""The zeus meter: GPU and CPU energy counters, as a second opinion. Needs the extra ``zeus``."""
+
+import logging
+import multiprocessing
+import warnings
+from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from importlib.metadata import version
+from io import StringIO
+from typing import Any
+
+from greenbench.errors import EnergyError, MissingPackageError
+from greenbench.readings import Component, Provenance, Reading
+
+WINDOW = "greenbench"
+
+
+class ZeusMeter:
+    """Reads counters through zeus; what the machine doesn't have is ``none``, never 0 J.
+
+    Attributes
+    ----------
+    name : str
+        ``"zeus"``.
+
+    Raises
+    ------
+    MissingPackageError
+        If zeus is not installed.
+    """
+
+    name = "zeus"
+
+    def __init__(self) -> None:
+        try:
+            # Its import, and that of GPU libraries that it tries, may print.
+            with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+                from zeus.monitor import ZeusMonitor  # noqa: PLC0415
+        except ImportError as error:
+            raise MissingPackageError("meter 'zeus'", "zeus", "zeus") from error
+        logging.getLogger("zeus").setLevel(logging.CRITICAL)
+        already = set(multiprocessing.active_children())
+        self._monitor: Any = ZeusMonitor()
+        self._is_open = False
+        self._components = _describe(self._monitor)
+        # Counters that may wrap around are watched by processes, started by the first reading.
+        self.begin_window()
+        self.end_window()
+        self._children = set(multiprocessing.active_children()) - already
+
+    def begin_window(self) -> None:
+        """Read the counters; the backend has synchronised the device."""
+        if self._is_open:
+            raise EnergyError("zeus windows do not nest; end the open one first")
+        self._is_open = True
+        self._monitor.begin_window(WINDOW, sync_execution=False, restart=True)
+
+    def end_window(self) -> Reading:
+        """Read the counters again and return the differences."""
+        if not self._is_open:
+            raise EnergyError("no zeus window is open; begin one first")
+        self._is_open = False
+        with warnings.catch_warnings():
+            # It warns of GPU windows of 0 J; the ledger's windows may be that short.
+            warnings.simplefilter("ignore")
+            found = self._monitor.end_window(WINDOW, sync_execution=False)
+        joules = {
+            "cpu": _sum_j(found.cpu_energy),
+            "gpu": _sum_j(found.gpu_energy),
+            "ram": _sum_j(found.dram_energy),
+        }
+        parts = {
+            name: Component(joules[name], part.provenance, part.source, part.reason)
+            for name, part in self._components.items()
+        }
+        return Reading(found.time, parts)
+
+    def describe(self) -> dict[str, Component]:
+        """Return the components found, with provenance and source."""
+        return dict(self._components)
+
+    def close(self) -> None:
+        """End the open window and the processes that watch counters."""
+        self._is_open = False
+        for child in self._children:
+            child.kill()
+            child.join()
+        self._children = set()
+
+
+def _describe(monitor: Any) -> dict[str, Component]:
+    release = f"zeus {version('zeus')}"
+
+    def absent(source: str, reason: str) -> Component:
+        return Component(None, Provenance.NONE, f"{release}: {source}", reason)
+
+    cpu = absent("CPU", "no RAPL counter that may be read")
+    if monitor.cpu_indices:
+        cpu = Component(None, Provenance.COUNTER, f"{release}: CPU energy counter (RAPL)")
+    gpu = absent("GPU", "no GPU")
+    if monitor.gpu_indices:
+        counted = all(map(monitor.gpus.supports_get_total_energy_consumption, monitor.gpu_indices))
+        provenance = Provenance.COUNTER if counted else Provenance.SAMPLED
+        method = "GPU energy counter" if counted else "GPU power readings"
+        gpu = Component(None, provenance, f"{release}: {method}")
+    found = {"cpu": cpu, "gpu": gpu}
+    if any(map(monitor.cpus.supports_get_dram_energy_consumption, monitor.cpu_indices)):
+        found["ram"] = Component(None, Provenance.COUNTER, f"{release}: DRAM counter (RAPL)")
+    return found
+
+
+def _sum_j(energy: Mapping[int, float] | None) -> float | None:
+    """Return the joules of all devices; None where there are none."""
+    return sum(energy.values()) if energy else None

@@ -1,0 +1,249 @@
+"""Readings: energy by component with its provenance, and accounts that book it to phases."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+JOULES_PER_WH = 3600.0
+PHASES = ("train", "evaluate", "search", "idle", "other")
+
+
+class Provenance(StrEnum):
+    """How an energy figure came about, best first."""
+
+    COUNTER = "counter"
+    SAMPLED = "sampled"
+    MODEL = "model"
+    CONSTANT = "constant"
+    NONE = "none"
+
+    @property
+    def is_measured(self) -> bool:
+        """True for a hardware counter and for integrated power readings."""
+        return self in (Provenance.COUNTER, Provenance.SAMPLED)
+
+    @property
+    def label(self) -> str:
+        """``measured``, ``estimated`` or ``none``, for people."""
+        if self is Provenance.NONE:
+            return "none"
+        return "measured" if self.is_measured else "estimated"
+
+    @classmethod
+    def worst(cls, provenances: Iterable["Provenance"]) -> "Provenance":
+        """Return the least trustworthy; a sum is no better than its worst part."""
+        order = list(cls)
+        return max(provenances, key=order.index, default=cls.NONE)
+
+
+@dataclass(frozen=True)
+class Component:
+    """Energy of one hardware component.
+
+    Attributes
+    ----------
+    energy_j : float or None
+        Joules; None if unknown, which is never the same as 0.
+    provenance : Provenance
+        How the figure came about.
+    source : str
+        By which meter and method, for people.
+    reason : str or None
+        Why the energy is unknown; None if it is known.
+    """
+
+    energy_j: float | None
+    provenance: Provenance
+    source: str
+    reason: str | None = None
+
+    def __add__(self, other: "Component") -> "Component":
+        known = self.energy_j is not None and other.energy_j is not None
+        total = (self.energy_j or 0.0) + (other.energy_j or 0.0) if known else None
+        worst = Provenance.worst((self.provenance, other.provenance))
+        source = self.source
+        if source != other.source:
+            source = " + ".join(sorted({*source.split(" + "), *other.source.split(" + ")}))
+        reason = self.reason or other.reason
+        return Component(total, worst if known else Provenance.NONE, source, reason)
+
+    def __mul__(self, share: float) -> "Component":
+        return replace(self, energy_j=_times(self.energy_j, share))
+
+    def unknown(self, reason: str) -> "Component":
+        """Return this component without energy, and why."""
+        return Component(None, Provenance.NONE, self.source, reason)
+
+
+Components = Mapping[str, Component]
+"""Components by name: ``cpu``, ``gpu``, ``ram``."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read between two moments.
+
+    Attributes
+    ----------
+    duration_s : float
+        Wall seconds.
+    components : dict of str to Component
+        Energy by component.
+    witnesses : dict of str to dict of str to Component
+        What further meters read of the same moments, by meter.
+    cpu_s : float or None
+        CPU seconds of this process, all its threads; None if unknown.
+    other_cpu_s : float or None
+        CPU seconds of everything else on the host; None if unknown.
+    """
+
+    duration_s: float
+    components: Components = field(default_factory=dict)
+    witnesses: Mapping[str, Components] = field(default_factory=dict)
+    cpu_s: float | None = 0.0
+    other_cpu_s: float | None = 0.0
+
+    def __add__(self, other: "Reading") -> "Reading":
+        witnesses = {
+            meter: _merge(
+                (self.witnesses.get(meter, {}), self.duration_s),
+                (other.witnesses.get(meter, {}), other.duration_s),
+            )
+            for meter in _union(self.witnesses, other.witnesses)
+        }
+        return Reading(
+            self.duration_s + other.duration_s,
+            _merge((self.components, self.duration_s), (other.components, other.duration_s)),
+            witnesses,
+            _plus(self.cpu_s, other.cpu_s),
+            _plus(self.other_cpu_s, other.other_cpu_s),
+        )
+
+    def __mul__(self, share: float) -> "Reading":
+        return Reading(
+            self.duration_s * share,
+            {name: part * share for name, part in self.components.items()},
+            {
+                meter: {name: part * share for name, part in parts.items()}
+                for meter, parts in self.witnesses.items()
+            },
+            _times(self.cpu_s, share),
+            _times(self.other_cpu_s, share),
+        )
+
+    @property
+    def headline(self) -> list[Component]:
+        """Components that count: all but RAM that is only modelled."""
+        return headline(self.components)
+
+    @property
+    def energy_j(self) -> float | None:
+        """Joules of the headline components; None if any of them is unknown."""
+        return sum_energy_j(self.headline)
+
+    @property
+    def provenance(self) -> Provenance:
+        """Provenance of `energy_j`."""
+        return Provenance.worst(component.provenance for component in self.headline)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Reading":
+        """Rebuild a reading from its `dataclasses.asdict` form."""
+        witnesses = values.get("witnesses", {})
+        return cls(
+            values["duration_s"],
+            _components(values["components"]),
+            {meter: _components(parts) for meter, parts in witnesses.items()},
+            values.get("cpu_s"),
+            values.get("other_cpu_s"),
+        )
+
+
+def headline(components: Components) -> list[Component]:
+    """Return the components that count: all but RAM that is only modelled."""
+    return [
+        component
+        for name, component in components.items()
+        if name != "ram" or component.provenance.is_measured
+    ]
+
+
+def sum_energy_j(components: Iterable[Component]) -> float | None:
+    """Return the joules of all `components`; None if there are none, or one is unknown."""
+    joules = [component.energy_j for component in components]
+    if not joules or any(j is None for j in joules):
+        return None
+    return sum(j for j in joules if j is not None)
+
+
+def _components(values: Mapping[str, Any]) -> dict[str, Component]:
+    return {
+        name: Component(
+            part["energy_j"], Provenance(part["provenance"]), part["source"], part.get("reason")
+        )
+        for name, part in values.items()
+    }
+
+
+def _union(first: Iterable[str], second: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys((*first, *second)))
+
+
+def _plus(first: float | None, second: float | None) -> float | None:
+    return None if first is None or second is None else first + second
+
+
+def _times(value: float | None, share: float) -> float | None:
+    return None if value is None else value * share
+
+
+def _merge(
+    first: tuple[Components, float], second: tuple[Components, float]
+) -> dict[str, Component]:
+    """Return the sum of components, each pair with the seconds that it covers."""
+    merged = {}
+    for name in _union(first[0], second[0]):
+        if name in first[0] and name in second[0]:
+            merged[name] = first[0][name] + second[0][name]
+            continue
+        full, (_, empty_s) = (first, second) if name in first[0] else (second, first)
+        part = full[0][name]
+        # A component missing from a window of no length is no gap in the account.
+        merged[name] = part if empty_s == 0 else part.unknown("not read in every window")
+    return merged
+
+
+@dataclass(frozen=True)
+class Account:
+    """Energy booked to phases; the phases sum to the total.
+
+    Attributes
+    ----------
+    phases : dict of str to Reading
+        ``train``, ``evaluate``, `search`, ``idle``, ``other``; absent ones saw no energy.
+    """
+
+    phases: Mapping[str, Reading] = field(default_factory=dict)
+
+    def __add__(self, other: "Account") -> "Account":
+        merged = dict(self.phases)
+        for phase, reading in other.phases.items():
+            merged[phase] = merged[phase] + reading if phase in merged else reading
+        return Account(merged)
+
+    @property
+    def total(self) -> Reading:
+        """Sum over all phases."""
+        return sum(self.phases.values(), Reading(0.0))
+
+    def energy_j(self, phase: str) -> float | None:
+        """Joules of one phase; 0 if it never ran, None if unknown."""
+        reading = self.phases.get(phase)
+        return 0.0 if reading is None else reading.energy_j
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Account":
+        """Rebuild an account from its `dataclasses.asdict` form."""
+        phases = values["phases"]
+        return cls({phase: Reading.from_dict(reading) for phase, reading in phases.items()})

@@ -1,0 +1,149 @@
+"""Training: one trial's epochs, measured, and the warm-up before a repeat."""
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from greenbench.architectures import Native, Spec
+from greenbench.backends import Backend, BuildRequest, TrainableModel
+from greenbench.backends.base import sample_order
+from greenbench.cases import Case
+from greenbench.datasets import Dataset
+from greenbench.energy.ledger import Ledger
+from greenbench.results import Epoch, Trial, TrialStatus
+
+Order = NDArray[np.int64]
+WARM_UP_BATCHES = 5
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Under what trials are trained; the same for all trials of a repeat.
+
+    Attributes
+    ----------
+    backend : Backend
+        Trains.
+    case : Case
+        Epochs, batch size, validations.
+    train_size : int
+        Samples of the training split.
+    ledger : Ledger
+        Books energy.
+    min_window_s : float
+        A training window that is shorter is filled with further passes of the same epochs,
+        by a spare model, and their mean is booked. 0 leaves windows as they are.
+    epoch_done : callable
+        Told of each epoch.
+    """
+
+    backend: Backend
+    case: Case
+    train_size: int
+    ledger: Ledger
+    min_window_s: float
+    epoch_done: Callable[[int], None]
+
+
+class Training:
+    """One trial's epochs, and what is known of them if it breaks off.
+
+    Parameters
+    ----------
+    conditions : Conditions
+        Under what it trains.
+    seed : int
+        Decides the order of samples.
+    """
+
+    def __init__(self, conditions: Conditions, seed: int) -> None:
+        self._conditions = conditions
+        self._case = conditions.case
+        self._seed = seed
+        self._epochs: list[Epoch] = []
+        self._samples_seen = 0
+        self._passes = 1
+
+    def run(
+        self, build: Callable[[], TrainableModel], trial: Trial
+    ) -> tuple[Trial, TrainableModel]:
+        """Train and validate a new model; return the trial with its outcome, and the model."""
+        model = build()
+        spare = build() if self._conditions.min_window_s else None
+        ledger = self._conditions.ledger
+        epochs = range(self._case.epochs)
+        every = self._case.validate_every or self._case.epochs
+        val_accuracy = None
+        for first in epochs[::every]:
+            with ledger.phase("train") as window:
+                started_s = time.perf_counter()
+                is_finite = self._train(model, epochs[first : first + every])
+                self._conditions.backend.synchronize()
+                if is_finite and spare is not None:
+                    window.passes += self._fill(spare, epochs[first : first + every], started_s)
+            self._passes = max(self._passes, window.passes)
+            if not is_finite:
+                text = "the loss is not finite"
+                return self._finished(trial, TrialStatus.DIVERGED, text), model
+            with ledger.phase("evaluate"):
+                val_accuracy = model.evaluate("validation")
+            self._epochs[-1] = replace(self._epochs[-1], val_accuracy=val_accuracy)
+        done = self._finished(trial, TrialStatus.COMPLETED, None)
+        return replace(done, val_accuracy=val_accuracy), model
+
+    def failed(self, trial: Trial, status: TrialStatus, error: Exception) -> Trial:
+        """Return the trial as it was when `error` ended it."""
+        text = " ".join(str(error).split()) or type(error).__name__
+        return self._finished(trial, status, f"{type(error).__name__}: {text}")
+
+    def _train(self, model: TrainableModel, epochs: range) -> bool:
+        for epoch, order in self._orders(epochs):
+            loss = model.train_epoch(order)
+            self._samples_seen += len(order)
+            is_finite = math.isfinite(loss)
+            self._epochs.append(Epoch(epoch, loss if is_finite else None))
+            if not is_finite:
+                return False
+            self._conditions.epoch_done(epoch)
+        return True
+
+    def _fill(self, spare: TrainableModel, epochs: range, started_s: float) -> int:
+        """Train the spare model until the window is long enough; return the passes."""
+        passes = 0
+        while time.perf_counter() - started_s < self._conditions.min_window_s:
+            for _, order in self._orders(epochs):
+                spare.train_epoch(order)
+            self._conditions.backend.synchronize()
+            passes += 1
+        return passes
+
+    def _orders(self, epochs: range) -> Iterable[tuple[int, Order]]:
+        size, batch_size = self._conditions.train_size, self._case.batch_size
+        return ((e, sample_order(size, batch_size, self._seed, e)) for e in epochs)
+
+    def _finished(self, trial: Trial, status: TrialStatus, error: str | None) -> Trial:
+        return replace(
+            trial,
+            status=status,
+            epochs=tuple(self._epochs),
+            samples_seen=self._samples_seen,
+            passes=self._passes,
+            error=error,
+        )
+
+
+def warm_up(
+    backend: Backend, architecture: Spec | Native, case: Case, dataset: Dataset
+) -> tuple[int, int]:
+    """Train a throw-away model for a few batches, and count parameters and FLOPs."""
+    model = backend.build(BuildRequest(architecture, batch_size=case.batch_size))
+    order = sample_order(len(dataset.train), case.batch_size, seed=0, epoch=0)
+    model.train_epoch(order[: WARM_UP_BATCHES * case.batch_size])
+    model.evaluate("validation")
+    flops = model.count_train_flops()
+    backend.synchronize()
+    return model.parameters, flops
