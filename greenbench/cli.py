@@ -2,17 +2,21 @@
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
+from click.formatting import wrap_text
 
 from greenbench import __version__, registry
 from greenbench.cases import Case
 from greenbench.errors import CaseFailedError, ConfigurationError, GreenbenchError
 from greenbench.selection import Selection, parse_options, parse_pairs
 from greenbench.settings import Settings
+
+NARROWEST = 80
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -281,10 +285,15 @@ def doctor(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(findings, indent=2))
         return
+    width = max(shutil.get_terminal_size().columns, NARROWEST)
     for name, text in findings.items():
-        lines = text if isinstance(text, list) else [text]
-        for line in lines:
-            click.echo(f"{name:<18}{line}")
+        for i, line in enumerate(text if isinstance(text, list) else [text]):
+            label = f"{'' if i else name:<18}"
+            # A command is for copying: it must stay on one line.
+            is_command = line.startswith("$ ")
+            click.echo(
+                label + line if is_command else wrap_text(line, width, label, " " * len(label))
+            )
 
 
 @cli.command()

@@ -16,6 +16,7 @@ DISTURBED = "disturbed"
 DRIFTED = "drifted"
 
 MEANINGS: Mapping[str, str] = {
+    "replayed": "the energy is that of a replayed trace, not of this machine",
     DISTURBED: (
         "something else used over 5% of the host's CPU time: such samples are left out of "
         "energy statistics (`--include-disturbed` counts them)"
@@ -46,6 +47,7 @@ def marks_of(result: CaseResult) -> tuple[str, ...]:
     total = result.account.total
     cores = int(result.environment.get("cores", 1))
     found = {
+        "replayed": "replay" in result.environment.get("meter", ""),
         DISTURBED: is_disturbed(total.other_cpu_s, total.duration_s, cores),
         "short": total.provenance.is_measured and result.wall_s < SHORT_S,
         "unreconciled": _is_unreconciled(result),
@@ -78,4 +80,7 @@ def mark_drift(row: MutableMapping[str, Any], idle_drift: float | None) -> None:
 
 def _is_unreconciled(result: CaseResult) -> bool:
     found = result.reconciliation
-    return bool(found and found.deviation is not None and found.deviation > found.limit)
+    if found is None or found.booked_j is None:
+        return False
+    # A check that could not be made is not one that was passed.
+    return found.deviation is None or found.deviation > found.limit

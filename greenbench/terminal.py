@@ -111,7 +111,7 @@ def provenance_lines(rows: Sequence[Row]) -> list[str]:
             lines.append(
                 "Use ratios and FLOPs; absolute figures are rough. See `greenbench doctor`."
             )
-    lines += _unknown(rows)
+    lines += _second_opinion(rows) + _unknown(rows)
     for row in {str(row["emissions_source"]): row for row in rows}.values():
         intensity = row["intensity_g_per_kwh"]
         lines.append(f"Emissions at {intensity:g} g CO2e/kWh: {row['emissions_source']}.")
@@ -174,6 +174,21 @@ def mark_lines(rows: Sequence[Row], *, include_disturbed: bool = False) -> list[
 
 def _count(some: int, all_of_them: int, what: str) -> str:
     return f"{some} of {all_of_them} {what}{'s' if all_of_them != 1 else ''}"
+
+
+def _second_opinion(rows: Sequence[Row]) -> list[str]:
+    """Return how far several meters differ, if there were several."""
+    lines = []
+    for meter in dict.fromkeys(row["meter"] for row in rows if "," in (row["meter"] or "")):
+        found = [row["meter_disagreement"] for row in rows if row["meter"] == meter]
+        known = [share for share in found if share is not None]
+        said = (
+            f"differ by at most {max(known):.1%} on what both measure"
+            if known
+            else "measure nothing in common, so there is no second opinion"
+        )
+        lines.append(f"The meters {meter} {said}. See `greenbench doctor`.")
+    return lines
 
 
 def _unknown(rows: Sequence[Row]) -> list[str]:

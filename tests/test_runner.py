@@ -31,6 +31,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return Bench(
         backend=TorchBackend("torch", threads=1),
         meter=CodecarbonMeter(),
+        control=CodecarbonMeter(),
         intensity=CarbonIntensity(100.0, "a test"),
         environment={"host": "here"},
         data_dir=tmp_path_factory.mktemp("data"),

@@ -8,12 +8,10 @@ from rich.table import Table
 
 from greenbench.cases import Case
 from greenbench.compare.returns import compare_returns
+from greenbench.progress import Progress, _TimeLeft, outcome
 from greenbench.readings import Provenance
 from greenbench.terminal import (
-    Progress,
-    _TimeLeft,
     new_console,
-    outcome,
     print_returns,
     print_summary,
     provenance_lines,

@@ -146,14 +146,14 @@ def _returns(common: Mapping[str, str], rows: Sequence[Row], include_disturbed: 
         network: describe_samples(members, include_disturbed=include_disturbed).counted
         for network, members in by_size.items()
     }
-    left_out = tuple(n for n, members in counted.items() if not _energies(members))
+    left_out = tuple(network for network, members in counted.items() if not members)
     by_size = {n: members for n, members in by_size.items() if n not in left_out}
     if not by_size:
         raise NotComparableError(f"{where}: {_why_none(rows)}")
     for network, members in by_size.items():
         _check_agrees(network, "case_hash", "definition", members)
     sizes = sorted(
-        (_size(members, _energies(counted[network])) for network, members in by_size.items()),
+        (_size(members, counted[network]) for network, members in by_size.items()),
         key=lambda size: size.energy_wh.median,
     )
     steps = [None, *(_points_per_wh(*pair) for pair in pairwise(sizes))]
@@ -165,12 +165,8 @@ def _returns(common: Mapping[str, str], rows: Sequence[Row], include_disturbed: 
     return Returns(**common, provenance=provenance, sizes=complete, left_out=left_out)
 
 
-def _energies(rows: Iterable[Row]) -> list[float]:
-    return [row["energy_wh"] for row in rows if row["energy_wh"] is not None]
-
-
 def _why_none(rows: Sequence[Row]) -> str:
-    if _energies(rows):
+    if any(row["energy_wh"] is not None for row in rows):
         return (
             "every sample was disturbed by other processes; run it on a quiet host, or count "
             "them all the same with `--include-disturbed`"
@@ -187,11 +183,11 @@ def _check_agrees(where: str, column: str, words: str, rows: Sequence[Row]) -> N
         )
 
 
-def _size(rows: Sequence[Row], energies_wh: Sequence[float]) -> Size:
+def _size(rows: Sequence[Row], counted: Sequence[Row]) -> Size:
     return Size(
         network=rows[0]["architecture"],
         case_id=rows[0]["case_id"],
-        energy_wh=estimate(energies_wh),
+        energy_wh=estimate([row["energy_wh"] for row in counted]),
         accuracy=estimate([row["test_accuracy"] for row in rows]),
         train_flops=estimate([row["train_flops"] for row in rows]).median,
         parameters=int(rows[0]["parameters"]),

@@ -20,7 +20,7 @@ class Samples:
     rows : tuple of row
         All of them.
     counted : tuple of row
-        Those whose energy counts.
+        Those whose energy is known and counts.
     cv : float or None
         Coefficient of variation of their energy: standard deviation (n - 1) over mean;
         None for fewer than two.
@@ -44,8 +44,12 @@ def describe_samples(rows: Sequence[Row], *, include_disturbed: bool = False) ->
     include_disturbed : bool
         Whether disturbed samples count, too.
     """
-    counted = tuple(row for row in rows if include_disturbed or DISTURBED not in marks_in(row))
-    energies = [row["energy_wh"] for row in counted if row["energy_wh"] is not None]
+    counted = tuple(
+        row
+        for row in rows
+        if row["energy_wh"] is not None and (include_disturbed or DISTURBED not in marks_in(row))
+    )
+    energies = [row["energy_wh"] for row in counted]
     cv = float(variation(energies, ddof=1)) if len(energies) > 1 and any(energies) else None
     marks = [mark for row in rows for mark in marks_in(row)]
     if cv is not None and cv > UNSTABLE_CV:

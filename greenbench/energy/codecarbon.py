@@ -173,7 +173,7 @@ def _tdp(cpu: Any) -> str:
     # Its own mark for a guess covers one of three cases, and is lost with its cache.
     lookup: Any = TDP
     is_known = lookup()._get_cpu_power_from_registry(cpu._model or "") is not None
-    return f"TDP {cpu._tdp:g} W" + ("" if is_known else " guessed, since it knows no such CPU")
+    return f"TDP {cpu._tdp:g} W" + ("" if is_known else " guessed (unknown CPU)")
 
 
 def _describe(hardware: Any) -> tuple[str, Provenance, str]:
@@ -182,7 +182,7 @@ def _describe(hardware: Any) -> tuple[str, Provenance, str]:
     if kind == "CPU":
         mode = str(hardware._mode)
         provenance = CPU_PROVENANCE.get(mode, Provenance.MODEL)
-        tdp = "" if provenance.is_measured else f", {_tdp(hardware)}"
+        tdp = "" if provenance.is_measured else f", no readable counter, {_tdp(hardware)}"
         return "cpu", provenance, f"{release}: CPU {mode}{tdp}"
     if kind == "GPU":
         # Without an energy counter, codecarbon integrates power readings instead.
