@@ -15,6 +15,7 @@ COLUMNS = (
     "tags.`architecture`",
     "tags.`backend`",
     "tags.`energy_provenance`",
+    "tags.`marks`",
     "metrics.`energy/total_wh`",
     "metrics.`emissions/g_co2e`",
     "metrics.`accuracy/test`",
