@@ -194,6 +194,7 @@ def _run_cases(
     from greenbench.terminal import print_summary  # noqa: PLC0415
 
     rows, failures = [], []
+    places = {case.id: place for place, case in enumerate(cases)}
     hopeless: set[Case] = set()
     try:
         with (
@@ -219,6 +220,8 @@ def _run_cases(
     except KeyboardInterrupt:
         click.echo("interrupted: finished trials are kept; the same command resumes", err=True)
         sys.exit(130)
+    # They ran in random order.
+    rows.sort(key=lambda row: places[row["case_id"]])
     for row in rows:
         mark_drift(row, session.idle_drift)
     print_summary(rows, include_disturbed=include_disturbed)

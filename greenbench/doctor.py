@@ -47,11 +47,11 @@ def examine(settings: Settings) -> Findings:
     gpu = components.get("gpu")
     return {
         "cpu": f"{cpu_model()}, {os.cpu_count()} logical cores",
-        "gpu": gpu.source if gpu else "none found",
+        "gpu": (gpu.reason or gpu.source) if gpu else "none found",
         "threads": f"{settings.threads} a worker (GREENBENCH_THREADS)",
         "energy": _lines(components),
         **{f"{name}, a witness": _lines(parts) for name, parts in witnesses.items()},
-        "figures are for": _uses(components),
+        "figures are for": _uses(components, meter.name),
         "to measure more": _advice(components),
         "quiet": _quietness(others),
         "carbon intensity": f"{intensity.g_per_kwh:g} g CO2e/kWh, {intensity.source}",
@@ -87,7 +87,9 @@ def _line(name: str, part: Component, components: Components) -> str:
     return f"{name}: {part.provenance.label} ({part.provenance}) by {part.source}{aside}"
 
 
-def _uses(components: Components) -> list[str]:
+def _uses(components: Components, meter: str) -> list[str]:
+    if meter.partition(",")[0] == "replay":
+        return ["tests and simulation only: the energy is a replayed trace's, not this machine's"]
     provenance = Provenance.worst(part.provenance for part in headline(components))
     if provenance.is_measured:
         return ["absolute figures, ratios, and deterministic costs (FLOPs, parameters, samples)"]

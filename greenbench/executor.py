@@ -177,6 +177,7 @@ class _Worker:
             )
         self._events: queue.Queue[Event | None] = queue.Queue()
         threading.Thread(target=self._listen, daemon=True).start()
+        threading.Thread(target=self._clear_up, daemon=True).start()
         self._send(set_up)
 
     def wait_until_ready(self) -> None:
@@ -230,16 +231,21 @@ class _Worker:
         with contextlib.suppress(OSError):
             if self._process.stdin is not None:
                 self._process.stdin.close()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self._kill()
+        self._kill()
 
     def _kill(self) -> None:
         # With the processes that a meter may have started: the worker leads their group.
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+
+    def _clear_up(self) -> None:
+        # Those of a worker that crashed would go on. Forked ones hold its end of the pipe,
+        # too: without them its events end, and so does the wait for the next one.
+        self._process.wait()
+        self._kill()
 
     def _break_off(self, current: Mapping[str, Any] | None, trial_timeout_s: float) -> None:
         hung = self._process.poll() is None and not self._is_closed

@@ -47,7 +47,8 @@ def marks_of(result: CaseResult) -> tuple[str, ...]:
     total = result.account.total
     cores = int(result.environment.get("cores", 1))
     found = {
-        "replayed": "replay" in result.environment.get("meter", ""),
+        # The first of several meters counts.
+        "replayed": result.environment.get("meter", "").partition(",")[0] == "replay",
         DISTURBED: is_disturbed(total.other_cpu_s, total.duration_s, cores),
         "short": total.provenance.is_measured and result.wall_s < SHORT_S,
         "unreconciled": _is_unreconciled(result),

@@ -5,6 +5,7 @@ fixture ``greenbench_run`` runs one.
 """
 
 import os
+import random
 import statistics
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -22,6 +23,7 @@ from greenbench.settings import Settings
 
 CASE = "greenbench_case"
 ROWS = pytest.StashKey[list[dict[str, Any]]]()
+PLACE = pytest.StashKey[int]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,6 +41,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--greenbench-case", metavar="GLOB", help="only case ids that match")
     for field in ("trials", "epochs", "repeats"):
         group.addoption(f"--greenbench-{field}", type=int, metavar="N", help=f"set the {field}")
+    group.addoption(
+        "--greenbench-keep-order",
+        action="store_true",
+        help="run cases in the order of the suite, not in random order",
+    )
     group.addoption("--greenbench-meter", metavar="NAMES", help="such as 'codecarbon,zeus'")
     group.addoption(
         "--greenbench-include-disturbed",
@@ -53,6 +60,21 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "greenbench(cases): run these cases instead of a suite's, a list of Case"
     )
     config.pluginmanager.register(_Summary(config), "greenbench-summary")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Shuffle our cases among their places: a machine that warms up must favour nobody."""
+    places = [place for place, item in enumerate(items) if CASE in _parameters(item)]
+    for place in places:
+        items[place].stash[PLACE] = place
+    if config.getoption("greenbench_keep_order"):
+        return
+    # xdist wants the same order in all of its processes.
+    order = random.Random(os.environ.get("PYTEST_XDIST_TESTRUNUID"))
+    moved = [items[place] for place in order.sample(places, len(places))]
+    for place, item in zip(places, moved, strict=True):
+        items[place] = item
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -135,6 +157,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     report = yield
     if report.when == "call":
         report.greenbench_rows = item.stash.get(ROWS, [])
+        report.greenbench_place = item.stash.get(PLACE, 0)
     return report
 
 
@@ -143,14 +166,17 @@ class _Summary:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._rows: list[dict[str, Any]] = []
+        self._found: list[tuple[int, list[dict[str, Any]]]] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self._rows += getattr(report, "greenbench_rows", [])
+        if rows := getattr(report, "greenbench_rows", None):
+            self._found.append((getattr(report, "greenbench_place", 0), rows))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if not self._rows:
+        if not self._found:
             return
+        in_order = sorted(self._found, key=lambda found: found[0])
+        rows = [row for _, rows in in_order for row in rows]
         from greenbench.terminal import new_console, print_summary  # noqa: PLC0415
 
         terminalreporter.section("greenbench")
@@ -158,7 +184,7 @@ class _Summary:
             terminalreporter.write_line(reason)
         text = StringIO()
         include = self._config.getoption("greenbench_include_disturbed")
-        print_summary(self._rows, new_console(text), include_disturbed=include)
+        print_summary(rows, new_console(text), include_disturbed=include)
         for line in text.getvalue().splitlines():
             terminalreporter.write_line(line.rstrip())
 

@@ -162,10 +162,11 @@ class Reading:
 
 def headline(components: Components) -> list[Component]:
     """Return the components that count: all but RAM that is only modelled."""
+    # RAM that was lost counts as unknown: it may have been measured until then.
     return [
         component
         for name, component in components.items()
-        if name != "ram" or component.provenance.is_measured
+        if name != "ram" or component.provenance not in (Provenance.MODEL, Provenance.CONSTANT)
     ]
 
 
@@ -207,10 +208,13 @@ def _merge(
         if name in first[0] and name in second[0]:
             merged[name] = first[0][name] + second[0][name]
             continue
-        full, (_, empty_s) = (first, second) if name in first[0] else (second, first)
+        is_first = name in first[0]
+        full, (_, empty_s) = (first, second) if is_first else (second, first)
         part = full[0][name]
+        # The first cause is kept, and may well be that of the second, too.
+        reason = (part.reason if is_first else None) or "not read in every window"
         # A component missing from a window of no length is no gap in the account.
-        merged[name] = part if empty_s == 0 else part.unknown("not read in every window")
+        merged[name] = part if empty_s == 0 else part.unknown(reason)
     return merged
 
 

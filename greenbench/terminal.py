@@ -102,7 +102,8 @@ def returns_table(returns: Returns) -> Table:
 def provenance_lines(rows: Sequence[Row]) -> list[str]:
     """Return what a reader must know of the figures: how they came about, and by what."""
     lines = []
-    for provenance in sorted({str(row["energy_provenance"]) for row in rows}):
+    # Those of unknown energy come below, each with its reason.
+    for provenance in sorted({str(row["energy_provenance"]) for row in rows} - {Provenance.NONE}):
         chosen = [row for row in rows if row["energy_provenance"] == provenance]
         label = Provenance(provenance).label.upper()
         sources = "; ".join(sorted({str(row["energy_source"]) for row in chosen}))
@@ -195,7 +196,8 @@ def _unknown(rows: Sequence[Row]) -> list[str]:
     """Return why energies are unknown, each reason once."""
     reasons = Counter(row["energy_reason"] for row in rows if row["energy_wh"] is None)
     return [
-        f"The energy of {_count(number, len(rows), 'sample')} is unknown: {reason}."
+        f"The energy of {_count(number, len(rows), 'sample')} is unknown: "
+        f"{reason or 'the meter gave no reason'}."
         for reason, number in reasons.items()
     ]
 

@@ -13,7 +13,7 @@ from greenbench.backends import Backend, BuildRequest, TrainableModel
 from greenbench.backends.base import sample_order
 from greenbench.cases import Case
 from greenbench.datasets import Dataset
-from greenbench.energy.ledger import Ledger
+from greenbench.energy.ledger import Ledger, Window
 from greenbench.results import Epoch, Trial, TrialStatus
 
 Order = NDArray[np.int64]
@@ -84,7 +84,7 @@ class Training:
                 is_finite = self._train(model, epochs[first : first + every])
                 self._conditions.backend.synchronize()
                 if is_finite and spare is not None:
-                    window.passes += self._fill(spare, epochs[first : first + every], started_s)
+                    self._fill(window, spare, epochs[first : first + every], started_s)
             self._passes = max(self._passes, window.passes)
             if not is_finite:
                 text = "the loss is not finite"
@@ -111,15 +111,13 @@ class Training:
             self._conditions.epoch_done(epoch)
         return True
 
-    def _fill(self, spare: TrainableModel, epochs: range, started_s: float) -> int:
-        """Train the spare model until the window is long enough; return the passes."""
-        passes = 0
+    def _fill(self, window: Window, spare: TrainableModel, epochs: range, started_s: float) -> None:
+        """Train the spare model until the window is long enough."""
         while time.perf_counter() - started_s < self._conditions.min_window_s:
             for _, order in self._orders(epochs):
                 spare.train_epoch(order)
             self._conditions.backend.synchronize()
-            passes += 1
-        return passes
+            window.passes += 1
 
     def _orders(self, epochs: range) -> Iterable[tuple[int, Order]]:
         size, batch_size = self._conditions.train_size, self._case.batch_size

@@ -21,6 +21,8 @@ BAD_NUMBERS = ["three", "-1", "nan", "inf", "-inf", "1,5"]
         ("GREENBENCH_CARBON_INTENSITY", "12.5", "carbon_g_per_kwh", 12.5),
         ("GREENBENCH_COUNTRY", "NLD", "country", "NLD"),
         ("GREENBENCH_TRIAL_TIMEOUT_S", "90.5", "trial_timeout_s", 90.5),
+        ("GREENBENCH_MIN_WINDOW_S", "2.5", "min_window_s", 2.5),
+        ("GREENBENCH_IDLE_S", "30", "idle_s", 30.0),
     ],
 )
 def test_variable_sets_the_setting(variable: str, text: str, setting: str, value: Any) -> None:
@@ -41,6 +43,8 @@ def test_variable_sets_the_setting(variable: str, text: str, setting: str, value
         "GREENBENCH_CARBON_INTENSITY",
         "GREENBENCH_COUNTRY",
         "GREENBENCH_TRIAL_TIMEOUT_S",
+        "GREENBENCH_MIN_WINDOW_S",
+        "GREENBENCH_IDLE_S",
     ],
 )
 def test_empty_variable_is_as_good_as_none(variable: str) -> None:
@@ -55,15 +59,51 @@ def test_bad_number_is_refused_by_variable_and_value(variable: str, text: str) -
 
 
 @pytest.mark.parametrize("text", BAD_NUMBERS)
-def test_bad_carbon_intensity_is_refused_by_variable_and_value(text: str) -> None:
-    expected = f"GREENBENCH_CARBON_INTENSITY is '{text}'; expected a number of 0 or above"
-    with pytest.raises(ConfigurationError, match=expected):
-        Settings.from_environment({"GREENBENCH_CARBON_INTENSITY": text})
+@pytest.mark.parametrize(
+    "variable",
+    ["GREENBENCH_CARBON_INTENSITY", "GREENBENCH_MIN_WINDOW_S", "GREENBENCH_IDLE_S"],
+)
+def test_bad_number_that_might_be_zero_is_refused_in_one_line(variable: str, text: str) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        Settings.from_environment({variable: text})
+    assert str(error.value) == f"{variable} is {text!r}; expected a number of 0 or above"
 
 
-def test_carbon_intensity_of_zero_is_a_figure() -> None:
-    settings = Settings.from_environment({"GREENBENCH_CARBON_INTENSITY": "0"})
-    assert settings.carbon_g_per_kwh == 0.0
+@pytest.mark.parametrize(
+    ("variable", "setting"),
+    [
+        ("GREENBENCH_CARBON_INTENSITY", "carbon_g_per_kwh"),
+        ("GREENBENCH_MIN_WINDOW_S", "min_window_s"),
+        ("GREENBENCH_IDLE_S", "idle_s"),
+    ],
+)
+def test_zero_is_a_figure_where_it_makes_sense(variable: str, setting: str) -> None:
+    assert getattr(Settings.from_environment({variable: "0"}), setting) == 0.0
+
+
+def test_a_typed_window_of_zero_wins_over_the_environment() -> None:
+    settings = Settings.from_environment({"GREENBENCH_MIN_WINDOW_S": "10"}, min_window_s=0.0)
+    assert settings.min_window_s == 0.0
+
+
+def test_windows_are_left_as_they_are_and_idle_power_is_measured_by_default() -> None:
+    settings = Settings.from_environment({})
+    assert (settings.min_window_s, settings.idle_s) == (0.0, 10.0)
+
+
+@pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf"), 60.0])
+def test_bad_window_of_the_command_line_is_refused_in_one_line(seconds: float) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        Settings.from_environment({}, min_window_s=seconds, trial_timeout_s=60.0)
+    assert str(error.value) == (
+        f"shortest window is {seconds} s; expected 0 or above, and less than the trial timeout "
+        "of 60 s"
+    )
+
+
+def test_window_may_last_almost_as_long_as_a_trial() -> None:
+    settings = Settings.from_environment({}, min_window_s=59.9, trial_timeout_s=60.0)
+    assert settings.min_window_s == 59.9
 
 
 def test_half_a_thread_is_refused() -> None:

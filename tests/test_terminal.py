@@ -6,11 +6,10 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from greenbench.cases import Case
 from greenbench.compare.returns import compare_returns
-from greenbench.progress import Progress, _TimeLeft, outcome
-from greenbench.readings import Provenance
+from greenbench.marks import MEANINGS
 from greenbench.terminal import (
+    mark_lines,
     new_console,
     print_returns,
     print_summary,
@@ -18,19 +17,29 @@ from greenbench.terminal import (
     returns_table,
     summary_table,
 )
-from tests.builders import make_result, make_row, make_trial
+from tests.builders import make_row
 
 
 def shown(table: Table) -> str:
     text = StringIO()
-    Console(file=text, width=160, highlight=False).print(table)
+    Console(file=text, width=240, highlight=False).print(table)
     return text.getvalue()
 
 
 def cells(text: str, containing: str) -> list[str]:
     """Return the cells of the one line of a table that contains a word."""
     (line,) = (line for line in text.splitlines() if containing in line)
-    return [cell.strip() for cell in line.strip("│┃ ").replace("┃", "│").split("│")]
+    return [cell.strip() for cell in line.strip()[1:-1].replace("┃", "│").split("│")]
+
+
+def summary_row(rows: Sequence[dict[str, Any]], **options: bool) -> dict[str, str]:
+    """Return the only line of the table of cases, by heading."""
+    table = shown(summary_table(rows, **options))
+    return dict(zip(cells(table, "┃ case"), cells(table, "default-"), strict=True))
+
+
+def repeats(*energies_wh: float | None, marks: str | None = None) -> list[dict[str, Any]]:
+    return [make_row(energy_wh=energy_wh, changed={"marks": marks}) for energy_wh in energies_wh]
 
 
 def family(*energies_wh: float, accuracies: Sequence[float] = (0.85, 0.95, 0.96)) -> Any:
@@ -42,30 +51,78 @@ def family(*energies_wh: float, accuracies: Sequence[float] = (0.85, 0.95, 0.96)
     return found
 
 
-def summary(rows: Sequence[dict[str, Any]]) -> str:
+def summary(rows: Sequence[dict[str, Any]], **options: bool) -> str:
     text = StringIO()
-    print_summary(rows, new_console(text))
+    print_summary(rows, new_console(text), **options)
     return text.getvalue()
 
 
 def test_summary_shows_energy_emissions_accuracy_and_what_the_energy_is() -> None:
-    table = shown(summary_table([make_row(energy_wh=2.0, accuracy=0.912)]))
-    assert cells(table, "default-simple_cnn.m-torch-digits") == [
-        "default-simple_cnn.m-torch-digits", "1", "2", "0.8", "91.2%", "1", "estimated",
-    ]  # fmt: skip
-    for heading in ("energy, Wh", "emissions, g CO2e", "test accuracy", "train GFLOP"):
-        assert heading in table
+    assert summary_row([make_row(energy_wh=2.0, accuracy=0.912)]) == {
+        "case": "default-simple_cnn.m-torch-digits",
+        "n": "1",
+        "energy, Wh": "2",
+        "CV": "–",
+        "emissions, g CO2e": "0.8",
+        "test accuracy": "91.2%",
+        "train GFLOP": "1",
+        "energy is": "estimated",
+        "marks": "few",
+    }
 
 
 def test_measured_energy_is_said_to_be_measured() -> None:
     row = make_row(changed={"energy_provenance": "counter"})
-    assert "measured" in shown(summary_table([row]))
+    assert summary_row([row])["energy is"] == "measured"
 
 
-def test_repeats_become_a_median_with_its_interval() -> None:
-    rows = [make_row(energy_wh=energy_wh) for energy_wh in (1.0, 2.0, 4.0)]
-    _, n, energy, *_ = cells(shown(summary_table(rows)), "default-")
-    assert (n, energy) == ("3", "2 [1, 4]")
+def test_repeats_become_a_median_with_its_interval_and_a_variation() -> None:
+    row = summary_row(repeats(1.0, 2.0, 3.0))
+    assert (row["n"], row["energy, Wh"], row["CV"]) == ("3", "2 [1, 3]", "50.0%")
+
+
+def test_marks_of_samples_and_of_the_case_are_shown_once() -> None:
+    rows = [*repeats(1.0, 2.0, marks="short"), *repeats(3.0, marks="unreconciled short")]
+    assert summary_row(rows)["marks"] == "short unreconciled unstable few"
+
+
+def test_case_of_five_equal_samples_has_no_mark() -> None:
+    row = summary_row(repeats(*[1.0] * 5))
+    assert (row["n"], row["CV"], row["marks"]) == ("5", "0.0%", "")
+
+
+@pytest.mark.parametrize(
+    "other", [*repeats(None), *repeats(9.0, marks="disturbed")], ids=["unknown", "disturbed"]
+)
+def test_samples_that_do_not_count_are_told_in_n_and_enter_no_figure_of_energy(
+    other: dict[str, Any],
+) -> None:
+    rows = [*repeats(1.0, 3.0), other]
+    row = summary_row(rows)
+    assert (row["n"], row["energy, Wh"], row["CV"]) == ("2 of 3", "2", "70.7%")
+    assert row["emissions, g CO2e"] == "0.8"
+
+
+def test_accuracy_is_that_of_all_samples() -> None:
+    rows = [
+        make_row(accuracy=0.5),
+        make_row(accuracy=0.6, changed={"marks": "disturbed"}),
+        make_row(accuracy=0.7, energy_wh=None),
+    ]
+    assert summary_row(rows)["test accuracy"] == "60.0% [50.0, 70.0]"
+
+
+def test_samples_that_were_all_disturbed_are_shown_in_brackets_and_not_summed_up() -> None:
+    rows = repeats(4.0, 1.0, None, 2.0, marks="disturbed")
+    row = summary_row(rows)
+    assert (row["n"], row["energy, Wh"]) == ("0 of 4", "(1, 2, 4)")
+    assert (row["CV"], row["emissions, g CO2e"]) == ("–", "–")
+
+
+def test_disturbed_samples_are_summed_up_where_that_is_asked_for() -> None:
+    row = summary_row(repeats(1.0, 2.0, 4.0, marks="disturbed"), include_disturbed=True)
+    assert (row["n"], row["energy, Wh"]) == ("3", "2 [1, 4]")
+    assert "disturbed" in row["marks"]
 
 
 @pytest.mark.parametrize(
@@ -75,10 +132,14 @@ def test_repeats_become_a_median_with_its_interval() -> None:
 def test_small_energies_are_shown_in_milliwatt_hours(
     energy_wh: float, unit: str, gram: str, energy: str, emissions: str
 ) -> None:
-    table = shown(summary_table([make_row(energy_wh=energy_wh)]))
-    assert f"energy, {unit}" in table
-    assert f"emissions, {gram} CO2e" in table
-    assert cells(table, "default-")[2:4] == [energy, emissions]
+    row = summary_row([make_row(energy_wh=energy_wh)])
+    assert row[f"energy, {unit}"] == energy
+    assert row[f"emissions, {gram} CO2e"] == emissions
+
+
+def test_small_energies_in_brackets_are_in_the_columns_unit_too() -> None:
+    row = summary_row(repeats(0.001, 0.002, marks="disturbed"))
+    assert row["energy, mWh"] == "(1, 2)"
 
 
 def test_one_unit_serves_the_whole_column() -> None:
@@ -89,18 +150,20 @@ def test_one_unit_serves_the_whole_column() -> None:
 
 
 def test_unknown_energy_is_shown_as_none_and_not_as_zero() -> None:
-    row = cells(shown(summary_table([make_row(energy_wh=None)])), "default-")
-    assert row[2:4] == ["none", "none"]
-    assert row[-1] == "none"
+    row = summary_row(repeats(None))
+    assert (row["n"], row["energy, mWh"], row["energy is"]) == ("0 of 1", "none", "none")
+    assert (row["CV"], row["emissions, mg CO2e"]) == ("–", "–")
 
 
-def test_failed_case_is_shown_without_accuracy() -> None:
-    assert cells(shown(summary_table([make_row(accuracy=None)])), "default-")[4] == "none"
+def test_failed_case_is_shown_without_accuracy_and_with_its_failures() -> None:
+    row = summary_row([make_row(accuracy=None), make_row()])
+    assert summary_row([make_row(accuracy=None)])["test accuracy"] == "none"
+    assert row["failed trials"] == "1 of 2"
 
 
 def test_returns_show_what_each_size_costs_and_buys() -> None:
     table = shown(returns_table(family(1.0, 3.0, 4.0, accuracies=[0.80, 0.90, 0.88])))
-    assert "Diminishing returns: dense, default, torch, digits" in table
+    assert "Diminishing returns: dense, default, torch, digits (energy estimated)" in table
     assert cells(table, "dense.s") == ["dense.s", "1,234", "1", "1", "80.0%", "–", "●"]
     assert cells(table, "dense.m") == ["dense.m", "1,234", "1", "3", "90.0%", "+5", "●"]
     assert cells(table, "dense.l") == ["dense.l", "1,234", "1", "4", "88.0%", "-2", "dominated"]
@@ -113,30 +176,45 @@ def test_returns_of_small_energies_are_in_milliwatt_hours() -> None:
     assert cells(table, "dense.m")[3:6] == ["3", "90.0%", "+5"]
 
 
+@pytest.mark.parametrize(
+    ("provenance", "label"),
+    [("counter", "measured"), ("sampled", "measured"), ("constant", "estimated")],
+)
+def test_title_of_the_returns_says_what_the_energy_is(provenance: str, label: str) -> None:
+    changed = {"energy_provenance": provenance}
+    rows = [make_row(f"dense.{size}", changed=changed) for size in "sm"]
+    (found,) = compare_returns(rows)
+    assert f"digits (energy {label})" in shown(returns_table(found))
+
+
 def test_returns_are_printed_with_their_sentence() -> None:
     text = StringIO()
     found = family(1.0, 3.0, 4.0)
     print_returns([found], new_console(text))
     assert found.sentence in text.getvalue()
+    assert "Left out" not in text.getvalue()
+
+
+def test_returns_name_the_sizes_that_are_left_out() -> None:
+    rows = [make_row("dense.s"), make_row("dense.m", energy_wh=2.0)]
+    rows += [make_row("dense.l", energy_wh=None), make_row("dense.xl", energy_wh=None)]
+    assert "Left out, without a sample that counts: dense.l, dense.xl." in summary(rows)
 
 
 @pytest.mark.parametrize("text", ["[red]", "[/red]", "[bold", "x[0]", "[link=http://a]b[/link]"])
 def test_brackets_in_names_are_shown_as_they_are(text: str) -> None:
     changed = {"case_id": f"case {text}", "setting": text, "energy_source": text, "host": text}
     changed["emissions_source"] = text
+    unknown = {**changed, "energy_reason": text, "case_id": f"m {text}"}
     rows = [
         make_row(f"dense.{size}", changed={**changed, "case_id": f"{size} {text}"}) for size in "sm"
     ]
+    rows.append(make_row("dense.m", energy_wh=None, changed=unknown))
     printed = summary(rows)
     assert f"s {text}" in printed
+    assert f"is unknown: {text}." in printed
     assert f"dense, default, torch, {text}" in printed
     assert f"(model) by {text}." in printed
-
-
-def test_error_that_looks_like_markup_is_shown_as_it_is() -> None:
-    text = StringIO()
-    Progress([Case()], text).notice("Error: expected [/a] in [bold]")
-    assert text.getvalue() == "Error: expected [/a] in [bold]\n"
 
 
 def test_provenance_is_said_with_meter_and_emission_source() -> None:
@@ -160,6 +238,81 @@ def test_each_provenance_and_emission_source_is_said_once() -> None:
     assert len([line for line in starts if line.startswith("Emissions")]) == 2
 
 
+def test_unknown_energies_are_counted_with_each_reason() -> None:
+    reasons = ["the clock jumped", "the counter stands still", "the clock jumped", None]
+    rows = [make_row(energy_wh=None, changed={"energy_reason": reason}) for reason in reasons]
+    assert provenance_lines([make_row(), *rows])[2:-1] == [
+        "The energy of 2 of 5 samples is unknown: the clock jumped.",
+        "The energy of 1 of 5 samples is unknown: the counter stands still.",
+        "The energy of 1 of 5 samples is unknown: the meter gave no reason.",
+    ]
+
+
+def test_unknown_energy_is_not_said_to_be_good_for_ratios() -> None:
+    unknown, emissions = provenance_lines([make_row(energy_wh=None)])
+    assert unknown.startswith("The energy of 1 of 1 sample is unknown")
+    assert emissions.startswith("Emissions")
+
+
+def second_opinion(*shares: float | None, meter: str = "codecarbon,zeus") -> list[str]:
+    rows = [make_row(changed={"meter": meter, "meter_disagreement": share}) for share in shares]
+    return [line for line in provenance_lines(rows) if line.startswith("The meters")]
+
+
+def test_second_opinion_is_the_largest_difference() -> None:
+    assert second_opinion(0.012, 0.034, None) == [
+        "The meters codecarbon,zeus differ by at most 3.4% on what both measure. "
+        "See `greenbench doctor`."
+    ]
+
+
+def test_witness_with_nothing_in_common_is_no_second_opinion() -> None:
+    (line,) = second_opinion(None, None)
+    assert "measure nothing in common, so there is no second opinion" in line
+
+
+def test_one_meter_alone_has_no_second_opinion() -> None:
+    assert second_opinion(None, meter="codecarbon") == []
+
+
+def test_mark_lines_say_what_each_mark_means_and_how_many_samples_have_it() -> None:
+    rows = [*repeats(1.0, 1.0, marks="short disturbed"), *repeats(1.0, marks="short")]
+    assert mark_lines(rows) == [
+        f"disturbed: {MEANINGS['disturbed']} (2 of 3 samples)",
+        f"short: {MEANINGS['short']} (3 of 3 samples)",
+        f"few: {MEANINGS['few']} (1 of 1 case)",
+    ]
+
+
+def test_marks_of_a_case_are_counted_by_case() -> None:
+    rows = [make_row("dense.s", energy_wh=energy_wh) for energy_wh in (1.0, 1.5, 1.0, 1.5, 1.0)]
+    rows += [make_row("dense.m")]
+    assert [line.rpartition("(")[2] for line in mark_lines(rows)] == ["1 of 2 cases)"] * 2
+    assert [line.partition(":")[0] for line in mark_lines(rows)] == ["unstable", "few"]
+
+
+def test_mark_lines_follow_what_counts() -> None:
+    rows = repeats(*[1.0] * 5, marks="disturbed")
+    assert [line.partition(":")[0] for line in mark_lines(rows)] == ["disturbed", "few"]
+    included = mark_lines(rows, include_disturbed=True)
+    assert [line.partition(":")[0] for line in included] == ["disturbed"]
+
+
+def test_every_mark_in_the_summary_is_explained() -> None:
+    rows = repeats(1.0, 2.0, marks=" ".join(set(MEANINGS) - {"unstable", "few"}))
+    printed = summary(rows, include_disturbed=True)
+    for mark, meaning in MEANINGS.items():
+        assert f"{mark}: {meaning} (" in printed
+
+
+def test_disturbed_family_is_shown_with_the_way_to_compare_it() -> None:
+    changed = {"marks": "disturbed"}
+    rows = [make_row("dense.s", changed=changed), make_row("dense.m", changed=changed)]
+    assert "No diminishing returns: dense" in summary(rows)
+    assert "`--include-disturbed`" in summary(rows)
+    assert "dense.s reaches 90.0%" in summary(rows, include_disturbed=True)
+
+
 def test_summary_has_table_answer_and_provenance() -> None:
     printed = summary([make_row("dense.s", energy_wh=0.5), make_row("dense.m", accuracy=0.95)])
     for part in ("emissions, g CO2e", "dense.m reaches 95.0%", "Energy is ESTIMATED", "400 g CO2e"):
@@ -181,164 +334,3 @@ def test_log_shows_whole_case_ids() -> None:
     options = (("conv_layers", 4), ("linear_layers", 7), ("relu", False))
     row = make_row("simple_cnn", architecture_options=options, epochs=3, batch_size=512)
     assert row["case_id"] in summary([row])
-
-
-@pytest.mark.parametrize(
-    ("fields", "expected"),
-    [
-        ({"energy_j": 36.0}, "1 trial, test accuracy 90.0%, 10 mWh estimated"),
-        ({"energy_j": None}, "1 trial, test accuracy 90.0%, energy unknown"),
-        (
-            {"trials": [make_trial(0), make_trial(1, accuracy=None)], "accuracy": 0.5},
-            "2 trials (1 failed), test accuracy 50.0%, 20 mWh estimated",
-        ),
-        (
-            {"accuracy": None, "energy_j": 3600.0, "provenance": Provenance.COUNTER},
-            "1 trial (1 failed), test accuracy –, 1 Wh measured",
-        ),
-    ],
-    ids=["plain", "without energy", "one failed", "all failed"],
-)
-def test_outcome_is_a_repeat_in_a_few_words(fields: dict[str, Any], expected: str) -> None:
-    assert outcome(make_result(**fields)) == expected
-
-
-def test_log_shows_case_repeat_trial_and_time_left() -> None:
-    text = StringIO()
-    case = Case(strategy="grid", trials=4, repeats=2)
-    with Progress([case], text) as progress:
-        progress.repeat_started(case, 0, done_trials=1)
-        progress.event("trial_finished", {"index": 1})
-        progress.repeat_finished(make_result(case))
-        progress.repeat_started(case, 1, done_trials=0)
-        progress.repeat_finished(None)
-    first, *_, finished, failed = text.getvalue().splitlines()
-    assert first == f"[1/2] {case.id} repeat 1/2 · trial 2/4 · unknown time left"
-    assert finished.startswith(f"[1/2] {case.id} repeat 1/2: 1 trial, test accuracy 90.0%")
-    assert finished.endswith("s left")
-    assert failed == f"[2/2] {case.id} repeat 2/2: FAILED"
-
-
-def test_log_has_no_terminal_codes_and_is_not_flooded() -> None:
-    text = StringIO()
-    case = Case(strategy="grid", trials=500, repeats=1)
-    with Progress([case], text) as progress:
-        progress.repeat_started(case, 0, done_trials=0)
-        for index in range(500):
-            progress.event("trial_finished", {"index": index})
-    assert "\x1b" not in text.getvalue()
-    assert len(text.getvalue().splitlines()) <= 2
-
-
-class Clock:
-    """Stands still until it is advanced."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-def test_time_left_is_unknown_until_something_is_done() -> None:
-    left = _TimeLeft([Case()], Clock())
-    assert left.seconds() is None
-    assert left.text() == "unknown time"
-
-
-def test_time_left_follows_the_work_of_each_case() -> None:
-    clock = Clock()
-    short, long = Case(epochs=10, repeats=1), Case(epochs=30, repeats=2)
-    left = _TimeLeft([short, long], clock)
-    left.start(short)
-    clock.now_s += 10
-    left.finish()
-    assert left.seconds() == pytest.approx(60)
-
-
-def test_time_left_prefers_what_a_case_took_before() -> None:
-    clock = Clock()
-    short, long = Case(epochs=10, repeats=2), Case(epochs=30, repeats=1)
-    left = _TimeLeft([short, long], clock)
-    for case, took_s in ((short, 5), (long, 100)):
-        left.start(case)
-        clock.now_s += took_s
-        left.finish()
-    assert left.seconds() == pytest.approx(5)
-
-
-def test_time_left_counts_down_within_a_repeat_and_ends_at_zero() -> None:
-    clock = Clock()
-    case = Case(strategy="grid", trials=4, repeats=2)
-    left = _TimeLeft([case], clock)
-    seen: list[float] = []
-    for _ in range(case.repeats):
-        left.start(case)
-        for trial in range(case.trials):
-            clock.now_s += 15
-            left.progress((trial + 1) / case.trials)
-            seconds = left.seconds()
-            assert seconds is not None
-            seen.append(seconds)
-        left.finish()
-    assert seen == pytest.approx([105, 90, 75, 60, 45, 30, 15, 0])
-    assert left.text() == "0 s"
-
-
-def test_resumed_repeat_does_not_make_whole_ones_look_quick() -> None:
-    clock = Clock()
-    case = Case(strategy="grid", trials=4, repeats=2)
-    left = _TimeLeft([case], clock)
-    left.start(case, done_share=0.5)
-    clock.now_s += 10
-    left.progress(0.75)
-    assert left.seconds() == pytest.approx(10 + 40)
-    clock.now_s += 10
-    left.finish()
-    assert left.seconds() == pytest.approx(40)
-
-
-def test_repeats_that_were_finished_before_say_nothing_about_time() -> None:
-    text = StringIO()
-    case = Case(strategy="grid", trials=4, repeats=3)
-    with Progress([case], text) as progress:
-        progress.repeat_started(case, 0, done_trials=4)
-        progress.repeat_finished(make_result(case))
-    assert text.getvalue().endswith("unknown time left\n")
-
-
-def test_time_left_recovers_from_a_slow_start() -> None:
-    clock = Clock()
-    case = Case(repeats=10)
-    left = _TimeLeft([case], clock)
-    errors = []
-    for repeat, took_s in enumerate([60.0, *[10.0] * 9]):
-        left.start(case)
-        clock.now_s += took_s
-        left.finish()
-        seconds = left.seconds()
-        assert seconds is not None
-        errors.append(abs(seconds - 10.0 * (9 - repeat)))
-    assert errors == sorted(errors, reverse=True)
-    assert errors[-1] == 0
-
-
-def test_time_left_never_turns_negative() -> None:
-    clock = Clock()
-    case = Case(repeats=2)
-    left = _TimeLeft([case], clock)
-    left.start(case)
-    clock.now_s += 10
-    left.finish()
-    left.start(case)
-    clock.now_s += 1000
-    assert left.seconds() == 0
-
-
-def test_long_times_are_said_in_minutes() -> None:
-    clock = Clock()
-    left = _TimeLeft([Case(repeats=2)], clock)
-    left.start(Case())
-    clock.now_s += 125
-    left.finish()
-    assert left.text() == "2 min 05 s"

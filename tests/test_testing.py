@@ -11,12 +11,14 @@ from greenbench.readings import Provenance
 from greenbench.testing import FakeClock, FakeMeter, MeterConformance
 
 IMPORTS = """
+import multiprocessing
 import random
+import subprocess
 import threading
 import time
 from dataclasses import replace
 import numpy as np
-from greenbench.errors import SearchExhaustedError
+from greenbench.errors import EnergyError, SearchExhaustedError
 from greenbench.readings import Component, Provenance, Reading
 from greenbench.strategies.random import RandomStrategy
 from greenbench.testing import FakeClock, FakeMeter, MeterConformance, StrategyConformance
@@ -117,13 +119,18 @@ BROKEN_STRATEGIES = {
     ),
 }
 
+READING_OF = """
+def reading_of(duration_s, energy_j):
+    return Reading(duration_s, {"cpu": Component(energy_j, Provenance.COUNTER, "")})
+"""
+
 METER = """
 class {name}(FakeMeter):
     {body}
 
 class Test_{name}(MeterConformance):
     def make_meter(self):
-        return {name}(FakeClock())
+        return {name}(time.perf_counter)
 """
 
 
@@ -191,15 +198,116 @@ BROKEN_METERS = {
         super().__init__(clock)
         threading.Thread(target=time.sleep, args=(2,), daemon=True).start()
         """,
-        "test_no_thread_outlives_close",
+        "test_no_work_outlives_close",
+    ),
+    "process_left": (
+        """def __init__(self, clock):
+        super().__init__(clock)
+        multiprocessing.get_context("fork").Process(target=time.sleep, args=(2,)).start()
+        """,
+        "test_no_work_outlives_close",
+    ),
+    "program_left": (
+        """def __init__(self, clock):
+        super().__init__(clock)
+        subprocess.Popen(["sleep", "2"])
+        """,
+        "test_no_work_outlives_close",
+    ),
+    "a_millisecond_too_short": (
+        """def end_window(self):
+        reading = super().end_window()
+        energy_j = 1.0 if reading.duration_s > 0.5 else float('nan')
+        return reading_of(reading.duration_s, energy_j)
+        """,
+        "test_a_millisecond_gives_a_figure_or_none",
+    ),
+    "energy_given_back": (
+        """windows = 0
+
+    def end_window(self):
+        super().end_window()
+        self.windows += 1
+        return reading_of(0.1 * self.windows**3, 1 / self.windows**2)
+        """,
+        "test_a_longer_window_reads_no_less",
+    ),
+    "energy_of_all_windows_so_far": (
+        """energy_j = 0.0
+
+    def end_window(self):
+        self.energy_j += 1
+        return reading_of(super().end_window().duration_s, self.energy_j)
+        """,
+        "test_windows_add_up",
+    ),
+    "energy_of_long_windows_alone": (
+        """def end_window(self):
+        duration_s = super().end_window().duration_s
+        return reading_of(duration_s, duration_s**8)
+        """,
+        "test_windows_add_up",
+    ),
+    "duration_in_milliseconds": (
+        """def end_window(self):
+        duration_s = super().end_window().duration_s
+        return reading_of(1000 * duration_s, duration_s)
+
+    def begin_window(self):
+        super().begin_window()
+        time.sleep(0.01)
+        """,
+        "test_windows_add_up",
+    ),
+    "one_at_a_time": (
+        """is_taken = False
+
+    def begin_window(self):
+        if type(self).is_taken:
+            raise EnergyError("another meter is reading")
+        super().begin_window()
+        type(self).is_taken = True
+
+    def end_window(self):
+        type(self).is_taken = False
+        return super().end_window()
+        """,
+        "test_two_meters_do_not_disturb_each_other",
+    ),
+    "read_empties_the_counter": (
+        """read_s = time.perf_counter()
+
+    def begin_window(self):
+        super().begin_window()
+        type(self).read_s = self._clock()
+
+    def end_window(self):
+        energy_j = self._clock() - self.read_s
+        type(self).read_s = self._clock()
+        return reading_of(super().end_window().duration_s, energy_j)
+        """,
+        "test_two_meters_do_not_disturb_each_other",
+    ),
+    "closes_for_all": (
+        """is_closed = False
+
+    def close(self):
+        type(self).is_closed = True
+
+    def end_window(self):
+        reading = super().end_window()
+        return reading_of(reading.duration_s, None) if self.is_closed else reading
+        """,
+        "test_two_meters_do_not_disturb_each_other",
     ),
 }
 
 
-def failures(pytester, *classes):
+def failures(pytester, *classes, only=()):
     """Return the names of failed tests by the class that is broken."""
-    pytester.makepyfile("\n".join([IMPORTS, *classes]))
-    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-q")
+    path = pytester.makepyfile("\n".join([IMPORTS, READING_OF, *classes]))
+    tests = [f"{path}::Test_{case}::{test}" for case, test in only]
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-q", *tests)
     failed = {}
     for line in result.outlines:
         if line.startswith("FAILED"):
@@ -222,14 +330,27 @@ def test_broken_strategies_fail_where_they_are_broken(pytester):
 
 def test_broken_meters_fail_where_they_are_broken(pytester, monkeypatch):
     monkeypatch.setattr(testing, "GRACE_S", 0.2)
-    meters = BROKEN_METERS.items()
-    failed = failures(pytester, *(METER.format(name=name, body=body) for name, (body, _) in meters))
-    expected = {name: test for name, (_, test) in meters}
-    assert {name: test for name, test in expected.items() if test not in failed[name]} == {}
+    expected = {name: test for name, (_, test) in BROKEN_METERS.items()}
+    meters = (METER.format(name=name, body=body) for name, (body, _) in BROKEN_METERS.items())
+    assert failures(pytester, *meters, only=expected.items()) == {
+        name: {test} for name, test in expected.items()
+    }
 
 
 def test_a_sound_strategy_fails_nowhere(pytester):
     assert failures(pytester, STRATEGY.format(name="sound", ask="pass", tell="pass")) == {}
+
+
+def test_a_sound_meter_fails_nowhere(pytester):
+    assert failures(pytester, METER.format(name="sound", body="pass")) == {}
+
+
+def test_a_meter_may_say_that_it_cannot_overlap(pytester):
+    honest = (
+        METER.format(name="honest", body=BROKEN_METERS["one_at_a_time"][0])
+        + "    may_overlap = False\n"
+    )
+    assert failures(pytester, honest) == {}
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 from greenbench.cases import Case
 from greenbench.errors import ConfigurationError, TrackingError
-from greenbench.readings import Provenance
-from greenbench.results import CaseResult, Epoch, TrialStatus
+from greenbench.readings import Account, Component, Provenance
+from greenbench.results import CaseResult, Epoch, Reconciliation, TrialStatus
 from greenbench.table import METRICS, TAGS, to_row
 from greenbench.tracking import Store, redact, session_key
-from tests.builders import STARTED_AT, make_result, make_trial
+from tests.builders import STARTED_AT, make_reading, make_result, make_trial
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -88,6 +88,110 @@ def test_row_comes_back_as_it_went_in(store: Store, suite: str, fields: dict[str
     (row,) = store.read_rows(suite)
     assert {name: row[name] for name in (*METRICS, *TAGS, "repeat")} == to_row(result)
     assert (row["session"], row["run_id"]) == ("session-1", run_id)
+
+
+def checked_result(suite: str, energy_j: float | None = 36.0) -> CaseResult:
+    """Return a result of which everything is known that can be, with marks and a witness."""
+    witness = {
+        "gpu": Component(7200.0, Provenance.COUNTER, "zeus"),
+        "cpu": Component(40.0, Provenance.COUNTER, "zeus"),
+        "ram": Component(None, Provenance.NONE, "zeus", "no DRAM counter"),
+    }
+    reading = make_reading(energy_j, provenance=Provenance.COUNTER, ram_j=3.0)
+    if energy_j is None:
+        reading = replace(
+            reading, components={"cpu": reading.components["cpu"].unknown("the clock jumped")}
+        )
+    reading = replace(reading, witnesses={"zeus": witness}, cpu_s=1.5, other_cpu_s=0.5)
+    account = Account({"train": reading})
+    return make_result(
+        suite=suite,
+        trials=[replace(make_trial(), account=account, passes=4)],
+        environment={"host": "h", "cores": "2", "meter": "codecarbon,zeus"},
+        reconciliation=Reconciliation(36.0, 40.0, 0.02),
+        idle_w={"cpu": 4.0},
+        peak_memory_bytes=3 * 2**20,
+        wall_s=2.5,
+    )
+
+
+def test_every_check_comes_back_as_it_went_in(store: Store, suite: str) -> None:
+    result = checked_result(suite)
+    store.log_result(result, "s/a")
+    (row,) = store.read_rows(suite)
+    assert {name: row[name] for name in (*METRICS, *TAGS, "repeat")} == to_row(result)
+    assert row["marks"] == "disturbed short unreconciled disagreeing"
+    assert (row["cpu_provenance"], row["gpu_provenance"]) == ("counter", None)
+    assert (row["ram_provenance"], row["meter"]) == ("model", "codecarbon,zeus")
+
+
+def test_reason_for_unknown_energy_comes_back(store: Store, suite: str) -> None:
+    store.log_result(checked_result(suite, energy_j=None), "s/a")
+    (row,) = store.read_rows(suite)
+    assert (row["energy_wh"], row["energy_reason"]) == (None, "the clock jumped")
+    assert row["energy_provenance"] == row["cpu_provenance"] == "none"
+
+
+def test_what_witnesses_read_is_kept_beside_the_energy(
+    store: Store, client: "MlflowClient", suite: str
+) -> None:
+    run, _ = logged(store, client, checked_result(suite))
+    witnessed = {k: v for k, v in run.data.metrics.items() if k.startswith("energy/zeus/")}
+    assert witnessed == {"energy/zeus/gpu_wh": 2.0, "energy/zeus/cpu_wh": pytest.approx(1 / 90)}
+    assert run.data.metrics["energy/total_wh"] == 0.01
+    assert "energy/gpu_wh" not in run.data.metrics
+
+
+def test_trial_has_its_cpu_seconds_where_they_are_known(
+    store: Store, client: "MlflowClient", suite: str
+) -> None:
+    unknown = Account({"train": replace(make_reading(), cpu_s=None)})
+    trials = [
+        checked_result(suite).trials[0],
+        replace(make_trial(1), account=unknown),
+    ]
+    _, children = logged(store, client, make_result(suite=suite, trials=trials))
+    assert [child.data.metrics.get("cost/cpu_s") for child in children] == [1.5, None]
+
+
+@pytest.mark.parametrize(("drift", "mark"), [(0.05, ""), (0.2, " drifted")], ids=["steady", "high"])
+def test_idle_drift_is_logged_with_all_results_of_its_session_alone(
+    store: Store, client: "MlflowClient", suite: str, drift: float, mark: str
+) -> None:
+    marked, plain = checked_result(suite), make_result(suite=suite)
+    store.log_result(marked, "ours/a")
+    store.log_result(plain, "ours/b")
+    store.log_result(plain, "ours-2/a")
+    store.log_result(make_result(suite=f"{suite}_2"), "ours/a")
+    store.log_idle_drift(suite, "ours", drift)
+    rows = [*store.read_rows(suite), *store.read_rows(f"{suite}_2")]
+    found = [(row["session"], row["idle_drift"], row["marks"] or "") for row in rows]
+    assert sorted(found, key=str) == sorted(
+        [
+            ("ours", drift, f"{to_row(marked)['marks']}{mark}"),
+            ("ours", drift, mark.strip()),
+            ("ours-2", None, ""),
+            ("ours", None, ""),
+        ],
+        key=str,
+    )
+    for child in runs_of(client, suite, "trial"):
+        assert METRICS["idle_drift"] not in child.data.metrics
+        assert "marks" not in child.data.tags
+
+
+def test_idle_drift_logged_twice_marks_once(store: Store, suite: str) -> None:
+    store.log_result(checked_result(suite), "s/a")
+    for drift in (0.3, 0.2):
+        store.log_idle_drift(suite, "s", drift)
+    (row,) = store.read_rows(suite)
+    assert row["idle_drift"] == 0.2
+    assert row["marks"].split().count("drifted") == 1
+
+
+def test_idle_drift_of_a_session_without_results_is_no_error(store: Store, suite: str) -> None:
+    store.log_idle_drift(suite, "s", 0.2)
+    assert store.read_rows(suite) == []
 
 
 def test_rows_are_oldest_first_and_of_the_suite_asked_for(store: Store, suite: str) -> None:

@@ -12,7 +12,7 @@ class TestGolden(StrategyConformance):
 
 
 class TestNameplate(MeterConformance):
-    """Nine rules."""
+    """Thirteen rules."""
 
     def make_meter(self) -> NameplateMeter:
         """Return a new meter."""

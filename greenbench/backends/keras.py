@@ -149,6 +149,7 @@ class KerasModel:
         self._splits = splits
         self._request = request
         self._engine = engine
+        self._random_states: list[Any] = []
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(optimizer=_adam(request.optimizer), loss=loss)
         self.parameters = sum(math.prod(v.shape) for v in model.trainable_variables)
@@ -160,7 +161,8 @@ class KerasModel:
         split = self._splits["train"]
         size = self._request.batch_size
         total = 0.0
-        with memory_errors_translated():
+        own_random_numbers = self._engine.own_random_numbers(self._random_states)
+        with memory_errors_translated(), own_random_numbers:
             for batch in (order[start : start + size] for start in range(0, len(order), size)):
                 images = ops.take(split.images, batch, axis=0)
                 labels = ops.take(split.labels, batch, axis=0)

@@ -5,6 +5,8 @@ The frameworks are imported late and by name: none but the one in use need be in
 
 import importlib
 import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
 
 from greenbench.errors import ConfigurationError
@@ -33,6 +35,9 @@ class Engine(Protocol):
     def device(self) -> str:
         """Return the name of the device that computes."""
 
+    def own_random_numbers(self, states: list[Any]) -> AbstractContextManager[None]:
+        """Draw from where a model left off, and keep in `states` where it does so now."""
+
     def count_flops(self, model: Any, images: Any, labels: Any) -> int | None:
         """Count a training step that changes nothing; None if the framework has no counter."""
 
@@ -56,6 +61,16 @@ class TorchEngine:
         """Return the GPU's name, or ``"cpu"``."""
         cuda = _package("torch").cuda
         return str(cuda.get_device_name()) if cuda.is_available() else "cpu"
+
+    @contextmanager
+    def own_random_numbers(self, states: list[Any]) -> Iterator[None]:
+        """Layers without a seed draw on torch's own generators, which all models share."""
+        torch = _package("torch")
+        cuda = [torch.cuda] if torch.cuda.is_available() else []
+        for generator, state in zip([torch, *cuda], states, strict=False):
+            generator.set_rng_state(state)
+        yield
+        states[:] = [generator.get_rng_state() for generator in (torch, *cuda)]
 
     def count_flops(self, model: Any, images: Any, labels: Any) -> int:
         """Count with torch's own counter, on a pass whose traces are removed.
@@ -94,6 +109,10 @@ class JaxEngine:
         """Return the kind of the first device."""
         return str(_package("jax").devices()[0].device_kind)
 
+    def own_random_numbers(self, states: list[Any]) -> AbstractContextManager[None]:
+        """Do nothing: each layer has a generator of its own."""
+        return nullcontext()
+
     def count_flops(self, model: Any, images: Any, labels: Any) -> None:
         """Return None: JAX counts what a compiler has left, which is not comparable."""
 
@@ -126,6 +145,10 @@ class TensorflowEngine:
         if not gpus:
             return "cpu"
         return str(config.experimental.get_device_details(gpus[0]).get("device_name", "gpu"))
+
+    def own_random_numbers(self, states: list[Any]) -> AbstractContextManager[None]:
+        """Do nothing: each layer has a generator of its own."""
+        return nullcontext()
 
     def count_flops(self, model: Any, images: Any, labels: Any) -> None:
         """Return None: TensorFlow's counter knows forward passes only."""

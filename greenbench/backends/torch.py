@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import chain
 
 import numpy as np
@@ -107,6 +108,8 @@ class TorchModel:
         self._splits = splits
         self._device = device
         self._batch_size = request.batch_size
+        self._gpus = [device] if device.type == "cuda" else []
+        self._random_states = self._global_random_states()
         options = request.optimizer
         self._optimizer = torch.optim.Adam(
             module.parameters(),
@@ -131,7 +134,7 @@ class TorchModel:
             self._optimizer.step()
             total.add_(loss.detach(), alpha=len(batch))
 
-        with memory_errors_translated():
+        with memory_errors_translated(), self._own_random_numbers():
             for batch in torch.split(torch.from_numpy(order).to(self._device), self._batch_size):
                 step(batch)
             return float(total) / len(order)
@@ -166,11 +169,10 @@ class TorchModel:
         state = {k: v.clone() for k, v in self._module.state_dict().items()}
         count = min(self._batch_size, len(labels))
         self._module.train()
-        gpus = [self._device] if self._device.type == "cuda" else []
         # Dropout in a native module would otherwise draw on the generator of the training.
         with (
             memory_errors_translated(),
-            torch.random.fork_rng(gpus),
+            torch.random.fork_rng(self._gpus),
             FlopCounterMode(display=False) as counter,
         ):
             loss = cross_entropy(self._module(images[:count]), labels[:count])
@@ -184,6 +186,19 @@ class TorchModel:
         self._module.eval()
         with torch.inference_mode():
             return torch.cat([self._module(part) for part in torch.split(images, EVALUATION_BATCH)])
+
+    @contextmanager
+    def _own_random_numbers(self) -> Iterator[None]:
+        """Draw from where this model left off: dropout in another one must not change it."""
+        with torch.random.fork_rng(self._gpus):
+            torch.set_rng_state(self._random_states[0])
+            for gpu, state in zip(self._gpus, self._random_states[1:], strict=True):
+                torch.cuda.set_rng_state(state, gpu)
+            yield
+            self._random_states = self._global_random_states()
+
+    def _global_random_states(self) -> list[Tensor]:
+        return [torch.get_rng_state(), *map(torch.cuda.get_rng_state, self._gpus)]
 
     def _weight_tensors(self) -> list[Tensor]:
         return list(chain.from_iterable(map(_tensors, self._module.modules())))

@@ -94,7 +94,9 @@ class Returns:
             f"for {with_unit(choice.energy_wh.median)}"
         )
         if best is choice:
-            return f"{reaches}, the best of its family; no smaller size comes within 1 point."
+            # One that is left out may be better still.
+            rivals = "the sizes compared" if self.left_out else "its family"
+            return f"{reaches}, the best of {rivals}; no smaller size comes within 1 point."
         points = 100 * (best.accuracy.median - choice.accuracy.median)
         spent, least = best.energy_wh.median, choice.energy_wh.median
         # A counter may read 0 over a window that is short enough.

@@ -59,12 +59,12 @@ class CodecarbonMeter:
         """Start a task."""
         if self._is_open:
             raise EnergyError("codecarbon windows do not nest; end the open one first")
-        self._is_open = True
         try:
             self._tracker.start_task()
         except Exception:
             self._abandon()
             raise
+        self._is_open = True
 
     def end_window(self) -> Reading:
         """Stop the task and return its joules by component."""
@@ -97,8 +97,7 @@ class CodecarbonMeter:
 
     def close(self) -> None:
         """End the open task, if any, and with it the tracker's threads."""
-        if self._is_open:
-            self.end_window()
+        self._is_open = False
         self._abandon()
 
     def _abandon(self) -> None:
@@ -159,9 +158,11 @@ def _failure(hardware: Any) -> str | None:
         if file.sample_skipped:
             return f"the counter {file.path} could not be read"
     for gpu in getattr(getattr(hardware, "devices", None), "devices", ()):
+        if not gpu._use_power_fallback:
+            continue  # Its counter answered, whatever went wrong in earlier windows.
         if gpu._warned_power_failure:
             return f"GPU {gpu.gpu_index} does not answer"
-        if gpu._has_counter and gpu._use_power_fallback:
+        if gpu._has_counter:
             return f"the energy counter of GPU {gpu.gpu_index} does not answer, or was reset"
     return None
 

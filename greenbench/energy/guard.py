@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from greenbench.energy.meter import Meter
 from greenbench.errors import EnergyError
-from greenbench.readings import Component, Reading
+from greenbench.readings import Component, Provenance, Reading
 
 JUMP_S = 1.0
 STILL_S = 1.0
@@ -20,9 +20,9 @@ class GuardedMeter:
     """A meter whose failures are recorded instead of raised.
 
     A trial must not be lost because its energy is. What cannot be believed is unknown: a
-    window in which the meter raised, in which a clock jumped, or that lasted longer by the
-    meter's clock than by ours; a component that read less than 0 J, no number, or 0 J for
-    over a second.
+    window in which the meter raised, in which a clock jumped, or that lasted longer or shorter
+    by the meter's clock than by ours; a component that read less than 0 J, no number, or 0 J
+    for over a second, or whose figure came from nowhere.
 
     Parameters
     ----------
@@ -40,6 +40,8 @@ class GuardedMeter:
     ) -> None:
         self.name = meter.name
         self._meter = meter
+        # Asked once: a device that is gone may not even say what it was.
+        self._components = meter.describe()
         self._monotonic = monotonic
         self._wall = wall
         self._began: tuple[float, float] | None = None
@@ -69,6 +71,9 @@ class GuardedMeter:
                 reading = self._meter.end_window()
             except Exception as error:
                 fault = f"{self.name} could not end a window ({_one_line(error)})"
+                # Left open, it would cost the next window, too.
+                with suppress(Exception):
+                    self._meter.end_window()
         duration_s = self._monotonic() - began
         jump_s = self._wall() - began_wall - duration_s
         fault = fault or _clock_fault(reading.duration_s, duration_s, jump_s)
@@ -76,30 +81,32 @@ class GuardedMeter:
             lost = {name: part.unknown(fault) for name, part in reading.components.items()}
             return Reading(duration_s, lost)
         checked = {name: _checked(part, duration_s) for name, part in reading.components.items()}
-        return replace(reading, components=checked)
+        # What is left of a negative duration is within the slack: clocks differ by that much.
+        return replace(reading, duration_s=max(reading.duration_s, 0.0), components=checked)
 
     def describe(self) -> dict[str, Component]:
         """Return the components that the meter reads."""
-        return self._meter.describe()
+        return dict(self._components)
 
     def close(self) -> None:
         """Stop the meter's background work."""
-        self._began = None
+        self._began = self._fault = None
         self._meter.close()
 
 
 def _clock_fault(meter_s: float, own_s: float, jump_s: float) -> str | None:
     if abs(jump_s) > JUMP_S:
         return f"the clock jumped by {jump_s:+.1f} s: it was set, or the machine slept"
-    if abs(meter_s - own_s) > max(CLOCK_SLACK_S, CLOCK_SHARE * own_s):
+    # Asked this way round, a duration that is no number is a fault, too.
+    if not abs(meter_s - own_s) <= max(CLOCK_SLACK_S, CLOCK_SHARE * own_s):
         return f"the meter's window lasted {meter_s:.3f} s where {own_s:.3f} s passed"
     return None
 
 
 def _checked(part: Component, duration_s: float) -> Component:
     energy_j = part.energy_j
-    if energy_j is None:
-        return part
+    if energy_j is None or part.provenance is Provenance.NONE:
+        return part.unknown(part.reason or f"{part.source} gave no reading")
     if not math.isfinite(energy_j) or energy_j < 0:
         return part.unknown(f"{part.source} read {energy_j:g} J")
     if energy_j == 0 and duration_s >= STILL_S:
@@ -109,4 +116,5 @@ def _checked(part: Component, duration_s: float) -> Component:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

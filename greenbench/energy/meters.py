@@ -11,8 +11,12 @@ from greenbench.errors import ConfigurationError
 
 
 def check_meters(names: str) -> None:
-    """Raise `ConfigurationError` unless `names` lists known meters, each once."""
-    listed = meter_names(names)
+    """Raise `ConfigurationError` unless `names` lists known meters, each once, as they are called.
+
+    Only opening a meter tells whether its argument makes sense.
+    """
+    parsed = _parse(names)
+    listed = [name for name, _ in parsed]
     for name in listed:
         registry.meters.check(name)
     for name in listed:
@@ -20,6 +24,8 @@ def check_meters(names: str) -> None:
             raise ConfigurationError(
                 f"meter {name!r} is listed twice in {names!r}; a second opinion needs another meter"
             )
+    for name, argument in parsed:
+        _check_call(name, argument)
 
 
 def meter_names(names: str) -> list[str]:
@@ -47,19 +53,25 @@ def open_meter(names: str) -> Meter:
 
 
 def _parse(names: str) -> list[tuple[str, str]]:
-    parts = [part.strip() for part in names.split(",")]
-    if not all(parts):
+    parts = [part.strip().partition(":") for part in names.split(",")]
+    if not all(name for name, _, _ in parts):
         raise ConfigurationError(f"meter is {names!r}; expected a name, or names with commas")
-    return [(name, argument) for name, _, argument in (part.partition(":") for part in parts)]
+    return [(name, argument) for name, _, argument in parts]
+
+
+def _check_call(name: str, argument: str) -> None:
+    try:
+        inspect.signature(registry.meters.get(name)).bind(*_arguments(argument))
+    except TypeError as error:
+        wanted = f"takes no argument, but got {argument!r}" if argument else "needs an argument"
+        raise ConfigurationError(f"meter {name!r} {wanted} ({error})") from error
 
 
 def _make(name: str, argument: str) -> Meter:
     factory: Any = registry.meters.get(name)
-    arguments = [argument] if argument else []
-    try:
-        inspect.signature(factory).bind(*arguments)
-    except TypeError as error:
-        wanted = f"takes no argument, but got {argument!r}" if argument else "needs an argument"
-        raise ConfigurationError(f"meter {name!r} {wanted} ({error})") from error
-    meter: Meter = factory(*arguments)
+    meter: Meter = factory(*_arguments(argument))
     return meter
+
+
+def _arguments(argument: str) -> list[str]:
+    return [argument] if argument else []

@@ -46,10 +46,12 @@ class Trace:
         A reading that is missing (NaN) loses nothing: the next one holds its energy, too.
         """
         known = ~np.isnan(energy_j)
-        times_s, steps_j = times_s[known], np.diff(energy_j[known])
+        times_s, energy_j = times_s[known], energy_j[known]
+        # Of several readings of one moment, the last holds what the others do.
+        last = np.append(np.diff(times_s) > 0, True)[: len(times_s)]
+        times_s, steps_j = times_s[last], np.diff(energy_j[last])
         steps_j = np.where(steps_j < 0, steps_j + wraps_at_j, steps_j)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            power_w = steps_j / np.diff(times_s)
+        power_w = steps_j / np.diff(times_s)
         return cls._of(times_s, power_w, power_w)
 
     @classmethod
@@ -84,27 +86,38 @@ def load_traces(path: Path) -> tuple[dict[str, Trace], Provenance]:
         If the file cannot be read as a trace.
     """
     try:
-        notes = dict(map(_note, path.read_text(encoding="utf-8").splitlines()))
+        notes = dict(map(_note, path.read_text(encoding="utf-8-sig").splitlines()))
         table = pd.read_csv(path, comment="#", dtype=float, skipinitialspace=True)
         wraps = {name: float(notes.get(f"{name} wraps at", "nan")) for name in COLUMNS}
         provenance = Provenance(notes.get("provenance", Provenance.MODEL.value))
+        if provenance is Provenance.NONE:
+            raise ValueError("a trace holds energy, so that its provenance cannot be 'none'")
+        columns = _components_of(table)
     except (OSError, ValueError) as error:
         text = " ".join(str(error).split())
         raise ConfigurationError(f"trace {path} cannot be read: {text}") from error
-    times_s = table.get(TIME)
-    columns = [str(column) for column in table.columns if column != TIME]
-    if times_s is None or not columns or not set(columns) <= set(COLUMNS):
-        raise ConfigurationError(
-            f"trace {path} has the columns {', '.join(map(str, table.columns))}; "
-            f"expected {TIME}, and some of {', '.join(COLUMNS)}"
-        )
-    if len(table) <= 1 or not times_s.is_monotonic_increasing:
-        raise ConfigurationError(f"trace {path} needs two rows or more, in the order of {TIME}")
+    times_s = table[TIME].to_numpy()
     traces = {
-        column[:3]: _trace(column, times_s.to_numpy(), table[column].to_numpy(), wraps)
-        for column in columns
+        column[:3]: _trace(column, times_s, table[column].to_numpy(), wraps) for column in columns
     }
     return traces, provenance
+
+
+def _components_of(table: pd.DataFrame) -> list[str]:
+    """Return the columns with energy or power; raise ValueError unless they can be replayed."""
+    columns = [str(column) for column in table.columns if column != TIME]
+    are_known = TIME in table and bool(columns) and set(columns) <= set(COLUMNS)
+    if not are_known or len({column[:3] for column in columns}) < len(columns):
+        raise ValueError(
+            f"its columns are {', '.join(map(str, table.columns))}; expected {TIME}, and for "
+            f"each component one of {', '.join(COLUMNS)}"
+        )
+    # Of rows that are longer than the header, pandas takes the first cells for names.
+    if not isinstance(table.index, pd.RangeIndex) or np.isinf(table.to_numpy()).any():
+        raise ValueError("each row needs a finite number, or nothing, for each column")
+    if len(table) <= 1 or not table[TIME].is_monotonic_increasing:
+        raise ValueError(f"it needs two rows or more, in the order of {TIME}")
+    return columns
 
 
 def _trace(column: str, times_s: Floats, values: Floats, wraps: Mapping[str, float]) -> Trace:

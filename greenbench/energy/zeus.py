@@ -13,6 +13,9 @@ from greenbench.errors import EnergyError, MissingPackageError
 from greenbench.readings import Component, Provenance, Reading
 
 WINDOW = "greenbench"
+MICROJOULES_PER_JOULE = 1e6
+MAX_PACKAGE_W = 1000.0
+"""More than any CPU package or its DRAM uses; zeus assumes the same."""
 
 
 class ZeusMeter:
@@ -41,6 +44,9 @@ class ZeusMeter:
         logging.getLogger("zeus").setLevel(logging.CRITICAL)
         already = set(multiprocessing.active_children())
         self._monitor: Any = ZeusMonitor()
+        # Its counters are shared by the process, and so would be the processes that watch
+        # them: the first meter to close would end them for all others, and for good.
+        self._monitor.cpus = type(self._monitor.cpus)()
         self._is_open = False
         self._components = _describe(self._monitor)
         # Counters that may wrap around are watched by processes, started by the first reading.
@@ -52,8 +58,8 @@ class ZeusMeter:
         """Read the counters; the backend has synchronised the device."""
         if self._is_open:
             raise EnergyError("zeus windows do not nest; end the open one first")
-        self._is_open = True
         self._monitor.begin_window(WINDOW, sync_execution=False, restart=True)
+        self._is_open = True
 
     def end_window(self) -> Reading:
         """Read the counters again and return the differences."""
@@ -65,9 +71,9 @@ class ZeusMeter:
             warnings.simplefilter("ignore")
             found = self._monitor.end_window(WINDOW, sync_execution=False)
         joules = {
-            "cpu": _sum_j(found.cpu_energy),
+            "cpu": _sum_j(self._unwrapped(found.cpu_energy, "rapl_file", found.time)),
             "gpu": _sum_j(found.gpu_energy),
-            "ram": _sum_j(found.dram_energy),
+            "ram": _sum_j(self._unwrapped(found.dram_energy, "dram", found.time)),
         }
         parts = {
             name: Component(joules[name], part.provenance, part.source, part.reason)
@@ -86,6 +92,22 @@ class ZeusMeter:
             child.kill()
             child.join()
         self._children = set()
+
+    def _unwrapped(
+        self, energy: Mapping[int, float] | None, counter: str, duration_s: float
+    ) -> dict[int, float]:
+        """Return joules by package, whether or not zeus noticed that a counter wrapped around.
+
+        It notices up to a second late, which takes the counter's whole range from one window
+        and gives it to another. No window is charged with it that is too short to use it.
+        """
+        unwrapped = dict(energy or {})
+        for index in unwrapped:
+            file = getattr(self._monitor.cpus.cpus[index], counter, None)
+            range_j = getattr(file, "max_energy_range_uj", 0.0) / MICROJOULES_PER_JOULE
+            if range_j > duration_s * MAX_PACKAGE_W:
+                unwrapped[index] %= range_j
+        return unwrapped
 
 
 def _describe(monitor: Any) -> dict[str, Component]:

@@ -144,12 +144,16 @@ def test_small_energies_are_said_in_milliwatt_hours(energy_wh: float, text: str)
     [
         ("energy_provenance", "counter", r"energy provenance \(counter, model\)"),
         ("host", "ffffffffffff", r"host \(0123456789ab, ffffffffffff\)"),
+        ("meter", "zeus", r"meter \(codecarbon, zeus\)"),
     ],
 )
 def test_figures_that_differ_in_kind_are_refused_by_what_differs_and_how_to_select(
     column: str, other: str, words: str
 ) -> None:
-    rows = [make_row("dense.s"), make_row("dense.m", changed={column: other})]
+    rows = [
+        make_row("dense.s", changed={"meter": "codecarbon"}),
+        make_row("dense.m", changed={"meter": "codecarbon", column: other}),
+    ]
     with pytest.raises(NotComparableError, match=words) as refused:
         compare_returns(rows)
     assert f"`--where {column}=" in str(refused.value)
@@ -200,16 +204,99 @@ def test_size_that_always_failed_is_no_size() -> None:
     assert compare_returns([make_row("dense.s"), make_row("dense.m", accuracy=None)]) == []
 
 
-def test_energy_that_nobody_knows_is_said_so_and_not_taken_for_zero() -> None:
+def disturbed(network: str, **fields: Any) -> dict[str, Any]:
+    return make_row(network, **fields, changed={"marks": "disturbed"})
+
+
+@pytest.mark.parametrize("include_disturbed", [False, True])
+def test_energy_that_nobody_knows_is_said_so_and_not_taken_for_zero(
+    include_disturbed: bool,
+) -> None:
     rows = [make_row(f"dense.{size}", energy_wh=None) for size in "sm"]
-    with pytest.raises(NotComparableError, match=r"no energy figures.*greenbench doctor"):
-        compare_returns(rows)
+    with pytest.raises(NotComparableError, match=r"no sample has an energy.*greenbench doctor"):
+        compare_returns(rows, include_disturbed=include_disturbed)
 
 
-def test_unknown_energy_beside_known_is_refused_as_other_provenance() -> None:
-    rows = [make_row("dense.s"), make_row("dense.m", energy_wh=None)]
-    with pytest.raises(NotComparableError, match=r"energy provenance \(model, none\)"):
+def test_family_all_of_whose_samples_were_disturbed_is_refused_with_the_way_out() -> None:
+    rows = [disturbed("dense.s"), disturbed("dense.m"), make_row("dense.m", energy_wh=None)]
+    with pytest.raises(NotComparableError, match="every sample was disturbed") as refused:
         compare_returns(rows)
+    assert "dense (default, torch, digits)" in str(refused.value)
+    assert "`--include-disturbed`" in str(refused.value)
+    (found,) = compare_returns(rows, include_disturbed=True)
+    assert [size.energy_wh.n for size in found.sizes] == [1, 1]
+
+
+def test_samples_of_unknown_energy_are_left_out_and_the_rest_is_compared() -> None:
+    rows = [
+        make_row("dense.s", energy_wh=1.0),
+        make_row("dense.s", energy_wh=None),
+        make_row("dense.m", energy_wh=2.0),
+    ]
+    (found,) = compare_returns(rows)
+    energy_wh = by_network(found)["dense.s"].energy_wh
+    assert (energy_wh.median, energy_wh.n) == (1.0, 1)
+    assert (found.provenance, found.left_out) == ("model", ())
+
+
+def test_disturbed_samples_are_left_out_unless_asked_for() -> None:
+    rows = [
+        make_row("dense.s", energy_wh=1.0),
+        disturbed("dense.s", energy_wh=9.0),
+        make_row("dense.m", energy_wh=2.0),
+    ]
+    (quiet,), (all_of_them,) = (
+        compare_returns(rows, include_disturbed=include) for include in (False, True)
+    )
+    assert by_network(quiet)["dense.s"].energy_wh.median == 1.0
+    assert by_network(all_of_them)["dense.s"].energy_wh.median == 5.0
+
+
+def test_accuracy_is_that_of_all_samples() -> None:
+    rows = [
+        make_row("dense.s", accuracy=0.7),
+        disturbed("dense.s", accuracy=0.8),
+        make_row("dense.s", energy_wh=None, accuracy=0.9),
+        make_row("dense.m", energy_wh=2.0),
+    ]
+    (found,) = compare_returns(rows)
+    accuracy = by_network(found)["dense.s"].accuracy
+    assert (accuracy.median, accuracy.n) == (0.8, 3)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [make_row("dense.l", energy_wh=None), disturbed("dense.l")],
+    ids=["unknown", "disturbed"],
+)
+def test_size_without_a_sample_that_counts_is_named_and_not_compared(row: dict[str, Any]) -> None:
+    rows = [make_row("dense.s", energy_wh=1.0), make_row("dense.m", energy_wh=2.0), row]
+    (found,) = compare_returns(rows)
+    assert set(by_network(found)) == {"dense.s", "dense.m"}
+    assert found.left_out == ("dense.l",)
+
+
+def test_best_of_those_compared_is_not_called_the_best_of_its_family() -> None:
+    rows = [
+        make_row("dense.s", accuracy=0.8),
+        make_row("dense.m", energy_wh=2.0, accuracy=0.9),
+        disturbed("dense.l", accuracy=0.99),
+    ]
+    (found,) = compare_returns(rows)
+    assert found.choice.network == "dense.m"
+    assert "the best of the sizes compared" in found.sentence
+    assert "of its family" not in found.sentence
+
+
+def test_what_is_unknown_is_no_difference_in_kind() -> None:
+    elsewhere = {"host": "elsewhere", "meter": "another", "energy_provenance": "none"}
+    rows = [
+        make_row("dense.s"),
+        make_row("dense.m"),
+        make_row("dense.m", energy_wh=None, changed=elsewhere),
+    ]
+    (found,) = compare_returns(rows)
+    assert found.provenance == "model"
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,16 @@
 """The ledger: every joule is booked once, to the phase that it was used in."""
 
 import doctest
+import time
 
+import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from greenbench.energy import ledger as ledger_module
+from greenbench.energy.host import HostWatch
 from greenbench.energy.ledger import Ledger
 from greenbench.errors import EnergyError
 from greenbench.readings import PHASES, Account, Provenance
@@ -128,6 +132,104 @@ def test_closing_twice_is_fine(ledger):
     assert ledger.take().phases == {}
 
 
+def test_one_pass_is_booked_while_all_are_measured(ledger, clock):
+    clock.advance(1.0)
+    with ledger.phase("train") as window:
+        clock.advance(12.0)
+        window.passes = 4
+    spend(ledger, clock, "evaluate", 2.0)
+    account = ledger.take()
+    assert account.energy_j("train") == pytest.approx(30.0)
+    assert account.phases["train"].duration_s == pytest.approx(3.0)
+    assert account.energy_j("other") == pytest.approx(10.0)
+    assert account.energy_j("evaluate") == pytest.approx(20.0)
+    assert ledger.measured.energy_j == pytest.approx(150.0)
+    assert ledger.measured.duration_s == pytest.approx(15.0)
+
+
+def test_each_window_is_divided_by_passes_of_its_own(ledger, clock):
+    for seconds, passes in [(8.0, 4), (9.0, 3), (1.0, 1)]:
+        with ledger.phase("train") as window:
+            clock.advance(seconds)
+            window.passes = passes
+    assert ledger.take().energy_j("train") == pytest.approx(60.0)
+
+
+def test_passes_of_a_phase_that_raised_are_divided_too(ledger, clock):
+    def run_out_of_memory():
+        with ledger.phase("train") as window:
+            clock.advance(6.0)
+            window.passes = 3
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        run_out_of_memory()
+    assert ledger.take().energy_j("train") == pytest.approx(20.0)
+    assert ledger.measured.energy_j == pytest.approx(60.0)
+
+
+def test_what_was_measured_is_kept_over_takes_and_closing(ledger, clock):
+    spend(ledger, clock, "train", 2.0)
+    ledger.take()
+    spend(ledger, clock, "train", 3.0)
+    ledger.close()
+    ledger.take()
+    assert ledger.measured.energy_j == pytest.approx(50.0)
+
+
+CPU_S = 0.05
+
+
+def work(seconds=CPU_S):
+    end_s = time.process_time() + seconds
+    while time.process_time() < end_s:
+        pass
+
+
+@pytest.fixture
+def watched(clock):
+    return Ledger(FakeMeter(clock), HostWatch())
+
+
+def test_cpu_seconds_are_booked_to_the_phase_that_used_them(watched):
+    watched.open()
+    with watched.phase("train"):
+        work()
+    with watched.phase("evaluate"):
+        pass
+    watched.close()
+    phases = watched.take().phases
+    assert phases["train"].cpu_s >= CPU_S
+    assert phases["evaluate"].cpu_s < CPU_S
+    assert phases["train"].other_cpu_s >= 0
+
+
+def test_cpu_seconds_before_the_ledger_opened_are_not_booked(watched):
+    work()
+    watched.open()
+    watched.close()
+    assert watched.take().total.cpu_s < CPU_S
+
+
+def test_cpu_seconds_of_one_pass_are_booked_while_all_are_measured(watched):
+    watched.open()
+    with watched.phase("train") as window:
+        work()
+        window.passes = 2
+    watched.close()
+    phases = watched.take().phases
+    assert watched.measured.cpu_s >= CPU_S
+    assert 2 * phases["train"].cpu_s + phases["other"].cpu_s == pytest.approx(
+        watched.measured.cpu_s
+    )
+
+
+def test_without_a_watch_cpu_seconds_are_unknown(ledger, clock):
+    spend(ledger, clock, "train", 2.0)
+    train = ledger.take().phases["train"]
+    assert (train.cpu_s, train.other_cpu_s) == (None, None)
+
+
 steps = st.lists(
     st.tuples(
         st.sampled_from([*PHASES, "outside"]), st.floats(0.0, 1e4), st.booleans(), st.booleans()
@@ -161,6 +263,119 @@ def test_no_sequence_of_phases_loses_or_doubles_a_joule(steps):
     for phase, seconds in expected_s.items():
         assert account.energy_j(phase) == pytest.approx(POWER_W * seconds, abs=1e-6)
     assert account.total.energy_j == pytest.approx(POWER_W * clock.now(), abs=1e-6)
+
+
+class WindowCounter(FakeMeter):
+    """Counts open windows."""
+
+    is_open = False
+
+    def begin_window(self):
+        super().begin_window()
+        self.is_open = True
+
+    def end_window(self):
+        reading = super().end_window()
+        self.is_open = False
+        return reading
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """Uses a ledger in any order, and keeps the same books by hand."""
+
+    def __init__(self):
+        super().__init__()
+        self.clock = FakeClock()
+        self.meter = WindowCounter(self.clock, POWER_W)
+        self.ledger = Ledger(self.meter)
+        self.ledger.open()
+        self.is_open = True
+        self.phase = None
+        self.window_s = 0.0
+        self.all_s = 0.0
+        self.expected_s = dict.fromkeys(PHASES, 0.0)
+        self.taken = Account()
+
+    def book(self, passes=1):
+        self.expected_s[self.phase[0] if self.phase else "other"] += self.window_s / passes
+        self.window_s = 0.0
+
+    @rule(seconds=st.floats(0.0, 1e4))
+    def time_passes(self, seconds):
+        self.clock.advance(seconds)
+        if self.is_open:
+            self.window_s += seconds
+            self.all_s += seconds
+
+    @precondition(lambda self: self.is_open and not self.phase)
+    @rule(name=st.sampled_from(PHASES))
+    def a_phase_starts(self, name):
+        self.book()
+        context = self.ledger.phase(name)
+        self.phase = name, context, context.__enter__()
+
+    @precondition(lambda self: self.phase)
+    @rule(passes=st.integers(1, 9), raises=st.booleans())
+    def a_phase_ends(self, passes, raises):
+        _, context, window = self.phase
+        window.passes = passes
+        if raises:
+            error = ValueError("diverged")
+            assert not context.__exit__(ValueError, error, None)
+        else:
+            context.__exit__(None, None, None)
+        self.book(passes)
+        self.phase = None
+
+    @precondition(lambda self: self.phase and self.phase[0] != "other")
+    @rule(name=st.sampled_from([*PHASES, "unheard_of"]))
+    def a_phase_is_refused(self, name):
+        with pytest.raises(EnergyError):
+            self.ledger.phase(name).__enter__()
+
+    @rule()
+    def the_account_is_taken(self):
+        if self.is_open:
+            self.book()
+        self.taken += self.ledger.take()
+
+    @precondition(lambda self: not self.phase)
+    @rule()
+    def the_ledger_is_closed(self):
+        if self.is_open:
+            self.book()
+        self.ledger.close()
+        self.is_open = False
+
+    @precondition(lambda self: not self.is_open)
+    @rule()
+    def the_ledger_is_opened_again(self):
+        self.ledger.open()
+        self.is_open = True
+
+    @invariant()
+    def exactly_one_window_is_open(self):
+        # A second one would have raised.
+        assert self.meter.is_open == self.is_open
+
+    def teardown(self):
+        if self.phase:
+            self.a_phase_ends(passes=1, raises=False)
+        self.the_ledger_is_closed()
+        self.the_account_is_taken()
+        booked = {phase: self.taken.energy_j(phase) for phase in PHASES}
+        for phase, seconds in self.expected_s.items():
+            assert booked[phase] == pytest.approx(POWER_W * seconds, abs=1e-6)
+        if self.taken.phases:
+            assert self.taken.total.energy_j == pytest.approx(sum(booked.values()), abs=1e-6)
+        assert self.ledger.measured.duration_s == pytest.approx(self.all_s, abs=1e-6)
+        assert self.ledger.measured.energy_j == pytest.approx(POWER_W * self.all_s, abs=1e-6)
+
+
+TestAnyUseOfALedger = LedgerMachine.TestCase
+TestAnyUseOfALedger.settings = hypothesis.settings(
+    hypothesis.settings.default, max_examples=40, stateful_step_count=25
+)
 
 
 def test_documented_example_works():

@@ -1,0 +1,136 @@
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from greenbench.compare.samples import Row, Samples, describe_samples, marks_in
+from tests.builders import make_row
+
+watt_hours = st.floats(1e-6, 1e6)
+
+
+def sample(energy_wh: float | None = 1.0, marks: str | None = None) -> Row:
+    return make_row(energy_wh=energy_wh, changed={"marks": marks})
+
+
+def describe(*energies_wh: float | None) -> Samples:
+    return describe_samples([sample(energy_wh) for energy_wh in energies_wh])
+
+
+def energies(samples: Samples) -> list[float]:
+    return [row["energy_wh"] for row in samples.counted]
+
+
+def test_samples_count_unless_disturbed_or_of_unknown_energy() -> None:
+    rows = [sample(1.0), sample(2.0, "disturbed"), sample(None), sample(4.0, "short unreconciled")]
+    found = describe_samples(rows)
+    assert energies(found) == [1.0, 4.0]
+    assert found.rows == tuple(rows)
+
+
+def test_disturbed_samples_count_where_that_is_asked_for() -> None:
+    rows = [sample(1.0), sample(2.0, "short disturbed"), sample(None, "disturbed")]
+    found = describe_samples(rows, include_disturbed=True)
+    assert energies(found) == [1.0, 2.0]
+    assert "disturbed" in found.marks
+
+
+def test_mark_that_only_contains_the_word_is_no_disturbance() -> None:
+    assert energies(describe_samples([sample(1.0, "undisturbed")])) == [1.0]
+
+
+def test_energy_of_zero_is_a_known_one() -> None:
+    assert energies(describe(0.0, 1.0)) == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("energies_wh", "cv"),
+    [
+        ((2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0), 2.13809 / 5),
+        ((1.0, 3.0), 2**0.5 / 2),
+        ((7.0, 7.0, 7.0), 0.0),
+    ],
+    ids=["textbook", "two", "equal"],
+)
+def test_cv_is_that_of_known_examples(energies_wh: Sequence[float], cv: float) -> None:
+    assert describe(*energies_wh).cv == pytest.approx(cv, rel=1e-5)
+
+
+@given(st.lists(watt_hours, min_size=2, max_size=6))
+def test_cv_is_the_standard_deviation_of_a_sample_over_its_mean(values: list[float]) -> None:
+    expected = np.std(values, ddof=1) / np.mean(values)
+    found = describe_samples([{"energy_wh": value} for value in values])
+    assert found.cv == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+@given(st.lists(watt_hours, min_size=2, max_size=6), st.sampled_from([1e-3, 3600.0]))
+def test_cv_depends_on_no_unit(values: list[float], scale: float) -> None:
+    one, other = (
+        describe_samples([{"energy_wh": value * by} for value in values]) for by in (1.0, scale)
+    )
+    assert one.cv == pytest.approx(other.cv, rel=1e-6, abs=1e-9)
+
+
+def test_cv_is_that_of_the_samples_that_count() -> None:
+    rows = [sample(1.0), sample(3.0), sample(100.0, "disturbed"), sample(None)]
+    assert describe_samples(rows).cv == pytest.approx(2**0.5 / 2)
+    everything = np.array([1.0, 3.0, 100.0])
+    assert describe_samples(rows, include_disturbed=True).cv == pytest.approx(
+        everything.std(ddof=1) / everything.mean()
+    )
+
+
+@pytest.mark.parametrize(
+    "energies_wh", [(), (1.0,), (1.0, None), (0.0, 0.0)], ids=["no", "one", "one known", "zeros"]
+)
+def test_there_is_no_cv_of(energies_wh: Sequence[float | None]) -> None:
+    found = describe(*energies_wh)
+    assert found.cv is None
+    assert "unstable" not in found.marks
+
+
+@pytest.mark.parametrize(
+    ("apart", "is_unstable"), [(0.0499, False), (0.0501, True)], ids=["below", "above"]
+)
+def test_case_is_unstable_above_five_percent(apart: float, is_unstable: bool) -> None:
+    # Two samples at 1 ± x have the standard deviation √2 x.
+    found = describe(1 - apart / 2**0.5, 1 + apart / 2**0.5)
+    assert found.cv == pytest.approx(apart)
+    assert ("unstable" in found.marks) == is_unstable
+
+
+@pytest.mark.parametrize(("number", "is_few"), [(1, True), (4, True), (5, False), (6, False)])
+def test_fewer_than_five_samples_are_few(number: int, is_few: bool) -> None:
+    assert ("few" in describe(*[1.0] * number).marks) == is_few
+
+
+@pytest.mark.parametrize("left_out", [sample(None), sample(1.0, "disturbed")], ids=["?", "noise"])
+def test_samples_that_do_not_count_do_not_make_them_many(left_out: Row) -> None:
+    rows = [sample()] * 4 + [left_out]
+    assert "few" in describe_samples(rows).marks
+    assert "few" not in describe_samples([*rows, sample()]).marks
+
+
+def test_case_without_samples_has_few() -> None:
+    assert describe() == Samples((), (), None, ("few",))
+
+
+def test_marks_of_samples_come_once_and_before_those_of_the_case() -> None:
+    rows = [sample(1.0, "short"), sample(2.0, "disturbed short"), sample(3.0)]
+    assert describe_samples(rows).marks == ("short", "disturbed", "unstable", "few")
+
+
+@pytest.mark.parametrize(
+    ("row", "marks"),
+    [
+        ({"marks": "short disturbed"}, ["short", "disturbed"]),
+        ({"marks": None}, []),
+        ({}, []),
+        ({"marks": ""}, []),
+    ],
+    ids=["two", "none", "older", "empty"],
+)
+def test_marks_are_words(row: Row, marks: list[str]) -> None:
+    assert marks_in(row) == marks

@@ -1,0 +1,80 @@
+"""Reconciliation: phases against one window around them."""
+
+import pytest
+
+from greenbench.energy.ledger import Ledger
+from greenbench.energy.reconcile import reconcile
+from greenbench.readings import Component, Provenance, Reading
+from greenbench.testing import FakeClock, FakeMeter
+from tests.builders import make_reading
+
+
+@pytest.mark.parametrize(
+    ("provenance", "limit"),
+    [
+        (Provenance.COUNTER, 0.02),
+        (Provenance.SAMPLED, 0.05),
+        (Provenance.MODEL, 0.05),
+        (Provenance.CONSTANT, 0.05),
+    ],
+)
+def test_a_counter_is_held_to_less(provenance, limit):
+    reading = make_reading(36.0, provenance=provenance)
+    assert reconcile(reading, reading).limit == limit
+
+
+def test_the_limit_is_that_of_the_worst_part():
+    parts = {
+        "cpu": Component(30.0, Provenance.COUNTER, "fake meter"),
+        "gpu": Component(30.0, Provenance.SAMPLED, "fake meter"),
+    }
+    assert reconcile(Reading(2.0, parts), Reading(2.0, parts)).limit == 0.05
+
+
+def test_modelled_ram_counts_neither_for_the_limit_nor_for_the_energy():
+    booked = make_reading(50.0, provenance=Provenance.COUNTER, ram_j=1.0)
+    whole = make_reading(50.0, provenance=Provenance.COUNTER, ram_j=9.0)
+    found = reconcile(booked, whole)
+    assert (found.booked_j, found.whole_j, found.limit) == (50.0, 50.0, 0.02)
+
+
+@pytest.mark.parametrize(
+    ("booked_j", "whole_j", "deviation"),
+    [
+        (100.0, 100.0, 0.0),
+        (103.0, 100.0, 0.03),
+        (97.0, 100.0, 0.03),
+        (0.0, 100.0, 1.0),
+        (None, 100.0, None),
+        (100.0, None, None),
+        (None, None, None),
+        (100.0, 0.0, None),
+    ],
+    ids=[
+        *("equal", "more", "as_much_less", "nothing_booked"),
+        *("booked_unknown", "whole_unknown", "both_unknown", "no_energy_at_all"),
+    ],
+)
+def test_the_deviation_is_a_share_of_the_whole(booked_j, whole_j, deviation):
+    found = reconcile(make_reading(booked_j), make_reading(whole_j))
+    assert (found.booked_j, found.whole_j) == (booked_j, whole_j)
+    assert found.deviation == (None if deviation is None else pytest.approx(deviation))
+
+
+def test_a_ledger_reconciles_with_a_meter_around_it():
+    # All passes are in the window around, so what was measured is compared, not what is booked.
+    clock = FakeClock()
+    around = FakeMeter(clock)
+    ledger = Ledger(FakeMeter(clock))
+    around.begin_window()
+    ledger.open()
+    for phase, seconds, passes in [("train", 9.0, 3), ("evaluate", 0.5, 1), ("train", 4.0, 2)]:
+        with ledger.phase(phase) as window:
+            clock.advance(seconds)
+            window.passes = passes
+        clock.advance(0.25)
+        ledger.take()
+    ledger.close()
+    found = reconcile(ledger.measured, around.end_window())
+    assert found.whole_j == pytest.approx(142.5)
+    assert found.deviation == pytest.approx(0.0, abs=1e-12)

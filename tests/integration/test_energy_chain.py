@@ -1,0 +1,226 @@
+"""The whole chain, from the meter to the answer, against traces whose integral is known.
+
+Time 0 of a replayed trace is the first window of the worker. Without an idle baseline that
+is the one around the first repeat, which therefore uses what the trace holds from 0 s to the
+repeat's wall time. A later repeat begins as much later as its first trial does.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from tests.conftest import Greenbench
+
+pytestmark = pytest.mark.integration
+
+END_S = 600.0
+STEP_S = 0.1
+WRAPS_AT_J = 30.0
+PERIOD_S = 0.5
+BURST_S = 0.1
+# Whatever else the machine is doing: what a trace holds is known.
+COUNT_ALL = ("--include-disturbed",)
+
+Cumulative = Callable[[float], float]
+
+
+@dataclass(frozen=True)
+class Scripted:
+    """A trace, the joules of each component since 0 s, and the most power in a minute."""
+
+    text: str
+    joules: Mapping[str, Cumulative]
+    peak_w: float
+    idle_s: str = "0"
+
+
+def constant_j(time_s: float) -> float:
+    return 40.0 * time_s
+
+
+def ramp_j(time_s: float) -> float:
+    """20 W, and 15 W more with each second."""
+    return 20.0 * time_s + 7.5 * time_s**2
+
+
+def bursts_j(time_s: float) -> float:
+    """10 W, and 190 W more in the first tenth of a second of each half."""
+    periods, rest_s = divmod(time_s, PERIOD_S)
+    return 10.0 * time_s + 190.0 * (periods * BURST_S + min(rest_s, BURST_S))
+
+
+def wave_j(time_s: float) -> float:
+    """Between 20 W and 100 W."""
+    return 60.0 * time_s + 20.0 * (1.0 - math.cos(2.0 * time_s))
+
+
+def skipping_j(time_s: float) -> float:
+    """20 W, and 70 J more that went by at the start while nobody read."""
+    return 20.0 * time_s + (70.0 if time_s >= 3 * STEP_S else 0.0)
+
+
+def power_trace() -> Scripted:
+    """A GPU in bursts, and memory that is measured and so counts."""
+    lines = ["# provenance: sampled", "time_s,gpu_w,ram_w"]
+    for period in range(int(END_S / PERIOD_S)):
+        began_s = period * PERIOD_S
+        lines += [f"{began_s},200,40", f"{began_s + BURST_S},200,40"]
+        lines += [f"{began_s + BURST_S},10,40", f"{began_s + PERIOD_S},10,40"]
+    return Scripted("\n".join(lines), {"gpu": bursts_j, "ram": constant_j}, peak_w=240.0)
+
+
+def counter_trace() -> Scripted:
+    """A CPU counter that wraps around twice a second, and a GPU counter that skips readings."""
+    lines = ["# provenance: counter", f"# cpu_j wraps at: {WRAPS_AT_J}", "time_s,cpu_j,gpu_j"]
+    for step in range(int(END_S / STEP_S)):
+        time_s = step * STEP_S
+        gpu_j = "" if step in (1, 2) else skipping_j(time_s)
+        lines.append(f"{time_s},{wave_j(time_s) % WRAPS_AT_J},{gpu_j}")
+    return Scripted("\n".join(lines), {"cpu": wave_j, "gpu": skipping_j}, peak_w=360.0)
+
+
+def model_trace() -> Scripted:
+    """Of no declared provenance: a ramp, and memory that does not count."""
+    lines = ["time_s,cpu_w,ram_w", "0,20,500", f"{END_S},{20 + 15 * END_S},500"]
+    return Scripted("\n".join(lines), {"cpu": ramp_j}, peak_w=920.0, idle_s="1")
+
+
+def write(greenbench: Greenbench, text: str, idle_s: str) -> str:
+    """Return the name of a meter that replays the text."""
+    path = greenbench.folder / "trace.csv"
+    path.write_text(text + "\n", encoding="utf-8")
+    greenbench.environment["GREENBENCH_IDLE_S"] = idle_s
+    return f"replay:{path}"
+
+
+def stored(greenbench: Greenbench) -> list[Run]:
+    """Return the repeats that MLflow holds, in the order in which they ran."""
+    client = MlflowClient(f"sqlite:///{greenbench.folder}/mlruns/mlflow.db")
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    order = ["attributes.start_time ASC"]
+    return list(client.search_runs(experiments, "tags.kind = 'case'", order_by=order))
+
+
+def result_of(greenbench: Greenbench, run: Run) -> dict[str, Any]:
+    """Return the journal's record of a repeat."""
+    (path,) = (greenbench.folder / "mlruns" / "journal").glob(f"{run.data.tags['key']}.jsonl")
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    values: dict[str, Any] = next(x["values"] for x in lines if x["event"] == "result")
+    return values
+
+
+def unseen_s(run: Run) -> float:
+    """Return the seconds between windows, if others kept the worker waiting there."""
+    metrics = run.data.metrics
+    is_disturbed = "disturbed" in run.data.tags["marks"].split()
+    return metrics["time/wall_s"] - metrics["time/total_s"] if is_disturbed else 0.0
+
+
+def printed(stdout: str, case_id: str) -> tuple[float, list[str]]:
+    """Return the energy in Wh that the table of cases shows, and the row's cells."""
+    lines = stdout.splitlines()
+    heading = next(line for line in lines if "energy, " in line)
+    cells = next(line for line in lines if line.startswith(f"│ {case_id} ")).split("│")
+    scale = 1000.0 if "energy, mWh" in heading else 1.0
+    return float(cells[3]) / scale, [cell.strip() for cell in cells]
+
+
+@pytest.mark.parametrize(
+    "make", [power_trace, counter_trace, model_trace], ids=["power", "counters", "model"]
+)
+def test_mlflow_the_summary_and_compare_hold_the_integral_of_the_trace(
+    greenbench: Greenbench, make: Callable[[], Scripted]
+) -> None:
+    trace = make()
+    meter = write(greenbench, trace.text, trace.idle_s)
+    cases = ("-a", "simple_cnn.l", "-a", "simple_cnn.m", "--epochs", "12", "--repeats", "1")
+    done = greenbench("run", *cases, "--meter", meter, *COUNT_ALL)
+    compared = greenbench("compare", "--json", *COUNT_ALL)
+
+    assert done.returncode == 0, done.stderr
+    assert compared.returncode == 0, compared.stderr
+    (answer,) = json.loads(compared.stdout)["answers"]
+    sizes = {size["case_id"]: size["energy_wh"]["median"] for size in answer["sizes"]}
+    runs = stored(greenbench)
+    assert len(runs) == len(sizes) == 2
+    started = [result_of(greenbench, run)["trials"][0]["started_at"] for run in runs]
+    for run, start in zip(runs, started, strict=True):
+        metrics, case_id = run.data.metrics, run.data.tags["case_id"]
+        since_s = start - started[0]
+        until_s = since_s + metrics["time/wall_s"]
+        parts = {
+            name: (joules(until_s) - joules(since_s)) / 3600
+            for name, joules in trace.joules.items()
+        }
+        unseen_wh = unseen_s(run) * trace.peak_w / 3600
+        for name, truth_wh in parts.items():
+            found_wh = metrics[f"energy/{name}_wh"]
+            assert abs(found_wh - truth_wh) <= 0.01 * truth_wh + unseen_wh, name
+        truth_wh = sum(parts.values())
+        assert abs(metrics["energy/total_wh"] - truth_wh) <= 0.01 * truth_wh + unseen_wh
+        assert sizes[case_id] == metrics["energy/total_wh"]
+        # Three digits are shown.
+        shown_wh, _ = printed(done.stdout, case_id)
+        assert shown_wh == pytest.approx(sizes[case_id], rel=0.0051)
+        assert "replayed" in run.data.tags["marks"].split()
+        # An idle baseline would have used up the trace's beginning, too.
+        assert not {"energy/net_wh", "power/idle_w", "quality/idle_drift"} & set(metrics)
+    assert "idle power" not in done.stderr
+
+
+def test_power_that_is_missing_in_mid_run_makes_energy_unknown_and_leaves_accuracy(
+    greenbench: Greenbench,
+) -> None:
+    text = f"# provenance: sampled\ntime_s,cpu_w\n0,40\n0.2,\n0.4,40\n{END_S},40"
+    meter = write(greenbench, text, idle_s="0")
+    case = ("-a", "simple_cnn.m", "--epochs", "6", "--repeats", "2")
+    done = greenbench("run", *case, "--meter", meter, *COUNT_ALL)
+
+    assert done.returncode == 0, done.stderr
+    first, second = stored(greenbench)
+    assert first.data.metrics["accuracy/test"] > 0.5
+    for name in ("energy/total_wh", "energy/train_wh", "energy/cpu_wh", "emissions/g_co2e"):
+        assert name not in first.data.metrics
+        assert second.data.metrics[name] > 0
+    assert first.data.tags["energy_provenance"] == "none"
+    assert first.data.tags["energy_reason"].startswith("the trace has a gap between 0.")
+    assert "The energy of 1 of 2 samples is unknown: the trace has a gap" in done.stdout
+    energy_wh, cells = printed(done.stdout, first.data.tags["case_id"])
+    assert cells[2] == "1 of 2"
+    assert energy_wh == pytest.approx(second.data.metrics["energy/total_wh"], rel=0.0051)
+
+
+@pytest.mark.parametrize("rise_w", [5.0, 0.0], ids=["warming_up", "steady"])
+def test_net_energy_is_gross_less_idle_power_and_drift_marks_every_run(
+    greenbench: Greenbench, rise_w: float
+) -> None:
+    text = f"# provenance: counter\ntime_s,cpu_w\n0,50\n{END_S},{50 + rise_w * END_S}"
+    meter = write(greenbench, text, idle_s="1")
+    case = ("-a", "dense.xs", "--epochs", "2", "--repeats", "2")
+    done = greenbench("run", *case, "--meter", meter, *COUNT_ALL)
+
+    assert done.returncode == 0, done.stderr
+    runs = stored(greenbench)
+    assert len(runs) == 2
+    for run in runs:
+        metrics = run.data.metrics
+        idle_w, duration_s = metrics["power/idle_w"], metrics["time/total_s"]
+        # The mean over the second before the suite.
+        assert idle_w == pytest.approx(50 + rise_w / 2, rel=0.01)
+        net_wh = metrics["energy/total_wh"] - idle_w * duration_s / 3600
+        assert metrics["energy/net_wh"] == pytest.approx(net_wh, rel=1e-6, abs=1e-12)
+        assert metrics["energy/cpu_net_wh"] == metrics["energy/net_wh"]
+        drift = metrics["quality/idle_drift"]
+        assert drift > 0.05 if rise_w else drift < 0.01
+        assert ("drifted" in run.data.tags["marks"].split()) == bool(rise_w)
+    assert len({run.data.metrics["quality/idle_drift"] for run in runs}) == 1
+    assert f"idle power before the suite: cpu {idle_w:.4g} W" in done.stderr
+    assert "idle power after the suite: cpu" in done.stderr
+    assert ("idle power changed by" in done.stderr) == bool(rise_w)
+    assert ("drifted" in printed(done.stdout, runs[0].data.tags["case_id"])[1][-2]) == bool(rise_w)
