@@ -53,7 +53,7 @@ HOMES = {
     "codecarbon": ("energy/codecarbon.py",),
     "skopt": ("strategies/bayesian.py",),
     "pytest_benchmark": ("pytest_plugin.py",),
-    "pytest": ("pytest_plugin.py", "testing.py"),
+    "pytest": ("pytest_plugin.py", "testing"),
     "torch": ("backends", "architectures", "datasets"),
     "torchvision": ("datasets", "architectures"),
     "keras": ("backends",),

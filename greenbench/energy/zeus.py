@@ -119,13 +119,14 @@ def _describe(monitor: Any) -> dict[str, Component]:
     cpu = absent("CPU", "no RAPL counter that may be read")
     if monitor.cpu_indices:
         cpu = Component(None, Provenance.COUNTER, f"{release}: CPU energy counter (RAPL)")
-    gpu = absent("GPU", "no GPU")
+    found = {"cpu": cpu}
+    if not (monitor.cpu_indices or monitor.gpu_indices):
+        found["gpu"] = absent("GPU", "no GPU")
     if monitor.gpu_indices:
         counted = all(map(monitor.gpus.supports_get_total_energy_consumption, monitor.gpu_indices))
         provenance = Provenance.COUNTER if counted else Provenance.SAMPLED
         method = "GPU energy counter" if counted else "GPU power readings"
-        gpu = Component(None, provenance, f"{release}: {method}")
-    found = {"cpu": cpu, "gpu": gpu}
+        found["gpu"] = Component(None, provenance, f"{release}: {method}")
     if any(map(monitor.cpus.supports_get_dram_energy_consumption, monitor.cpu_indices)):
         found["ram"] = Component(None, Provenance.COUNTER, f"{release}: DRAM counter (RAPL)")
     return found

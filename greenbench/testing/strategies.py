@@ -1,0 +1,170 @@
+"""What every strategy must do, as tests to subclass."""
+
+import json
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from greenbench.errors import SearchExhaustedError
+from greenbench.strategies import Dimension, SearchSpace, Strategy
+from greenbench.strategies.spaces import ADAM, PAPER3, PAPER5, Hyperparameters
+
+TRIALS = 5
+
+RATE = Dimension("learning_rate", 1e-4, 1e-2, prior="log")
+LAYERS = Dimension("layers", 1, 4, type="int", excludes_high=True)
+UNITS = Dimension("units", 8, 512, prior="log", type="int")
+SPACES = (ADAM, PAPER3, PAPER5, SearchSpace("one_dimension", (RATE,)))
+WHOLE_NUMBERS = SearchSpace("whole_numbers", (LAYERS, UNITS, RATE))
+
+
+class StrategyConformance:
+    """What every strategy must do; subclass it in a test module and name the strategy.
+
+    Attributes
+    ----------
+    strategy : type of Strategy
+        What `make_strategy` builds.
+    is_deterministic : bool
+        True for a strategy that ignores its seed.
+    integer_space : SearchSpace or None
+        A space with whole numbers; None for a strategy that has no use for them.
+
+    Examples
+    --------
+    >>> from greenbench.strategies.random import RandomStrategy
+    >>> class TestRandom(StrategyConformance):
+    ...     strategy = RandomStrategy
+    """
+
+    strategy: ClassVar[type[Strategy]]
+    is_deterministic: ClassVar[bool] = False
+    integer_space: ClassVar[SearchSpace | None] = WHOLE_NUMBERS
+
+    def make_strategy(self, space: SearchSpace, trials: int, seed: int) -> Strategy:
+        """Return a new strategy; override it for one that takes more arguments."""
+        return type(self).strategy(space, trials=trials, seed=seed)
+
+    @pytest.fixture(params=SPACES, ids=lambda space: space.name)
+    def space(self, request: pytest.FixtureRequest) -> SearchSpace:
+        """Return each of the spaces that every strategy must search."""
+        space: SearchSpace = request.param
+        return space
+
+    def test_same_seed_gives_the_same_search(self, space: SearchSpace) -> None:
+        """A search can be repeated."""
+        first, second = (self.make_strategy(space, TRIALS, seed=1) for _ in range(2))
+        assert _search(first) == _search(second)
+
+    def test_another_seed_gives_another_search(self, space: SearchSpace) -> None:
+        """Repeats differ."""
+        if self.is_deterministic:
+            pytest.skip("the strategy ignores its seed")
+        first, second = (self.make_strategy(space, TRIALS, seed) for seed in (1, 2))
+        assert _search(first) != _search(second)
+
+    def test_proposals_name_exactly_the_dimensions(self, space: SearchSpace) -> None:
+        """Nothing is left out, nothing is added."""
+        names = {dimension.name for dimension in space.dimensions}
+        assert all(set(proposal) == names for proposal in self._proposals(space))
+
+    def test_proposals_stay_within_bounds(self, space: SearchSpace) -> None:
+        """An excluded upper bound is never proposed, either."""
+        for proposal in self._proposals(space):
+            assert [each.name for each in space.dimensions if proposal[each.name] not in each] == []
+
+    def test_proposals_are_plain_numbers(self, space: SearchSpace) -> None:
+        """A NumPy scalar would break the journal."""
+        for proposal in self._proposals(space):
+            assert {type(value) for value in proposal.values()} <= {int, float}
+
+    def test_whole_number_dimensions_get_whole_numbers(self) -> None:
+        """They are int and within bounds; the other dimensions are float."""
+        space = self.integer_space
+        if space is None:
+            pytest.skip("the strategy takes no whole numbers")
+        for proposal in self._proposals(space):
+            for dimension in space.dimensions:
+                value = proposal[dimension.name]
+                assert type(value) is {"int": int, "float": float}[dimension.type]
+                assert value in dimension
+
+    def test_failures_may_be_told_for_every_trial(self, space: SearchSpace) -> None:
+        """A search in which nothing ever works goes on like any other."""
+        strategy = self.make_strategy(space, TRIALS, seed=1)
+        assert _search(strategy, score=lambda _: None) != []
+
+    def test_success_may_follow_failure(self) -> None:
+        """A first failure leaves no state that a score could trip over."""
+        scores = iter([None, 0.5, None, 0.0, 1.0])
+        strategy = self.make_strategy(ADAM, TRIALS, seed=1)
+        assert _search(strategy, score=lambda _: next(scores)) != []
+
+    def test_a_finished_search_says_so(self) -> None:
+        """Asked for more, it goes on, or raises `SearchExhaustedError` and stays finished."""
+        strategy = self.make_strategy(ADAM, TRIALS, seed=1)
+        asked = 2 * TRIALS
+        if len(_search(strategy, asked)) < asked:
+            with pytest.raises(SearchExhaustedError):
+                strategy.ask()
+
+    def test_replay_gives_the_same_next_proposal(self, space: SearchSpace) -> None:
+        """A repeat that was cut off is taken up from its journal, which is JSON."""
+        proposals = _search(self.make_strategy(space, TRIALS, seed=1), score=_some_fail)
+        *journal, last = [json.loads(json.dumps(proposal)) for proposal in proposals]
+        replayed = self.make_strategy(space, TRIALS, seed=1)
+        for proposal in journal:
+            replayed.ask()
+            replayed.tell(proposal, _some_fail(proposal))
+        assert replayed.ask() == last
+
+    def test_global_random_state_is_left_alone(self) -> None:
+        """Training draws from it."""
+        before = (random.getstate(), repr(np.random.get_state()))
+        self._proposals(ADAM)
+        assert (random.getstate(), repr(np.random.get_state())) == before
+
+    def test_global_random_state_has_no_influence(self) -> None:
+        """The seed alone decides."""
+        kept = (random.getstate(), np.random.get_state())
+        try:
+            searches = []
+            for seed in (1, 2):
+                random.seed(seed)
+                np.random.seed(seed)
+                searches.append(self._proposals(ADAM))
+        finally:
+            random.setstate(kept[0])
+            np.random.set_state(kept[1])
+        assert searches[0] == searches[1]
+
+    def _proposals(self, space: SearchSpace) -> list[Hyperparameters]:
+        return _search(self.make_strategy(space, TRIALS, seed=1))
+
+
+def _smooth(proposal: Hyperparameters) -> float:
+    return 1.0 / (1.0 + sum(abs(value) for value in proposal.values()))
+
+
+def _some_fail(proposal: Hyperparameters) -> float | None:
+    score = _smooth(proposal)
+    return None if round(score * 1e6) % 3 == 0 else score
+
+
+def _search(
+    strategy: Strategy,
+    trials: int = TRIALS,
+    score: Callable[[Hyperparameters], float | None] = _smooth,
+) -> list[Hyperparameters]:
+    """Return what is proposed in `trials` trials, fewer if the strategy ends early."""
+    proposals: list[Hyperparameters] = []
+    with suppress(SearchExhaustedError):
+        for _ in range(trials):
+            proposal = strategy.ask()
+            proposals.append(dict(proposal))
+            strategy.tell(proposal, score(proposal))
+    return proposals
