@@ -4,11 +4,16 @@ import re
 
 import pytest
 
-from greenbench import testing
 from greenbench.energy.meter import Meter
 from greenbench.errors import ConfigurationError, EnergyError
 from greenbench.readings import Provenance
-from greenbench.testing import FakeClock, FakeMeter, MeterConformance
+from greenbench.testing import (
+    FakeClock,
+    FakeMeter,
+    MeterConformance,
+    StrategyConformance,
+)
+from greenbench.testing import meters as conformance
 
 IMPORTS = """
 import multiprocessing
@@ -329,7 +334,7 @@ def test_broken_strategies_fail_where_they_are_broken(pytester):
 
 
 def test_broken_meters_fail_where_they_are_broken(pytester, monkeypatch):
-    monkeypatch.setattr(testing, "GRACE_S", 0.2)
+    monkeypatch.setattr(conformance, "GRACE_S", 0.2)
     expected = {name: test for name, (_, test) in BROKEN_METERS.items()}
     meters = (METER.format(name=name, body=body) for name, (body, _) in BROKEN_METERS.items())
     assert failures(pytester, *meters, only=expected.items()) == {
@@ -355,7 +360,7 @@ def test_a_meter_may_say_that_it_cannot_overlap(pytester):
 
 @pytest.mark.parametrize(
     ("suite", "broken"),
-    [(testing.StrategyConformance, BROKEN_STRATEGIES), (MeterConformance, BROKEN_METERS)],
+    [(StrategyConformance, BROKEN_STRATEGIES), (MeterConformance, BROKEN_METERS)],
 )
 def test_every_rule_is_broken_by_something(suite, broken):
     rules = {name for name in vars(suite) if name.startswith("test_")} - {"test_it_is_a_meter"}
