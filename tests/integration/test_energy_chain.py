@@ -50,9 +50,9 @@ def ramp_j(time_s: float) -> float:
 
 
 def bursts_j(time_s: float) -> float:
-    """10 W, and 190 W more in the first tenth of a second of each half."""
+    """10 W, and 80 W more in the last tenth of a second of each half."""
     periods, rest_s = divmod(time_s, PERIOD_S)
-    return 10.0 * time_s + 190.0 * (periods * BURST_S + min(rest_s, BURST_S))
+    return 10.0 * time_s + 80.0 * (periods * BURST_S + max(rest_s - PERIOD_S + BURST_S, 0.0))
 
 
 def wave_j(time_s: float) -> float:
@@ -69,10 +69,10 @@ def power_trace() -> Scripted:
     """A GPU in bursts, and memory that is measured and so counts."""
     lines = ["# provenance: sampled", "time_s,gpu_w,ram_w"]
     for period in range(int(END_S / PERIOD_S)):
-        began_s = period * PERIOD_S
-        lines += [f"{began_s},200,40", f"{began_s + BURST_S},200,40"]
-        lines += [f"{began_s + BURST_S},10,40", f"{began_s + PERIOD_S},10,40"]
-    return Scripted("\n".join(lines), {"gpu": bursts_j, "ram": constant_j}, peak_w=240.0)
+        low_s, high_s = period * PERIOD_S, (period + 1) * PERIOD_S - BURST_S
+        lines += [f"{low_s},10,40", f"{high_s},10,40"]
+        lines += [f"{high_s},90,40", f"{low_s + PERIOD_S},90,40"]
+    return Scripted("\n".join(lines), {"gpu": bursts_j, "ram": constant_j}, peak_w=130.0)
 
 
 def counter_trace() -> Scripted:
@@ -89,6 +89,11 @@ def model_trace() -> Scripted:
     """Of no declared provenance: a ramp, and memory that does not count."""
     lines = ["time_s,cpu_w,ram_w", "0,20,500", f"{END_S},{20 + 15 * END_S},500"]
     return Scripted("\n".join(lines), {"cpu": ramp_j}, peak_w=920.0, idle_s="1")
+
+
+def warming_up(rise_w: float) -> str:
+    """Return a trace of 50 W, and so many more with each second."""
+    return f"# provenance: counter\ntime_s,cpu_w\n0,50\n{END_S},{50 + rise_w * END_S}"
 
 
 def write(greenbench: Greenbench, text: str, idle_s: str) -> str:
@@ -139,7 +144,7 @@ def test_mlflow_the_summary_and_compare_hold_the_integral_of_the_trace(
 ) -> None:
     trace = make()
     meter = write(greenbench, trace.text, trace.idle_s)
-    cases = ("-a", "simple_cnn.l", "-a", "simple_cnn.m", "--epochs", "12", "--repeats", "1")
+    cases = ("-a", "simple_cnn.l", "-a", "simple_cnn.m", "--epochs", "24", "--repeats", "1")
     done = greenbench("run", *cases, "--meter", meter, *COUNT_ALL)
     compared = greenbench("compare", "--json", *COUNT_ALL)
 
@@ -200,8 +205,7 @@ def test_power_that_is_missing_in_mid_run_makes_energy_unknown_and_leaves_accura
 def test_net_energy_is_gross_less_idle_power_and_drift_marks_every_run(
     greenbench: Greenbench, rise_w: float
 ) -> None:
-    text = f"# provenance: counter\ntime_s,cpu_w\n0,50\n{END_S},{50 + rise_w * END_S}"
-    meter = write(greenbench, text, idle_s="1")
+    meter = write(greenbench, warming_up(rise_w), idle_s="1")
     case = ("-a", "dense.xs", "--epochs", "2", "--repeats", "2")
     done = greenbench("run", *case, "--meter", meter, *COUNT_ALL)
 
@@ -224,3 +228,33 @@ def test_net_energy_is_gross_less_idle_power_and_drift_marks_every_run(
     assert "idle power after the suite: cpu" in done.stderr
     assert ("idle power changed by" in done.stderr) == bool(rise_w)
     assert ("drifted" in printed(done.stdout, runs[0].data.tags["case_id"])[1][-2]) == bool(rise_w)
+
+
+def test_drift_reaches_the_summary_and_the_json_of_a_pytest_run(
+    greenbench: Greenbench, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meter = write(greenbench, warming_up(5.0), idle_s="1")
+    monkeypatch.setenv("GREENBENCH_IDLE_S", "1")
+    pytester.makepyfile(
+        "def test_cost(greenbench_case, greenbench_run): greenbench_run(greenbench_case)"
+    )
+    case = ("--greenbench-architecture", "dense.xs", "--greenbench-epochs", "2")
+    options = ("--greenbench-repeats", "2", "--greenbench-meter", meter)
+    done = pytester.runpytest_subprocess(
+        *case, *options, "--greenbench-include-disturbed", "--benchmark-json", "out.json"
+    )
+
+    assert done.ret == 0
+    done.stdout.fnmatch_lines(["*dense.xs*replayed*drifted*", "drifted: *(2 of 2 samples)"])
+    (benchmark,) = json.loads((pytester.path / "out.json").read_text())["benchmarks"]
+    info = benchmark["extra_info"]
+    runs = stored(greenbench)
+    assert len(runs) == len(info["repeats"]) == 2
+    for found in (info, *info["repeats"], *(run.data.tags for run in runs)):
+        assert "drifted" in found["marks"].split()
+        assert found["energy_provenance"] == "counter"
+    (drift,) = {run.data.metrics["quality/idle_drift"] for run in runs}
+    assert drift > 0.05
+    assert {each["idle_drift"] for each in (info, *info["repeats"])} == {drift}
+    assert info["passes"] == 1
+    assert info["idle_w"] == pytest.approx(52.5, rel=0.01)

@@ -1,0 +1,43 @@
+"""The pytest plugin as far as pytest goes without running a case."""
+
+import pytest
+
+from greenbench.suites import ci
+
+BENCH = """
+def bench_case(greenbench_case, greenbench_run):
+    greenbench_run(greenbench_case)
+
+def test_of_another_kind():
+    pass
+"""
+IDS = [case.id for case in ci()]
+
+
+def collected(pytester: pytest.Pytester, *options: str) -> list[str]:
+    """Return what pytest would run, in order: ids of cases, and names of other tests."""
+    pytester.makepyfile(bench_order=BENCH)
+    arguments = ("bench_order.py", "--collect-only", "-q", "-o", "python_functions=bench_* test_*")
+    lines = pytester.runpytest_subprocess(*arguments, *options).outlines
+    names = [line.partition("::")[2] for line in lines if "::" in line]
+    return [name.removeprefix("bench_case[").removesuffix("]") for name in names]
+
+
+def test_cases_run_in_random_order_and_other_tests_keep_their_places(
+    pytester: pytest.Pytester,
+) -> None:
+    order = collected(pytester)
+    assert sorted(order[:-1]) == sorted(IDS)
+    assert order[:-1] != IDS
+    assert order[-1] == "test_of_another_kind"
+
+
+def test_cases_keep_the_order_of_the_suite_if_asked(pytester: pytest.Pytester) -> None:
+    assert collected(pytester, "--greenbench-keep-order") == [*IDS, "test_of_another_kind"]
+
+
+def test_processes_of_xdist_agree_on_the_order(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_XDIST_TESTRUNUID", "one run")
+    assert collected(pytester) == collected(pytester)
