@@ -23,6 +23,7 @@ from greenbench.settings import Settings
 
 CASE = "greenbench_case"
 ROWS = pytest.StashKey[list[dict[str, Any]]]()
+EXTRA_INFO = pytest.StashKey[dict[str, Any]]()
 PLACE = pytest.StashKey[int]()
 
 
@@ -111,8 +112,11 @@ def greenbench_session(request: pytest.FixtureRequest) -> Iterator[Any]:
     ):
         yield session
     for item in items:
-        for row in item.stash.get(ROWS, []):
+        rows = item.stash.get(ROWS, [])
+        for row in rows:
             mark_drift(row, session.idle_drift)
+        # pytest-benchmark writes its file later than this.
+        item.stash.get(EXTRA_INFO, {}).update(_extra_info(rows))
 
 
 @pytest.fixture
@@ -140,6 +144,7 @@ def greenbench_run(
         rows = [to_row(result) for result in results]
         if benchmark is not None:
             benchmark.extra_info.update(_extra_info(rows))
+            request.node.stash[EXTRA_INFO] = benchmark.extra_info
         request.node.stash[ROWS] = rows
         try:
             for result in results:
