@@ -206,6 +206,7 @@ def _run_cases(
                     continue
                 try:
                     result = session.run_repeat(case, repeat)
+                    session.deliver(result)
                     rows.append(to_row(result))
                     check_completed(result)
                 except GreenbenchError as error:

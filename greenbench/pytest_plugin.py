@@ -129,18 +129,29 @@ def greenbench_run(
 
     def run(case: Case) -> list[Any]:
         results: list[Any] = []
+        session = greenbench_session
 
         def one_repeat() -> None:
-            results.append(greenbench_session.run_repeat(case, len(results)))
+            results.append(session.run_repeat(case, len(results)))
+
+        def deliver_last() -> None:
+            if results:
+                session.deliver(results[-1])
 
         benchmark = _benchmark(request)
-        if benchmark is None:
-            for _ in range(case.repeats):
-                one_repeat()
-        else:
-            benchmark.group = f"greenbench {_suite(request.config)}"
-            # Each round is a repeat, with a seed of its own; the worker warms up by itself.
-            benchmark.pedantic(one_repeat, rounds=case.repeats, iterations=1, warmup_rounds=0)
+        rounds = case.repeats
+        try:
+            if benchmark is None:
+                for _ in range(rounds):
+                    deliver_last()
+                    one_repeat()
+            else:
+                benchmark.group = f"greenbench {_suite(request.config)}"
+                # Each round is a repeat, with a seed of its own; the worker warms up by itself.
+                # Logging is none of a round's time.
+                benchmark.pedantic(one_repeat, setup=deliver_last, rounds=rounds)
+        finally:
+            deliver_last()
         rows = [to_row(result) for result in results]
         if benchmark is not None:
             benchmark.extra_info.update(_extra_info(rows))

@@ -132,6 +132,8 @@ class Session:
     def run_repeat(self, case: Case, repeat: int) -> CaseResult:
         """Run one repeat, or return its result if the interrupted run had finished it.
 
+        The result is in the journal; `deliver` brings it to MLflow.
+
         Raises
         ------
         GreenbenchError
@@ -149,9 +151,13 @@ class Session:
             self._has_crashed |= isinstance(error, WorkerError)
             self.listener.repeat_finished(None)
             raise
-        self._delivery.deliver(journal, result, may_exist=self.is_resumed)
         self.listener.repeat_finished(result)
         return result
+
+    def deliver(self, result: CaseResult) -> None:
+        """Log a result of this session, unless MLflow has it."""
+        journal = Journal.of(self.folder, result.case, result.repeat)
+        self._delivery.deliver(journal, result, may_exist=self.is_resumed)
 
     def finish(self) -> None:
         """Mark the run as complete, so that it is not taken up again."""
