@@ -1,11 +1,15 @@
 """Delivery: results from the journal into MLflow, at once or when the store is back."""
 
+import json
+from pathlib import Path
 from typing import Any, Protocol
 
 from greenbench.errors import GreenbenchError, JournalError, TrackingError
 from greenbench.journal import Journal
 from greenbench.results import CaseResult
 from greenbench.settings import Settings
+
+IDLE_DRIFT = "idle-drift.json"
 
 
 class Notices(Protocol):
@@ -66,12 +70,24 @@ class Delivery:
             return False
         return True
 
-    def deliver_idle_drift(self, suite: str, session: str, drift: float) -> None:
-        """Log by how much idle power changed, with all results of a session."""
+    def deliver_idle_drift(self, folder: Path, suite: str, drift: float) -> None:
+        """Log by how much idle power changed, with all results of a session.
+
+        Parameters
+        ----------
+        folder : pathlib.Path
+            The session's; holds the figure until MLflow has it.
+        suite : str
+            Whose results.
+        drift : float
+            Share of the idle power before.
+        """
+        note = folder / IDLE_DRIFT
+        note.write_text(json.dumps({"suite": suite, "drift": drift}), encoding="utf-8")
         if self.has_failed:
             return
         try:
-            self._store.log_idle_drift(suite, session, drift)
+            _log_idle_drift(self._store, note)
         except TrackingError as error:
             self._fail(error)
 
@@ -107,9 +123,18 @@ def deliver_all(settings: Settings) -> tuple[int, list[GreenbenchError]]:
             continue
         if state.result is not None and not state.is_delivered:
             waiting.append((Journal(path), state.result))
-    if waiting:
+    drifts = sorted(settings.journal_dir.glob(f"*/{IDLE_DRIFT}"))
+    if waiting or drifts:
         store = Store(settings.tracking_uri)
         for journal, result in waiting:
             store.log_result(result, session_key(journal.path), may_exist=True)
             journal.mark_delivered()
+        for note in drifts:
+            _log_idle_drift(store, note)
     return len(waiting), errors
+
+
+def _log_idle_drift(store: Any, note: Path) -> None:
+    found = json.loads(note.read_text(encoding="utf-8"))
+    store.log_idle_drift(found["suite"], note.parent.name, found["drift"])
+    note.unlink()

@@ -208,7 +208,7 @@ class Session:
                 f"idle power changed by {self.idle_drift:.0%} during the suite: its net figures "
                 "are marked as drifted; let the machine cool down or quieten, and run again"
             )
-        self._delivery.deliver_idle_drift(self.suite, self.folder.name, self.idle_drift)
+        self._delivery.deliver_idle_drift(self.folder, self.suite, self.idle_drift)
 
     def _drop_if_empty(self, folder: Path) -> None:
         # Nothing was achieved, as after a mistyped option; but a crash leaves its log.
