@@ -77,3 +77,12 @@ def plugin(greenbench: Greenbench, tmp_path: Path) -> Greenbench:
     greenbench.environment["PYTHONPATH"] = str(site)
     greenbench.environment["PLUGIN_COUNT"] = str(tmp_path / "count")
     return greenbench
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _store_stays_imported() -> None:
+    """Import the store before pytester, which forgets what is imported while it is in use.
+
+    SQLAlchemy breaks when it is imported a second time.
+    """
+    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401, PLC0415
