@@ -286,11 +286,12 @@ def _why_untimed(config: pytest.Config) -> str | None:
 def _extra_info(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return medians of numbers, common texts, and all rows under ``repeats``."""
     summary: dict[str, Any] = {}
-    for column, first in rows[0].items() if rows else ():
-        values = [row[column] for row in rows]
-        if isinstance(first, str):
-            summary[column] = first if len(set(values)) == 1 else sorted(set(values))
+    for column in rows[0] if rows else ():
+        # A text or a number may be unknown in some repeats, such as marks.
+        known = [row[column] for row in rows if row[column] is not None]
+        if known and isinstance(known[0], str):
+            texts = sorted(set(known))
+            summary[column] = texts[0] if len(texts) == 1 else texts
         else:
-            known = [value for value in values if value is not None]
             summary[column] = statistics.median(known) if known else None
     return {**summary, "repeats": list(rows)}

@@ -2,7 +2,9 @@
 
 import pytest
 
+from greenbench.pytest_plugin import _extra_info
 from greenbench.suites import ci
+from tests.builders import make_row
 
 BENCH = """
 def bench_case(greenbench_case, greenbench_run):
@@ -41,3 +43,15 @@ def test_processes_of_xdist_agree_on_the_order(
 ) -> None:
     monkeypatch.setenv("PYTEST_XDIST_TESTRUNUID", "one run")
     assert collected(pytester) == collected(pytester)
+
+
+@pytest.mark.parametrize("marks", [["short", None, None], [None, "short", "short"]])
+def test_marks_of_some_repeats_alone_are_summed_up(marks: list[str | None]) -> None:
+    info = _extra_info([make_row(changed={"marks": mark}) for mark in marks])
+    assert info["marks"] == "short"
+    assert [row["marks"] for row in info["repeats"]] == marks
+
+
+def test_other_marks_of_other_repeats_are_listed() -> None:
+    info = _extra_info([make_row(changed={"marks": mark}) for mark in ("short", None, "drifted")])
+    assert info["marks"] == ["drifted", "short"]
