@@ -1,5 +1,6 @@
-"""The table that comparers read: a result as one flat row, and how MLflow names its columns."""
+"""The tables that comparers read: results and trials as flat rows, and MLflow's names for them."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -55,6 +56,7 @@ TAGS = (
     "architecture",
     "family",
     "size",
+    "options",
     "backend",
     "dataset",
     "setting",
@@ -69,6 +71,24 @@ TAGS = (
     "status",
 )
 """Text columns, each a tag of the same name in MLflow."""
+
+OF_CASE = (
+    "case_id",
+    "case_hash",
+    "suite",
+    "strategy",
+    "architecture",
+    "family",
+    "size",
+    "backend",
+    "dataset",
+    "setting",
+    "energy_provenance",
+    "meter",
+    "marks",
+    "host",
+)
+"""Columns that a trial's row has from its repeat's, as well as ``repeat``."""
 
 
 def to_row(result: CaseResult) -> Row:
@@ -85,6 +105,35 @@ def to_row(result: CaseResult) -> Row:
         The columns of `METRICS` and `TAGS`, and ``repeat``.
     """
     return {**_texts(result), **_numbers(result), "repeat": result.repeat}
+
+
+def to_trial_rows(result: CaseResult) -> list[Row]:
+    """Return the trials of a result, a row each, in the order in which they ran.
+
+    Parameters
+    ----------
+    result : CaseResult
+        One repeat of a case.
+
+    Returns
+    -------
+    list of dict
+        The columns of `OF_CASE`, ``repeat``, ``trial`` (its index), ``status``,
+        ``energy_wh``, ``duration_s`` and ``val_accuracy``; None where a figure is unknown.
+    """
+    texts = _texts(result)
+    common = {**{name: texts[name] for name in OF_CASE}, "repeat": result.repeat}
+    return [
+        {
+            **common,
+            "trial": trial.index,
+            "status": trial.status.value,
+            "energy_wh": _to_wh(trial.account.total.energy_j),
+            "duration_s": trial.account.total.duration_s,
+            "val_accuracy": trial.val_accuracy,
+        }
+        for trial in result.trials
+    ]
 
 
 def _numbers(result: CaseResult) -> Row:
@@ -160,6 +209,7 @@ def _texts(result: CaseResult) -> Row:
         "architecture": case.network,
         "family": case.architecture,
         "size": case.size,
+        "options": json.dumps(dict(case.architecture_options), sort_keys=True),
         "backend": case.backend,
         "dataset": case.dataset,
         "setting": case.setting,

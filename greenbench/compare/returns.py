@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from greenbench.compare.comparable import ENERGY, check_agree
 from greenbench.compare.samples import describe_samples
 from greenbench.compare.stats import Estimate, estimate
 from greenbench.errors import NotComparableError
@@ -14,11 +15,6 @@ Row = Mapping[str, Any]
 TOLERANCE = 0.01
 SMALL_WH = 0.1
 SERIES = ("family", "strategy", "backend", "setting")
-MUST_AGREE = {
-    "energy_provenance": "energy provenance",
-    "meter": "meter",
-    "host": "host",
-}
 
 
 @dataclass(frozen=True)
@@ -139,8 +135,7 @@ def compare_returns(rows: Iterable[Row], *, include_disturbed: bool = False) -> 
 
 def _returns(common: Mapping[str, str], rows: Sequence[Row], include_disturbed: bool) -> Returns:
     where = "{family} ({strategy}, {backend}, {setting})".format(**common)
-    for column, words in MUST_AGREE.items():
-        _check_agrees(where, column, words, [r for r in rows if r["energy_wh"] is not None])
+    check_agree(where, [row for row in rows if row["energy_wh"] is not None], ENERGY)
     by_size: dict[str, list[Row]] = {}
     for row in rows:
         by_size.setdefault(row["architecture"], []).append(row)
@@ -153,7 +148,7 @@ def _returns(common: Mapping[str, str], rows: Sequence[Row], include_disturbed: 
     if not by_size:
         raise NotComparableError(f"{where}: {_why_none(rows)}")
     for network, members in by_size.items():
-        _check_agrees(network, "case_hash", "definition", members)
+        check_agree(network, members, {"case_hash": "definition"})
     sizes = sorted(
         (_size(members, counted[network]) for network, members in by_size.items()),
         key=lambda size: size.energy_wh.median,
@@ -174,15 +169,6 @@ def _why_none(rows: Sequence[Row]) -> str:
             "them all the same with `--include-disturbed`"
         )
     return "no sample has an energy: no meter worked; `greenbench doctor` says why"
-
-
-def _check_agrees(where: str, column: str, words: str, rows: Sequence[Row]) -> None:
-    values = sorted({str(row[column]) for row in rows})
-    if len(values) > 1:
-        raise NotComparableError(
-            f"{where}: figures differ in {words} ({', '.join(values)}) and are not averaged; "
-            f"select one with `--where {column}={values[0]}`"
-        )
 
 
 def _size(rows: Sequence[Row], counted: Sequence[Row]) -> Size:
