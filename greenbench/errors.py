@@ -86,6 +86,10 @@ class NotComparableError(GreenbenchError):
     """Figures that must not be put side by side; the message names what differs."""
 
 
+class ReportError(GreenbenchError):
+    """A report that cannot be written."""
+
+
 class CaseFailedError(GreenbenchError):
     """A case in which no trial completed."""
 

@@ -125,7 +125,7 @@ def greenbench_run(
 ) -> Callable[[Case], list[Any]]:
     """Return a function that runs all repeats of a case and returns their results."""
     from greenbench.session import check_completed  # noqa: PLC0415
-    from greenbench.table import to_row  # noqa: PLC0415
+    from greenbench.table import to_row, to_trial_rows  # noqa: PLC0415
 
     def run(case: Case) -> list[Any]:
         results: list[Any] = []
@@ -154,7 +154,8 @@ def greenbench_run(
             deliver_last()
         rows = [to_row(result) for result in results]
         if benchmark is not None:
-            benchmark.extra_info.update(_extra_info(rows))
+            trials = [trial for result in results for trial in to_trial_rows(result)]
+            benchmark.extra_info.update(_extra_info(rows), trials=trials)
             request.node.stash[EXTRA_INFO] = benchmark.extra_info
         request.node.stash[ROWS] = rows
         try:

@@ -57,10 +57,10 @@ HOMES = {
     "torch": ("backends", "architectures", "datasets"),
     "torchvision": ("datasets", "architectures"),
     "keras": ("backends",),
-    "rich": ("progress.py", "terminal.py"),
+    "rich": ("progress.py", "terminal"),
     "zeus": ("energy/zeus.py",),
     "psutil": ("environment.py", "energy/host.py"),
-    "click": ("cli.py",),
+    "click": ("cli",),
 }
 """Third-party packages, and the modules or folders that alone may import them."""
 

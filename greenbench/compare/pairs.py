@@ -1,6 +1,6 @@
 """Pairs of groups, each tested by ranks, with an effect size and corrected for their number."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
@@ -9,6 +9,8 @@ from scipy.stats import mannwhitneyu
 from statsmodels.stats.multitest import multipletests
 
 ALPHA = 0.05
+
+Group = tuple[str, Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -59,20 +61,30 @@ def compare_pairs(groups: Mapping[str, Sequence[float]]) -> tuple[Pair, ...]:
         Without p where so few samples cannot reach 5% after the correction, whatever they
         are: that is not a finding of no difference.
     """
-    names = list(combinations(groups, 2))
+    return compare_together(combinations(groups.items(), 2))
+
+
+def compare_together(couples: Iterable[tuple[Group, Group]]) -> tuple[Pair, ...]:
+    """Test some pairs of groups as one family, as `compare_pairs` does all pairs.
+
+    Parameters
+    ----------
+    couples : iterable of pairs of groups
+        A group is its name and at least one sample.
+    """
+    couples = list(couples)
     pairs, tested = [], []
-    for one, other in names:
-        first, second = groups[one], groups[other]
+    for (one, first), (other, second) in couples:
         n_one, n_other = len(first), len(second)
         found = mannwhitneyu(first, second)
         a12 = float(found.statistic) / (n_one * n_other)
         # The two most extreme of all equally likely orders.
-        least_p = 2 / comb(n_one + n_other, n_one) * len(names)
+        least_p = 2 / comb(n_one + n_other, n_one) * len(couples)
         reason = None
         if least_p >= ALPHA:
             reason = (
-                f"{n_one} and {n_other} samples cannot reach {ALPHA:.0%} over {len(names)} "
-                f"pair{'s' if len(names) > 1 else ''}"
+                f"{n_one} and {n_other} samples cannot reach {ALPHA:.0%} over {len(couples)} "
+                f"pair{'s' if len(couples) > 1 else ''}"
             )
         else:
             tested.append(float(found.pvalue))

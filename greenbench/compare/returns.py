@@ -1,11 +1,15 @@
 """Diminishing returns: what each larger size of a family costs, and what it buys."""
 
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 from greenbench.compare.comparable import ENERGY, check_agree
+from greenbench.compare.decision import Decision, decide
+from greenbench.compare.fit import Saturation, fit_saturation
+from greenbench.compare.front import knee, pareto_front
 from greenbench.compare.samples import describe_samples
 from greenbench.compare.stats import Estimate, estimate
 from greenbench.errors import NotComparableError
@@ -29,25 +33,28 @@ class Size:
         The case that trained it.
     energy_wh, accuracy : Estimate
         Headline energy, and test accuracy in [0, 1].
-    train_flops : float
-        Over all trials, median.
-    parameters : int
-        Trainable.
+    train_flops : float or None
+        Over all trials, median; None if the table does not say.
+    parameters : int or None
+        Trainable; None if the table does not say.
     points_per_wh : float or None
         Percentage points of accuracy gained a Wh more than the next smaller size; None for
         the smallest.
     is_on_front : bool
         Whether no other size has at least its accuracy for less energy.
+    p : float or None
+        That its accuracy is not within the tolerance of the best; None if it was not tested.
     """
 
     network: str
     case_id: str
     energy_wh: Estimate
     accuracy: Estimate
-    train_flops: float
-    parameters: int
-    points_per_wh: float | None
-    is_on_front: bool
+    train_flops: float | None
+    parameters: int | None
+    points_per_wh: float | None = None
+    is_on_front: bool = False
+    p: float | None = None
 
 
 @dataclass(frozen=True)
@@ -58,10 +65,17 @@ class Returns:
     ----------
     family, strategy, backend, setting : str
         What the sizes have in common; the setting is the data set and the budget.
-    provenance : str
-        Of the energy figures.
+    provenance : str or None
+        Of the energy figures; None if the table does not say.
     sizes : tuple of Size
         By energy, least first.
+    decision : Decision
+        The smallest size within the tolerance of the best accuracy, and whether repeats
+        prove it.
+    knee : str or None
+        The size from which on the curve of accuracy against energy flattens.
+    saturation : Saturation
+        The curve through the sizes, with intervals, or why there is none.
     left_out : tuple of str
         Sizes without a sample whose energy counts.
     """
@@ -70,34 +84,97 @@ class Returns:
     strategy: str
     backend: str
     setting: str
-    provenance: str
+    provenance: str | None
     sizes: tuple[Size, ...]
+    decision: Decision
+    knee: str | None
+    saturation: Saturation
     left_out: tuple[str, ...] = ()
 
     @property
     def choice(self) -> Size:
-        """The size of least energy within 1 point of the best median accuracy."""
-        best = max(size.accuracy.median for size in self.sizes)
-        return next(s for s in self.sizes if s.accuracy.median >= best - TOLERANCE - 1e-12)
+        """The smallest size within the tolerance: proven, or else by the medians alone."""
+        return self._named(self.decision.choice or self.decision.descriptive)
+
+    @property
+    def best(self) -> Size:
+        """The size of the best median accuracy; of equals, the one of least energy."""
+        return max(self.sizes, key=lambda size: size.accuracy.median)
+
+    @property
+    def saved(self) -> float | None:
+        """Share of the best size's energy that the choice does not need."""
+        spent = self.best.energy_wh.median
+        return 1 - self.choice.energy_wh.median / spent if spent else None
 
     @property
     def sentence(self) -> str:
         """The answer in words."""
-        choice = self.choice
-        best = max(self.sizes, key=lambda size: size.accuracy.median)
-        reaches = (
-            f"{choice.network} reaches {choice.accuracy.median:.1%} "
-            f"for {with_unit(choice.energy_wh.median)}"
-        )
+        choice, best = self.choice, self.best
         if best is choice:
             # One that is left out may be better still.
             rivals = "the sizes compared" if self.left_out else "its family"
-            return f"{reaches}, the best of {rivals}; no smaller size comes within 1 point."
-        points = 100 * (best.accuracy.median - choice.accuracy.median)
+            answer = f"{_reaches(choice)}, the best of {rivals}"
+            if self.decision.descriptive == choice.network:
+                answer += f"; no smaller size comes within {self._points}"
+            return f"{answer}."
+        gained = 100 * (best.accuracy.median - choice.accuracy.median)
         spent, least = best.energy_wh.median, choice.energy_wh.median
         # A counter may read 0 over a window that is short enough.
         price = f"{spent / least:.1f} times the energy" if least else with_unit(spent)
-        return f"{reaches}; {best.network} buys {points:.1f} points for {price}."
+        return f"{_reaches(choice)}; {best.network} buys {gained:.1f} points for {price}."
+
+    @property
+    def proof(self) -> str:
+        """What the repeats prove of it, in words."""
+        decision = self.decision
+        if decision.choice is None:
+            return f"Not proven to be within {self._points} of the best: {decision.reason}."
+        if decision.reason is not None:
+            smaller = _reaches(self._named(decision.descriptive))
+            return f"{smaller}, and may do as well: {decision.reason}."
+        proven = f"Within {self._points} of the best at {decision.confidence:.0%} confidence"
+        saves = self.saved if self.best is not self.choice else None
+        return f"{proven}{f'; it saves {saves:.0%} of the energy' if saves else ''}."
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the table, a row a size."""
+        common = {name: getattr(self, name) for name in (*SERIES, "provenance")}
+        return [
+            {
+                **common,
+                "size": size.network,
+                **_flat("energy_wh", size.energy_wh),
+                **_flat("accuracy", size.accuracy),
+                "n": size.energy_wh.n,
+                "train_flops": size.train_flops,
+                "parameters": size.parameters,
+                "points_per_wh": size.points_per_wh,
+                "is_on_front": size.is_on_front,
+                "is_knee": size.network == self.knee,
+                "is_choice": size is self.choice,
+                "p": size.p,
+            }
+            for size in self.sizes
+        ]
+
+    @property
+    def _points(self) -> str:
+        points = 100 * self.decision.tolerance
+        return f"{points:g} point{'' if points == 1 else 's'}"
+
+    def _named(self, network: str) -> Size:
+        return next(size for size in self.sizes if size.network == network)
+
+
+def _reaches(size: Size) -> str:
+    return (
+        f"{size.network} reaches {size.accuracy.median:.1%} for {with_unit(size.energy_wh.median)}"
+    )
+
+
+def _flat(name: str, found: Estimate) -> dict[str, float | None]:
+    return {name: found.median, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
 def with_unit(energy_wh: float) -> str:
@@ -105,13 +182,18 @@ def with_unit(energy_wh: float) -> str:
     return f"{energy_wh:.3g} Wh" if energy_wh >= SMALL_WH else f"{energy_wh * 1000:.3g} mWh"
 
 
-def compare_returns(rows: Iterable[Row], *, include_disturbed: bool = False) -> list[Returns]:
+def compare_returns(
+    rows: Iterable[Row], *, tolerance: float = TOLERANCE, include_disturbed: bool = False
+) -> list[Returns]:
     """Return the diminishing returns of every family with at least two sizes.
 
     Parameters
     ----------
     rows : iterable of mapping
-        As `greenbench.table.to_row` gives them; failed repeats are left out.
+        As `greenbench.table.to_row` or `greenbench.compare.columns.to_results` give them;
+        failed repeats are left out.
+    tolerance : float
+        How much accuracy may be below the best, as a share: 0.01 is one percentage point.
     include_disturbed : bool
         Whether the energy of disturbed samples counts.
 
@@ -123,19 +205,23 @@ def compare_returns(rows: Iterable[Row], *, include_disturbed: bool = False) -> 
     """
     series: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        is_plain_size = row["architecture"] == f"{row['family']}.{row['size']}"
-        if is_plain_size and row["test_accuracy"] is not None:
+        # One with further options is no member of the family; a foreign size has its own name.
+        plain = (f"{row['family']}.{row['size']}", row["size"])
+        if row["architecture"] in plain and row["test_accuracy"] is not None:
             series.setdefault(tuple(row[name] for name in SERIES), []).append(row)
     return [
-        _returns(dict(zip(SERIES, key, strict=True)), members, include_disturbed)
+        _returns(dict(zip(SERIES, key, strict=True)), members, tolerance, include_disturbed)
         for key, members in series.items()
         if len({row["architecture"] for row in members}) > 1
     ]
 
 
-def _returns(common: Mapping[str, str], rows: Sequence[Row], include_disturbed: bool) -> Returns:
+def _returns(
+    common: Mapping[str, str], rows: Sequence[Row], tolerance: float, include_disturbed: bool
+) -> Returns:
     where = "{family} ({strategy}, {backend}, {setting})".format(**common)
-    check_agree(where, [row for row in rows if row["energy_wh"] is not None], ENERGY)
+    known = [row for row in rows if row["energy_wh"] is not None]
+    check_agree(where, known, ENERGY)
     by_size: dict[str, list[Row]] = {}
     for row in rows:
         by_size.setdefault(row["architecture"], []).append(row)
@@ -151,15 +237,47 @@ def _returns(common: Mapping[str, str], rows: Sequence[Row], include_disturbed: 
         check_agree(network, members, {"case_hash": "definition"})
     sizes = sorted(
         (_size(members, counted[network]) for network, members in by_size.items()),
-        key=lambda size: size.energy_wh.median,
+        key=lambda size: (size.energy_wh.median, size.network),
     )
+    accuracies = {n: [row["test_accuracy"] for row in rows] for n, rows in by_size.items()}
+    decision = decide(
+        [(s.network, s.energy_wh.median, accuracies[s.network]) for s in sizes],
+        tolerance=tolerance,
+    )
+    pairs = [
+        [(row["energy_wh"], row["test_accuracy"]) for row in counted[size.network]]
+        for size in sizes
+    ]
+    return Returns(
+        **common,
+        provenance=known[0].get("energy_provenance"),
+        sizes=_complete(sizes, decision),
+        decision=decision,
+        knee=_knee(sizes),
+        saturation=fit_saturation(pairs),
+        left_out=left_out,
+    )
+
+
+def _complete(sizes: Sequence[Size], decision: Decision) -> tuple[Size, ...]:
+    """Return sizes with what can only be said of one beside the others."""
     steps = [None, *(_points_per_wh(*pair) for pair in pairwise(sizes))]
-    complete = tuple(
-        Size(**{**vars(size), "points_per_wh": step, "is_on_front": _is_on_front(size, sizes)})
-        for size, step in zip(sizes, steps, strict=True)
+    front = pareto_front(*_medians(sizes))
+    return tuple(
+        replace(size, points_per_wh=step, is_on_front=is_on, p=candidate.p)
+        for size, step, is_on, candidate in zip(
+            sizes, steps, front, decision.candidates, strict=True
+        )
     )
-    provenance = next(r["energy_provenance"] for r in rows if r["energy_wh"] is not None)
-    return Returns(**common, provenance=provenance, sizes=complete, left_out=left_out)
+
+
+def _medians(sizes: Sequence[Size]) -> tuple[list[float], list[float]]:
+    return [s.energy_wh.median for s in sizes], [s.accuracy.median for s in sizes]
+
+
+def _knee(sizes: Sequence[Size]) -> str | None:
+    index = knee(*_medians(sizes))
+    return None if index is None else sizes[index].network
 
 
 def _why_none(rows: Sequence[Row]) -> str:
@@ -172,15 +290,15 @@ def _why_none(rows: Sequence[Row]) -> str:
 
 
 def _size(rows: Sequence[Row], counted: Sequence[Row]) -> Size:
+    flops = [row["train_flops"] for row in rows if row.get("train_flops") is not None]
+    parameters = rows[0].get("parameters")
     return Size(
         network=rows[0]["architecture"],
         case_id=rows[0]["case_id"],
         energy_wh=estimate([row["energy_wh"] for row in counted]),
         accuracy=estimate([row["test_accuracy"] for row in rows]),
-        train_flops=estimate([row["train_flops"] for row in rows]).median,
-        parameters=int(rows[0]["parameters"]),
-        points_per_wh=None,
-        is_on_front=False,
+        train_flops=statistics.median(flops) if flops else None,
+        parameters=None if parameters is None else int(parameters),
     )
 
 
@@ -189,15 +307,3 @@ def _points_per_wh(smaller: Size, larger: Size) -> float | None:
     if energy_wh <= 0:
         return None
     return 100 * (larger.accuracy.median - smaller.accuracy.median) / energy_wh
-
-
-def _is_on_front(size: Size, sizes: Sequence[Size]) -> bool:
-    return not any(
-        other.accuracy.median >= size.accuracy.median
-        and other.energy_wh.median <= size.energy_wh.median
-        and (
-            other.accuracy.median > size.accuracy.median
-            or other.energy_wh.median < size.energy_wh.median
-        )
-        for other in sizes
-    )

@@ -1,14 +1,14 @@
 """Which rows of a store a comparison is about."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from greenbench.errors import UnknownNameError
 
-Row = Mapping[str, Any]
+AnyRow = TypeVar("AnyRow", bound=Mapping[str, Any])
 
 
-def select(rows: Sequence[Row], where: Mapping[str, str], *, only_latest: bool) -> list[Row]:
+def select(rows: Sequence[AnyRow], where: Mapping[str, str], *, only_latest: bool) -> list[AnyRow]:
     """Return the rows that agree with `where`, of the latest session of each suite.
 
     Parameters
@@ -29,5 +29,7 @@ def select(rows: Sequence[Row], where: Mapping[str, str], *, only_latest: bool) 
         if rows and column not in rows[0]:
             raise UnknownNameError("column", column, rows[0])
     wanted = [r for r in rows if all(str(r[name]) == text for name, text in where.items())]
+    if not only_latest:
+        return wanted
     latest = {row["suite"]: row["session"] for row in wanted}
-    return [r for r in wanted if not only_latest or r["session"] == latest[r["suite"]]]
+    return [row for row in wanted if row["session"] == latest[row["suite"]]]

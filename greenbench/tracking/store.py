@@ -4,8 +4,8 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from greenbench.errors import ConfigurationError, TrackingError
 from greenbench.marks import DRIFTED, add_mark, is_drifted
 from greenbench.results import CaseResult, Trial, TrialStatus
 from greenbench.table import METRICS, TAGS, Row, to_row
+from greenbench.tracking.bulk import ENDED, read_cases, read_trials, search
 from greenbench.tracking.database import first_access, probe, redact, sqlite_path, use_wal
 from greenbench.tracking.records import (
     anytime,
@@ -21,13 +22,11 @@ from greenbench.tracking.records import (
     trial_metrics,
     witness_metrics,
 )
-from greenbench.tracking.view import VIEW_TAG, view_state
+from greenbench.tracking.view import charts_path, seed, ui_address
 
 # An absent server must be noticed in seconds; MLflow's own defaults take minutes.
 HTTP_DEFAULTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 EXPERIMENT_PREFIX = "greenbench/"
-ENDED = ("FINISHED", "FAILED")
-PAGE = 1000
 
 
 class Store:
@@ -129,9 +128,26 @@ class Store:
         with self._translated():
             wanted = f"{EXPERIMENT_PREFIX}{suite}"
             ids = [i for name, i in self.experiments().items() if suite is None or name == wanted]
-            runs = self._search(ids, "tags.kind = 'case'")
-            # A run that was cut off while it was logged is not to be read as a result.
-            return [_to_row(run) for run in runs if run.info.status in ENDED]
+            return read_cases(self._client, ids)
+
+    def read_trials(self, rows: Sequence[Row]) -> list[Row]:
+        """Return the trials of some repeats, a row each, by repeat and then by index.
+
+        Parameters
+        ----------
+        rows : sequence of dict
+            Repeats, in the order in which `read_rows` gives them.
+
+        Returns
+        -------
+        list of dict
+            The columns of `greenbench.table.to_trial_rows`, and ``session`` and ``run_id``
+            of the repeat.
+        """
+        with self._translated():
+            wanted = {f"{EXPERIMENT_PREFIX}{row['suite']}" for row in rows}
+            ids = [i for name, i in self.experiments().items() if name in wanted]
+            return read_trials(self._client, ids, rows)
 
     def log_idle_drift(self, suite: str, session: str, drift: float) -> None:
         """Log by how much idle power changed during a session, with each of its results.
@@ -145,7 +161,8 @@ class Store:
         """
         with self._translated():
             experiment = self.experiments().get(f"{EXPERIMENT_PREFIX}{suite}")
-            found = self._search([experiment] if experiment else [], f"tags.session = '{session}'")
+            experiments = [experiment] if experiment else []
+            found = search(self._client, experiments, f"tags.session = '{session}'")
             for run in list(found):
                 run_id, marks = run.info.run_id, run.data.tags.get("marks")
                 self._client.log_metric(run_id, METRICS["idle_drift"], drift)
@@ -155,10 +172,33 @@ class Store:
     def experiments(self) -> dict[str, str]:
         """Return greenbench's experiments, name to id."""
         with self._translated():
-            found = self._client.search_experiments(
-                filter_string=f"name LIKE '{EXPERIMENT_PREFIX}%'"
-            )
-            return {experiment.name: str(experiment.experiment_id) for experiment in found}
+            return {found.name: str(found.experiment_id) for found in self._find_experiments()}
+
+    def seed_views(self) -> None:
+        """Give experiments the views that they lack: those of older versions of greenbench."""
+        with self._translated():
+            for experiment in self._find_experiments():
+                seed(self._client, experiment.experiment_id, experiment.tags)
+
+    def charts_url(self, suite: str) -> str | None:
+        """Return the address of a suite's charts in the MLflow UI.
+
+        Parameters
+        ----------
+        suite : str
+            Whose charts.
+
+        Returns
+        -------
+        str or None
+            On a server, without credentials; of a database, where ``greenbench ui`` shows it.
+            None if there are no charts, or the store cannot be reached.
+        """
+        with suppress(TrackingError):
+            experiment = self.experiments().get(f"{EXPERIMENT_PREFIX}{suite}")
+            if experiment and (path := charts_path(experiment)):
+                return f"{ui_address(self.uri)}{path}"
+        return None
 
     def _log(self, experiment: str, result: CaseResult, key: str) -> str:
         case, row = result.case, to_row(result)
@@ -198,6 +238,7 @@ class Store:
         end_ms = start_ms + int(reading.duration_s * 1000)
         tags = {
             "kind": "trial",
+            "trial": str(trial.index),
             "mlflow.parentRunId": parent,
             "case_id": result.case.id,
             "strategy": result.case.strategy,
@@ -249,6 +290,7 @@ class Store:
             self._experiments[name] = (
                 found.experiment_id if found else self._create_experiment(name)
             )
+            seed(self._client, self._experiments[name], found.tags if found else {})
         experiment = self._experiments[name]
         host = result.environment["host"]
         if (experiment, host) not in self._described:
@@ -259,13 +301,15 @@ class Store:
             )
         return experiment
 
+    def _find_experiments(self) -> Iterable[Any]:
+        return self._client.search_experiments(filter_string=f"name LIKE '{EXPERIMENT_PREFIX}%'")
+
     def _create_experiment(self, name: str) -> str:
         from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
         location = self._artifacts.as_uri() if self._artifacts else None
         try:
-            tags = {VIEW_TAG: view_state()}
-            return str(self._client.create_experiment(name, location, tags=tags))
+            return str(self._client.create_experiment(name, location))
         except MlflowException:
             # Another process may have created it since we looked.
             found = self._client.get_experiment_by_name(name)
@@ -274,29 +318,14 @@ class Store:
             return str(found.experiment_id)
 
     def _find(self, experiment: str, key: str) -> str | None:
-        for run in self._search([experiment], f"tags.key = '{key}'"):
+        for run in search(self._client, [experiment], f"tags.key = '{key}'"):
             if run.info.status in ENDED:
                 return str(run.info.run_id)
             children = f"tags.`mlflow.parentRunId` = '{run.info.run_id}'"
-            for child in self._search([experiment], children):
+            for child in search(self._client, [experiment], children):
                 self._client.delete_run(child.info.run_id)
             self._client.delete_run(run.info.run_id)
         return None
-
-    def _search(self, experiments: list[str], filter_string: str) -> Iterator[Any]:
-        token = None
-        while experiments:
-            page = self._client.search_runs(
-                experiments,
-                filter_string,
-                max_results=PAGE,
-                order_by=["attributes.start_time ASC"],
-                page_token=token,
-            )
-            yield from page
-            token = page.token
-            if not token:
-                return
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -315,14 +344,3 @@ class Store:
 def session_key(journal: Path) -> str:
     """Return what identifies a repeat in the store: its run's folder and journal."""
     return f"{journal.parent.name}/{journal.stem}"
-
-
-def _to_row(run: Any) -> Row:
-    tags, metrics = run.data.tags, run.data.metrics
-    return {
-        **{name: tags.get(name) for name in TAGS},
-        **{name: metrics.get(metric) for name, metric in METRICS.items()},
-        "repeat": int(tags.get("repeat", 0)),
-        "session": tags.get("session"),
-        "run_id": run.info.run_id,
-    }

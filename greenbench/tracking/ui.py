@@ -11,7 +11,7 @@ from collections.abc import Callable
 from greenbench.errors import ConfigurationError, TrackingError
 from greenbench.tracking.database import redact
 from greenbench.tracking.store import Store
-from greenbench.tracking.view import view_path
+from greenbench.tracking.view import charts_path, table_path
 
 
 def serve_ui(uri: str, port: int | None, say: Callable[[str], None]) -> int:
@@ -36,7 +36,9 @@ def serve_ui(uri: str, port: int | None, say: Callable[[str], None]) -> int:
     if uri.startswith(("http://", "https://")):
         say(f"The store is a server with a UI of its own: {redact(uri)}")
         return 0
-    experiments = Store.existing(uri).experiments()
+    store = Store.existing(uri)
+    store.seed_views()
+    experiments = store.experiments()
     port = _free_port(port)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
@@ -55,7 +57,9 @@ def serve_ui(uri: str, port: int | None, say: Callable[[str], None]) -> int:
             time.sleep(0.2)
         say(f"MLflow UI: http://127.0.0.1:{port} (Ctrl+C stops it)")
         for name, experiment_id in experiments.items():
-            say(f"  {name}: http://127.0.0.1:{port}{view_path(experiment_id)}")
+            say(f"  {name}: http://127.0.0.1:{port}{table_path(experiment_id)}")
+            if charts := charts_path(experiment_id):
+                say(f"  {name}, charts: http://127.0.0.1:{port}{charts}")
         return server.wait()
     except KeyboardInterrupt:
         return 0

@@ -1,34 +1,32 @@
-"""What people see in a terminal of results: summary tables and sentences."""
+"""The table of cases after a run, and what a reader must know of its figures."""
 
-import statistics
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TextIO
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from greenbench.compare.returns import SMALL_WH, Returns, compare_returns
+from greenbench.compare.returns import compare_returns
 from greenbench.compare.samples import Samples, describe_samples, marks_in
-from greenbench.compare.stats import Estimate, estimate
+from greenbench.compare.stats import estimate
 from greenbench.errors import NotComparableError
 from greenbench.marks import MEANINGS
 from greenbench.readings import Provenance
+from greenbench.terminal.answers import print_returns
+from greenbench.terminal.formats import energy_unit, interval, new_console
 
 Row = Mapping[str, Any]
-
-WIDTH = 240
-LARGE = 1000  # from here on, three digits would come with an exponent
 
 
 def summary_table(rows: Sequence[Row], *, include_disturbed: bool = False) -> Table:
     """Return the table of cases: energy, emissions and accuracy as medians with intervals."""
     table = Table(title="Cases: median [95% interval] over repeats", title_justify="left")
     table.add_column("case", no_wrap=True)
-    unit, scale = _energy_unit([row["energy_wh"] for row in rows])
+    unit, scale = energy_unit([row["energy_wh"] for row in rows])
     gram = "mg" if scale != 1 else "g"
     for heading in (
         "n", f"energy, {unit}", "CV", f"emissions, {gram} CO2e", "test accuracy", "train GFLOP",
@@ -48,11 +46,11 @@ def summary_table(rows: Sequence[Row], *, include_disturbed: bool = False) -> Ta
             str(counted) if counted == all_rows else f"{counted} of {all_rows}",
             _energy_cell(samples, scale),
             "–" if samples.cv is None else f"{samples.cv:.1%}",
-            _estimate(samples.counted, "emissions_g", scale=scale, interval=False)
+            _estimate(samples.counted, "emissions_g", scale=scale, with_interval=False)
             if samples.counted
             else "–",
             _estimate(members, "test_accuracy", scale=100, unit="%"),
-            _estimate(members, "train_flops", scale=1e-9, interval=False),
+            _estimate(members, "train_flops", scale=1e-9, with_interval=False),
             ", ".join(sorted(provenance)),
         ]
         if has_failures:
@@ -70,33 +68,6 @@ def _energy_cell(samples: Samples, scale: float) -> str:
     # Shown, but not summed up: nobody knows what the others added.
     known = [row["energy_wh"] * scale for row in samples.rows if row["energy_wh"] is not None]
     return f"({', '.join(f'{value:.3g}' for value in sorted(known))})" if known else "none"
-
-
-def returns_table(returns: Returns) -> Table:
-    """Return the sizes of a family, least energy first."""
-    label = Provenance(returns.provenance).label
-    title = f"{returns.family}, {returns.strategy}, {returns.backend}, {returns.setting}"
-    title = f"Diminishing returns: {title} (energy {label})"
-    table = Table(title=escape(title), title_justify="left")
-    table.add_column("size", no_wrap=True)
-    unit, scale = _energy_unit([size.energy_wh.median for size in returns.sizes])
-    for heading in (
-        "parameters", "train GFLOP", f"energy, {unit}", "test accuracy", f"points/{unit}",
-    ):  # fmt: skip
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("Pareto", no_wrap=True)
-    for size in returns.sizes:
-        step = "–" if size.points_per_wh is None else _signed(size.points_per_wh / scale)
-        table.add_row(
-            escape(size.network),
-            f"{size.parameters:,}",
-            f"{size.train_flops / 1e9:.3g}",
-            _interval(size.energy_wh, scale, ""),
-            _interval(size.accuracy, 100, "%"),
-            step,
-            "●" if size.is_on_front else "dominated",
-        )
-    return table
 
 
 def provenance_lines(rows: Sequence[Row]) -> list[str]:
@@ -136,24 +107,6 @@ def print_summary(
         console.print(Text(f"No diminishing returns: {error}"))
     for line in provenance_lines(rows):
         console.print(Text(line))
-
-
-def print_returns(found: Sequence[Returns], console: Console | None = None) -> None:
-    """Print each family's table, and its answer in one sentence."""
-    console = console or new_console(sys.stdout)
-    for returns in found:
-        console.print(returns_table(returns))
-        console.print(Text(returns.sentence, style="bold"))
-        if returns.left_out:
-            console.print(
-                Text(f"Left out, without a sample that counts: {', '.join(returns.left_out)}.")
-            )
-        console.print()
-
-
-def new_console(stream: TextIO) -> Console:
-    """Return a console with room for whole tables: a number that is cut off misleads."""
-    return Console(file=stream, highlight=False, width=WIDTH)
 
 
 def mark_lines(rows: Sequence[Row], *, include_disturbed: bool = False) -> list[str]:
@@ -215,31 +168,10 @@ def _estimate(
     *,
     scale: float,
     unit: str = "",
-    interval: bool = True,
+    with_interval: bool = True,
 ) -> str:
     values = [row[column] for row in rows if row[column] is not None]
     if not values:
         return "none"
     found = estimate(values)
-    return _interval(found, scale, unit) if interval else f"{found.median * scale:.3g}"
-
-
-def _interval(found: Estimate, scale: float, unit: str) -> str:
-    def shown(value: float) -> str:
-        return f"{value * scale:.1f}" if unit == "%" else f"{value * scale:.3g}"
-
-    middle = f"{shown(found.median)}{unit}"
-    if found.low is None or found.high is None:
-        return middle
-    return f"{middle} \\[{shown(found.low)}, {shown(found.high)}]"
-
-
-def _signed(value: float) -> str:
-    return f"{value:+,.0f}" if abs(value) >= LARGE else f"{value:+.3g}"
-
-
-def _energy_unit(values: Sequence[float | None]) -> tuple[str, float]:
-    """Return one unit for a column, and how many of it make a Wh."""
-    known = [value for value in values if value is not None]
-    typical = statistics.median(known) if known else 0.0
-    return ("Wh", 1.0) if typical >= SMALL_WH else ("mWh", 1000.0)
+    return interval(found, scale, unit) if with_interval else f"{found.median * scale:.3g}"

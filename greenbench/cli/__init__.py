@@ -1,0 +1,125 @@
+"""The command line. Heavy imports wait until a command needs them."""
+
+import json
+import os
+import shutil
+import sys
+from typing import Any
+
+import click
+from click.formatting import wrap_text
+
+from greenbench import __version__, registry
+from greenbench.cli.compare import compare
+from greenbench.cli.report import report
+from greenbench.cli.run import run
+from greenbench.cli.tables import shown_uri
+from greenbench.errors import GreenbenchError
+from greenbench.settings import Settings
+
+NARROWEST = 80
+
+
+class _Group(click.Group):
+    """Turns greenbench's errors into one line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except GreenbenchError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(error.exit_code)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="greenbench")
+def cli() -> None:
+    """Benchmark the energy of training: run cases, compare them, look at them in MLflow."""
+    registry.load_plugins()
+
+
+cli.add_command(run)
+cli.add_command(compare)
+cli.add_command(report)
+
+
+def main() -> None:
+    """Run the command line."""
+    cli()
+
+
+@cli.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_command(as_json: bool) -> None:
+    """List suites with their cases, parts, and plugins that failed."""
+    listed = _listing()
+    if as_json:
+        click.echo(json.dumps(listed, indent=2))
+        return
+    for name, ids in listed["suites"].items():
+        click.echo(f"suite {name}: {len(ids)} cases" if isinstance(ids, list) else f"suite {ids}")
+        for case_id in ids if isinstance(ids, list) else ():
+            click.echo(f"  {case_id}")
+    click.echo()
+    for kind, names in listed["parts"].items():
+        click.echo(f"{kind}: {', '.join(names)}")
+    for failure in listed["broken_plugins"]:
+        click.echo(f"broken plugin {failure['name']} ({failure['target']}): {failure['error']}")
+
+
+def _listing() -> dict[str, Any]:
+    suites = {name: _case_ids(name) for name in registry.suites.names()}
+    parts = {reg.kind: reg.names() for reg in registry.ALL if reg is not registry.suites}
+    failures = [vars(failure) for failure in registry.load_plugins()]
+    return {"suites": suites, "parts": parts, "broken_plugins": failures}
+
+
+def _case_ids(suite: str) -> list[str] | str:
+    try:
+        return [case.id for case in registry.suites.get(suite)()]
+    except Exception as error:
+        return f"{suite} is broken: {type(error).__name__}: {error}"
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor(as_json: bool) -> None:
+    """Say what this machine measures and what it estimates, and how to measure more."""
+    from greenbench.doctor import examine  # noqa: PLC0415
+
+    findings = examine(Settings.from_environment(os.environ))
+    if as_json:
+        click.echo(json.dumps(findings, indent=2))
+        return
+    width = max(shutil.get_terminal_size().columns, NARROWEST)
+    for name, text in findings.items():
+        for i, line in enumerate(text if isinstance(text, list) else [text]):
+            label = f"{'' if i else name:<18}"
+            # A command is for copying: it must stay on one line.
+            is_command = line.startswith("$ ")
+            click.echo(
+                label + line if is_command else wrap_text(line, width, label, " " * len(label))
+            )
+
+
+@cli.command()
+@click.option("--port", type=click.IntRange(1, 65535), help="Default: 5000, or a free one.")
+def ui(port: int | None) -> None:
+    """Start the MLflow UI on the store, on loopback, and print its address."""
+    from greenbench.tracking import serve_ui  # noqa: PLC0415
+
+    settings = Settings.from_environment(os.environ)
+    sys.exit(serve_ui(settings.tracking_uri, port, click.echo))
+
+
+@cli.command()
+def sync() -> None:
+    """Deliver results to MLflow that it could not take when they were made."""
+    from greenbench.delivery import deliver_all  # noqa: PLC0415
+
+    settings = Settings.from_environment(os.environ)
+    delivered, errors = deliver_all(settings)
+    for error in errors:
+        click.echo(f"Error: {error}", err=True)
+    click.echo(f"delivered {delivered} results to {shown_uri(settings)}")
+    sys.exit(max((error.exit_code for error in errors), default=0))

@@ -1,0 +1,62 @@
+"""`greenbench report`: everything in one HTML file."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from greenbench.cli.tables import Wanted, read_tables, selecting_rows
+from greenbench.errors import ConfigurationError
+from greenbench.settings import Settings
+
+
+@click.command()
+@selecting_rows
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path), help="Folder; default: mlruns/report."
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 1),
+    default=0.01,
+    show_default=True,
+    help="How far below the best accuracy is good enough.",
+)
+@click.option("--no-log", is_flag=True, help="Do not log it to MLflow.")
+def report(*, output: Path | None, tolerance: float, no_log: bool, **given: Any) -> None:
+    """Write one HTML file with verdicts, figures and tables, and log it to MLflow.
+
+    Of the store, or of FILES that `pytest --benchmark-json` wrote.
+    """
+    from greenbench.report import find, write_report  # noqa: PLC0415
+    from greenbench.terminal import mark_lines, provenance_lines  # noqa: PLC0415
+    from greenbench.tracking import Store  # noqa: PLC0415
+
+    wanted = Wanted(**given)
+    settings = Settings.from_environment(os.environ)
+    tables = read_tables(wanted, with_trials=True)
+    if tables.is_foreign:
+        raise ConfigurationError(
+            f"{wanted.source}: a report needs results of greenbench; of a CSV, "
+            "`greenbench compare` answers one question at a time"
+        )
+    if not tables.rows:
+        raise ConfigurationError(
+            f"no results in {wanted.source} to report; run some with `greenbench run`"
+        )
+    store = None if wanted.files else Store.existing(settings.tracking_uri)
+    environments = store.environments({str(row["host"]) for row in tables.rows}) if store else {}
+    findings = find(
+        tables.rows,
+        tables.trials,
+        environments,
+        tolerance=tolerance,
+        include_disturbed=wanted.include_disturbed,
+    )
+    notes = mark_lines(tables.rows, include_disturbed=wanted.include_disturbed)
+    folder = output or settings.runs_dir / "report"
+    written = write_report(findings, folder, notes + provenance_lines(tables.rows))
+    click.echo(f"report: {folder / written[0]}")
+    if store is not None and not no_log:
+        click.echo(f"logged to MLflow: {store.log_report(folder, written)}")

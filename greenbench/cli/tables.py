@@ -1,0 +1,101 @@
+"""Which table `compare` and `report` read: files, or what is selected from the store."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from greenbench.errors import ConfigurationError
+from greenbench.selection import parse_pairs
+from greenbench.settings import Settings
+
+if TYPE_CHECKING:
+    from greenbench.compare.files import Tables
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+including = click.option(
+    "--include-disturbed", is_flag=True, help="Count samples that other processes disturbed."
+)
+
+
+def selecting_rows(command: Command) -> Command:
+    """Add the argument and options that say which table is read."""
+    options = [
+        click.argument("files", nargs=-1, type=click.Path(path_type=Path)),
+        click.option("--suite", help="Only results of this suite."),
+        click.option("--all-sessions", is_flag=True, help="Not only the latest of each suite."),
+        click.option("--where", multiple=True, help="Only rows with column=value: host=…."),
+        including,
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What these options say."""
+
+    files: tuple[Path, ...]
+    suite: str | None
+    all_sessions: bool
+    where: tuple[str, ...]
+    include_disturbed: bool
+
+    @property
+    def source(self) -> str:
+        """Where the table comes from, for messages."""
+        if self.files:
+            return ", ".join(path.name for path in self.files)
+        return shown_uri(Settings.from_environment(os.environ))
+
+
+def read_tables(wanted: Wanted, *, with_trials: bool = False) -> "Tables":
+    """Read the selected rows, and their trials if they are asked for.
+
+    Parameters
+    ----------
+    wanted : Wanted
+        Files, or what is selected from the store.
+    with_trials : bool
+        Whether trials are read from the store, too.
+
+    Raises
+    ------
+    GreenbenchError
+        If a file or the store cannot be read, or a column does not exist.
+    """
+    from greenbench.compare.files import Tables, read_files  # noqa: PLC0415
+    from greenbench.compare.rows import select  # noqa: PLC0415
+
+    where = parse_pairs(wanted.where, "--where")
+    if wanted.files:
+        if wanted.suite or wanted.all_sessions:
+            raise ConfigurationError(
+                "--suite and --all-sessions select from the store; of a file, select with --where"
+            )
+        found = read_files(wanted.files)
+        rows = select(found.rows, where, only_latest=False)
+        if not rows:
+            raise ConfigurationError(f"no row of {wanted.source} has {' and '.join(wanted.where)}")
+        if found.is_foreign:
+            return Tables(rows, rows, is_foreign=True)
+        kept = {(row["session"], row["case_id"], row["repeat"]) for row in rows}
+        trials = [t for t in found.trials if (t["session"], t["case_id"], t["repeat"]) in kept]
+        return Tables(rows, trials, is_foreign=False)
+    from greenbench.tracking import Store  # noqa: PLC0415
+
+    store = Store.existing(Settings.from_environment(os.environ).tracking_uri)
+    rows = select(store.read_rows(wanted.suite), where, only_latest=not wanted.all_sessions)
+    return Tables(rows, store.read_trials(rows) if with_trials else [], is_foreign=False)
+
+
+def shown_uri(settings: Settings) -> str:
+    """Return the store's address without credentials."""
+    from greenbench.tracking import redact  # noqa: PLC0415
+
+    return redact(settings.tracking_uri)

@@ -1,0 +1,168 @@
+"""The smallest size that is as accurate as the best, but for a tolerance, with the proof of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import ttest_ind_from_stats
+
+TOLERANCE = 0.01
+CONFIDENCE = 0.95
+FEWEST_FOR_TEST = 2
+# Exactly the tolerance less is within it, whatever rounding makes of the difference; and
+# repeats without noise are compared by a test that has hardly any left.
+SLACK = 1e-9
+LEAST_NOISE = 1e-3 * SLACK
+
+Floats = NDArray[np.float64]
+Size = tuple[str, float, Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One size, tested against all others.
+
+    Attributes
+    ----------
+    name : str
+        Of the size.
+    n : int
+        Number of repeats.
+    p : float or None
+        Of the hypothesis that this size, or one tested before it, is further than the
+        tolerance below another; None for sizes of more energy than the one that is most
+        accurate on average, which are not tested, and where no test can be made.
+    """
+
+    name: str
+    n: int
+    p: float | None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Which size to train.
+
+    Attributes
+    ----------
+    choice : str or None
+        The size of least energy that is proven to be within the tolerance of the best; None
+        if none is.
+    p : float or None
+        Of the choice.
+    descriptive : str
+        The size of least energy whose median accuracy is within the tolerance of the best
+        median, proven or not.
+    reason : str or None
+        Why nothing is proven, or why `descriptive` is not if it has less energy than the
+        choice.
+    tolerance : float
+        In accuracy, of 1.
+    confidence : float
+        Of all such experiments, at most the rest choose a size that is truly further below the
+        best than the tolerance.
+    candidates : tuple of Candidate
+        By energy, least first.
+    """
+
+    choice: str | None
+    p: float | None
+    descriptive: str
+    reason: str | None
+    tolerance: float
+    confidence: float
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether there is a choice."""
+        return self.choice is not None
+
+
+def decide(
+    sizes: Sequence[Size], *, tolerance: float = TOLERANCE, confidence: float = CONFIDENCE
+) -> Decision:
+    """Return the smallest size whose accuracy is within a tolerance of the best.
+
+    Non-inferiority, tested over repeats. A size is within the tolerance if it beats each other
+    size less the tolerance; so nothing depends on which of them looks the best (an
+    intersection-union test, Berger 1982: its p is the largest of the pairs'). Pairs are compared
+    by the one-sided Welch test. No size's standard deviation counts as smaller than the median
+    of all sizes': the few repeats of one often agree by chance, above all where noise is skewed
+    or accuracies are coarse, and Welch's test alone then errs more often than it says.
+
+    Sizes are tested in a fixed sequence, which needs no correction (Maurer et al. 1995): first
+    the one of the largest mean, then those of less energy in descending order, until one fails.
+
+    Parameters
+    ----------
+    sizes : sequence of (str, float, sequence of float)
+        Name, median energy, and the accuracies in [0, 1] of at least one repeat; in any order.
+    tolerance : float
+        In accuracy, of 1.
+    confidence : float
+        Of the proof, in (0, 1).
+    """
+    ordered = sorted(sizes, key=lambda size: (size[1], size[0]))
+    names = [name for name, _, _ in ordered]
+    accuracies = [np.asarray(repeats, dtype=float) for _, _, repeats in ordered]
+    medians = [np.median(repeats) for repeats in accuracies]
+    described = next(i for i, m in enumerate(medians) if m >= max(medians) - tolerance - SLACK)
+    reason = _why_no_test(names, accuracies)
+    ps = [] if reason else _sequence(accuracies, tolerance)
+    chosen = next((i for i, p in enumerate(ps) if p <= 1 - confidence), None)
+    if reason is None and (chosen is None or described < chosen):
+        reason = _why_not_proven(accuracies, ps[min(described, len(ps) - 1)])
+    untested = [None] * (len(names) - len(ps))
+    return Decision(
+        choice=None if chosen is None else names[chosen],
+        p=None if chosen is None else ps[chosen],
+        descriptive=names[described],
+        reason=reason,
+        tolerance=tolerance,
+        confidence=confidence,
+        candidates=tuple(
+            Candidate(name, len(repeats), p)
+            for name, repeats, p in zip(names, accuracies, [*ps, *untested], strict=True)
+        ),
+    )
+
+
+def _why_no_test(names: Sequence[str], accuracies: Sequence[Floats]) -> str | None:
+    if len(names) == 1:
+        return f"{names[0]} is the only size: there is none to compare it with"
+    for name, repeats in zip(names, accuracies, strict=True):
+        if len(repeats) < FEWEST_FOR_TEST:
+            return f"{len(repeats)} repeat of {name}: a test needs {FEWEST_FOR_TEST} or more"
+    return None
+
+
+def _why_not_proven(accuracies: Sequence[Floats], p: float) -> str:
+    fewest, most = min(map(len, accuracies)), max(map(len, accuracies))
+    repeats = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+    return f"{repeats} repeats don't prove it (p = {p:.3g})"
+
+
+def _sequence(accuracies: Sequence[Floats], tolerance: float) -> list[float]:
+    """Return p of each size up to the one of the largest mean, the largest of the tests so far."""
+    n = np.array([len(repeats) for repeats in accuracies])
+    mean = np.array([repeats.mean() for repeats in accuracies])
+    deviation = np.array([repeats.std(ddof=1) for repeats in accuracies])
+    deviation = np.maximum(deviation, max(float(np.median(deviation)), LEAST_NOISE))
+    one, other = (slice(None), None), (None, slice(None))
+    found = ttest_ind_from_stats(
+        mean[one] + tolerance + SLACK,
+        deviation[one],
+        n[one],
+        mean[other],
+        deviation[other],
+        n[other],
+        equal_var=False,
+        alternative="greater",
+    )
+    p = np.asarray(found.pvalue)
+    np.fill_diagonal(p, 0.0)
+    start = int((mean >= mean.max() - SLACK).argmax())
+    downwards = p.max(axis=1)[start::-1]
+    return [float(value) for value in np.maximum.accumulate(downwards)[::-1]]

@@ -1,0 +1,210 @@
+"""What comparers answer: a table and a sentence each."""
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from greenbench.readings import Provenance
+from greenbench.terminal.formats import energy_unit, interval, new_console, signed
+
+if TYPE_CHECKING:
+    from greenbench.compare.factors import Factors
+    from greenbench.compare.ratios import Ratios
+    from greenbench.compare.returns import Returns
+    from greenbench.compare.strategies import Horizon, Strategies, Summary
+
+MOST_PAIRS = 3
+MOST_NAMED = 3
+
+
+def print_returns(found: Sequence["Returns"], console: Console | None = None) -> None:
+    """Print each family's table, and its answer in one sentence."""
+    console = console or new_console(sys.stdout)
+    for returns in found:
+        console.print(returns_table(returns))
+        console.print(Text(returns.sentence, style="bold"))
+        console.print(Text(returns.proof))
+        console.print(Text(_curve(returns)))
+        if returns.left_out:
+            console.print(
+                Text(f"Left out, without a sample that counts: {', '.join(returns.left_out)}.")
+            )
+        console.print()
+
+
+def returns_table(returns: "Returns") -> Table:
+    """Return the sizes of a family, least energy first."""
+    named = (returns.family, returns.strategy, returns.backend, returns.setting)
+    title = f"Diminishing returns: {', '.join(filter(None, named))}{_label(returns.provenance)}"
+    table = Table(title=escape(title), title_justify="left")
+    table.add_column("size", no_wrap=True)
+    unit, scale = energy_unit([size.energy_wh.median for size in returns.sizes])
+    for heading in (
+        "parameters", "train GFLOP", f"energy, {unit}", "test accuracy", f"points/{unit}",
+    ):  # fmt: skip
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("Pareto", no_wrap=True)
+    table.add_column("within", justify="right", no_wrap=True)
+    for size in returns.sizes:
+        step = "–" if size.points_per_wh is None else signed(size.points_per_wh / scale)
+        table.add_row(
+            escape(size.network),
+            "–" if size.parameters is None else f"{size.parameters:,}",
+            "–" if size.train_flops is None else f"{size.train_flops / 1e9:.3g}",
+            interval(size.energy_wh, scale, ""),
+            interval(size.accuracy, 100, "%"),
+            step,
+            "●" if size.is_on_front else "dominated",
+            "–" if size.p is None else f"p = {size.p:.2g}",
+        )
+    return table
+
+
+def _curve(returns: "Returns") -> str:
+    """Return what the curve through the sizes says, or why there is none."""
+    knee = f"Knee at {returns.knee}." if returns.knee else "No knee."
+    fit = returns.saturation
+    if fit.a is None or fit.b is None or fit.c is None:
+        return f"{knee} No saturating curve: {fit.reason}."
+    a, b, c = (f"{x.value:.3g} [{x.low:.3g}, {x.high:.3g}]" for x in (fit.a, fit.b, fit.c))
+    return f"{knee} Accuracy = a − b·Wh^−c with a = {a}, b = {b}, c = {c}."
+
+
+def print_strategies(
+    found: Sequence["Strategies"], overall: "Summary", console: Console | None = None
+) -> None:
+    """Print each group's table, its answer in one sentence, and that over all groups."""
+    console = console or new_console(sys.stdout)
+    for answer in found:
+        console.print(_strategies_table(answer))
+        console.print(Text(answer.sentence, style="bold"))
+        for line in answer.left_out:
+            console.print(Text(f"Left out: {line}."))
+        console.print()
+    if len(found) > 1:
+        console.print(Text(overall.sentence, style="bold"))
+
+
+def _strategies_table(answer: "Strategies") -> Table:
+    title = f"Strategies: {', '.join(answer.group.values())}{_label(answer.provenance)}"
+    table = Table(title=escape(title), title_justify="left")
+    table.add_column("strategy", no_wrap=True)
+    energies = [s.energy_wh.median for s in answer.strategies if s.energy_wh is not None]
+    unit, scale = energy_unit(energies)
+    for heading in (
+        "searches", "trials", f"energy, {unit}", "best", "at equal energy", "wins",
+        "at equal trials", "wins", f"to target, {unit}", "reach it", "area",
+    ):  # fmt: skip
+        table.add_column(heading, justify="right", no_wrap=True)
+    for standing in answer.strategies:
+        target_wh = standing.energy_to_target_wh
+        table.add_row(
+            escape(standing.strategy),
+            str(standing.searches),
+            str(standing.trials),
+            "–" if standing.energy_wh is None else interval(standing.energy_wh, scale),
+            f"{standing.best_accuracy:.2%}",
+            *_found(answer.equal_energy, standing.strategy),
+            *_found(answer.equal_trials, standing.strategy),
+            "–" if target_wh is None else f"{target_wh * scale:.3g}",
+            "–" if standing.hit_rate is None else f"{standing.hit_rate:.0%}",
+            "–" if standing.area is None else f"{standing.area:.2%}",
+        )
+    return table
+
+
+def _found(horizon: "Horizon | None", strategy: str) -> tuple[str, str]:
+    found = [f for f in horizon.found if f.strategy == strategy] if horizon else []
+    if not found:
+        return "–", "–"
+    return interval(found[0].accuracy, 100, "%"), f"{found[0].win_rate:.0%}"
+
+
+def print_factors(found: Sequence["Factors"], console: Console | None = None) -> None:
+    """Print each response's tables, and its answer in one sentence."""
+    console = console or new_console(sys.stdout)
+    for answer in found:
+        console.print(_effects_table(answer))
+        console.print(_levels_table(answer))
+        console.print(Text(answer.sentence, style="bold"))
+        console.print()
+
+
+def _effects_table(answer: "Factors") -> Table:
+    title = f"What explains {answer.response}: type III ANOVA, n = {answer.n}"
+    table = Table(title=escape(title), title_justify="left")
+    table.add_column("effect", no_wrap=True)
+    for heading in ("df", "sum of squares", "F", "p", "η²", "partial η²"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for effect in (*answer.effects, answer.residual):
+        figures = (effect.sum_sq, effect.f, effect.p, effect.eta_sq, effect.partial_eta_sq)
+        shown = ("–" if figure is None else f"{figure:.4g}" for figure in figures)
+        table.add_row(escape(effect.name), str(effect.df), *shown)
+    return table
+
+
+def _levels_table(answer: "Factors") -> Table:
+    table = Table(title="Each factor by itself: Kruskal-Wallis and pairs", title_justify="left")
+    for heading in ("factor", "levels"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("H", "p", "ε²"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("pairs (Holm): A12", no_wrap=True)
+    for factor in answer.factors:
+        figures = (factor.h, factor.p, factor.epsilon_sq)
+        pairs = [
+            f"{pair.one} / {pair.other}: {pair.a12:.2f}"
+            + (f" (p = {pair.p:.2g})" if pair.p is not None else f" ({pair.reason})")
+            for pair in factor.pairs[:MOST_PAIRS]
+        ]
+        more = len(factor.pairs) - MOST_PAIRS
+        pairs += [f"{more} more with --json"] if more > 0 else []
+        table.add_row(
+            escape(factor.name),
+            escape(", ".join(factor.levels)),
+            *("–" if figure is None else f"{figure:.4g}" for figure in figures),
+            escape("; ".join(pairs)),
+        )
+    return table
+
+
+def print_ratios(found: Sequence["Ratios"], console: Console | None = None) -> None:
+    """Print each comparison's table, and its answer in one sentence."""
+    console = console or new_console(sys.stdout)
+    for ratios in found:
+        console.print(_ratios_table(ratios))
+        console.print(Text(ratios.sentence, style="bold"))
+        if ratios.unpaired:
+            named = f"{', '.join(ratios.unpaired[:MOST_NAMED])}"
+            more = ", …" if len(ratios.unpaired) > MOST_NAMED else ""
+            console.print(Text(f"{len(ratios.unpaired)} groups have no pair: {named}{more}."))
+        console.print()
+
+
+def _ratios_table(ratios: "Ratios") -> Table:
+    title = (
+        f"{ratios.compared.capitalize()}s: ratio to {ratios.baseline}{_label(ratios.provenance)}"
+    )
+    table = Table(title=escape(title), title_justify="left")
+    for heading in ("group", ratios.compared):
+        table.add_column(escape(heading), no_wrap=True)
+    for heading in ("pairs", "energy", "duration", "accuracy"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for ratio in (*ratios.ratios, *ratios.overall):
+        figures = (ratio.energy, ratio.duration, ratio.accuracy)
+        table.add_row(
+            escape(ratio.group),
+            escape(ratio.variant),
+            str(ratio.pairs),
+            *("–" if found is None else interval(found) for found in figures),
+        )
+    return table
+
+
+def _label(provenance: str | None) -> str:
+    return f" (energy {Provenance(provenance).label})" if provenance else ""

@@ -1,0 +1,101 @@
+"""The charts that greenbench seeds in MLflow, on a store of a real run, in headless Chromium."""
+
+import re
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from greenbench.tracking.view import FORM_SEEN, is_form_known
+from tests.conftest import Greenbench
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        not (shutil.which("chromium") and shutil.which("chromedriver")),
+        reason="chromium and chromedriver are not installed",
+    ),
+    pytest.mark.skipif(
+        not is_form_known(),
+        reason=f"charts were seen with MLflow {FORM_SEEN}, which this is not",
+    ),
+]
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    # High enough for all charts: MLflow draws what is in sight.
+    "--window-size=2200,1700",
+)
+REPEATS, TRIALS = 2, 3
+CARD = "[data-testid='experiment-view-compare-runs-card']"
+POINTS = ".scatterlayer .point"
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator["webdriver.Chrome"]:  # noqa: F821
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
+        options.add_argument(flag)
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    driver = webdriver.Chrome(options=options, service=service)
+    yield driver
+    driver.quit()
+
+
+def is_painted(canvas: "WebElement") -> bool:  # noqa: F821
+    """Return whether a canvas has any pixel that is not transparent."""
+    script = """
+        const canvas = arguments[0];
+        const image = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        return image.data.some((value, index) => index % 4 === 3 && value > 0);
+    """
+    return bool(canvas.parent.execute_script(script, canvas))
+
+
+def test_charts_are_drawn_from_a_run(
+    greenbench: Greenbench,
+    browser: "webdriver.Chrome",  # noqa: F821
+    eventually: Callable[[Callable[[], object]], None],
+    tmp_path: Path,
+) -> None:
+    run = ("run", "-s", "random", "-a", "dense.xs", "--trials", str(TRIALS), "--epochs", "2")
+    done = greenbench(*run, "--repeats", str(REPEATS))
+    assert done.returncode == 0, done.stderr
+    ui = greenbench.start("ui")
+    lines: list[str] = []
+    while not (lines and "greenbench/adhoc, charts" in lines[-1]):
+        lines.append(ui.stdout.readline() if ui.stdout else "")
+        assert lines[-1], "the UI ended"
+    (url,) = re.findall(r"http://127\.0\.0\.1:\d+/#/\S+", lines[-1])
+
+    browser.get(url)
+
+    def drawn(selector: str, *texts: str) -> "list[WebElement]":  # noqa: F821
+        """Return what is drawn in the chart that has these texts."""
+        cards = browser.find_elements("css selector", CARD)
+        found = [card for card in cards if all(text in card.text for text in texts)]
+        return found[0].find_elements("css selector", selector) if found else []
+
+    scatter = ("energy/total_wh vs. accuracy/test",)
+    anytime = ("search/incumbent_validation", "search/cumulative_wh")
+    eventually(lambda: len(drawn(POINTS, *scatter)) == REPEATS)
+    eventually(lambda: len(drawn(POINTS, *anytime)) == REPEATS * TRIALS)
+    eventually(lambda: any(map(is_painted, drawn("canvas", "Parallel Coordinates"))))
+    axes = [axis.text.split()[-1] for axis in drawn(".dimension", "Parallel Coordinates")]
+    assert axes == ["strategy", "architecture", "size", "energy/total_wh", "accuracy/test"]
+    shown = browser.find_element("tag name", "body").text
+    for text in ("Accuracy against energy", "Cases side by side", f"{REPEATS} matching runs"):
+        assert text in shown, shown
+    assert "Error" not in shown, shown
+    browser.save_screenshot(str(tmp_path / "charts.png"))
+    ui.send_signal(signal.SIGTERM)
+    assert ui.wait(timeout=30) == 0
