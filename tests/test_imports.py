@@ -35,6 +35,7 @@ ORDER = (
     "table",
     "tracking",
     "compare",
+    "report",
     "delivery",
     "session",
     "progress",
@@ -59,6 +60,9 @@ HOMES = {
     "keras": ("backends",),
     "rich": ("progress.py", "terminal"),
     "zeus": ("energy/zeus.py",),
+    "matplotlib": ("report",),
+    "statsmodels": ("compare/factors.py", "compare/pairs.py"),
+    "kneed": ("compare/front.py",),
     "psutil": ("environment.py", "energy/host.py"),
     "click": ("cli",),
 }

@@ -59,4 +59,4 @@ def report(*, output: Path | None, tolerance: float, no_log: bool, **given: Any)
     written = write_report(findings, folder, notes + provenance_lines(tables.rows))
     click.echo(f"report: {folder / written[0]}")
     if store is not None and not no_log:
-        click.echo(f"logged to MLflow: {store.log_report(folder, written)}")
+        click.echo(f"in the UI (`greenbench ui`): {store.log_report(folder, written)}")

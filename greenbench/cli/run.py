@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import click
@@ -163,4 +164,15 @@ def _run_cases(
     print_summary(rows, include_disturbed=include_disturbed)
     if rows and not session.has_undelivered:
         click.echo(f"MLflow store: {shown_uri(settings)}; look at it with `greenbench ui`")
+        if charts := _charts_url(settings, suite):
+            click.echo(f"charts, in that UI: {charts}")
     return failures
+
+
+def _charts_url(settings: Settings, suite: str) -> str | None:
+    from greenbench.tracking import Store  # noqa: PLC0415
+
+    # Charts are an extra: a run that is complete must not fail for them.
+    with suppress(GreenbenchError):
+        return Store.existing(settings.tracking_uri).charts_url(suite)
+    return None

@@ -10,7 +10,7 @@ from scipy.optimize import least_squares
 from greenbench.compare.stats import FEWEST_FOR_INTERVAL
 
 FEWEST_SIZES = 4
-LEAST_STEP = 1.05
+LEAST_STEP = 1.2
 N_RESAMPLES = 500
 INTERVAL_PERCENTILES = (2.5, 97.5)
 MOST_AT_BOUND = 0.05
@@ -89,7 +89,7 @@ def fit_saturation(samples: Samples) -> Saturation:
     -------
     Saturation
         Refused, with the reason, if the data don't identify it: fewer than 4 sizes whose
-        energies are 5% or more apart; fewer than 3 repeats of a size, whose intervals would
+        energies are 20% or more apart; fewer than 3 repeats of a size, whose intervals would
         hold the truth far less often than they say; accuracy that doesn't rise with energy;
         the best fit, or more than 5% of those to resamples, at a bound (a = 1, b = 0,
         c = 0.01 or 10); an interval of a wider than the range of the sizes' accuracies.

@@ -238,13 +238,11 @@ def _compare(
 ) -> Strategies:
     where = ", ".join(group.values()) or "all trials"
     _check_apart(where, rows, group)
+    _check_definitions(where, rows, group)
     searches = read_searches(rows, include_disturbed=include_disturbed)
     everything = [search for found in searches.values() for search in found]
     counted = [row for search in everything if search.curve for row in search.rows]
     check_agree(where, counted, ENERGY)
-    if "setting" in group:
-        for name, found in searches.items():
-            check_agree(f"{where}: {name}", [r for s in found for r in s.rows], DEFINITION)
     best = max(float(search.best[-1]) for search in everything)
     target = best - tolerance if best > 0 else None
     equal_energy, reason = _equal_energy(searches)
@@ -270,6 +268,14 @@ def _check_apart(where: str, rows: Sequence[Row], group: Mapping[str, str]) -> N
                 f"answer for each with `--group {column}`, or select one with "
                 f"`--where {column}={values[0]}`"
             )
+
+
+def _check_definitions(where: str, rows: Sequence[Row], group: Mapping[str, str]) -> None:
+    """Refuse what `_shared` made one: a strategy with several numbers of trials."""
+    if "setting" in group:
+        for name in sorted({str(row["strategy"]) for row in rows}):
+            own = [row for row in rows if str(row["strategy"]) == name]
+            check_agree(f"{where}: {name}", own, DEFINITION)
 
 
 def _equal_energy(searches: Searches) -> tuple[Horizon | None, str | None]:
@@ -332,6 +338,10 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
+def _are(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are each"
+
+
 def _flat(name: str, value: Any) -> dict[str, Any]:
     if isinstance(value, Estimate):
         return {name: value.median, f"{name}_low": value.low, f"{name}_high": value.high}
@@ -383,28 +393,25 @@ class Summary:
         """The answer in words, to both questions."""
         if not self.groups:
             return "No group has two strategies to compare."
-        trials, in_trials = self._leaders("best_at_equal_trials", self.groups)
+        trials, in_trials = self._leaders("best_at_equal_trials")
+        energy, in_energy = self._leaders("best_at_equal_energy")
+        at_trials = f"in {in_trials} of {self.groups}"
+        groups = "group" if self.groups == 1 else "groups"
         if not self.energy_groups:
-            return f"{trials} best in {in_trials} at equal trials; no group has known energies."
-        energy, in_energy = self._leaders("best_at_equal_energy", self.energy_groups)
-        if energy == trials:
-            in_trials = in_trials.removesuffix(" groups").removesuffix(" group")
             return (
-                f"{energy} best in {in_energy} at equal energy and in {in_trials} at equal trials."
+                f"{_listed(trials)} {_are(trials)} best {at_trials} {groups} at equal trials; "
+                "no group has an answer at equal energy."
             )
+        also = "and" if energy == trials else f"and {_listed(trials)}"
         return (
-            f"{energy} best in {in_energy} at equal energy, and {trials} in {in_trials} "
-            "at equal trials."
+            f"{_listed(energy)} {_are(energy)} best in {in_energy} of {self.energy_groups} "
+            f"{groups} at equal energy {also} {at_trials} at equal trials."
         )
 
-    def _leaders(self, question: str, groups: int) -> tuple[str, str]:
+    def _leaders(self, question: str) -> tuple[list[str], str]:
         most = max(getattr(placing, question) for placing in self.placings)
         names = [p.strategy for p in self.placings if math.isclose(getattr(p, question), most)]
-        verb = "is" if len(names) == 1 else "are each"
-        return (
-            f"{_listed(names)} {verb}",
-            f"{most:.3g} of {groups} group{'s' if groups != 1 else ''}",
-        )
+        return names, f"{most:.3g}"
 
     def records(self) -> list[dict[str, Any]]:
         """Return a flat row for each strategy."""

@@ -88,7 +88,7 @@ def returns_table(name: str, returns: Returns) -> Table:
     ]
     headings = (
         "size", "parameters", "energy", "test accuracy", "points/Wh", "on the front", "knee",
-        "p (within)",
+        "p, within",
     )  # fmt: skip
     common = _joined(returns.family, returns.strategy, returns.backend, returns.setting)
     return Table(name, f"Sizes of {common}", headings, rows, returns.records())

@@ -262,7 +262,8 @@ def _errors(axes: Any, energy_wh: Estimate, accuracy: Estimate, colour: str, sca
 def _labels(axes: Any, points: Sequence[tuple[float, float, str]]) -> None:
     """Write beside points what they are, and leave out what would cover another label."""
     axes.figure.draw_without_rendering()
-    frame, taken = axes.get_window_extent(), []
+    frame = axes.get_window_extent()
+    taken: list[Any] = []
     for x, y, text in points:
         for side, offset in (("right", (-6, 6)), ("left", (7, -12))):
             label = axes.annotate(

@@ -49,7 +49,7 @@ def returns_table(returns: "Returns") -> Table:
     ):  # fmt: skip
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("Pareto", no_wrap=True)
-    table.add_column("within", justify="right", no_wrap=True)
+    table.add_column("p, within", justify="right", no_wrap=True)
     for size in returns.sizes:
         step = "–" if size.points_per_wh is None else signed(size.points_per_wh / scale)
         table.add_row(
@@ -60,7 +60,7 @@ def returns_table(returns: "Returns") -> Table:
             interval(size.accuracy, 100, "%"),
             step,
             "●" if size.is_on_front else "dominated",
-            "–" if size.p is None else f"p = {size.p:.2g}",
+            "–" if size.p is None else f"{size.p:.2g}",
         )
     return table
 

@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from greenbench.tracking.records import (
     trial_metrics,
     witness_metrics,
 )
+from greenbench.tracking.reports import log_report
 from greenbench.tracking.view import charts_path, seed, ui_address
 
 # An absent server must be noticed in seconds; MLflow's own defaults take minutes.
@@ -168,6 +169,42 @@ class Store:
                 self._client.log_metric(run_id, METRICS["idle_drift"], drift)
                 if is_drifted(drift):
                     self._client.set_tag(run_id, "marks", add_mark(marks, DRIFTED))
+
+    def environments(self, hosts: Collection[str]) -> dict[str, dict[str, str]]:
+        """Return what is known of some hosts: machine, threads and versions.
+
+        Parameters
+        ----------
+        hosts : collection of str
+            Fingerprints.
+        """
+        found: dict[str, dict[str, str]] = {}
+        with self._translated():
+            for number in self.experiments().values():
+                tags = self._client.get_experiment(number).tags
+                for host in hosts:
+                    if text := tags.get(f"environment.{host}"):
+                        found[host] = json.loads(text)
+        return dict(sorted(found.items()))
+
+    def log_report(self, folder: Path, files: Sequence[Path]) -> str:
+        """Log a report as a run of its own, and return the address of its page in the MLflow UI.
+
+        Parameters
+        ----------
+        folder : Path
+            Where its files are.
+        files : sequence of Path
+            Relative to the folder, the page first.
+
+        Raises
+        ------
+        TrackingError
+            If the store cannot be written; the files stay where they are.
+        """
+        with self._translated():
+            location = self._artifacts.as_uri() if self._artifacts else None
+            return ui_address(self.uri) + log_report(self._client, folder, files, location)
 
     def experiments(self) -> dict[str, str]:
         """Return greenbench's experiments, name to id."""

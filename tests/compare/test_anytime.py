@@ -113,6 +113,7 @@ def test_band_tells_all_between_its_points(
     summed = band(curves)
     dense = np.arange(summed.energy_wh[0], summed.energy_wh[-1] + 0.5, 0.5)
     steps = np.searchsorted(summed.energy_wh, dense, side="right") - 1
+    assert summed.energy_wh[-1] == max(curve.total_wh for curve in curves)
     for quantile, values in ((0.25, summed.low), (0.5, summed.median), (0.75, summed.high)):
         expected = np.quantile([curve.accuracy_at(dense) for curve in curves], quantile, axis=0)
         assert np.asarray(values)[steps] == pytest.approx(expected)
@@ -163,7 +164,7 @@ def test_trials_are_put_in_order() -> None:
 
 def test_several_searches_that_look_like_one_are_refused() -> None:
     rows = [row(trial=trial, place=f"a.csv:{trial}") for trial in (0, 1, 0)]
-    with pytest.raises(NotComparableError, match="random: trial 0 occurs 2 times.*`repeat`"):
+    with pytest.raises(NotComparableError, match=r"random: trial 0 occurs 2 times.*`repeat`"):
         read_searches(rows)
 
 

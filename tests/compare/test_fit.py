@@ -140,14 +140,14 @@ def test_residual_tells_of_another_form() -> None:
 @pytest.mark.parametrize(
     ("samples", "reason"),
     [
-        ([], "number of sizes whose energies are 5% or more apart: 0; a fit needs 4 or more"),
+        ([], "number of sizes whose energies are 20% or more apart: 0; a fit needs 4 or more"),
         (
             simulate(energies=(1, 3, 9)),
-            "number of sizes whose energies are 5% or more apart: 3; a fit needs 4 or more",
+            "number of sizes whose energies are 20% or more apart: 3; a fit needs 4 or more",
         ),
         (
-            [[(energy, saturating(energy))] * 3 for energy in (1.0, 1.04, 9.0, 9.1, 81.0)],
-            "number of sizes whose energies are 5% or more apart: 3; a fit needs 4 or more",
+            [[(energy, saturating(energy))] * 3 for energy in (1.0, 1.19, 9.0, 9.1, 81.0)],
+            "number of sizes whose energies are 20% or more apart: 3; a fit needs 4 or more",
         ),
         (simulate(n=2), "2 repeats of a size: intervals need 3 or more"),
         ([*simulate(), [(200.0, 0.94)]], "1 repeat of a size: intervals need 3 or more"),
@@ -183,11 +183,12 @@ def share_refused(families: Sequence[list[Size]]) -> float:
 
 
 def test_two_clusters_of_sizes_are_refused() -> None:
-    energies = (1, 1.1, 10, 11)
+    energies = (1, 1.3, 20, 26)
     flat = [simulate(lambda e: 0.9 if e < 5 else 0.95, energies, seed=i) for i in range(100)]
-    rising = [simulate(energies=energies, noise=0.005, seed=i) for i in range(100)]
-    assert share_refused(flat) == 1
-    assert share_refused(rising) > 0.9
+    rising = [simulate(energies=energies, noise=0.01, seed=i) for i in range(100)]
+    assert share_refused(flat) > 0.97
+    # Some are identified all the same, and their intervals hold the truth as they should.
+    assert share_refused(rising) > 0.8
 
 
 @pytest.mark.parametrize("n", [3, 5, 10])

@@ -1,0 +1,36 @@
+"""Reports in MLflow: each a run of its own, whose artifacts its UI shows."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+REPORTS = "greenbench/reports"
+
+
+def log_report(client: Any, folder: Path, files: Sequence[Path], location: str | None) -> str:
+    """Log files as the artifacts of a new run, and return its path in the MLflow UI.
+
+    Parameters
+    ----------
+    client : mlflow.MlflowClient
+        Of the store.
+    folder : Path
+        Where the files are.
+    files : sequence of Path
+        Relative to the folder, the page first.
+    location : str or None
+        URI of artifacts, if the store has no place of its own for them.
+    """
+    found = client.get_experiment_by_name(REPORTS)
+    experiment = found.experiment_id if found else client.create_experiment(REPORTS, location)
+    tags = {"kind": "report", "mlflow.source.name": "greenbench"}
+    run_id = str(client.create_run(experiment, tags=tags, run_name="report").info.run_id)
+    try:
+        for name in files:
+            parent = None if name.parent == Path() else name.parent.as_posix()
+            client.log_artifact(run_id, str(folder / name), parent)
+    except BaseException:
+        client.set_terminated(run_id, "FAILED")
+        raise
+    client.set_terminated(run_id)
+    return f"/#/experiments/{experiment}/runs/{run_id}/artifacts/{files[0].as_posix()}"
