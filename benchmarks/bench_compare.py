@@ -19,7 +19,6 @@ peak_mib
 import argparse
 import json
 import math
-import resource
 import subprocess
 import sys
 import time
@@ -34,6 +33,7 @@ from make_store import make_store
 
 from greenbench.compare.returns import compare_returns
 from greenbench.compare.rows import select
+from greenbench.energy.host import peak_memory_bytes
 from greenbench.environment import describe_environment
 from greenbench.tracking import Store
 
@@ -104,8 +104,7 @@ def measure(uri: str) -> dict[str, float]:
         "cpu_s": read_cpu_s + compare_cpu_s,
         "trials": len(trials),
         "trials_s": trials_s,
-        # Linux counts in KiB.
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mib": (peak_memory_bytes() or 0) / 2**20,
     }
 
 

@@ -34,15 +34,26 @@ def _interval(found: dict[str, Any], scale: float, unit: str, digits: int) -> st
     return f"{middle}{unit} [{low}, {high}], n = {found['n']}"
 
 
+def _results(name: str) -> dict[str, Any]:
+    path = Path(__file__).parent / "results" / f"{name}.json"
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _machine(machine: dict[str, str]) -> str:
+    return (
+        f"a machine with {machine['cores']} cores ({machine['cpu']}, "
+        f"{machine['memory_gib']} GiB, {machine['system']})"
+    )
+
+
 def _overhead() -> dict[str, str]:
-    path = Path(__file__).parent / "results" / "overhead.json"
-    found = json.loads(path.read_text(encoding="utf-8"))
-    machine, startup = found["machine"], found["startup_s"]
+    found = _results("overhead")
+    startup = found["startup_s"]
     shares = [name for name in found if name.startswith(("steady_", "harness_"))]
     starts = {"python": "python", "torch": "import torch", "worker": "worker ready"}
     return {
-        "overhead_machine": f"a machine with {machine['cores']} cores ({machine['cpu']}, "
-        f"{machine['memory_gib']} GiB, {machine['system']})",
+        "overhead_machine": _machine(found["machine"]),
         "overhead_date": found["date"],
         "overhead_meter": found["meter"],
         "overhead_window": f"{found['window_s']:g} s",
@@ -57,5 +68,33 @@ def _overhead() -> dict[str, str]:
     }
 
 
+def _compare() -> dict[str, str]:
+    found = _results("compare")
+    table = (
+        "| results | runs in the store | read | compared | CPU time of both | bar | peak memory |\n"
+        "|---|---|---|---|---|---|---|\n"
+    )
+    for store in found["stores"]:
+        bar_s = found["bars"]["s_per_1000_runs"] * store["runs"] / 1000
+        table += (
+            f"| {store['runs']:,} | {store['all_runs']:,} | {store['read_s']:.1f} s "
+            f"| {store['compare_s']:.1f} s | {store['cpu_s']:.1f} s | {bar_s:.0f} s together "
+            f"| {store['peak_mib']:.0f} MiB |\n"
+        )
+    largest = found["stores"][-1]
+    return {
+        "compare_machine": _machine(found["machine"]) + (found["note"] and f", {found['note']}"),
+        "compare_date": found["date"],
+        "compare_times": str(found["times"]),
+        "compare_mlflow": found["machine"]["mlflow"],
+        "compare_table": table,
+        "compare_growth": f"{found['growth']:.2f}",
+        "compare_memory": f"{found['bars']['peak_mib']:.0f} MiB",
+        "compare_open": f"{largest['open_s']:.1f} s",
+        "compare_trials": f"{largest['trials']} trials of the latest session in "
+        f"{largest['trials_s']:.2f} s",
+    }
+
+
 # Figures in pages come from what the benchmarks wrote.
-myst_substitutions = _overhead()
+myst_substitutions = {**_overhead(), **_compare()}

@@ -61,7 +61,7 @@ HOMES = {
     "rich": ("progress.py", "terminal"),
     "zeus": ("energy/zeus.py",),
     "matplotlib": ("report",),
-    "statsmodels": ("compare/factors.py", "compare/pairs.py"),
+    "statsmodels": ("compare/anova.py", "compare/pairs.py"),
     "kneed": ("compare/front.py",),
     "psutil": ("environment.py", "energy/host.py"),
     "click": ("cli",),

@@ -307,7 +307,10 @@ def test_every_mark_in_the_summary_is_explained() -> None:
 
 def test_disturbed_family_is_shown_with_the_way_to_compare_it() -> None:
     changed = {"marks": "disturbed"}
-    rows = [make_row("dense.s", changed=changed), make_row("dense.m", changed=changed)]
+    rows = [
+        make_row("dense.s", changed=changed),
+        make_row("dense.m", energy_wh=2.0, changed=changed),
+    ]
     assert "No diminishing returns: dense" in summary(rows)
     assert "`--include-disturbed`" in summary(rows)
     assert "dense.s reaches 90.0%" in summary(rows, include_disturbed=True)

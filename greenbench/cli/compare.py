@@ -1,10 +1,10 @@
 """`greenbench compare`: one subcommand a question."""
 
-import csv
 import json
-import sys
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -14,10 +14,12 @@ from greenbench.errors import ConfigurationError, UnknownNameError
 
 if TYPE_CHECKING:
     from greenbench.compare.columns import Names
+    from greenbench.compare.files import Tables
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 DEFAULT_QUESTION = "returns"
+OTHER_GROUP = "choose other columns with `--group`"
 LAYER_FACTORS = ("conv_layers", "linear_layers", "relu")
 
 
@@ -26,13 +28,35 @@ class _Questions(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         first = args[0] if args else ""
-        is_file = first.endswith((".csv", ".json"))
         is_option = first.startswith("-") and first not in ctx.help_option_names
-        if not first or is_file or is_option:
+        # A name with an ending is that of a file.
+        if not first or is_option or Path(first).suffix:
             args = [DEFAULT_QUESTION, *args]
         elif not first.startswith("-") and first not in self.commands:
             raise UnknownNameError("question", first, self.commands)
         return super().parse_args(ctx, args)
+
+
+class _Share(click.FloatRange):
+    """A number from 0 to 1, which nan is not."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        share = float(super().convert(value, param, ctx))
+        if math.isnan(share):
+            self.fail(f"{value} is no number", param, ctx)
+        return share
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the options say that all questions share."""
+
+    wanted: Wanted
+    names: "Names"
+    as_json: bool
+    as_csv: bool
 
 
 @click.group(cls=_Questions)
@@ -53,13 +77,23 @@ def _printing(command: Command) -> Command:
     return selecting_rows(command)
 
 
+def _tolerating(what: str) -> Callable[[Command], Command]:
+    return click.option(
+        "--tolerance",
+        type=_Share(0, 1),
+        default=0.01,
+        show_default=True,
+        help=f"How far below the best accuracy {what}: 0.01 is 1 percentage point.",
+    )
+
+
 def _naming(*which: str) -> Callable[[Command], Command]:
     """Add options that name columns of a foreign CSV."""
     offered = {
         "energy": click.option("--energy-column", metavar="NAME", help="Column of energy."),
         "energy_unit": click.option(
             "--energy-unit",
-            type=click.Choice(["wh", "kwh", "j", "kj"]),
+            type=click.Choice(["wh", "kwh", "j", "kj"], case_sensitive=False),
             help="Its unit, if its name does not end in it.",
         ),
         "accuracy": click.option(
@@ -72,7 +106,7 @@ def _naming(*which: str) -> Callable[[Command], Command]:
             "--group",
             metavar="NAMES",
             multiple=True,
-            help="Columns that tell apart what is answered apart: dataset,network.",
+            help="Columns that tell apart what is answered apart: dataset,network; '' for none.",
         ),
     }
 
@@ -86,135 +120,140 @@ def _naming(*which: str) -> Callable[[Command], Command]:
 
 @compare.command()
 @_printing
-@click.option(
-    "--tolerance",
-    type=click.FloatRange(0, 1),
-    default=0.01,
-    show_default=True,
-    help="How far below the best accuracy is good enough: 0.01 is 1 percentage point.",
-)
+@_tolerating("is good enough")
 @_naming("energy", "energy_unit", "accuracy", "size", "group")
-def returns(*, tolerance: float, as_json: bool, as_csv: bool, **given: Any) -> None:
+def returns(*, tolerance: float, **given: Any) -> None:
     """Say which size to train: what each larger one costs, and what it buys."""
     from greenbench.compare.columns import to_results  # noqa: PLC0415
-    from greenbench.compare.returns import compare_returns  # noqa: PLC0415
+    from greenbench.compare.returns import SERIES, compare_returns  # noqa: PLC0415
     from greenbench.terminal import print_returns  # noqa: PLC0415
 
-    wanted, names = _split(given)
-    tables = read_tables(wanted)
-    rows = to_results(tables.rows, names)[0] if tables.is_foreign else _own(tables.rows, names)
-    found = compare_returns(rows, tolerance=tolerance, include_disturbed=wanted.include_disturbed)
+    asked = _asked(given)
+    tables = read_tables(asked.wanted)
+    rows, group = (
+        to_results(tables.rows, asked.names)
+        if tables.is_foreign
+        else (_own(tables.rows, asked.names), SERIES)
+    )
+    found = compare_returns(
+        rows, tolerance=tolerance, include_disturbed=asked.wanted.include_disturbed
+    )
     if not found:
-        raise ConfigurationError(
-            f"no family with two sizes or more among {len(rows)} results in {wanted.source}; run "
-            "one with `greenbench run scaling`"
-        )
-    _print("returns", found, as_json=as_json, as_csv=as_csv, show=print_returns)
-    _print_notes(rows, wanted, is_silent=as_json or as_csv or tables.is_foreign)
+        advice = OTHER_GROUP if tables.is_foreign else "run a family with `greenbench run scaling`"
+        raise _refusal("results of two sizes", group, asked, advice)
+    _print("returns", found, asked, print_returns)
+    _print_notes(tables, asked)
 
 
 @compare.command()
 @_printing
-@click.option(
-    "--tolerance",
-    type=click.FloatRange(0, 1),
-    default=0.01,
-    show_default=True,
-    help="How far below the best accuracy found the target is.",
-)
+@_tolerating("found the target is")
 @_naming("strategy", "energy", "energy_unit", "accuracy", "seed", "group")
-def strategies(*, tolerance: float, as_json: bool, as_csv: bool, **given: Any) -> None:
+def strategies(*, tolerance: float, **given: Any) -> None:
     """Say which search strategy finds more: at equal energy, and at equal trials."""
     from greenbench.compare.columns import to_trials  # noqa: PLC0415
-    from greenbench.compare.strategies import (  # noqa: PLC0415
-        OWN_GROUP,
-        compare_strategies,
-        summarise,
-    )
+    from greenbench.compare.placings import summarise  # noqa: PLC0415
+    from greenbench.compare.strategies import OWN_GROUP, compare_strategies  # noqa: PLC0415
     from greenbench.terminal import print_strategies  # noqa: PLC0415
 
-    wanted, names = _split(given)
-    tables = read_tables(wanted, with_trials=True)
+    asked = _asked(given)
+    tables = read_tables(asked.wanted, with_trials=True)
     trials, group = (
-        to_trials(tables.trials, names)
+        to_trials(tables.trials, asked.names)
         if tables.is_foreign
-        else (_own(tables.trials, names), OWN_GROUP)
+        else (_own(tables.trials, asked.names), OWN_GROUP)
     )
     found = compare_strategies(
-        trials, group=group, tolerance=tolerance, include_disturbed=wanted.include_disturbed
+        trials,
+        group=group,
+        tolerance=tolerance,
+        include_disturbed=asked.wanted.include_disturbed,
     )
     if not found:
-        raise ConfigurationError(
-            f"no two strategies searched the same thing among {len(trials)} trials in "
-            f"{wanted.source}; run some with `greenbench run strategies`"
-        )
+        advice = OTHER_GROUP if tables.is_foreign else "run some with `greenbench run strategies`"
+        raise _refusal("searches of two strategies", group, asked, advice)
     overall = summarise(found)
     _print(
         "strategies",
         found,
-        as_json=as_json,
-        as_csv=as_csv,
-        show=lambda answers: print_strategies(answers, overall),
+        asked,
+        lambda answers: print_strategies(answers, overall),
         overall={"sentence": overall.sentence, **asdict(overall)},
     )
-    _print_notes(tables.rows, wanted, is_silent=as_json or as_csv or tables.is_foreign)
+    _print_notes(tables, asked)
 
 
 @compare.command()
 @_printing
 @click.option("--response", metavar="NAMES", multiple=True, help="Columns to explain.")
 @click.option("--factors", metavar="NAMES", multiple=True, help="Columns that explain: a,b,c.")
-def factors(
-    *,
-    response: tuple[str, ...],
-    factors: tuple[str, ...],
-    as_json: bool,
-    as_csv: bool,
-    **given: Any,
-) -> None:
+def factors(*, response: tuple[str, ...], factors: tuple[str, ...], **given: Any) -> None:
     """Say where the energy goes: factorial ANOVA, Kruskal-Wallis, pairs of levels."""
-    from greenbench.compare.columns import responses, with_options  # noqa: PLC0415
+    from greenbench.compare.columns import check_factorial, responses  # noqa: PLC0415
     from greenbench.compare.factors import compare_factors  # noqa: PLC0415
     from greenbench.terminal import print_factors  # noqa: PLC0415
 
-    wanted, _ = _split(given)
-    tables = read_tables(wanted)
-    rows = tables.rows if tables.is_foreign else with_options(tables.rows)
+    asked = _asked(given)
+    tables = read_tables(asked.wanted)
     named = _listed(factors)
     if not named and tables.is_foreign:
         raise ConfigurationError("of a CSV, name the columns that explain: `--factors a,b`")
+    rows = tables.rows if tables.is_foreign else _with_factors(tables.rows, named, asked)
+    explained = _listed(response) or responses(rows)
+    for each in explained if tables.is_foreign else ():
+        check_factorial(rows, named, each)
     found = [
         compare_factors(
-            rows, named or LAYER_FACTORS, each, include_disturbed=wanted.include_disturbed
+            rows,
+            named or LAYER_FACTORS,
+            each,
+            include_disturbed=asked.wanted.include_disturbed,
         )
-        for each in _listed(response) or responses(rows)
+        for each in explained
     ]
-    _print("factors", found, as_json=as_json, as_csv=as_csv, show=print_factors)
-    _print_notes(tables.rows, wanted, is_silent=as_json or as_csv or tables.is_foreign)
+    _print("factors", found, asked, print_factors)
+    _print_notes(tables, asked)
+
+
+def _with_factors(
+    rows: list[dict[str, Any]], named: Sequence[str], asked: _Asked
+) -> list[dict[str, Any]]:
+    """Return those of our own results whose architectures have the options that explain."""
+    from greenbench.compare.columns import with_options  # noqa: PLC0415
+
+    rows = with_options(rows)
+    found = [row for row in rows if all(name in row for name in named or LAYER_FACTORS)]
+    if not found and not named:
+        raise ConfigurationError(
+            f"no result in {asked.wanted.source} has the options {', '.join(LAYER_FACTORS)}; run "
+            "some with `greenbench run layers`, or name columns with `--factors`"
+        )
+    # Of names that no result has, the comparer says which are known.
+    return found or rows
 
 
 def _ratio_command(compared: str, question: str) -> Callable[..., None]:
-    def command(*, baseline: str | None, as_json: bool, as_csv: bool, **given: Any) -> None:
-        from greenbench.compare.columns import to_results  # noqa: PLC0415
+    def command(*, baseline: str | None, **given: Any) -> None:
+        from greenbench.compare.columns import to_variants  # noqa: PLC0415
         from greenbench.compare.ratios import OWN_GROUP, compare_ratios  # noqa: PLC0415
         from greenbench.terminal import print_ratios  # noqa: PLC0415
 
-        wanted, names = _split(given)
-        tables = read_tables(wanted)
+        asked = _asked(given)
+        tables = read_tables(asked.wanted)
         rows, group = (
-            to_results(tables.rows, names, compared)
+            to_variants(tables.rows, asked.names, compared)
             if tables.is_foreign
-            else (_own(tables.rows, names), OWN_GROUP)
+            else (_own(tables.rows, asked.names), OWN_GROUP)
         )
         found = compare_ratios(
             rows,
             compared,
             group=group,
             baseline=baseline,
-            include_disturbed=wanted.include_disturbed,
+            include_disturbed=asked.wanted.include_disturbed,
         )
-        _print(f"{compared}s", [found], as_json=as_json, as_csv=as_csv, show=print_ratios)
-        _print_notes(rows, wanted, is_silent=as_json or as_csv or tables.is_foreign)
+        _print(f"{compared}s", [found], asked, print_ratios)
+        _print_notes(tables, asked)
 
     command.__doc__ = question
     baseline = click.option("--baseline", metavar="NAME", help=f"The {compared} to divide by.")
@@ -222,27 +261,31 @@ def _ratio_command(compared: str, question: str) -> Callable[..., None]:
     return _printing(baseline(naming(command)))
 
 
-compare.command("backends")(
-    _ratio_command("backend", "Compare backends: paired ratios of energy, duration and accuracy.")
-)
-compare.command("practices")(
-    _ratio_command("practice", "Compare practices: paired ratios of energy, duration and accuracy.")
-)
+for _compared in ("backend", "practice"):
+    compare.command(f"{_compared}s")(
+        _ratio_command(
+            _compared, f"Compare {_compared}s: paired ratios of energy, duration and accuracy."
+        )
+    )
 
 
-def _split(given: dict[str, Any]) -> tuple[Wanted, "Names"]:
+def _asked(given: dict[str, Any]) -> _Asked:
     from greenbench.compare.columns import Names  # noqa: PLC0415
 
+    as_json, as_csv = given.pop("as_json"), given.pop("as_csv")
+    if as_json and as_csv:
+        raise ConfigurationError("--json and --csv contradict each other; choose one")
     wanted = {name: given.pop(name) for name in Wanted.__dataclass_fields__}
     named = {name.removesuffix("_column"): value for name, value in given.items()}
-    named["group"] = _listed(named.get("group", ()))
-    return Wanted(**wanted), Names(**named)
+    # An empty name is given, too: nothing is told apart.
+    named["group"] = _listed(named["group"]) if named.get("group") else None
+    return _Asked(Wanted(**wanted), Names(**named), as_json, as_csv)
 
 
 def _own(rows: list[dict[str, Any]], names: "Names") -> list[dict[str, Any]]:
     """Return our own rows, whose columns have names that no option changes."""
     for name, value in vars(names).items():
-        if value:
+        if value is not None:
             option = name if name in ("group", "energy_unit") else f"{name}-column"
             raise ConfigurationError(
                 f"--{option.replace('_', '-')} names columns of a CSV; results of greenbench have "
@@ -256,36 +299,37 @@ def _listed(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name.strip() for text in names for name in text.split(",") if name.strip())
 
 
+def _refusal(what: str, group: Sequence[str], asked: _Asked, advice: str) -> ConfigurationError:
+    """Return what is said of a table in which nothing can be compared."""
+    apart = f" of equal {', '.join(group)}" if group else ""
+    return ConfigurationError(f"no {what}{apart} in {asked.wanted.source}; {advice}")
+
+
 def _print(
     question: str,
     answers: Sequence[Any],
-    *,
-    as_json: bool,
-    as_csv: bool,
+    asked: _Asked,
     show: Callable[[Sequence[Any]], None],
     **further: Any,
 ) -> None:
-    if as_json and as_csv:
-        raise ConfigurationError("--json and --csv contradict each other; choose one")
-    if as_json:
+    from greenbench.compare.files import to_csv  # noqa: PLC0415
+
+    if asked.as_json:
         found = [{"sentence": answer.sentence, **asdict(answer)} for answer in answers]
         click.echo(json.dumps({"question": question, "answers": found, **further}, indent=2))
-    elif as_csv:
+    elif asked.as_csv:
         records = [record for answer in answers for record in answer.records()]
-        columns = dict.fromkeys(name for record in records for name in record)
-        writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(records)
+        click.echo(to_csv(records), nl=False)
     else:
         show(answers)
 
 
-def _print_notes(rows: Sequence[dict[str, Any]], wanted: Wanted, *, is_silent: bool) -> None:
+def _print_notes(tables: "Tables", asked: _Asked) -> None:
     """Say what must be known of our own figures; of a CSV's we know nothing."""
     from greenbench.terminal import mark_lines, provenance_lines  # noqa: PLC0415
 
-    if is_silent:
+    if asked.as_json or asked.as_csv or tables.is_foreign:
         return
-    marks = mark_lines(rows, include_disturbed=wanted.include_disturbed)
-    for line in marks + provenance_lines(rows):
+    marks = mark_lines(tables.rows, include_disturbed=asked.wanted.include_disturbed)
+    for line in marks + provenance_lines(tables.rows):
         click.echo(line)

@@ -41,10 +41,6 @@ def report(*, output: Path | None, tolerance: float, no_log: bool, **given: Any)
             f"{wanted.source}: a report needs results of greenbench; of a CSV, "
             "`greenbench compare` answers one question at a time"
         )
-    if not tables.rows:
-        raise ConfigurationError(
-            f"no results in {wanted.source} to report; run some with `greenbench run`"
-        )
     store = None if wanted.files else Store.existing(settings.tracking_uri)
     environments = store.environments({str(row["host"]) for row in tables.rows}) if store else {}
     findings = find(
@@ -54,9 +50,10 @@ def report(*, output: Path | None, tolerance: float, no_log: bool, **given: Any)
         tolerance=tolerance,
         include_disturbed=wanted.include_disturbed,
     )
-    notes = mark_lines(tables.rows, include_disturbed=wanted.include_disturbed)
+    notes = mark_lines(findings.rows, include_disturbed=wanted.include_disturbed)
+    notes += provenance_lines(findings.rows)
     folder = output or settings.runs_dir / "report"
-    written = write_report(findings, folder, notes + provenance_lines(tables.rows))
+    written = write_report(findings, folder, notes)
     click.echo(f"report: {folder / written[0]}")
     if store is not None and not no_log:
         click.echo(f"in the UI (`greenbench ui`): {store.log_report(folder, written)}")

@@ -1,7 +1,7 @@
 """Which table `compare` and `report` read: files, or what is selected from the store."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -50,7 +50,7 @@ class Wanted:
     def source(self) -> str:
         """Where the table comes from, for messages."""
         if self.files:
-            return ", ".join(path.name for path in self.files)
+            return ", ".join(map(str, self.files))
         return shown_uri(Settings.from_environment(os.environ))
 
 
@@ -67,30 +67,34 @@ def read_tables(wanted: Wanted, *, with_trials: bool = False) -> "Tables":
     Raises
     ------
     GreenbenchError
-        If a file or the store cannot be read, or a column does not exist.
+        If a file or the store cannot be read, a column does not exist, or nothing is left.
     """
-    from greenbench.compare.files import Tables, read_files  # noqa: PLC0415
-    from greenbench.compare.rows import select  # noqa: PLC0415
-
     where = parse_pairs(wanted.where, "--where")
     if wanted.files:
+        from greenbench.compare.files import read_files  # noqa: PLC0415
+
         if wanted.suite or wanted.all_sessions:
             raise ConfigurationError(
                 "--suite and --all-sessions select from the store; of a file, select with --where"
             )
-        found = read_files(wanted.files)
-        rows = select(found.rows, where, only_latest=False)
-        if not rows:
-            raise ConfigurationError(f"no row of {wanted.source} has {' and '.join(wanted.where)}")
-        if found.is_foreign:
-            return Tables(rows, rows, is_foreign=True)
-        kept = {(row["session"], row["case_id"], row["repeat"]) for row in rows}
-        trials = [t for t in found.trials if (t["session"], t["case_id"], t["repeat"]) in kept]
-        return Tables(rows, trials, is_foreign=False)
+        return read_files(wanted.files, where)
+    return _read_store(wanted, where, with_trials)
+
+
+def _read_store(wanted: Wanted, where: Mapping[str, str], with_trials: bool) -> "Tables":
+    from greenbench.compare.files import Tables  # noqa: PLC0415
+    from greenbench.compare.rows import select  # noqa: PLC0415
     from greenbench.tracking import Store  # noqa: PLC0415
 
     store = Store.existing(Settings.from_environment(os.environ).tracking_uri)
     rows = select(store.read_rows(wanted.suite), where, only_latest=not wanted.all_sessions)
+    if not rows:
+        conditions = [*([f"suite={wanted.suite}"] if wanted.suite else []), *wanted.where]
+        raise ConfigurationError(
+            f"no results in {wanted.source}"
+            + (f" have {' and '.join(conditions)}" if conditions else "")
+            + "; run some with `greenbench run`"
+        )
     return Tables(rows, store.read_trials(rows) if with_trials else [], is_foreign=False)
 
 

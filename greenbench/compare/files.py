@@ -1,25 +1,52 @@
-"""Tables from files: pytest-benchmark's JSON, and CSVs of anybody's measurements."""
+"""Tables in files: pytest-benchmark's JSON, CSVs of anybody's measurements, and answers as CSV."""
 
 import csv
+import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+import reprlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from greenbench.compare.rows import select
 from greenbench.errors import ConfigurationError
-from greenbench.table import METRICS, TAGS
+from greenbench.readings import Provenance
+from greenbench.table import METRICS, OF_CASE, TAGS
 
 Row = dict[str, Any]
 
-PLACE = "place"
-"""Column that says where a row of a CSV stands, for messages: ``measurements.csv:7``."""
+LARGEST = 1e100
+"""Beyond it a sum of squares may have no finite value."""
+
+NEEDED = ("case_id", "strategy", "architecture", "backend", "dataset", "energy_provenance")
+TRIAL = ("trial", "status", "energy_wh", "duration_s", "val_accuracy")
+LIMITS = {
+    "energy_wh": (0.0, LARGEST),
+    "duration_s": (0.0, LARGEST),
+    "val_accuracy": (0.0, 1.0),
+    "test_accuracy": (0.0, 1.0),
+}
+
+
+class CsvRow(dict[str, Any]):
+    """A row of a CSV.
+
+    Attributes
+    ----------
+    place : str
+        Where it stands, for messages: ``measurements.csv:7``.
+    """
+
+    def __init__(self, place: str, cells: Iterable[tuple[str, Any]]) -> None:
+        super().__init__(cells)
+        self.place = place
 
 
 @dataclass(frozen=True)
 class Tables:
-    """What files hold.
+    """What is to be compared.
 
     Attributes
     ----------
@@ -36,141 +63,240 @@ class Tables:
     is_foreign: bool
 
 
-def read_files(paths: Sequence[Path]) -> Tables:
+def read_files(paths: Sequence[Path], where: Mapping[str, str]) -> Tables:
     """Read files of one kind, as one table.
 
     Parameters
     ----------
     paths : sequence of Path
-        Either all ``.csv`` or all ``.json``.
+        At least one; either all ``.csv`` or all ``.json``.
+    where : mapping of str to str
+        Which rows are wanted, as `greenbench.compare.rows.select` takes it. What stands in
+        others does not matter: a column is of numbers if its wanted cells are.
 
     Raises
     ------
+    UnknownNameError
+        If `where` names no column.
     ConfigurationError
-        If a file cannot be read, is empty or damaged, or is of another kind than the first.
+        If a file cannot be read, is empty or damaged, or is of another kind than the first,
+        or if no row is wanted.
     """
-    kinds = {path.suffix.lower() for path in paths}
-    if kinds == {".csv"}:
-        rows = _read_csvs(paths)
-        return Tables(rows, rows, is_foreign=True)
-    if kinds == {".json"}:
-        found = [_read_benchmarks(path) for path in paths]
-        return Tables(
-            [row for rows, _ in found for row in rows],
-            [row for _, trials in found for row in trials],
-            is_foreign=False,
-        )
-    raise ConfigurationError(
-        f"{', '.join(map(str, paths))}: expected files that end in .csv, or files of "
-        "`pytest --benchmark-json` that end in .json, and not both"
-    )
+    is_foreign = _check_kind(paths) == ".csv"
+    rows, trials = _read_csvs(paths) if is_foreign else _read_benchmarks(paths)
+    wanted = select(rows, where, only_latest=False)
+    if not wanted:
+        conditions = " and ".join(f"{column}={text}" for column, text in where.items())
+        raise ConfigurationError(f"no row of {', '.join(map(str, paths))} has {conditions}")
+    if is_foreign:
+        for column in wanted[0]:
+            _parse_column(wanted, column)
+        return Tables(wanted, wanted, is_foreign=True)
+    kept = set(map(_repeat_of, wanted))
+    return Tables(wanted, [t for t in trials if _repeat_of(t) in kept], is_foreign=False)
 
 
-def _read_csvs(paths: Sequence[Path]) -> list[Row]:
-    rows: list[Row] = []
-    columns: list[str] = []
+def number(text: str) -> int | float | None:
+    """Return the finite number that a text is, or None."""
+    # "1_0" is a name, though Python reads it as 10.
+    for kind in (int, float) if "_" not in text else ():
+        try:
+            found = kind(text)
+            return found if math.isfinite(found) else None
+        except (ValueError, OverflowError):
+            continue
+    return None
+
+
+def to_csv(records: Sequence[Mapping[str, Any]]) -> str:
+    """Return flat rows as CSV, with every digit.
+
+    Parameters
+    ----------
+    records : sequence of mapping
+        A column that only some have is empty in others.
+    """
+    columns = dict.fromkeys(name for record in records for name in record)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(map(_no_formula, columns))
+    writer.writerows([_no_formula(record.get(name)) for name in columns] for record in records)
+    return text.getvalue()
+
+
+def _no_formula(value: Any) -> Any:
+    """Return a text on one line that no spreadsheet takes for a formula; else as it is."""
+    if not isinstance(value, str):
+        return value
+    text = _on_one_line(value)
+    return f"'{text}" if text.startswith(tuple("=+-@")) else text
+
+
+def _check_kind(paths: Sequence[Path]) -> str:
+    kind = paths[0].suffix.lower()
     for path in paths:
-        header, cells = _read_csv(path)
-        if rows and set(header) != set(columns):
-            odd = sorted(set(header) ^ set(columns))
+        if path.suffix.lower() not in (".csv", ".json"):
+            raise ConfigurationError(
+                f"{path}: expected a CSV, whose name ends in .csv, or a file of "
+                "`pytest --benchmark-json`, whose name ends in .json"
+            )
+        if path.suffix.lower() != kind:
+            raise ConfigurationError(
+                f"{paths[0]} and {path} are of two kinds; compare either .csv or .json files"
+            )
+    found: set[Path] = set()
+    for path in paths:
+        if path.resolve() in found:
+            raise ConfigurationError(f"{path} is given twice; its rows would count twice")
+        found.add(path.resolve())
+    return kind
+
+
+def _read_text(path: Path) -> str:
+    try:
+        # Spreadsheets put a byte order mark in front.
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path} is not encoded in UTF-8; save it so") from error
+    if "\0" in text:
+        raise ConfigurationError(f"{path} has NUL characters; save it as text encoded in UTF-8")
+    return text
+
+
+def _read_csvs(paths: Sequence[Path]) -> tuple[list[Row], list[Row]]:
+    first, *others = map(_read_csv, paths)
+    for path, rows in zip(paths[1:], others, strict=True):
+        if odd := sorted(rows[0].keys() ^ first[0].keys()):
             raise ConfigurationError(
                 f"{path} and {paths[0]} do not have the same columns: {', '.join(odd)}; "
                 "compare tables of one form"
             )
-        columns = columns or header
-        rows += cells
-    for column in columns:
-        _parse_column(rows, column)
-    return rows
+        first += rows
+    return first, first
 
 
-def _read_csv(path: Path) -> tuple[list[str], list[Row]]:
-    rows: list[Row] = []
+def _read_csv(path: Path) -> list[Row]:
+    """Return the rows of a CSV; all cells are texts, each on one line."""
+    reader = csv.reader(io.StringIO(_read_text(path)), strict=True)
     try:
-        # Spreadsheets put a byte order mark in front.
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.reader(stream, strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            for cells in reader:
-                if not any(cell.strip() for cell in cells):
-                    continue
-                place = f"{path.name}:{reader.line_num}"
-                if len(cells) != len(header):
-                    raise ConfigurationError(
-                        f"{place} has {len(cells)} cells; expected {len(header)}, one for each "
-                        "column of the header"
-                    )
-                rows.append({**dict(zip(header, cells, strict=True)), PLACE: place})
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigurationError(f"{path} cannot be read as CSV: {_reason(error)}") from error
+        lines = [(reader.line_num, [_on_one_line(cell) for cell in cells]) for cells in reader]
+    except csv.Error as error:
+        raise ConfigurationError(f"{path}:{reader.line_num} is no CSV: {error}") from error
+    lines = [(line, cells) for line, cells in lines if any(cells)]
+    if len(lines) <= 1:
+        raise ConfigurationError(
+            f"{path} {'has no rows below its header' if lines else 'is empty'}; expected a header "
+            "and one row a measurement"
+        )
+    header = lines[0][1]
     _check_header(path, header)
-    if not rows:
-        raise ConfigurationError(f"{path} has no rows below its header")
-    return header, rows
+    for line, cells in lines:
+        if len(cells) != len(header):
+            raise ConfigurationError(
+                f"{path}:{line} has {len(cells)} cells; expected {len(header)}, one for each "
+                "column of the header"
+            )
+    return [CsvRow(f"{path}:{line}", zip(header, cells, strict=True)) for line, cells in lines[1:]]
+
+
+def _on_one_line(cell: str) -> str:
+    return " ".join(cell.splitlines()).strip()
 
 
 def _check_header(path: Path, header: Sequence[str]) -> None:
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise ConfigurationError(f"{path} has the column {twice[0]!r} twice; rename one")
-    if not header or "" in header:
-        raise ConfigurationError(f"{path} has no name in column {len(header)} of its first line")
+    for position, name in enumerate(header, 1):
+        if not name:
+            raise ConfigurationError(f"{path} has no name for column {position}; give it one")
+        if name in header[: position - 1]:
+            raise ConfigurationError(f"{path} has the column {name!r} twice; rename one")
 
 
 def _parse_column(rows: Sequence[Row], column: str) -> None:
     """Turn a column into numbers if all of its cells are numbers; an empty cell is None."""
-    numbers = [_number(row[column]) for row in rows]
-    empty = [not row[column].strip() for row in rows]
-    are_numbers = all(
-        is_empty or number is not None for is_empty, number in zip(empty, numbers, strict=True)
-    )
-    for row, number, is_empty in zip(rows, numbers, empty, strict=True):
-        row[column] = None if is_empty else number if are_numbers else row[column].strip()
+    # Few names and few levels make up most tables.
+    known = {text: number(text) for text in {row[column] for row in rows} if text}
+    are_numbers = None not in known.values()
+    for row in rows:
+        text = row[column]
+        row[column] = (known[text] if are_numbers else text) if text else None
 
 
-def _number(text: str) -> int | float | None:
-    for kind in (int, float):
-        try:
-            number = kind(text)
-        except ValueError:
-            continue
-        # "nan" and "1e999" are texts here: whoever needs a number is told where they stand.
-        return number if math.isfinite(number) else None
-    return None
+def _read_benchmarks(paths: Sequence[Path]) -> tuple[list[Row], list[Row]]:
+    found = [_read_benchmark(path) for path in paths]
+    return [row for rows, _ in found for row in rows], [row for _, rows in found for row in rows]
 
 
-def _read_benchmarks(path: Path) -> tuple[list[Row], list[Row]]:
+def _read_benchmark(path: Path) -> tuple[list[Row], list[Row]]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{path} cannot be read as JSON: {_reason(error)}") from error
+        found = json.loads(_read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{path} is no JSON: {error}") from error
     benchmarks = found.get("benchmarks") if isinstance(found, Mapping) else None
     if not isinstance(benchmarks, list):
         raise ConfigurationError(
             f"{path} is not a file of `pytest --benchmark-json`: it has no list of benchmarks"
         )
-    infos = [entry.get("extra_info", {}) for entry in benchmarks if isinstance(entry, Mapping)]
-    rows, trials = (
-        [row for info in infos for row in info.get(name, ())] for name in ("repeats", "trials")
-    )
+    entries = [entry for entry in benchmarks if isinstance(entry, Mapping)]
+    infos = [info for entry in entries if isinstance(info := entry.get("extra_info"), Mapping)]
+    rows = [_checked(path, row, (*TAGS, *METRICS)) for row in _listed(path, infos, "repeats")]
     if not rows:
         raise ConfigurationError(
             f"{path} has no results of greenbench; its benchmarks must use the fixture "
             "greenbench_run"
         )
-    return [_complete(path, row) for row in rows], [_complete(path, row) for row in trials]
+    return rows, [_checked(path, row, (*OF_CASE, *TRIAL)) for row in _listed(path, infos, "trials")]
 
 
-def _complete(path: Path, row: Any) -> Row:
+def _listed(path: Path, infos: Sequence[Mapping[str, Any]], name: str) -> list[Any]:
+    lists = [info.get(name, []) for info in infos]
+    for each in lists:
+        if not isinstance(each, list):
+            raise _damaged(path, name, each, "a list")
+    return [row for each in lists for row in each]
+
+
+def _checked(path: Path, row: Any, columns: Sequence[str]) -> Row:
     """Return a row with all columns; one that an older greenbench did not write is None."""
     if not isinstance(row, Mapping):
-        raise ConfigurationError(f"{path} has {row!r} where a row of results belongs")
-    numbers = {name: row.get(name) for name in (*METRICS, "repeat")}
-    for name, value in numbers.items():
-        if value is not None and (isinstance(value, str) or not math.isfinite(value)):
-            raise ConfigurationError(f"{path}: {name} is {value!r}; expected a finite number")
-    return {**dict.fromkeys(TAGS), **row, **numbers, "session": path.name}
+        raise _damaged(path, "a row", row, "columns with values")
+    found = {name: row.get(name) for name in columns}
+    for name, value in found.items():
+        if (value is not None or name in NEEDED) and (expected := _missed(name, value)):
+            raise _damaged(path, name, value, expected)
+    repeat = row.get("repeat")
+    if not isinstance(repeat, int):
+        raise _damaged(path, "repeat", repeat, "a whole number")
+    return {**found, "repeat": repeat, "session": str(path)}
 
 
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error).splitlines()[0]
+def _missed(name: str, value: Any) -> str | None:
+    """Return what is expected of a value, if that is not what it is."""
+    if name == "energy_provenance":
+        return None if value in list(Provenance) else f"one of {', '.join(Provenance)}"
+    if name == "options":
+        return None if _is_object(value) else "a JSON object as text"
+    if name in TAGS:
+        return None if isinstance(value, str) else "a text"
+    least, most = LIMITS.get(name, (-LARGEST, LARGEST))
+    # Not true of nan.
+    is_within = isinstance(value, int | float) and least <= value <= most
+    return None if is_within else f"a number from {least:g} to {most:g}"
+
+
+def _is_object(value: Any) -> bool:
+    try:
+        return isinstance(json.loads(value), dict)
+    except (TypeError, ValueError, RecursionError):
+        return False
+
+
+def _damaged(path: Path, name: str, value: Any, expected: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path} is damaged: {name} is {reprlib.repr(value)}; expected {expected}"
+    )
+
+
+def _repeat_of(row: Row) -> tuple[Any, ...]:
+    return row["session"], row["case_id"], row["repeat"]

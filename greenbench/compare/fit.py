@@ -118,8 +118,8 @@ def fit_saturation(samples: Samples) -> Saturation:
     found[:, 1] *= np.exp(log_unit * found[:, 2])
     a, b, c = (_coefficient(values) for values in found.T)
     if a.high - a.low > np.ptp(accuracies[0]):
-        interval = f"the interval of a, {a.low:.1%} to {a.high:.1%}, is wider than all accuracies"
-        return _refused(f"{interval}, {FOUND_NOWHERE}")
+        interval = f"the interval of a ({a.low:.1%} to {a.high:.1%})"
+        return _refused(f"{interval} is wider than the range of accuracies, {FOUND_NOWHERE}")
     return Saturation(a, b, c, float(np.abs(best.fun).max()))
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 FEWEST_FOR_KNEE = 3
 # Rounds away what a change of units does to the last bits, so that kneed breaks ties alike.
-DECIMALS = 12
+DECIMALS = 9
 
 
 def pareto_front(energies: Sequence[float], accuracies: Sequence[float]) -> list[bool]:

@@ -1,20 +1,23 @@
 """Paired ratios to a baseline: what another backend or practice costs, and what it gives."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from greenbench.compare.comparable import ENERGY, check_agree
 from greenbench.compare.samples import describe_samples
-from greenbench.compare.stats import Estimate, estimate
+from greenbench.compare.stats import FEWEST_FOR_INTERVAL, Estimate, estimate
 from greenbench.errors import NotComparableError, UnknownNameError
 
 Row = Mapping[str, Any]
+Repeats = dict[tuple[Any, Any], Row]
 
-METRICS = {"energy": "energy_wh", "duration": "duration_s", "accuracy": "test_accuracy"}
+FIGURES = ("energy", "duration", "accuracy")
 OWN_GROUP = ("strategy", "architecture", "backend", "practice", "setting")
 USUAL_BASELINES = ("torch", "none", "baseline", "default")
-FEWEST_PAIRS = 3
+ALL = "all"
+FAILED = "failed"
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,11 @@ class Ratios:
     @property
     def sentence(self) -> str:
         """The answer in words."""
-        return " ".join(_sentence(ratio) for ratio in self.overall or self.ratios)
+        if self.overall:
+            return " ".join(_sentence(each, "over all groups", "groups") for each in self.overall)
+        return " ".join(
+            _sentence(each, each.group and f"in {each.group}", "pairs") for each in self.ratios
+        )
 
     def records(self) -> list[dict[str, Any]]:
         """Return the table, a row a group and variant."""
@@ -99,7 +106,8 @@ def compare_ratios(
     Parameters
     ----------
     rows : iterable of mapping
-        As `greenbench.table.to_row` or `greenbench.compare.columns.to_results` give them.
+        As `greenbench.table.to_row` or `greenbench.compare.columns.to_variants` give them;
+        failed repeats are left out.
     compared : str
         The column whose values are compared, such as ``"backend"``.
     group : sequence of str
@@ -118,45 +126,65 @@ def compare_ratios(
         If figures differ in provenance or host, one variant of a group has several
         definitions, or no group has the baseline and another variant.
     """
-    rows = [row for row in rows if row.get(compared) is not None]
-    variants = sorted({str(row[compared]) for row in rows})
+    # A repeat that failed broke off, or trained for nothing.
+    rows = [r for r in rows if r.get(compared) is not None and r.get("status") != FAILED]
+    baseline = _choose(baseline, compared, sorted({str(row[compared]) for row in rows}))
+    known = [row for row in rows if row["energy_wh"] is not None]
+    check_agree(compared, known, ENERGY)
+    columns = [name for name in group if name != compared]
+    ratios: list[Ratio] = []
+    unpaired = []
+    for name, members in _grouped(rows, columns, compared).items():
+        others = sorted(members.keys() - {baseline})
+        if baseline in members and others:
+            ratios += [_ratio(name, one, baseline, members, include_disturbed) for one in others]
+        else:
+            unpaired.append(name)
+    if not ratios:
+        raise NotComparableError(
+            f"{compared}: nothing was run both with {baseline!r} and with another one; what "
+            f"else must agree: {', '.join(columns)}"
+        )
+    return Ratios(
+        compared=compared,
+        baseline=baseline,
+        provenance=known[0].get("energy_provenance") if known else None,
+        ratios=tuple(ratios),
+        overall=_overall(ratios, baseline),
+        unpaired=tuple(unpaired),
+    )
+
+
+def _choose(baseline: str | None, compared: str, variants: Sequence[str]) -> str:
     if len(variants) <= 1:
         raise NotComparableError(
             f"{compared}: a ratio needs two of them, and there "
             f"{f'is only {variants[0]!r}' if variants else 'is none'}; run another one"
         )
     if baseline is None:
-        baseline = next((name for name in USUAL_BASELINES if name in variants), variants[0])
+        return next((name for name in USUAL_BASELINES if name in variants), variants[0])
     if baseline not in variants:
         raise UnknownNameError(compared, baseline, variants)
-    check_agree(compared, [row for row in rows if row["energy_wh"] is not None], ENERGY)
+    return baseline
+
+
+def _grouped(
+    rows: Sequence[Row], columns: Sequence[str], compared: str
+) -> dict[str, dict[str, list[Row]]]:
+    """Return the samples of each variant in each group."""
     groups: dict[str, dict[str, list[Row]]] = {}
-    columns = [name for name in group if name != compared]
     for row in rows:
-        name = " ".join(str(row[column]) for column in columns if row.get(column))
-        groups.setdefault(name, {}).setdefault(str(row[compared]), []).append(row)
-    ratios, unpaired = [], []
+        known = [row[column] for column in columns if row.get(column) is not None]
+        members = groups.setdefault(", ".join(map(str, known)), {})
+        members.setdefault(str(row[compared]), []).append(row)
     for name, members in groups.items():
         for variant, samples in members.items():
-            check_agree(f"{name} {variant}", samples, {"case_hash": "definition"})
-        others = [variant for variant in variants if variant in members and variant != baseline]
-        if baseline not in members or not others:
-            unpaired.append(name)
-        else:
-            ratios += [
-                _ratio(name, variant, baseline, members, include_disturbed) for variant in others
-            ]
-    if not ratios:
-        raise NotComparableError(
-            f"{compared}: nothing was run both with {baseline!r} and with another one; what "
-            f"else must agree: {', '.join(columns)}"
-        )
-    provenance = next(
-        (r.get("energy_provenance") for r in rows if r["energy_wh"] is not None), None
-    )
-    has_several = len({ratio.group for ratio in ratios}) > 1
-    overall = _overall(ratios, variants, baseline) if has_several else ()
-    return Ratios(compared, baseline, provenance, tuple(ratios), overall, tuple(unpaired))
+            check_agree(_named(variant, name), samples, {"case_hash": "definition"})
+    return groups
+
+
+def _named(variant: str, group: str) -> str:
+    return f"{variant} in {group}" if group else variant
 
 
 def _ratio(
@@ -166,90 +194,98 @@ def _ratio(
     members: Mapping[str, Sequence[Row]],
     include_disturbed: bool,
 ) -> Ratio:
-    samples = [
-        describe_samples(members[name], include_disturbed=include_disturbed)
-        for name in (variant, baseline)
-    ]
-    pairs = _pairs(*(members[name] for name in (variant, baseline)))
-    counted = _pairs(*(sample.counted for sample in samples))
+    names = {name: _named(name, group) for name in (variant, baseline)}
+    samples = {
+        name: describe_samples(members[name], include_disturbed=include_disturbed).counted
+        for name in names
+    }
+    pairs = _pairs(*(_by_repeat(words, members[name]) for name, words in names.items()))
+    counted = _pairs(*(_by_repeat(words, samples[name]) for name, words in names.items()))
     energy = _estimate(counted, "energy_wh")
-    reason = None
-    if energy is None:
-        reason = "no pair of repeats has two energies that count"
-    elif energy.n < FEWEST_PAIRS:
-        reason = f"{energy.n} of {FEWEST_PAIRS} pairs that an interval needs"
     return Ratio(
-        group,
-        variant,
-        baseline,
-        len(pairs),
-        energy,
-        _estimate(counted, "duration_s"),
-        _estimate(pairs, "test_accuracy"),
-        reason,
+        group=group,
+        variant=variant,
+        baseline=baseline,
+        pairs=len(pairs),
+        energy=energy,
+        duration=_estimate(counted, "duration_s"),
+        accuracy=_estimate(pairs, "test_accuracy"),
+        reason=_why_not(energy, len(pairs), len(counted)),
     )
 
 
-def _pairs(variant: Sequence[Row], baseline: Sequence[Row]) -> list[tuple[Row, Row]]:
-    partners = _by_repeat(baseline)
-    return [(row, partners[key]) for key, row in _by_repeat(variant).items() if key in partners]
+def _why_not(energy: Estimate | None, pairs: int, counted: int) -> str | None:
+    if energy is None:
+        if not pairs:
+            return "no repeat has a partner"
+        if not counted:
+            return "no pair of repeats has two energies that count"
+        return "every energy to divide by is 0"
+    if energy.low is None:
+        return f"{energy.n} of {FEWEST_FOR_INTERVAL} pairs that an interval needs"
+    return None
 
 
-def _by_repeat(rows: Sequence[Row]) -> dict[tuple[Any, Any], Row]:
-    found: dict[tuple[Any, Any], Row] = {}
+def _pairs(variant: Repeats, baseline: Repeats) -> list[tuple[Row, Row]]:
+    return [(row, baseline[key]) for key, row in variant.items() if key in baseline]
+
+
+def _by_repeat(name: str, rows: Sequence[Row]) -> Repeats:
+    found: Repeats = {}
     for row in rows:
         key = (row.get("session"), row["repeat"])
         if key in found:
             raise NotComparableError(
-                f"repeat {row['repeat']} comes twice where one is paired with one; tell them apart "
-                "with `--group`, or select some with `--where`"
+                f"{name}: repeat {row['repeat']} comes twice, and one is paired with one; tell "
+                "them apart with `--group`, or select some with `--where`"
             )
         found[key] = row
     return found
 
 
 def _estimate(pairs: Sequence[tuple[Row, Row]], column: str) -> Estimate | None:
+    # Nothing is divided by 0, nor by so little that the ratio is infinite.
     ratios = [
-        one[column] / other[column]
+        ratio
         for one, other in pairs
-        if one[column] is not None and other[column]
+        if one[column] is not None
+        and other[column]
+        and math.isfinite(ratio := one[column] / other[column])
     ]
-    return estimate(ratios) if ratios else None
+    # Sorted, so that the interval does not depend on the order of rows.
+    return estimate(sorted(ratios)) if ratios else None
 
 
-def _overall(ratios: Sequence[Ratio], variants: Sequence[str], baseline: str) -> tuple[Ratio, ...]:
+def _overall(ratios: Sequence[Ratio], baseline: str) -> tuple[Ratio, ...]:
+    """Return the medians of the groups' medians, of each variant, if there are several groups."""
+    if len({ratio.group for ratio in ratios}) == 1:
+        return ()
     found = []
-    for variant in variants:
+    for variant in sorted({ratio.variant for ratio in ratios}):
         groups = [ratio for ratio in ratios if ratio.variant == variant]
         figures: dict[str, Estimate | None] = {}
-        for name in METRICS:
+        for name in FIGURES:
             known = [getattr(ratio, name) for ratio in groups]
             medians = [each.median for each in known if each is not None]
-            figures[name] = estimate(medians) if medians else None
-        reason = None if figures["energy"] else "no group has an energy that counts"
-        if groups:
-            found.append(Ratio("all", variant, baseline, len(groups), **figures, reason=reason))
+            figures[name] = estimate(sorted(medians)) if medians else None
+        reason = None if figures["energy"] else "no group has a ratio"
+        found.append(Ratio(ALL, variant, baseline, len(groups), **figures, reason=reason))
     return tuple(found)
 
 
-def _sentence(ratio: Ratio) -> str:
-    where = "over all groups" if ratio.group == "all" else f"in {ratio.group}"
-    accuracy = ratio.accuracy
+def _sentence(ratio: Ratio, where: str, samples: str) -> str:
+    where = where and f" {where}"
+    energy, accuracy = ratio.energy, ratio.accuracy
+    if energy is None:
+        return f"{ratio.variant}: no ratio of energies to {ratio.baseline}{where} ({ratio.reason})."
     gives = "" if accuracy is None else f", at {_times(accuracy)} the accuracy"
-    if ratio.energy is None:
-        return (
-            f"{ratio.variant}: no ratio of energies to {ratio.baseline} {where} ({ratio.reason})."
-        )
     verdict = ""
-    if ratio.energy.low is not None and ratio.energy.high is not None:
-        straddles = ratio.energy.low <= 1 <= ratio.energy.high
-        verdict = "; the interval holds 1, so no difference is shown" if straddles else ""
-    else:
-        verdict = (
-            f"; {ratio.energy.n} {'groups' if ratio.group == 'all' else 'pairs'} give no interval"
-        )
+    if energy.low is None or energy.high is None:
+        verdict = f"; no interval from {energy.n} {samples[: None if energy.n > 1 else -1]}"
+    elif energy.low <= 1 <= energy.high:
+        verdict = "; the interval holds 1, so no difference is shown"
     return (
-        f"{ratio.variant} takes {_times(ratio.energy)} the energy of {ratio.baseline} "
+        f"{ratio.variant} takes {_times(energy)} the energy of {ratio.baseline}"
         f"{where}{gives}{verdict}."
     )
 
@@ -263,7 +299,7 @@ def _record(ratio: Ratio) -> dict[str, Any]:
     record: dict[str, Any] = {
         name: getattr(ratio, name) for name in ("group", "variant", "baseline", "pairs")
     }
-    for name in METRICS:
+    for name in FIGURES:
         found = getattr(ratio, name)
         record[f"{name}_ratio"] = found.median if found else None
         record[f"{name}_low"] = found.low if found else None

@@ -1,4 +1,4 @@
-"""Which rows of a store a comparison is about."""
+"""Which rows of a table a comparison is about."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -14,9 +14,10 @@ def select(rows: Sequence[AnyRow], where: Mapping[str, str], *, only_latest: boo
     Parameters
     ----------
     rows : sequence of mapping
-        As `greenbench.tracking.Store.read_rows` gives them, oldest first.
+        As `greenbench.tracking.Store.read_rows` gives them, oldest first, or of a file.
     where : mapping of str to str
-        Column to text; a number matches as it is printed.
+        Column to text. A number matches however it is written; an unknown value matches an
+        empty text and ``None``.
     only_latest : bool
         Whether to leave out all sessions of a suite but the last.
 
@@ -28,8 +29,19 @@ def select(rows: Sequence[AnyRow], where: Mapping[str, str], *, only_latest: boo
     for column in where:
         if rows and column not in rows[0]:
             raise UnknownNameError("column", column, rows[0])
-    wanted = [r for r in rows if all(str(r[name]) == text for name, text in where.items())]
+    wanted = [r for r in rows if all(_matches(r[name], text) for name, text in where.items())]
     if not only_latest:
         return wanted
     latest = {row["suite"]: row["session"] for row in wanted}
     return [row for row in wanted if row["session"] == latest[row["suite"]]]
+
+
+def _matches(value: Any, text: str) -> bool:
+    if value is None or value == "":
+        return text in ("", str(None))
+    if str(value) == text:
+        return True
+    try:
+        return float(value) == float(text)
+    except ValueError:
+        return False

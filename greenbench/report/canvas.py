@@ -5,6 +5,7 @@ have the light ones. Equal figures give equal bytes.
 """
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,17 +15,17 @@ from xml.etree import ElementTree
 import matplotlib as mpl
 from matplotlib.figure import Figure as Drawing
 
-# Okabe and Ito's palette (2008), which people without full colour vision tell apart.
+# Okabe and Ito's palette (2008), which people without full colour vision tell apart, darkened.
 COLOURS = {
     "ink": "#1b1d1e",
-    "muted": "#6b7175",
+    "muted": "#656b6f",
     "line": "#d3d7d9",
     "paper": "#fefefe",
     "series-1": "#0071b1",
-    "series-2": "#c95800",
-    "series-3": "#008f68",
-    "series-4": "#b0568d",
-    "series-5": "#8a6d00",
+    "series-2": "#b85000",
+    "series-3": "#00805d",
+    "series-4": "#a84c85",
+    "series-5": "#826700",
     "series-6": "#4a4e9e",
 }
 SERIES = tuple(colour for name, colour in COLOURS.items() if name.startswith("series"))
@@ -35,11 +36,17 @@ DASHES: tuple[Any, ...] = (
     (0, (1, 1.2)),
     (0, (6, 2, 1, 2)),
     (0, (3, 1, 1, 1, 1, 1)),
-    ":",
+    (0, (9, 3)),
 )
-SIZE_INCHES = (6.4, 4.0)
+HATCHES = ("", "//", "..", "xx", "--", "\\\\")
+# Narrow, so that its texts can be read on a phone.
+SIZE_INCHES = (5.4, 3.9)
 SVG = "http://www.w3.org/2000/svg"
 LINK = "{http://www.w3.org/1999/xlink}href"
+FONT = "'DejaVu Sans'"
+FALLBACK = f"{FONT}, Verdana, sans-serif"
+PAINTED = ("style", "fill", "stroke")
+PLACED = ("d", "x", "y", "transform", "points")
 
 STYLE: dict[Any, Any] = {
     # Names are names: a dollar in one begins no formula.
@@ -53,12 +60,14 @@ STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.axisbelow": True,
     "grid.color": COLOURS["line"],
     "grid.linewidth": 0.6,
     "text.color": COLOURS["ink"],
     "xtick.color": COLOURS["muted"],
     "ytick.color": COLOURS["muted"],
     "legend.frameon": False,
+    "legend.fontsize": 9,
     "figure.facecolor": "none",
     "axes.facecolor": "none",
 }
@@ -88,6 +97,31 @@ class Figure:
     png: bytes
 
 
+@dataclass(frozen=True)
+class Look:
+    """What tells one series from another, with colour and without.
+
+    Attributes
+    ----------
+    colour, marker, hatch : str
+        As matplotlib takes them.
+    dash : str or tuple
+        A style of lines.
+    """
+
+    colour: str
+    dash: Any
+    marker: str
+    hatch: str
+
+    @classmethod
+    def of(cls, number: int) -> "Look":
+        """Return the look of a series, from 0 on; the first 36 all differ."""
+        # A colour that comes again has another shape.
+        shape = (number + number // len(SERIES)) % len(DASHES)
+        return cls(SERIES[number % len(SERIES)], DASHES[shape], MARKERS[shape], HATCHES[shape])
+
+
 class Canvas:
     """What a figure is drawn on.
 
@@ -109,6 +143,10 @@ class Canvas:
         artist.set_gid(identity)
         self.tips[identity] = text
 
+    def legend(self, columns: int) -> None:
+        """Draw a legend where it covers nothing."""
+        self.drawing.legend(loc="outside lower center", ncols=columns)
+
 
 def draw(
     name: str, title: str, alternative: str, on: Callable[[Canvas], None], **options: Any
@@ -129,18 +167,18 @@ def draw(
         on(canvas)
         # A page has its own headings; a file stands alone.
         page = _for_page(name, alternative, _saved(canvas, "svg").decode(), canvas.tips)
-        canvas.drawing.suptitle(title, fontsize=11, x=0.01, ha="left", wrap=True)
+        canvas.drawing.suptitle(title, fontsize=10, x=0.01, ha="left", wrap=True)
         canvas.drawing.set_facecolor(COLOURS["paper"])
-        return Figure(
-            name, title, alternative, page, _saved(canvas, "svg"), _saved(canvas, "png", dpi=150)
-        )
+        said = {"Title": title, "Description": alternative}
+        svg = _saved(canvas, "svg", said).replace(FONT.encode(), FALLBACK.encode())
+        return Figure(name, title, alternative, page, svg, _saved(canvas, "png", said, dpi=150))
 
 
-def _saved(canvas: Canvas, form: str, **options: Any) -> bytes:
+def _saved(canvas: Canvas, form: str, said: dict[str, Any] | None = None, **options: Any) -> bytes:
     stream = io.BytesIO()
     # Neither a date nor a version: equal figures are equal files.
     unsaid = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}[form]
-    canvas.drawing.savefig(stream, format=form, metadata=unsaid, **options)
+    canvas.drawing.savefig(stream, format=form, metadata={**unsaid, **(said or {})}, **options)
     return stream.getvalue()
 
 
@@ -161,30 +199,40 @@ def _for_page(name: str, alternative: str, text: str, tips: dict[str, str]) -> s
         root.remove(metadata)
     for attribute in ("width", "height"):
         root.attrib.pop(attribute, None)
-    root.set("role", "group")
-    root.set("aria-label", alternative)
     used = {*tips, *_references(root)}
     for element in root.iter():
         identity = element.attrib.pop("id", "")
         if identity in used:
             element.set("id", f"{name}-{identity}")
         if identity in tips:
-            element.set("class", "tip")
-            element.set("tabindex", "0")
-            element.set("role", "img")
-            label = ElementTree.Element(f"{{{SVG}}}title")
-            label.text = tips[identity]
-            element.insert(0, label)
+            _say(element, tips[identity])
         if target := element.attrib.pop(LINK, None):
             # HTML knows no name spaces.
             element.set("href", f"#{name}-{target[1:]}")
         for key, value in element.attrib.items():
-            if "url(#" in value:
-                element.set(key, value.replace("url(#", f"url(#{name}-"))
-    page = ElementTree.tostring(root, encoding="unicode")
-    for variable, colour in COLOURS.items():
-        page = page.replace(colour, f"var(--{variable})")
-    return page
+            element.set(key, _page_value(name, key, value))
+    root.set("role", "group")
+    root.set("aria-label", alternative)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _say(element: ElementTree.Element, text: str) -> None:
+    element.set("class", "tip")
+    element.set("role", "img")
+    label = ElementTree.Element(f"{{{SVG}}}title")
+    label.text = text
+    element.insert(0, label)
+
+
+def _page_value(name: str, key: str, value: str) -> str:
+    """Return an attribute with the page's ids and colours, and no digits that nobody sees."""
+    if key in PLACED:
+        return " ".join(re.sub(r"(\.\d\d)\d+", r"\1", value).split())
+    if key in PAINTED:
+        for variable, colour in COLOURS.items():
+            value = value.replace(colour, f"var(--{variable})")
+        value = value.replace(FONT, FALLBACK)
+    return value.replace("url(#", f"url(#{name}-")
 
 
 def _references(root: ElementTree.Element) -> Iterator[str]:

@@ -1,23 +1,32 @@
-"""Content: findings as the tables and sections of a page."""
+"""Content: findings as the tables of a page."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
 from typing import Any
 
-from greenbench.compare.factors import Factors
+from greenbench.compare.factors import Effect
+from greenbench.compare.fit import Coefficient
 from greenbench.compare.ratios import Ratios
-from greenbench.compare.returns import Returns, with_unit
+from greenbench.compare.returns import Returns, Size
 from greenbench.compare.stats import Estimate
-from greenbench.compare.strategies import Strategies
-from greenbench.readings import Provenance
-from greenbench.report.findings import RATIOS, CaseFigures, Findings
-from greenbench.report.table import Cell, Table
+from greenbench.compare.strategies import Horizon, Standing, Strategies
+from greenbench.report.findings import RATIOS, CaseFigures, Explained, Findings
+from greenbench.report.formats import (
+    chance,
+    energy_unit,
+    joined,
+    mass_unit,
+    percent,
+    provenance_label,
+    three_digits,
+)
+from greenbench.report.table import NONE, Cell, Table
 
-NONE = Cell("–")
-SMALL_G = 0.1
-STEPS = (1.05, 1.5, 2.5, 5.0)
+GIGA = 1e9
+STEPS = (1.05, 2.0, 5.0, 20.0)
 """Ratios to the baseline from which on a cell is shaded more."""
 
-LABELS = {
+HEADINGS = {
     "energy_wh": "energy",
     "emissions_g": "emissions",
     "duration_s": "duration",
@@ -29,124 +38,137 @@ LABELS = {
 
 def cases_table(findings: Findings) -> Table:
     """Return the table of cases with medians and intervals."""
-    rows = []
-    for case in findings.cases:
-        counted, total = len(case.samples.counted), len(case.samples.rows)
-        rows.append(
-            [
-                Cell(case.case_id),
-                Cell(str(counted) if counted == total else f"{counted} of {total}", counted),
-                _energy(case.figures.get("energy_wh")),
-                _number(case.samples.cv, "{:.1%}"),
-                _mass(case.figures.get("emissions_g")),
-                _percent(case.figures.get("test_accuracy")),
-                _plain(case.figures.get("train_flops"), 1e-9),
-                Cell(Provenance(case.row["energy_provenance"]).label),
-                Cell("yes" if case.is_on_front else "no"),
-                Cell(" ".join(case.samples.marks)),
-            ]
-        )
+    unit, scale = energy_unit(_medians(findings.cases, "energy_wh"))
+    gram, mass_scale = mass_unit(_medians(findings.cases, "emissions_g"))
+    rows = [
+        [
+            Cell(case.case_id),
+            _counted(case),
+            _estimate(case.figures.get("energy_wh"), scale),
+            Cell(case.label),
+            _number(case.samples.cv, "{:.1%}"),
+            _median(case.figures.get("emissions_g"), mass_scale),
+            _percent(case.figures.get("test_accuracy")),
+            _median(case.figures.get("train_flops"), 1 / GIGA),
+            Cell("yes" if case.is_on_front else "no"),
+            Cell(" ".join(case.samples.marks)),
+        ]
+        for case in findings.cases
+    ]
     headings = (
-        "case", "n", "energy", "CV", "emissions, CO2e", "test accuracy", "train GFLOP",
-        "energy is", "on the front", "marks",
+        "case", "n", f"energy, {unit}", "energy is", "CV", f"emissions, {gram} CO2e",
+        "test accuracy", "train GFLOP", "on the front", "marks",
     )  # fmt: skip
-    return Table(
-        "cases", "Cases: median [95% interval] over repeats", headings, rows,
-        [_case_record(case) for case in findings.cases],
-    )  # fmt: skip
+    caption = "Cases: median [95% interval] over repeats"
+    return Table("cases", caption, headings, rows, list(map(_case_record, findings.cases)))
 
 
 def ratios_to_baseline(findings: Findings) -> list[Table]:
     """Return the heat map: each case against the one of least energy that it compares with."""
     tables = []
-    for i, front in enumerate(findings.fronts, 1):
+    for number, front in enumerate(findings.fronts, 1):
         baseline, rows, records = front.baseline, [], []
         for case in front.cases:
             ratios = {name: _ratio(case, baseline, name) for name in RATIOS}
             rows.append([Cell(case.case_id), *map(_heat, ratios.values())])
             records.append({"case_id": case.case_id, "baseline": baseline.case_id, **ratios})
-        caption = f"Ratios to {baseline.case_id}, {front.title} (energy {front.provenance.label})"
-        headings = ("case", *(LABELS[name] for name in RATIOS))
-        tables.append(Table(f"ratios-{i}", caption, headings, rows, records))
+        caption = f"Ratios to {baseline.case_id}, {front.title} (energy {front.label})"
+        headings = ("case", *(HEADINGS[name] for name in RATIOS))
+        tables.append(Table(f"ratios-{number}", caption, headings, rows, records))
     return tables
 
 
-def returns_table(name: str, returns: Returns) -> Table:
-    """Return the sizes of a family."""
-    rows = [
-        [
-            Cell(size.network),
-            _number(size.parameters, "{:,}"),
-            _energy(size.energy_wh),
-            _percent(size.accuracy),
-            _number(size.points_per_wh, "{:+.3g}"),
-            Cell("yes" if size.is_on_front else "no"),
-            Cell("knee" if size.network == returns.knee else ""),
-            _number(size.p, "{:.2g}"),
-        ]
-        for size in returns.sizes
-    ]
+def returns_tables(found: Sequence[Returns]) -> list[Table]:
+    """Return the sizes of all families, and the curves through them."""
+    if not found:
+        return []
+    unit, scale = energy_unit(s.energy_wh.median for r in found for s in r.sizes)
     headings = (
-        "size", "parameters", "energy", "test accuracy", "points/Wh", "on the front", "knee",
-        "p, within",
+        "size", "under", "parameters", f"energy, {unit}", "energy is", "test accuracy",
+        f"points/{unit}", "on the front", "knee", "p, within",
     )  # fmt: skip
-    common = _joined(returns.family, returns.strategy, returns.backend, returns.setting)
-    return Table(name, f"Sizes of {common}", headings, rows, returns.records())
-
-
-def strategies_table(name: str, found: Strategies) -> Table:
-    """Return the strategies of a group, at equal energy, equal trials and to the target."""
-    rows = []
-    for record in found.records():
-        rows.append(
-            [
-                Cell(record["strategy"]),
-                _number(record["searches"], "{}"),
-                _share(record.get("equal_energy_accuracy")),
-                _share(record.get("equal_trials_accuracy")),
-                _wh(record["energy_to_target_wh"]),
-                _number(record["hit_rate"], "{:.0%}"),
-                _share(record["area"]),
-            ]
-        )
-    headings = (
-        "strategy", "searches", "at equal energy", "at equal trials", "energy to target",
-        "reach it", "area",
-    )  # fmt: skip
-    caption = f"Strategies on {', '.join(found.group.values())}"
-    return Table(name, caption, headings, rows, found.records())
-
-
-def factors_table(name: str, found: Factors) -> Table:
-    """Return the effects of factors on one response."""
-    rows = [
+    rows = [_size(returns, size, scale) for returns in found for size in returns.sizes]
+    records = [record for returns in found for record in returns.records()]
+    curves = [
         [
-            Cell(effect.name),
-            _number(effect.f, "{:.4g}"),
-            _number(effect.p, "{:.2g}"),
-            _number(effect.eta_sq, "{:.3g}"),
-            _number(effect.partial_eta_sq, "{:.3g}"),
+            Cell(joined(r.family, _under(r))),
+            *map(_coefficient, (r.saturation.a, r.saturation.b, r.saturation.c)),
+            _number(r.saturation.largest_residual, "{:.2%}"),
+            Cell(r.saturation.reason or ""),
         ]
-        for effect in found.effects
+        for r in found
     ]
-    caption = f"What explains {found.response}: type III ANOVA, n = {found.n}"
-    return Table(name, caption, ("effect", "F", "p", "η²", "partial η²"), rows, found.records())
+    curve_headings = ("family", "a", "b", "c", "largest residual", "why there is none")
+    return [
+        Table("returns", "Sizes: median [95% interval]", headings, rows, records),
+        Table(
+            "curves", "Accuracy = a − b·energy^−c, energy in Wh", curve_headings, curves,
+            list(map(_curve_record, found)),
+        ),
+    ]  # fmt: skip
 
 
-def ratios_table(name: str, found: Ratios) -> Table:
+def strategies_tables(findings: Findings) -> list[Table]:
+    """Return the strategies of all groups, at equal energy, equal trials and to the target."""
+    found = findings.strategies
+    if not found:
+        return []
+    totals = [s.energy_wh.median for each in found for s in each.strategies if s.energy_wh]
+    unit, scale = energy_unit(totals)
+    headings = (
+        "strategy", "on", "searches", f"energy, {unit}", "energy is", "at equal energy", "wins",
+        "at equal trials", "wins", f"to the target, {unit}", "reach it", "area",
+    )  # fmt: skip
+    rows = [_standing(group, one, scale) for group in found for one in group.strategies]
+    records = [record for group in found for record in group.records()]
+    tables = [Table("strategies", "Strategies: median [95% interval]", headings, rows, records)]
+    if findings.overall is not None:
+        overall = findings.overall.records()
+        columns = list(overall[0])
+        cells = [
+            [_number(r[n], "{:.3g}") if n != "strategy" else Cell(r[n]) for n in columns]
+            for r in overall
+        ]
+        names = [name.replace("_", " ") for name in columns]
+        tables.append(Table("placings", "Strategies over all groups", names, cells, overall))
+    return tables
+
+
+def factors_tables(found: Sequence[Explained]) -> list[Table]:
+    """Return the effects of factors, a table for each response."""
+    tables = []
+    for number, explained in enumerate(found, 1):
+        for answer in explained.answers:
+            name = f"factors-{number}-{answer.response}"
+            is_energy = answer.response == "energy_wh"
+            label = f" ({explained.label})" if is_energy else ""
+            caption = (
+                f"What explains {HEADINGS[answer.response]}{label}, {explained.where}: "
+                f"type III ANOVA, n = {answer.n}"
+            )
+            headings = ("effect", "F", "p", "η²", "partial η²")
+            rows = list(map(_effect, (*answer.effects, answer.residual)))
+            tables.append(Table(name, caption, headings, rows, answer.records()))
+    return tables
+
+
+def ratios_table(found: Ratios) -> Table:
     """Return paired ratios to a baseline."""
     rows = [
         [
             Cell(ratio.group),
             Cell(ratio.variant),
             _number(ratio.pairs, "{}"),
-            *(_plain(figure, 1.0) for figure in (ratio.energy, ratio.duration, ratio.accuracy)),
+            *(_estimate(figure, 1.0) for figure in (ratio.energy, ratio.duration, ratio.accuracy)),
         ]
         for ratio in (*found.ratios, *found.overall)
     ]
     headings = ("group", found.compared, "pairs", "energy", "duration", "accuracy")
-    caption = f"{found.compared.capitalize()}s: paired ratios to {found.baseline}"
-    return Table(name, caption, headings, rows, found.records())
+    caption = (
+        f"Paired ratios to {found.baseline}: median [95% interval] "
+        f"(energy {provenance_label(found.provenance)})"
+    )
+    return Table(f"{found.compared}s", caption, headings, rows, found.records())
 
 
 def samples_table(findings: Findings) -> Table:
@@ -156,73 +178,21 @@ def samples_table(findings: Findings) -> Table:
 
 
 def environments_table(findings: Findings) -> Table:
-    """Return what the hosts are."""
-    names = list(dict.fromkeys(n for found in findings.environments.values() for n in found))
+    """Return what the hosts are, a column each."""
+    hosts = findings.environments
+    names = list(dict.fromkeys(n for found in hosts.values() for n in found if n != "host"))
     rows = [
-        [Cell(host), *(Cell(str(found.get(name, "–"))) for name in names if name != "host")]
-        for host, found in findings.environments.items()
+        [Cell(name), *(Cell(str(found.get(name, "–"))) for found in hosts.values())]
+        for name in names
     ]
-    records = [{"host": host, **found} for host, found in findings.environments.items()]
-    headings = ("host", *(name for name in names if name != "host"))
+    records = [{**found, "host": host} for host, found in hosts.items()]
+    headings = ("host", *hosts)
     return Table("environment", "Machines and software", headings, rows, records)
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """An answer in words.
-
-    Attributes
-    ----------
-    context : str
-        What it is about.
-    text : str
-        The answer.
-    label : str
-        Whether its energy is measured or estimated, or that the question was refused.
-    """
-
-    context: str
-    text: str
-    label: str
-
-
-def verdicts(findings: Findings) -> list[Verdict]:
-    """Return the answers in words."""
-    found = [
-        Verdict(
-            _joined(r.strategy, r.backend, r.setting),
-            f"{r.sentence} {r.proof}",
-            _label(r.provenance),
-        )
-        for r in findings.returns
-    ]
-    found += [Verdict("", ratios.sentence, _label(ratios.provenance)) for ratios in findings.ratios]
-    found += [
-        Verdict(_joined(*group.group.values()), group.sentence, _label(group.provenance))
-        for group in findings.strategies
-    ]
-    if findings.overall is not None and len(findings.strategies) > 1:
-        found.append(Verdict("all searches", findings.overall.sentence, ""))
-    labels = {Provenance(case.row["energy_provenance"]).label for case in findings.cases}
-    label = labels.pop() if len(labels) == 1 else ""
-    found += [Verdict("", answer.sentence, label) for answer in findings.factors]
-    found += [Verdict(q, why, "refused") for q, why in findings.refusals.items()]
-    return found
-
-
-def _joined(*parts: str) -> str:
-    return ", ".join(filter(None, parts))
-
-
-def _label(provenance: str | None) -> str:
-    return Provenance(provenance).label if provenance else ""
-
-
 def _case_record(case: CaseFigures) -> dict[str, Any]:
-    record: dict[str, Any] = {
-        name: case.row[name]
-        for name in ("case_id", "case_hash", "dataset", "host", "energy_provenance", "meter")
-    }
+    columns = ("case_id", "case_hash", "dataset", "host", "energy_provenance", "meter")
+    record: dict[str, Any] = {name: case.row[name] for name in columns}
     record |= {"n": len(case.samples.counted), "samples": len(case.samples.rows)}
     for name, found in case.figures.items():
         record |= {name: found.median, f"{name}_low": found.low, f"{name}_high": found.high}
@@ -230,9 +200,89 @@ def _case_record(case: CaseFigures) -> dict[str, Any]:
     return {**record, "energy_cv": case.samples.cv, "marks": marks, "on_front": case.is_on_front}
 
 
+def _curve_record(returns: Returns) -> dict[str, Any]:
+    fit = returns.saturation
+    names = ("family", "strategy", "backend", "setting")
+    record: dict[str, Any] = {name: getattr(returns, name) for name in names}
+    for name, found in (("a", fit.a), ("b", fit.b), ("c", fit.c)):
+        record |= {name: found and found.value, f"{name}_low": found and found.low}
+        record[f"{name}_high"] = found and found.high
+    return {**record, "largest_residual": fit.largest_residual, "reason": fit.reason}
+
+
+def _size(returns: Returns, size: Size, scale: float) -> list[Cell]:
+    step = size.points_per_wh
+    return [
+        Cell(size.network),
+        Cell(_under(returns)),
+        _number(size.parameters, "{:,}"),
+        _estimate(size.energy_wh, scale),
+        Cell(provenance_label(returns.provenance)),
+        _percent(size.accuracy),
+        NONE if step is None else Cell(three_digits(step / scale, "+"), step),
+        Cell("yes" if size.is_on_front else "no"),
+        Cell("knee" if size.network == returns.knee else ""),
+        _chance(size.p),
+    ]
+
+
+def _under(returns: Returns) -> str:
+    return joined(returns.strategy, returns.backend, returns.setting)
+
+
+def _standing(group: Strategies, one: Standing, scale: float) -> list[Cell]:
+    to_target = one.energy_to_target_wh
+    return [
+        Cell(one.strategy),
+        Cell(joined(*group.group.values())),
+        _number(one.searches, "{}"),
+        _estimate(one.energy_wh, scale),
+        Cell(provenance_label(group.provenance)),
+        *_cut(group.equal_energy, one.strategy),
+        *_cut(group.equal_trials, one.strategy),
+        NONE if to_target is None else Cell(three_digits(to_target * scale), to_target),
+        _number(one.hit_rate, "{:.0%}"),
+        _number(one.area, "{:.1%}"),
+    ]
+
+
+def _cut(horizon: Horizon | None, strategy: str) -> tuple[Cell, Cell]:
+    for found in horizon.found if horizon else ():
+        if found.strategy == strategy:
+            return _percent(found.accuracy), _number(found.win_rate, "{:.0%}")
+    return NONE, NONE
+
+
+def _effect(effect: Effect) -> list[Cell]:
+    return [
+        Cell(effect.name),
+        NONE if effect.f is None else Cell(three_digits(effect.f), effect.f),
+        _chance(effect.p),
+        _number(effect.eta_sq, "{:.3f}"),
+        _number(effect.partial_eta_sq, "{:.3f}"),
+    ]
+
+
+def _coefficient(found: Coefficient | None) -> Cell:
+    if found is None:
+        return NONE
+    low, high = three_digits(found.low), three_digits(found.high)
+    return Cell(f"{three_digits(found.value)} [{low}, {high}]", found.value)
+
+
+def _counted(case: CaseFigures) -> Cell:
+    counted, total = len(case.samples.counted), len(case.samples.rows)
+    return Cell(str(counted) if counted == total else f"{counted} of {total}", counted)
+
+
+def _medians(cases: Sequence[CaseFigures], column: str) -> list[float]:
+    return [case.figures[column].median for case in cases if column in case.figures]
+
+
 def _ratio(case: CaseFigures, baseline: CaseFigures, name: str) -> float | None:
     one, other = case.figures.get(name), baseline.figures.get(name)
-    return one.median / other.median if one and other and other.median else None
+    ratio = one.median / other.median if one and other and other.median else math.inf
+    return ratio if math.isfinite(ratio) else None
 
 
 def _heat(ratio: float | None) -> Cell:
@@ -241,20 +291,7 @@ def _heat(ratio: float | None) -> Cell:
     distance = max(ratio, 1 / ratio) if ratio > 0 else STEPS[-1]
     strength = sum(distance >= step for step in STEPS)
     side = "more" if ratio > 1 else "less"
-    return Cell(f"×{ratio:.3g}", ratio, f"{side}-{strength}" if strength else "")
-
-
-def _energy(found: Estimate | None) -> Cell:
-    if found is None:
-        return Cell("none")
-    unit = with_unit(found.median).split(" ")[1]
-    return _with_interval(found, 1.0 if unit == "Wh" else 1000.0, f" {unit}")
-
-
-def _mass(found: Estimate | None) -> Cell:
-    if found is None:
-        return Cell("none")
-    return _with_interval(found, *((1.0, " g") if found.median >= SMALL_G else (1000.0, " mg")))
+    return Cell(f"×{three_digits(ratio)}", ratio, f"{side}-{strength}" if strength else "")
 
 
 def _percent(found: Estimate | None) -> Cell:
@@ -262,26 +299,25 @@ def _percent(found: Estimate | None) -> Cell:
         return NONE
     low, high = found.low, found.high
     interval = "" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]"
-    return Cell(f"{100 * found.median:.1f}%{interval}", found.median)
+    return Cell(f"{percent(found.median)}{interval}", found.median)
 
 
-def _plain(found: Estimate | None, scale: float) -> Cell:
-    return NONE if found is None else _with_interval(found, scale, "")
+def _estimate(found: Estimate | None, scale: float) -> Cell:
+    if found is None:
+        return NONE
+    text = three_digits(found.median * scale)
+    if found.low is not None and found.high is not None and found.low != found.high:
+        low, high = (three_digits(end * scale) for end in (found.low, found.high))
+        text += f" [{low}, {high}]"
+    return Cell(text, found.median)
 
 
-def _with_interval(found: Estimate, scale: float, unit: str) -> Cell:
-    low, high = found.low, found.high
-    is_known = low is not None and high is not None and low != high
-    interval = f" [{low * scale:.3g}, {high * scale:.3g}]" if is_known else ""  # type: ignore[operator]
-    return Cell(f"{found.median * scale:.3g}{unit}{interval}", found.median)
+def _median(found: Estimate | None, scale: float) -> Cell:
+    return NONE if found is None else Cell(three_digits(found.median * scale), found.median)
 
 
-def _share(value: float | None) -> Cell:
-    return _number(value, "{:.1%}")
-
-
-def _wh(value: float | None) -> Cell:
-    return NONE if value is None else Cell(with_unit(value), value)
+def _chance(p: float | None) -> Cell:
+    return NONE if p is None else Cell(chance(p), p)
 
 
 def _number(value: float | None, form: str) -> Cell:

@@ -1,280 +1,258 @@
 """The figures: fronts, returns, anytime curves, and shares of variance."""
 
-import statistics
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
-
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from math import sqrt
 
 from greenbench.compare.factors import Factors
-from greenbench.compare.returns import SMALL_WH, Returns, Size, with_unit
-from greenbench.compare.stats import Estimate
+from greenbench.compare.returns import Returns, Size, with_unit
 from greenbench.compare.strategies import Strategies
-from greenbench.report.canvas import COLOURS, DASHES, MARKERS, SERIES, Canvas, Figure, draw
-from greenbench.report.findings import CaseFigures, Front
+from greenbench.report.axes import FULL, EnergyAxes
+from greenbench.report.canvas import COLOURS, SERIES, Canvas, Figure, Look, draw
+from greenbench.report.findings import CaseFigures, Explained, Front
+from greenbench.report.formats import joined, percent, provenance_label, three_digits
 
-MOST_LABELS = 12
-FULL = 100.0
+MOST_NAMED = 12
+NOTABLE = 0.01
+POINTS_OF_CURVE = 60
+BESIDE = ((-6, 5), (7, -5), (7, 5), (-6, -5))
+BELOW = ((5, -6), (5, -14), (-5, 12))
+RESPONSES = {"energy_wh": "energy", "test_accuracy": "test accuracy"}
+FRONT, DOMINATED = SERIES[0], COLOURS["muted"]
 
 
 def front_figure(name: str, front: Front) -> Figure:
-    """Draw accuracy against energy: the front in colour, dominated cases grey."""
+    """Draw accuracy against energy: the front in colour, dominated cases grey.
+
+    Parameters
+    ----------
+    name : str
+        Of the figure.
+    front : Front
+        Cases that are comparable.
+    """
+    title = f"Accuracy against energy, {front.title} (energy {front.label})"
     best = [case for case in front.cases if case.is_on_front]
-    title = f"Accuracy against energy, {front.title} (energy {front.provenance.label})"
+    named = "; ".join(map(_said, best[:MOST_NAMED]))
     alternative = (
-        f"{title}. {len(best)} of {len(front.cases)} cases are on the Pareto front: "
-        + "; ".join(
-            f"{case.case_id} with {_percent(case, 'test_accuracy')} for "
-            f"{with_unit(case.figures['energy_wh'].median)}"
-            for case in best[:MOST_LABELS]
-        )
-        + "."
+        f"{title}. {len(best)} of {len(front.cases)} cases are on the Pareto front: {named}"
+        f"{'; and others' if len(best) > MOST_NAMED else ''}."
     )
 
     def on(canvas: Canvas) -> None:
-        energies = [case.figures["energy_wh"].median for case in front.cases]
-        axes, scale = _energy_axes(canvas, energies, front.provenance.label)
-        for case in front.cases:
-            _case_point(canvas, axes, case, scale)
-        axes.plot(
-            [scale * case.figures["energy_wh"].median for case in best],
-            [FULL * case.figures["test_accuracy"].median for case in best],
-            drawstyle="steps-post", color=SERIES[0], linewidth=1, zorder=1,
-        )  # fmt: skip
-        _labels(
-            axes,
-            [
-                (
-                    scale * case.figures["energy_wh"].median,
-                    FULL * case.figures["test_accuracy"].median,
-                    _short(case),
-                )
-                # The best accuracy is asked for first.
-                for case in reversed(best)
-            ],
-        )
-        axes.set_ylabel("test accuracy, %")
+        # A log scale has no place for the 0 of a counter over a short window.
+        cases = [case for case in front.cases if case.figures["energy_wh"].median > 0]
+        axes = EnergyAxes(canvas, [case.figures["energy_wh"].median for case in cases], front.label)
+        places = [_place(axes, case) for case in cases]
+        for is_on, colour in ((False, DOMINATED), (True, FRONT)):
+            chosen = [case.figures for case in cases if case.is_on_front is is_on]
+            pairs = [(figures["energy_wh"], figures["test_accuracy"]) for figures in chosen]
+            axes.intervals(pairs, colour)
+        for case, place in zip(cases, places, strict=True):
+            standing = "on the front" if case.is_on_front else "dominated"
+            text = f"{_said(case)}, {standing}, n = {case.figures['energy_wh'].n}"
+            _point(canvas, axes, place, text, is_on_front=case.is_on_front)
+        corners = [p for p, case in zip(places, cases, strict=True) if case.is_on_front]
+        axes.plot.plot(*_split(corners), drawstyle="steps-post", color=FRONT, linewidth=1, zorder=1)
+        axes.settle()
+        axes.avoid(corners)
+        # The best accuracy is asked for first.
+        for case, place in reversed(list(zip(cases, places, strict=True))):
+            if case.is_on_front:
+                axes.label(_short(case), place, BESIDE, fontsize=8)
 
     return draw(name, title, alternative, on)
 
 
 def returns_figure(name: str, returns: Returns) -> Figure:
-    """Draw the sizes of a family: intervals, what each step buys, the knee and the choice."""
-    common = filter(None, (returns.strategy, returns.backend, returns.setting))
-    title = f"What a larger {returns.family} buys ({', '.join(common)})"
+    """Draw the sizes of a family: intervals, what each step buys, the knee and the choice.
+
+    Parameters
+    ----------
+    name : str
+        Of the figure.
+    returns : Returns
+        The sizes.
+    """
+    common = joined(returns.strategy, returns.backend, returns.setting)
+    label = provenance_label(returns.provenance)
+    title = f"What a larger {returns.family} buys, {common} (energy {label})"
 
     def on(canvas: Canvas) -> None:
         sizes = [size for size in returns.sizes if size.energy_wh.median > 0]
-        axes, scale = _energy_axes(canvas, [size.energy_wh.median for size in sizes])
-        best = max(FULL * size.accuracy.median for size in returns.sizes)
-        axes.axhspan(
-            best - FULL * returns.decision.tolerance, best, color=SERIES[2], alpha=0.12, linewidth=0
-        )
-        axes.plot(
-            [scale * size.energy_wh.median for size in sizes],
-            [FULL * size.accuracy.median for size in sizes],
-            color=COLOURS["muted"], linewidth=1,
-        )  # fmt: skip
-        _saturation(axes, returns, sizes, scale)
-        for size in sizes:
-            is_choice = size.network == returns.choice.network
-            _size_point(canvas, axes, size, scale, is_choice=is_choice)
-            if size.network == returns.knee:
-                _knee(axes, scale * size.energy_wh.median)
-        for smaller, larger in pairwise(sizes):
-            _step(axes, smaller, larger, scale)
-        axes.set_ylabel("test accuracy, %")
+        axes = EnergyAxes(canvas, [size.energy_wh.median for size in sizes], label)
+        places = [axes.at(size.energy_wh.median, size.accuracy.median) for size in sizes]
+        _tolerance(axes, returns)
+        axes.plot.plot(*_split(places), color=DOMINATED, linewidth=1, zorder=1)
+        _saturation(axes, returns, sizes)
+        axes.intervals([(size.energy_wh, size.accuracy) for size in sizes], FRONT)
+        for size, place in zip(sizes, places, strict=True):
+            said = f"{size.network}: {percent(size.accuracy.median)} for "
+            said += f"{with_unit(size.energy_wh.median)}, n = {size.energy_wh.n}"
+            _point(canvas, axes, place, said, is_on_front=size.is_on_front)
+        named = {size.network: place for size, place in zip(sizes, places, strict=True)}
+        if knee := named.get(returns.knee or ""):
+            axes.plot.axvline(knee[0], color=SERIES[1], linestyle=":", linewidth=1.2, label="knee")
+        if choice := named.get(returns.choice.network):
+            ring = {"color": SERIES[2], "markersize": 13, "markeredgewidth": 2}
+            axes.plot.plot(*choice, "o", fillstyle="none", label="choice", **ring)
+        axes.settle()
+        axes.avoid(places)
+        for size, place in zip(sizes, places, strict=True):
+            axes.label(size.network.rpartition(".")[2], place, BESIDE, fontsize=9)
+        for (one, start), (other, end) in pairwise(zip(sizes, places, strict=True)):
+            middle = sqrt(start[0] * end[0]), (start[1] + end[1]) / 2
+            axes.label(_step(one, other), middle, BELOW, fontsize=8, color=DOMINATED)
+        canvas.legend(columns=2)
 
     return draw(name, title, f"{title}. {returns.sentence}", on)
 
 
 def anytime_figure(name: str, found: Strategies) -> Figure:
-    """Draw the best accuracy so far against the energy spent: median and quartiles."""
-    title = f"What a search finds for its energy ({', '.join(found.group.values())})"
+    """Draw the best accuracy so far against the energy spent: median and quartiles.
+
+    Parameters
+    ----------
+    name : str
+        Of the figure.
+    found : Strategies
+        Of one group.
+    """
+    label = provenance_label(found.provenance)
+    title = f"What a search finds, {joined(*found.group.values())} (energy {label})"
 
     def on(canvas: Canvas) -> None:
         curves = [(s.strategy, s.curve) for s in found.strategies if s.curve is not None]
         energies = [energy for _, curve in curves for energy in curve.energy_wh]
-        axes, scale = _energy_axes(canvas, energies, what="cumulative energy of the search")
-        for i, (strategy, curve) in enumerate(curves):
-            spent = [scale * energy for energy in curve.energy_wh]
-            colour, dash = SERIES[i % len(SERIES)], DASHES[i % len(DASHES)]
-            style: dict[str, Any] = {"color": colour, "drawstyle": "steps-post"}
-            if len(spent) == 1:
-                style["marker"] = MARKERS[i % len(MARKERS)]
-            axes.fill_between(
-                spent,
-                [FULL * value for value in curve.low],
-                [FULL * value for value in curve.high],
-                step="post", color=colour, alpha=0.15, linewidth=0,
-            )  # fmt: skip
-            (line,) = axes.plot(
-                spent,
-                [FULL * value for value in curve.median],
-                linestyle=dash, linewidth=1.8, label=strategy, **style,
+        axes = EnergyAxes(canvas, energies, label, "cumulative energy of the search")
+        axes.plot.set_ylabel("best validation accuracy so far, %")
+        for number, (strategy, curve) in enumerate(curves):
+            look = Look.of(number)
+            spent, middle = axes.path(curve.energy_wh, curve.median)
+            low, high = ([FULL * value for value in values] for values in (curve.low, curve.high))
+            axes.plot.fill_between(
+                spent, low, high, step="post", color=look.colour, alpha=0.13, linewidth=0
+            )
+            (line,) = axes.plot.plot(
+                spent, middle, drawstyle="steps-post", color=look.colour, linestyle=look.dash,
+                linewidth=1.8, marker=look.marker if len(spent) == 1 else None, label=strategy,
             )  # fmt: skip
             canvas.tip(
                 line,
-                f"{strategy}: {FULL * curve.median[-1]:.1f}% after "
-                f"{with_unit(curve.energy_wh[-1])}",
+                f"{strategy}: {percent(curve.median[-1])} after {with_unit(curve.energy_wh[-1])}",
             )
         if found.target is not None:
-            axes.axhline(FULL * found.target, color=COLOURS["muted"], linestyle=":", linewidth=1)
-        axes.legend(loc="lower right")
-        axes.set_ylabel("best validation accuracy so far, %")
+            axes.plot.axhline(
+                FULL * found.target, color=DOMINATED, linestyle=":", linewidth=1.2,
+                label=f"target, {percent(found.target)}",
+            )  # fmt: skip
+        axes.settle()
+        canvas.legend(columns=3)
 
     return draw(name, title, f"{title}. {found.sentence}", on)
 
 
-def factors_figure(name: str, found: Sequence[Factors]) -> Figure:
-    """Draw which share of the variance each factor and interaction explains."""
-    title = "Where the variance of energy and accuracy comes from (η²)"
-    described = [answer for answer in found if answer.effects]
+def factors_figure(name: str, found: Explained) -> Figure:
+    """Draw which share of the variance each factor and interaction explains.
+
+    Parameters
+    ----------
+    name : str
+        Of the figure.
+    found : Explained
+        With effects on at least one response.
+    """
+    title = f"Shares of variance (η²), {found.where} (energy {found.label})"
+    answers = [answer for answer in found.answers if _shares(answer)]
+    shares = {RESPONSES[answer.response]: _shares(answer) for answer in answers}
+    names = dict.fromkeys(effect for of_one in shares.values() for effect in of_one)
+    shown = [n for n in names if any(of_one[n] >= NOTABLE for of_one in shares.values())]
+    parts, rest = [*shown, "lesser effects", "residual"], (COLOURS["muted"], COLOURS["line"])
 
     def on(canvas: Canvas) -> None:
         axes = canvas.drawing.subplots()
         axes.grid(visible=False, axis="y")
-        for line, answer in enumerate(described):
+        for line, (response, of_one) in enumerate(shares.items()):
+            known = [of_one[effect] for effect in shown]
+            lesser = sum(of_one.values()) - sum(known)
             start = 0.0
-            shares = [(effect.name, effect.eta_sq) for effect in answer.effects]
-            known = [(label, share) for label, share in shares if share is not None]
-            rest = max(0.0, 1 - sum(share for _, share in known))
-            for i, (label, share) in enumerate([*known, ("residual", rest)]):
-                is_rest = i == len(known)
+            for number, share in enumerate((*known, lesser, max(0.0, 1 - sum(of_one.values())))):
+                look, is_effect = Look.of(number), number < len(shown)
                 bar = axes.barh(
                     line, FULL * share, left=FULL * start, height=0.5,
-                    color=COLOURS["line"] if is_rest else SERIES[i % len(SERIES)],
+                    color=look.colour if is_effect else rest[number - len(shown)],
+                    hatch=look.hatch if is_effect else "",
                     edgecolor=COLOURS["paper"], linewidth=0.8,
-                    hatch=None if is_rest else ("", "//", "..", "xx", "--", "\\\\")[i % 6],
-                    label=label if line == 0 else None,
+                    label=None if line else parts[number],
                 )  # fmt: skip
-                canvas.tip(bar.patches[0], f"{label}: {share:.1%} of {answer.response}")
+                canvas.tip(bar.patches[0], f"{parts[number]}: {percent(share)} of {response}")
                 start += share
-        axes.set_yticks(range(len(described)), [answer.response for answer in described])
+        axes.set_yticks(range(len(shares)), list(shares))
+        axes.invert_yaxis()
         axes.set_xlabel("share of variance, %")
         axes.set_xlim(0, FULL)
-        canvas.drawing.legend(loc="outside lower center", ncols=3, fontsize=8)
+        canvas.legend(columns=2)
 
-    sentences = " ".join(answer.sentence for answer in found)
-    return draw(name, title, f"{title}. {sentences}", on, height=1.8 + 0.7 * len(described))
-
-
-def _energy_axes(
-    canvas: Canvas, energies_wh: Sequence[float], label: str = "", *, what: str = "energy"
-) -> tuple[Any, float]:
-    """Return axes with energy on a log scale, and how many of its unit make a Wh."""
-    is_small = not energies_wh or statistics.median(energies_wh) < SMALL_WH
-    axes = canvas.drawing.subplots()
-    axes.set_xscale("log")
-    unit = "mWh" if is_small else "Wh"
-    axes.set_xlabel(f"{what}, {unit}{f' ({label})' if label else ''}, log scale")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    return axes, 1000.0 if is_small else 1.0
+    sentences = " ".join(answer.sentence for answer in answers)
+    height = 1.2 + 0.6 * len(shares) + 0.2 * len(parts) / 2
+    return draw(name, title, f"{title}. {sentences}", on, height=height)
 
 
-def _case_point(canvas: Canvas, axes: Any, case: CaseFigures, scale: float) -> None:
-    energy_wh, accuracy = case.figures["energy_wh"], case.figures["test_accuracy"]
-    # A log scale has no place for the 0 of a counter over a short window.
-    if energy_wh.median <= 0:
-        return
-    colour = SERIES[0] if case.is_on_front else COLOURS["muted"]
-    _errors(axes, energy_wh, accuracy, colour, scale)
-    (point,) = axes.plot(
-        scale * energy_wh.median, FULL * accuracy.median, "o" if case.is_on_front else "x",
-        color=colour, markersize=6 if case.is_on_front else 5, zorder=3,
+def _shares(answer: Factors) -> dict[str, float]:
+    return {effect.name: effect.eta_sq for effect in answer.effects if effect.eta_sq is not None}
+
+
+def _place(axes: EnergyAxes, case: CaseFigures) -> tuple[float, float]:
+    return axes.at(case.figures["energy_wh"].median, case.figures["test_accuracy"].median)
+
+
+def _split(places: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    return [x for x, _ in places], [y for _, y in places]
+
+
+def _point(
+    canvas: Canvas, axes: EnergyAxes, place: tuple[float, float], text: str, *, is_on_front: bool
+) -> None:
+    (point,) = axes.plot.plot(
+        *place, "o" if is_on_front else "x", color=FRONT if is_on_front else DOMINATED,
+        markersize=6 if is_on_front else 5, zorder=4 if is_on_front else 3, clip_on=False,
     )  # fmt: skip
-    standing = "on the front" if case.is_on_front else "dominated"
-    canvas.tip(
-        point,
-        f"{case.case_id}: {_percent(case, 'test_accuracy')} for {with_unit(energy_wh.median)}, "
-        f"{standing}, n = {energy_wh.n}",
-    )
+    canvas.tip(point, text)
 
 
-def _size_point(canvas: Canvas, axes: Any, size: Size, scale: float, *, is_choice: bool) -> None:
-    x, y = scale * size.energy_wh.median, FULL * size.accuracy.median
-    colour = SERIES[0] if size.is_on_front else COLOURS["muted"]
-    _errors(axes, size.energy_wh, size.accuracy, colour, scale)
-    (point,) = axes.plot(x, y, "o" if size.is_on_front else "x", color=colour, zorder=3)
-    if is_choice:
-        axes.plot(x, y, "o", color=SERIES[2], markersize=13, fillstyle="none", markeredgewidth=2)
-    canvas.tip(
-        point,
-        f"{size.network}: {y:.1f}% for {with_unit(size.energy_wh.median)}, n = {size.energy_wh.n}",
-    )
-    label = f"{size.network.rpartition('.')[2]}{' (choice)' if is_choice else ''}"
-    axes.annotate(
-        label, (x, y), xytext=(-6, 7), textcoords="offset points", fontsize=8.5, ha="right"
-    )
-
-
-def _step(axes: Any, smaller: Size, larger: Size, scale: float) -> None:
-    """Write between two sizes what the larger one adds."""
-    points = FULL * (larger.accuracy.median - smaller.accuracy.median)
-    middle = scale * (smaller.energy_wh.median * larger.energy_wh.median) ** 0.5
-    ratio = larger.energy_wh.median / smaller.energy_wh.median
-    axes.annotate(
-        f"{points:+.1f}, ×{ratio:.2g}",
-        (middle, FULL * (smaller.accuracy.median + larger.accuracy.median) / 2),
-        xytext=(5, -11), textcoords="offset points", fontsize=7.5, color=COLOURS["muted"],
+def _tolerance(axes: EnergyAxes, returns: Returns) -> None:
+    best = FULL * returns.best.accuracy.median
+    width = FULL * returns.decision.tolerance
+    points = f"{width:g} point{'' if width == 1 else 's'}"
+    axes.plot.axhspan(
+        best - width, best, color=SERIES[2], alpha=0.12, linewidth=0,
+        label=f"within {points} of the best",
     )  # fmt: skip
 
 
-def _knee(axes: Any, x: float) -> None:
-    axes.axvline(x, color=SERIES[1], linestyle=":", linewidth=1.2)
-    axes.annotate(
-        "knee", (x, 0.02), xycoords=("data", "axes fraction"),
-        xytext=(3, 0), textcoords="offset points", color=SERIES[1],
-    )  # fmt: skip
-
-
-def _saturation(axes: Any, returns: Returns, sizes: Sequence[Size], scale: float) -> None:
-    fit = returns.saturation
-    if fit.reason is not None:
+def _saturation(axes: EnergyAxes, returns: Returns, sizes: Sequence[Size]) -> None:
+    if returns.saturation.reason is not None:
         return
     low, high = sizes[0].energy_wh.median, sizes[-1].energy_wh.median
-    energies = [low * (high / low) ** (i / 60) for i in range(61)]
-    axes.plot(
-        [scale * energy for energy in energies],
-        [FULL * (fit.predict(energy) or 0.0) for energy in energies],
-        color=SERIES[3], linestyle=DASHES[1], linewidth=1.3, label="a − b·energy^−c",
+    shares = [i / POINTS_OF_CURVE for i in range(POINTS_OF_CURVE + 1)]
+    energies = [low * (high / low) ** share for share in shares]
+    accuracies = [returns.saturation.predict(energy) or 0.0 for energy in energies]
+    axes.plot.plot(
+        *axes.path(energies, accuracies), color=SERIES[3], linestyle=Look.of(1).dash,
+        linewidth=1.3, label="fit, a − b·energy^−c",
     )  # fmt: skip
-    axes.legend(loc="lower right")
 
 
-def _errors(axes: Any, energy_wh: Estimate, accuracy: Estimate, colour: str, scale: float) -> None:
-    x, y = scale * energy_wh.median, FULL * accuracy.median
-    if energy_wh.low is not None and energy_wh.high is not None and energy_wh.low > 0:
-        axes.plot(
-            [scale * energy_wh.low, scale * energy_wh.high], [y, y],
-            color=colour, linewidth=1, alpha=0.6,
-        )  # fmt: skip
-    if accuracy.low is not None and accuracy.high is not None:
-        axes.plot(
-            [x, x], [FULL * accuracy.low, FULL * accuracy.high],
-            color=colour, linewidth=1, alpha=0.6,
-        )  # fmt: skip
+def _step(smaller: Size, larger: Size) -> str:
+    """Return what the larger size adds."""
+    points = FULL * (larger.accuracy.median - smaller.accuracy.median)
+    ratio = larger.energy_wh.median / smaller.energy_wh.median
+    return f"{points:+.1f}, ×{three_digits(ratio)}"
 
 
-def _labels(axes: Any, points: Sequence[tuple[float, float, str]]) -> None:
-    """Write beside points what they are, and leave out what would cover another label."""
-    axes.figure.draw_without_rendering()
-    frame = axes.get_window_extent()
-    taken: list[Any] = []
-    for x, y, text in points:
-        for side, offset in (("right", (-6, 6)), ("left", (7, -12))):
-            label = axes.annotate(
-                text, (x, y), xytext=offset, textcoords="offset points", fontsize=8, ha=side
-            )
-            box = label.get_window_extent()
-            is_inside = frame.x0 < box.x0 and box.x1 < frame.x1 and frame.y0 < box.y0
-            if is_inside and not any(box.overlaps(other) for other in taken):
-                taken.append(box)
-                break
-            label.remove()
+def _said(case: CaseFigures) -> str:
+    accuracy, energy_wh = (case.figures[name].median for name in ("test_accuracy", "energy_wh"))
+    return f"{case.case_id}: {percent(accuracy)} for {with_unit(energy_wh)}"
 
 
 def _short(case: CaseFigures) -> str:
@@ -282,8 +260,4 @@ def _short(case: CaseFigures) -> str:
     row = case.row
     extra = [row["strategy"]] if row["strategy"] != "default" else []
     extra += [row["backend"]] if row["backend"] != "torch" else []
-    return " ".join([str(row["architecture"]), *extra])
-
-
-def _percent(case: CaseFigures, column: str) -> str:
-    return f"{FULL * case.figures[column].median:.1f}%"
+    return " ".join(map(str, [row["architecture"], *extra]))

@@ -1,28 +1,22 @@
 """Findings: what all comparers have to say of one table, and what they refuse."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from greenbench.compare.columns import with_options
 from greenbench.compare.comparable import ENERGY
 from greenbench.compare.factors import Factors, compare_factors
 from greenbench.compare.front import pareto_front
+from greenbench.compare.placings import Summary, summarise
 from greenbench.compare.ratios import Ratios, compare_ratios
 from greenbench.compare.returns import SERIES, TOLERANCE, Returns, compare_returns
 from greenbench.compare.samples import Samples, describe_samples
 from greenbench.compare.stats import Estimate, estimate
-from greenbench.compare.strategies import (
-    OWN_GROUP,
-    Strategies,
-    Summary,
-    compare_strategies,
-    summarise,
-)
-from greenbench.errors import GreenbenchError
-from greenbench.readings import Provenance
+from greenbench.compare.strategies import OWN_GROUP, Strategies, compare_strategies
+from greenbench.errors import GreenbenchError, NotComparableError
+from greenbench.report.formats import joined, provenance_label
 
 Row = Mapping[str, Any]
 
@@ -31,6 +25,9 @@ RESPONSES = ("energy_wh", "test_accuracy")
 COMPARABLE = ("dataset", *ENERGY)
 """Columns that cases of one front share."""
 RATIOS = ("energy_wh", "emissions_g", "duration_s", "test_accuracy", "train_flops", "parameters")
+OF_COUNTED = ("energy_wh", "emissions_g", "duration_s")
+"""Columns of which only samples that count are summed up."""
+SEARCHED = ("architecture", "backend", "dataset")
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ class CaseFigures:
     case_id : str
         Its name.
     row : mapping
-        Its first sample, for columns that all samples share.
+        A sample, of known energy if there is one, for columns that all samples share.
     samples : Samples
         All of them, and which count.
     figures : dict of str to Estimate
@@ -57,6 +54,11 @@ class CaseFigures:
     figures: Mapping[str, Estimate]
     is_on_front: bool = False
 
+    @property
+    def label(self) -> str:
+        """Whether its energy is measured or estimated."""
+        return provenance_label(self.row["energy_provenance"])
+
 
 @dataclass(frozen=True)
 class Front:
@@ -66,22 +68,39 @@ class Front:
     ----------
     title : str
         What they have in common.
-    provenance : Provenance
-        Of their energies.
+    label : str
+        Whether their energies are measured or estimated.
     cases : tuple of CaseFigures
         By energy; those without an energy or accuracy are missing.
-    baseline : CaseFigures
-        The case of least energy, to which ratios are given.
     """
 
     title: str
-    provenance: Provenance
+    label: str
     cases: tuple[CaseFigures, ...]
 
     @property
     def baseline(self) -> CaseFigures:
-        """The case of least energy."""
+        """The case of least energy, to which ratios are given."""
         return self.cases[0]
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What the options of one family's layers explain.
+
+    Attributes
+    ----------
+    where : str
+        Family, strategy, backend and setting.
+    label : str
+        Whether the energies are measured or estimated.
+    answers : tuple of Factors
+        One for each of `RESPONSES`.
+    """
+
+    where: str
+    label: str
+    answers: tuple[Factors, ...]
 
 
 @dataclass(frozen=True)
@@ -99,9 +118,9 @@ class Findings:
     returns, strategies, factors, ratios : tuple
         Answers of the comparers; empty if the table does not ask the question.
     overall : Summary or None
-        All groups of strategies together.
-    refusals : dict of str to str
-        Question to why it was refused.
+        All groups of strategies together; None if there is at most one.
+    refusals : tuple of (str, str)
+        What could not be answered, and why.
     environments : dict of str to mapping
         Host to what it is.
     """
@@ -112,25 +131,47 @@ class Findings:
     returns: tuple[Returns, ...]
     strategies: tuple[Strategies, ...]
     overall: Summary | None
-    factors: tuple[Factors, ...]
+    factors: tuple[Explained, ...]
     ratios: tuple[Ratios, ...]
-    refusals: Mapping[str, str]
+    refusals: tuple[tuple[str, str], ...]
     environments: Mapping[str, Mapping[str, str]]
 
 
+@dataclass(frozen=True)
+class _Questions:
+    """Asks comparers, and keeps what they refuse."""
+
+    refusals: list[tuple[str, str]] = field(default_factory=list)
+
+    def ask(
+        self,
+        question: str,
+        groups: Mapping[tuple[str, ...], Sequence[Row]],
+        comparer: Callable[[tuple[str, ...], Sequence[Row]], Iterable[Any]],
+    ) -> tuple[Any, ...]:
+        """Return all answers: what one group is refused, others are not."""
+        found: list[Any] = []
+        for key, members in groups.items():
+            try:
+                found += comparer(key, members)
+            except GreenbenchError as error:
+                self.refusals.append((joined(question, *key), str(error)))
+        return tuple(found)
+
+
 def find(
-    rows: Sequence[Row],
-    trials: Sequence[Row],
+    rows: Iterable[Row],
+    trials: Iterable[Row],
     environments: Mapping[str, Mapping[str, str]],
     *,
     tolerance: float = TOLERANCE,
     include_disturbed: bool = False,
 ) -> Findings:
-    """Ask all comparers about one table.
+    """Ask all comparers about one table, in whatever order its rows are.
 
     Parameters
     ----------
-    rows, trials : sequence of mapping
+    rows, trials : iterable of mapping
         Results and their trials, as `greenbench.table` gives them.
     environments : mapping
         Host to what it is.
@@ -139,81 +180,79 @@ def find(
     include_disturbed : bool
         Whether the energy of disturbed samples counts.
     """
-    refusals: dict[str, str] = {}
-
-    def ask(question: str, comparer: Callable[[], Sequence[Any]]) -> tuple[Any, ...]:
-        try:
-            return tuple(comparer())
-        except GreenbenchError as error:
-            refusals[question] = str(error)
-            return ()
-
+    rows, trials = sorted(rows, key=_place), sorted(trials, key=_place)
     counting: dict[str, Any] = {"include_disturbed": include_disturbed}
+    questions = _Questions()
     cases = _cases(rows, include_disturbed)
     fronts = _fronts(cases)
-    on_front = {id(case.samples) for front in fronts for case in front.cases if case.is_on_front}
-    strategies: tuple[Strategies, ...] = ask(
-        "strategies",
-        lambda: compare_strategies(trials, group=OWN_GROUP, tolerance=tolerance, **counting),
+    judged = {id(case.samples): case for front in fronts for case in front.cases}
+    returns = questions.ask(
+        "diminishing returns",
+        _grouped(rows, SERIES),
+        lambda _, members: compare_returns(members, tolerance=tolerance, **counting),
     )
-    explained, factors = _factors(rows)
+    strategies = questions.ask(
+        "strategies",
+        _searches(rows, trials),
+        lambda _, members: _strategies(members, tolerance=tolerance, **counting),
+    )
+    factors = questions.ask(
+        "factors",
+        _grouped([row for row in rows if _options(row)], SERIES),
+        lambda where, members: _explained(where, members, counting),
+    )
+    ratios = questions.ask(
+        "backends",
+        {(): rows} if _is_compared(rows) else {},
+        lambda _, members: [compare_ratios(members, "backend", **counting)],
+    )
     return Findings(
         rows=tuple(rows),
-        cases=tuple(
-            CaseFigures(**{**vars(case), "is_on_front": id(case.samples) in on_front})
-            for case in cases
-        ),
+        cases=tuple(judged.get(id(case.samples), case) for case in cases),
         fronts=fronts,
-        returns=tuple(
-            answer
-            for family, members in _families(rows).items()
-            for answer in ask(
-                f"returns of {family}",
-                partial(compare_returns, members, tolerance=tolerance, **counting),
-            )
-        ),
+        returns=returns,
         strategies=strategies,
-        overall=summarise(strategies) if strategies else None,
-        factors=ask(
-            "factors",
-            lambda: (
-                [compare_factors(explained, factors, each, **counting) for each in RESPONSES]
-                if factors
-                else ()
-            ),
-        ),
-        ratios=ask(
-            "backends",
-            lambda: [compare_ratios(rows, "backend", **counting)] if _is_compared(rows) else (),
-        ),
-        refusals=refusals,
+        overall=summarise(strategies) if len(strategies) > 1 else None,
+        factors=factors,
+        ratios=ratios,
+        refusals=tuple(questions.refusals),
         environments=environments,
     )
 
 
-def _cases(rows: Sequence[Row], include_disturbed: bool) -> list[CaseFigures]:
-    groups: dict[tuple[Any, ...], list[Row]] = {}
+def _place(row: Row) -> tuple[Any, ...]:
+    texts = (str(row.get(name)) for name in ("case_id", "case_hash", *COMPARABLE, "session"))
+    return (*texts, *(float(row.get(name) or 0) for name in ("repeat", "trial")))
+
+
+def _grouped(rows: Iterable[Row], columns: Sequence[str]) -> dict[tuple[str, ...], list[Row]]:
+    groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        # One case on two hosts is two lines.
-        key = (row["case_id"], row["case_hash"], *(row[name] for name in COMPARABLE))
-        groups.setdefault(key, []).append(row)
-    ordered = sorted(groups.items(), key=lambda item: tuple(map(str, item[0])))
-    return [_case(members, include_disturbed) for _, members in ordered]
+        groups.setdefault(tuple(str(row[name] or "") for name in columns), []).append(row)
+    return groups
+
+
+def _cases(rows: Sequence[Row], include_disturbed: bool) -> list[CaseFigures]:
+    found = []
+    # One case on two hosts is two lines.
+    apart = ("case_id", "case_hash", *(name for name in COMPARABLE if name != "energy_provenance"))
+    for members in _grouped(rows, apart).values():
+        known = _grouped([r for r in members if r["energy_wh"] is not None], ["energy_provenance"])
+        unknown = [row for row in members if row["energy_wh"] is None]
+        # A sample whose energy is unknown belongs to those whose energy is known.
+        first, *others = list(known.values()) or [[]]
+        found += [_case(each, include_disturbed) for each in ([*first, *unknown], *others)]
+    return found
 
 
 def _case(rows: Sequence[Row], include_disturbed: bool) -> CaseFigures:
     samples = describe_samples(rows, include_disturbed=include_disturbed)
     figures = {}
     for column in RATIOS:
-        of_energy = column in ("energy_wh", "emissions_g", "duration_s")
-        known = [
-            row[column]
-            for row in (samples.counted if of_energy else rows)
-            if row[column] is not None
-        ]
-        if known:
+        chosen = samples.counted if column in OF_COUNTED else rows
+        if known := [row[column] for row in chosen if row[column] is not None]:
             figures[column] = estimate(known)
-    return CaseFigures(rows[0]["case_id"], rows[0], samples, figures)
+    return CaseFigures(str(rows[0]["case_id"]), rows[0], samples, figures)
 
 
 def _fronts(cases: Sequence[CaseFigures]) -> tuple[Front, ...]:
@@ -221,50 +260,70 @@ def _fronts(cases: Sequence[CaseFigures]) -> tuple[Front, ...]:
     for case in cases:
         if {"energy_wh", "test_accuracy"} <= case.figures.keys():
             groups.setdefault(tuple(str(case.row[name]) for name in COMPARABLE), []).append(case)
-    fronts = []
-    for (dataset, provenance, _, host), members in groups.items():
-        members.sort(key=lambda case: case.figures["energy_wh"].median)
-        is_on_front = pareto_front(
-            [case.figures["energy_wh"].median for case in members],
-            [case.figures["test_accuracy"].median for case in members],
+    several = [len(set(values)) > 1 for values in zip(*groups, strict=True)]
+    return tuple(_front(members, _title(key, several)) for key, members in sorted(groups.items()))
+
+
+def _title(key: Sequence[str], several: Sequence[bool]) -> str:
+    """Return the data set, and meter and host if there are others."""
+    named = dict(zip(COMPARABLE, zip(key, several, strict=True), strict=True))
+    apart = [f"{name} {named[name][0]}" for name in ("meter", "host") if named[name][1]]
+    return joined(key[0], *apart)
+
+
+def _front(cases: Sequence[CaseFigures], title: str) -> Front:
+    ordered = sorted(cases, key=lambda case: case.figures["energy_wh"].median)
+    are_on_front = pareto_front(
+        [case.figures["energy_wh"].median for case in ordered],
+        [case.figures["test_accuracy"].median for case in ordered],
+    )
+    judged = [
+        replace(case, is_on_front=is_on) for case, is_on in zip(ordered, are_on_front, strict=True)
+    ]
+    return Front(title, ordered[0].label, tuple(judged))
+
+
+def _searches(rows: Sequence[Row], trials: Sequence[Row]) -> dict[tuple[str, ...], list[Row]]:
+    """Return trials by what strategies are compared on; none if there is nothing to compare."""
+    return {
+        key: _grouped(trials, SEARCHED).get(key, [])
+        for key, members in _grouped(rows, SEARCHED).items()
+        if len({row["strategy"] for row in members}) > 1
+    }
+
+
+def _strategies(trials: Sequence[Row], **options: Any) -> list[Strategies]:
+    if not trials:
+        raise NotComparableError(
+            "the table has no trials; run it with this version of greenbench to have them"
         )
-        of_one_host = len({key[-1] for key in groups}) == 1
-        fronts.append(
-            Front(
-                dataset if of_one_host else f"{dataset} on host {host}",
-                Provenance(provenance),
-                tuple(
-                    CaseFigures(**{**vars(case), "is_on_front": is_on})
-                    for case, is_on in zip(members, is_on_front, strict=True)
-                ),
-            )
+    return compare_strategies(trials, group=OWN_GROUP, **options)
+
+
+def _options(row: Row) -> dict[str, Any]:
+    return dict(json.loads(row["options"] or "{}"))
+
+
+def _explained(
+    where: tuple[str, ...], rows: Sequence[Row], counting: Mapping[str, Any]
+) -> list[Explained]:
+    """Return what the options of architectures explain, if they vary."""
+    names = sorted({name for row in rows for name in _options(row)})
+    table = with_options([dict(row) for row in rows])
+    varied = [name for name in names if len({str(row.get(name)) for row in table}) > 1]
+    if not varied:
+        return []
+    if len(varied) > MOST_FACTORS:
+        raise NotComparableError(
+            f"{len(varied)} options vary ({', '.join(varied)}), which is more than "
+            f"{MOST_FACTORS}; choose some: `greenbench compare factors --factors …`"
         )
-    return tuple(fronts)
-
-
-def _families(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Return rows by what `compare_returns` answers apart: what one family lacks, others don't."""
-    families: dict[str, list[Row]] = {}
-    for row in rows:
-        name = " ".join(str(row[column]) for column in SERIES)
-        families.setdefault(name, []).append(row)
-    return families
-
-
-def _factors(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
-    """Return samples that differ in options of their architecture, and which options."""
-    optioned = [row for row in rows if json.loads(row.get("options") or "{}")]
-    explained: list[Row] = list(with_options([dict(row) for row in optioned]))
-    names = {name for row in optioned for name in json.loads(row["options"])}
-    varied = sorted(name for name in names if len({str(row.get(name)) for row in explained}) > 1)
-    is_factorial = varied and all(name in row for row in explained for name in varied)
-    return explained, varied if is_factorial and len(varied) <= MOST_FACTORS else []
+    provenances = {row["energy_provenance"] for row in rows if row["energy_wh"] is not None}
+    answers = [compare_factors(table, varied, response, **counting) for response in RESPONSES]
+    return [Explained(joined(*where), provenance_label(*provenances), tuple(answers))]
 
 
 def _is_compared(rows: Sequence[Row]) -> bool:
     """Return whether anything was run on two backends."""
-    backends: dict[tuple[Any, ...], set[Any]] = {}
-    for row in rows:
-        key = (row["strategy"], row["architecture"], row["setting"])
-        backends.setdefault(key, set()).add(row["backend"])
-    return any(len(found) > 1 for found in backends.values())
+    groups = _grouped(rows, ("strategy", "architecture", "setting"))
+    return any(len({row["backend"] for row in members}) > 1 for members in groups.values())

@@ -1,5 +1,6 @@
 """The page: sections, figures and tables as one HTML file that needs nothing else."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -17,8 +18,10 @@ from greenbench.report.figures import (
 )
 from greenbench.report.findings import Findings
 from greenbench.report.table import Table
+from greenbench.report.verdicts import Verdict, verdicts
 
 MOST_FIGURES = 12
+MOST_VERDICTS = 24
 DARK = {
     "ink": "#e8eaeb",
     "muted": "#9aa2a7",
@@ -31,6 +34,8 @@ DARK = {
     "series-5": "#e3c44a",
     "series-6": "#a5a8f0",
 }
+# Whatever a name may smuggle in, nothing is fetched.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
 @dataclass(frozen=True)
@@ -41,91 +46,91 @@ class Section:
     ----------
     name, title, text : str
         Its anchor, heading, and what it shows.
-    figures, tables : tuple
+    figures, tables : sequence
         In order.
     """
 
     name: str
     title: str
     text: str
-    figures: tuple[Figure, ...]
-    tables: tuple[Table, ...]
+    figures: Sequence[Figure] = ()
+    tables: Sequence[Table] = ()
 
 
 def sections(findings: Findings) -> list[Section]:
-    """Return the parts that the findings have something for."""
-    returns, strategies = findings.returns, findings.strategies
-    explained = [answer for answer in findings.factors if answer.effects]
+    """Return the parts that the findings have something for.
+
+    Parameters
+    ----------
+    findings : Findings
+        What is reported.
+    """
+    strategies = [found for found in findings.strategies if any(s.curve for s in found.strategies)]
+    explained = [
+        found
+        for found in findings.factors
+        if any(effect.eta_sq is not None for answer in found.answers for effect in answer.effects)
+    ]
     found = [
         Section(
             "front",
             "Accuracy against energy",
             "A case is on the Pareto front if no comparable case has at least its accuracy for "
-            "less energy; dominated cases are grey crosses. Bars are 95% intervals.",
+            "less energy; dominated cases are grey crosses. Bars are 95% intervals. Point at a "
+            "mark to read it, or go to a figure with Tab and along its marks with arrow keys.",
             _figures("front", front_figure, findings.fronts),
-            (content.cases_table(findings),),
+            [content.cases_table(findings)],
         ),
         Section(
             "returns",
             "Diminishing returns",
             "What each larger size adds in points of accuracy, and how many times the energy it "
-            "takes. The shaded band is within the tolerance of the best; the ring is the choice. "
-            "p is that of a size being further than the tolerance below another one.",
-            _figures("returns", returns_figure, returns),
-            _tables("returns", content.returns_table, returns),
+            "takes. The ring is the choice: the smallest size that is within the tolerance of the "
+            "best. p is that of a size being further below another one than that.",
+            _figures("returns", returns_figure, findings.returns),
+            content.returns_tables(findings.returns),
         ),
         Section(
             "strategies",
             "Search strategies",
             "Best validation accuracy so far against the energy spent: median and quartiles over "
-            "searches. The dotted line is the target. Equal energy and equal trials are two "
-            "questions.",
+            "searches. Equal energy and equal trials are two questions. A search wins against one "
+            "of another strategy that has found less; area is the mean accuracy along the way.",
             _figures("strategies", anytime_figure, strategies),
-            _tables("strategies", content.strategies_table, strategies),
+            content.strategies_tables(findings),
         ),
         Section(
             "factors",
-            "Where the energy goes",
+            "What energy and accuracy depend on",
             "Shares of variance that kinds of layers and their interactions explain.",
-            (factors_figure("factors", explained),) if explained else (),
-            _tables("factors", content.factors_table, findings.factors),
+            _figures("factors", factors_figure, explained),
+            content.factors_tables(findings.factors),
         ),
         Section(
             "backends",
             "Backends",
             "Pairs of repeats that ran in the same round.",
-            (),
-            _tables("backends", content.ratios_table, findings.ratios),
+            tables=[content.ratios_table(each) for each in findings.ratios],
         ),
         Section(
             "ratios",
             "Cases against the one of least energy",
             "Shading grows with the distance from 1, above or below it.",
-            (),
-            tuple(content.ratios_to_baseline(findings)),
+            tables=content.ratios_to_baseline(findings),
         ),
         Section(
             "environment",
             "Machines and software",
-            "",
-            (),
-            (content.environments_table(findings),) if findings.environments else (),
+            "What greenbench knew of each host when it ran there last.",
+            tables=[content.environments_table(findings)] if findings.environments else (),
         ),
     ]
     return [section for section in found if section.figures or section.tables]
 
 
-def _figures(
-    name: str, make: Callable[[str, Any], Figure], answers: Sequence[Any]
-) -> tuple[Figure, ...]:
+def _figures(name: str, make: Callable[[str, Any], Figure], answers: Sequence[Any]) -> list[Figure]:
     shown = enumerate(answers[:MOST_FIGURES], 1)
-    return tuple(make(f"{name}-{number}", answer) for number, answer in shown)
-
-
-def _tables(
-    name: str, make: Callable[[str, Any], Table], answers: Sequence[Any]
-) -> tuple[Table, ...]:
-    return tuple(make(f"{name}-{number}", answer) for number, answer in enumerate(answers, 1))
+    return [make(f"{name}-{number}", answer) for number, answer in shown]
 
 
 def render(findings: Findings, parts: list[Section], notes: list[str]) -> str:
@@ -141,21 +146,22 @@ def render(findings: Findings, parts: list[Section], notes: list[str]) -> str:
         Provenance and marks in words.
     """
     assets = files("greenbench.report")
-    style = (assets / "style.css").read_text(encoding="utf-8")
-    script = (assets / "script.js").read_text(encoding="utf-8")
-    hosts = len({str(row["host"]) for row in findings.rows})
-    suites = ", ".join(sorted({str(row["suite"]) for row in findings.rows}))
+    style, script = ((assets / n).read_text(encoding="utf-8") for n in ("style.css", "script.js"))
+    hosts, suites = (
+        sorted({str(row[name] or "unknown") for row in findings.rows}) for name in ("host", "suite")
+    )
     subtitle = (
-        f"{len(findings.cases)} cases, {len(findings.rows)} samples, {hosts} "
-        f"host{'s' if hosts != 1 else ''}, suite {suites}. greenbench {__version__}."
+        f"{_count(findings.cases, 'case')}, {_count(findings.rows, 'sample')}, "
+        f"{_count(hosts, 'host')}, suite {', '.join(suites)}. greenbench {__version__}."
     )
     links = "".join(f'<a href="#{part.name}">{escape(part.title)}</a>' for part in parts)
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>greenbench report: {escape(suites)}</title>
+<title>greenbench report: {escape(", ".join(suites))}</title>
 <style>
 :root {{ {_variables(COLOURS)} }}
 @media screen and (prefers-color-scheme: dark) {{ :root {{ {_variables(DARK)} }} }}
@@ -170,8 +176,8 @@ def render(findings: Findings, parts: list[Section], notes: list[str]) -> str:
 <main>
 <section id="verdicts">
 <h2>Verdicts</h2>
-{_verdicts(findings)}
-<div class="notes">{"".join(f"<p>{escape(note)}</p>" for note in notes)}</div>
+{_verdicts(verdicts(findings))}
+<div class="notes">{"".join(f"<p>{_prose(note)}</p>" for note in notes)}</div>
 <p>Every sample with every figure: {content.samples_table(findings).link}</p>
 </section>
 {"".join(map(_section, parts))}
@@ -184,40 +190,59 @@ def render(findings: Findings, parts: list[Section], notes: list[str]) -> str:
 """
 
 
+def _count(things: Sequence[Any], name: str) -> str:
+    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
+
+
 def _variables(colours: dict[str, str]) -> str:
     return " ".join(f"--{name}: {colour};" for name, colour in colours.items())
 
 
-def _verdicts(findings: Findings) -> str:
-    found = content.verdicts(findings)
+def _prose(text: str) -> str:
+    """Return text in which commands stand between backticks."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
+def _verdicts(found: Sequence[Verdict]) -> str:
     if not found:
         return "<p>Nothing to compare yet: run a family of sizes, or two strategies.</p>"
+    refusals = [verdict for verdict in found if verdict.is_refusal]
+    answers = [verdict for verdict in found if not verdict.is_refusal]
+    shown, more = [*answers[:MOST_VERDICTS], *refusals], answers[MOST_VERDICTS:]
+    if not more:
+        return _list(shown)
+    return (
+        f"{_list(shown)}<details><summary>{_count(more, 'more verdict')}</summary>"
+        f"{_list(more)}</details>"
+    )
+
+
+def _list(found: Sequence[Verdict]) -> str:
     items = "\n".join(map(_verdict, found))
     return f'<ul class="verdicts">\n{items}\n</ul>'
 
 
-def _verdict(verdict: content.Verdict) -> str:
+def _verdict(verdict: Verdict) -> str:
     context = f"<small>{escape(verdict.context)}</small> " if verdict.context else ""
     label = f" <em>{escape(verdict.label)}</em>" if verdict.label else ""
-    return f"<li>{context}{escape(verdict.text)}{label}</li>"
+    item = '<li class="refusal">' if verdict.is_refusal else "<li>"
+    return f"{item}{context}{_prose(verdict.text)}{label}</li>"
 
 
 def _section(section: Section) -> str:
-    more = len(section.tables) - MOST_FIGURES
     omitted = (
-        f" Figures of the first {MOST_FIGURES}; the other {more} are tables."
-        if section.figures and more > 0
+        f" Figures are those of the first {MOST_FIGURES}; the tables have all."
+        if len(section.figures) == MOST_FIGURES
         else ""
     )
-    figures = "\n".join(
-        f'<figure><figcaption>{escape(figure.title)}</figcaption><div class="scroll drawing" '
-        f'tabindex="0" role="region" aria-label="{escape(figure.title)}">{figure.page_svg}</div>'
-        "</figure>"
-        for figure in section.figures
-    )
+    figures = "\n".join(map(_figure, section.figures))
     tables = "\n".join(table.html for table in section.tables)
     return (
         f'<section id="{section.name}">\n<h2>{escape(section.title)}</h2>\n'
         f"<p>{escape(section.text + omitted)}</p>\n"
         f'<div class="figures">{figures}</div>\n{tables}\n</section>\n'
     )
+
+
+def _figure(figure: Figure) -> str:
+    return f"<figure><figcaption>{escape(figure.title)}</figcaption>{figure.page_svg}</figure>"

@@ -5,45 +5,74 @@ for (const table of document.querySelectorAll("table")) {
   table.querySelectorAll("th button").forEach((button, column) => {
     button.addEventListener("click", () => {
       const heading = button.parentElement;
-      const isDescending = heading.getAttribute("aria-sort") === "ascending";
+      const sign = heading.getAttribute("aria-sort") === "ascending" ? -1 : 1;
       for (const other of table.querySelectorAll("th")) other.removeAttribute("aria-sort");
-      heading.setAttribute("aria-sort", isDescending ? "descending" : "ascending");
+      heading.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
       const figure = (row) => {
-        const cell = row.cells[column];
-        return "value" in cell.dataset ? Number(cell.dataset.value) : null;
+        const { value } = row.cells[column].dataset;
+        return value === undefined ? null : Number(value);
       };
+      const text = (row) => row.cells[column].textContent;
+      const isUnknown = (row) => figure(row) === null && ["", "–"].includes(text(row));
       const compare = (one, other) => {
-        const [first, second] = [figure(one), figure(other)];
-        const sign = isDescending ? -1 : 1;
-        if (first !== null && second !== null) return sign * (first - second);
         // What is unknown comes last, whichever way.
-        if (first !== null || second !== null) return first === null ? 1 : -1;
-        const texts = [one, other].map((row) => row.cells[column].textContent);
-        return sign * texts[0].localeCompare(texts[1]);
+        if (isUnknown(one) || isUnknown(other)) return isUnknown(one) - isUnknown(other);
+        const [first, second] = [figure(one), figure(other)];
+        if (first !== null && second !== null) return sign * (first - second);
+        return sign * text(one).localeCompare(text(other), "en", { numeric: true });
       };
       body.append(...[...body.rows].sort(compare));
     });
   });
 }
-// Figures: what a point says, on pointing at it, touching it or moving to it by keyboard.
+// Figures: what a mark says, on pointing at it, touching it or moving to it by keyboard.
 const tip = document.getElementById("tip");
-for (const point of document.querySelectorAll("svg .tip")) {
-  const title = point.querySelector("title");
-  const text = title.textContent;
-  point.setAttribute("aria-label", text);
-  title.remove(); // The browser's own tooltip would come on top.
-  const show = () => {
-    tip.textContent = text;
-    tip.hidden = false;
-    const at = point.getBoundingClientRect();
-    const left = Math.min(at.left, document.documentElement.clientWidth - tip.offsetWidth - 8);
-    const above = at.top - tip.offsetHeight - 6;
-    tip.style.left = `${Math.max(8, left)}px`;
-    tip.style.top = `${above > 0 ? above : at.bottom + 6}px`;
-  };
-  const hide = () => { tip.hidden = true; };
-  point.addEventListener("pointerenter", show);
-  point.addEventListener("pointerleave", hide);
-  point.addEventListener("focus", show);
-  point.addEventListener("blur", hide);
+const hide = () => { tip.hidden = true; };
+for (const svg of document.querySelectorAll("figure svg")) {
+  const marks = [...svg.querySelectorAll(".tip")];
+  marks.forEach((mark, index) => {
+    const title = mark.querySelector("title");
+    const text = title.textContent;
+    mark.setAttribute("aria-label", text);
+    title.remove(); // The browser's own tooltip would come on top.
+    // One stop for Tab in each figure, however many marks it has.
+    mark.setAttribute("tabindex", index === 0 ? "0" : "-1");
+    const show = () => {
+      tip.textContent = text;
+      tip.hidden = false;
+      const at = mark.getBoundingClientRect();
+      const left = Math.min(at.left, document.documentElement.clientWidth - tip.offsetWidth - 8);
+      const above = at.top - tip.offsetHeight - 6;
+      tip.style.left = `${Math.max(8, left)}px`;
+      tip.style.top = `${above > 0 ? above : at.bottom + 6}px`;
+    };
+    mark.addEventListener("pointerenter", show);
+    mark.addEventListener("pointerleave", hide);
+    mark.addEventListener("focus", show);
+    mark.addEventListener("blur", hide);
+  });
+  svg.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    const next = marks[marks.indexOf(document.activeElement) + step];
+    if (next) {
+      next.focus();
+      event.preventDefault();
+    }
+  });
+}
+document.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
+// Links to CSV hold it compressed: browsers unpack it where they can.
+for (const link of document.querySelectorAll("a.csv")) {
+  if (!("DecompressionStream" in window)) break;
+  link.addEventListener("click", async (event) => {
+    if (!event.isTrusted) return;
+    event.preventDefault();
+    const bytes = Uint8Array.from(atob(link.href.split(",")[1]), (c) => c.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const unpacked = document.createElement("a");
+    unpacked.href = URL.createObjectURL(await new Response(stream).blob());
+    unpacked.download = link.download.replace(/\.gz$/, "");
+    unpacked.click();
+    setTimeout(() => URL.revokeObjectURL(unpacked.href), 60000);
+  });
 }

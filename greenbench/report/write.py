@@ -58,8 +58,13 @@ def _files(findings: Findings, parts: list[Section]) -> Iterator[tuple[str, byte
 def _write(path: Path, data: bytes) -> None:
     """Write a file as a whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as stream:
-        stream.write(data)
+    stream = tempfile.NamedTemporaryFile(dir=path.parent, delete=False)  # noqa: SIM115
     written = Path(stream.name)
-    written.chmod(0o644)
-    written.replace(path)
+    try:
+        with stream:
+            stream.write(data)
+        written.chmod(0o644)
+        written.replace(path)
+    except BaseException:
+        written.unlink()
+        raise

@@ -13,10 +13,12 @@ from greenbench.readings import Provenance
 from greenbench.terminal.formats import energy_unit, interval, new_console, signed
 
 if TYPE_CHECKING:
+    from greenbench.compare.anytime import Horizon
     from greenbench.compare.factors import Factors
+    from greenbench.compare.placings import Summary
     from greenbench.compare.ratios import Ratios
     from greenbench.compare.returns import Returns
-    from greenbench.compare.strategies import Horizon, Strategies, Summary
+    from greenbench.compare.strategies import Strategies
 
 MOST_PAIRS = 3
 MOST_NAMED = 3

@@ -69,6 +69,12 @@ def test_failed_trial_reaches_no_target_however_low() -> None:
     assert trace([(1.0, None)]).energy_to(-0.006) is None
 
 
+def test_accuracy_at_the_very_target_reaches_it() -> None:
+    target = 0.113 - 0.01
+    assert target > 0.103
+    assert trace([(1.0, 0.103)]).energy_to(target) == 1.0
+
+
 def test_normalised_area_is_the_mean_over_energy() -> None:
     curve = trace([(1.0, 0.2), (2.0, 0.6), (1.0, 0.4)])
     # 2 Wh at 0.2, then 1 Wh at 0.6, and 4 Wh more that hold it.

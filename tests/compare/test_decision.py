@@ -59,22 +59,60 @@ def test_noise_leaves_it_undecided_and_says_why() -> None:
     )
 
 
+def test_less_confidence_is_enough_to_choose() -> None:
+    family = {"s": 0.95 + LOUD, "m": 0.985 + LOUD, "l": 0.99 + LOUD}
+    assert decide_family(family, confidence=0.7).choice == "m"
+
+
 def test_size_that_only_looks_sufficient_is_passed_over_and_the_reason_is_said() -> None:
     found = decide_family({"s": 0.9805 + QUIET, "m": 0.989 + QUIET, "l": 0.99 + QUIET})
     assert (found.choice, found.descriptive) == ("m", "s")
     assert found.reason == f"3 repeats don't prove it (p = {ps(found)['s']:.3g})"
 
 
+def test_variances_and_repeats_may_differ() -> None:
+    one, other = [0.98, 0.985, 0.99], [0.985, 0.986, 0.987, 0.985, 0.986, 0.987]
+    found = decide_family({"s": 0.5 + QUIET / 10, "m": one, "l": other})
+    beyond = np.array(one) + 0.01
+    welch = ttest_ind(beyond, other, equal_var=False, alternative="greater")
+    assert ps(found)["m"] == pytest.approx(welch.pvalue, rel=1e-4)
+
+
+def test_smaller_size_than_medians_suggest_may_be_proven_by_means() -> None:
+    # A median takes no notice of the fifth of the repeats in which l does badly.
+    found = decide_family({"s": [0.978, 0.979, 0.980] * 33, "l": [0.99] * 80 + [0.965] * 20})
+    assert (found.choice, found.descriptive) == ("s", "l")
+    assert found.reason is None
+
+
 def test_sizes_behind_one_that_fails_are_not_chosen() -> None:
     found = decide_family({"s": 0.985 + QUIET, "m": 0.95 + QUIET, "l": 0.99 + QUIET})
     assert (found.choice, found.descriptive) == ("l", "s")
-    assert ps(found)["s"] == ps(found)["m"]
 
 
-def test_larger_sizes_that_are_worse_are_not_tested() -> None:
-    found = decide_family({"s": 0.95 + QUIET, "m": 0.99 + QUIET, "l": 0.985 + QUIET})
+def test_larger_sizes_that_are_worse_do_not_stand_in_the_way() -> None:
+    found = decide_family(
+        {"s": 0.95 + QUIET, "m": 0.989 + QUIET, "l": 0.99 + QUIET, "xl": 0.5 + QUIET}
+    )
     assert found.choice == "m"
-    assert ps(found)["l"] is None
+    assert ps(found)["xl"] == 1.0
+
+
+def test_figures_are_corrected_for_the_number_of_sizes() -> None:
+    def pair(one: float, other: float) -> float:
+        test = ttest_ind(one + 0.01 + QUIET, other + QUIET, equal_var=False, alternative="greater")
+        return float(test.pvalue)
+
+    means = {"s": 0.985, "m": 0.988, "l": 0.989, "xl": 0.99}
+    found = decide_family({name: mean + QUIET for name, mean in means.items()})
+    # By the size that is supposed to be the best: s, m, l, xl.
+    expected = {
+        "s": max(2 * pair(0.985, 0.989), pair(0.985, 0.99)),
+        "m": max(3 * pair(0.988, 0.985), 2 * pair(0.988, 0.989), pair(0.988, 0.99)),
+        "l": max(3 * pair(0.989, 0.985), 4 * pair(0.989, 0.988), pair(0.989, 0.99)),
+        "xl": max(3 * pair(0.99, 0.985), 4 * pair(0.99, 0.988), 2 * pair(0.99, 0.989)),
+    }
+    assert ps(found) == pytest.approx(expected, rel=1e-4)
 
 
 def test_size_must_be_proven_against_a_noisy_one_that_may_be_the_best() -> None:
@@ -89,7 +127,7 @@ def test_repeats_that_agree_by_chance_are_not_taken_to_be_without_noise() -> Non
     noisy = 5 * QUIET
     assert decide_family({"s": 0.981 + alike, "m": 0.99 + alike}).choice == "s"
     found = decide_family(
-        {"xs": 0.9 + noisy, "s": 0.981 + alike, "m": 0.99 + alike, "l": 0.985 + noisy}
+        {"xs": 0.9 + noisy, "s": 0.981 + alike, "m": 0.99 + alike, "l": 0.95 + noisy}
     )
     assert found.choice == "m"
 
@@ -128,9 +166,9 @@ def test_uneven_repeats_are_counted() -> None:
 @given(families)
 def test_choice_has_the_least_energy_of_all_that_are_proven(family: Family) -> None:
     found = decide_family(family)
-    assert [candidate.name for candidate in found.candidates] == list(family)
-    tested = [p for p in ps(found).values() if p is not None]
-    assert tested == sorted(tested, reverse=True)
+    assert list(ps(found)) == list(family)
+    figures = [p for p in ps(found).values() if p is not None]
+    assert all(0 <= p <= 1 for p in figures)
     proven = [name for name, p in ps(found).items() if p is not None and p <= 0.05]
     assert found.choice == (proven[0] if proven else None)
 
@@ -199,11 +237,13 @@ TRUTHS = {
     "smallest just beyond": [HARDLY_BEYOND, 0.98, 0.985, 0.99, 0.99],
     "second just beyond": [0.96, HARDLY_BEYOND, 0.981, 0.99, 0.99],
     "both sides just beyond": [HARDLY_BEYOND, 0.99, HARDLY_BEYOND, 0.99, HARDLY_BEYOND],
-    "best in the middle": [HARDLY_BEYOND, 0.985, 0.99, HARDLY_BEYOND, HARDLY_BEYOND],
+    "best in the middle": [HARDLY_BEYOND, HARDLY_BEYOND, 0.99, HARDLY_BEYOND, HARDLY_BEYOND],
+    "best is the smallest": [0.99] + [HARDLY_BEYOND] * 4,
     "spread": [0.80, 0.90, 0.95, 0.97, 0.99],
 }
 DEVIATIONS = {
     "alike": [0.005] * 5,
+    "alike and loud": [0.010] * 5,
     "small sizes noisier": [0.010, 0.008, 0.005, 0.003, 0.001],
     "large sizes noisier": [0.001, 0.001, 0.001, 0.005, 0.010],
 }
@@ -250,7 +290,8 @@ def most_wrong(n_families: int) -> float:
 @pytest.mark.parametrize(
     ("truth", "deviation", "noise", "n"),
     [
-        ("all but the best just beyond", "alike", "normal", 5),
+        ("all but the best just beyond", "alike and loud", "normal", 5),
+        ("best in the middle", "alike and loud", "normal", 5),
         ("all but the best just beyond", "alike", "binomial", 3),
         ("next to best just beyond", "small sizes noisier", "gamma", 3),
         ("next to best just beyond", "large sizes noisier", "normal", 3),
@@ -269,8 +310,8 @@ def test_choice_is_wrong_no_more_often_than_said_whatever_the_family(
     truth: str, noise: str
 ) -> None:
     for deviation, n in product(DEVIATIONS, (2, 3, 5, 10)):
-        share = share_wrong(truth, deviation, noise, n, 4000)
-        assert share <= most_wrong(4000), f"{deviation}, {n} repeats: {share:.1%}"
+        share = share_wrong(truth, deviation, noise, n, 2000)
+        assert share <= most_wrong(2000), f"{deviation}, {n} repeats: {share:.1%}"
 
 
 def test_sizes_far_apart_are_decided_rightly() -> None:

@@ -296,11 +296,11 @@ def test_names_of_columns_are_never_taken_for_code(
 
 
 def test_levels_are_categories_with_numbers_by_size_before_texts() -> None:
-    levels = [10, 9.5, "s", 2, "m", -1.0]
+    levels = [10, 9.5, "s", "nan", 2, "m", "inf", -1.0]
     found = compare(table(*(((level,), [1.0, 2.0]) for level in levels)), 1)
-    assert found.factors[0].levels == ("-1", "2", "9.5", "10", "m", "s")
+    assert found.factors[0].levels == ("-1", "2", "9.5", "10", "inf", "m", "nan", "s")
     assert [cell.levels for cell in found.cells] == [(x,) for x in found.factors[0].levels]
-    assert found.effects[0].df == 5
+    assert found.effects[0].df == 7
 
 
 def test_equal_numbers_are_one_level_however_they_are_written() -> None:
@@ -370,6 +370,12 @@ def test_levels_are_paired_inside_factors_and_corrected_over_all_factors() -> No
     assert ps == pytest.approx(multipletests(raw, method="holm")[1])
 
 
+def test_pairs_of_other_factors_count_in_what_few_samples_can_reach() -> None:
+    one = compare(TWO_BY_TWO[:2] + TWO_BY_TWO[3:5] + TWO_BY_TWO[6:8] + TWO_BY_TWO[9:11])
+    reasons = [pair.reason for factor in one.factors for pair in factor.pairs]
+    assert reasons == ["4 and 4 samples cannot reach 5% over 2 pairs"] * 2
+
+
 # --- What the data cannot give
 
 
@@ -403,10 +409,11 @@ def test_one_sample_a_cell_has_sums_of_squares_but_no_test() -> None:
     assert [effect.sum_sq for effect in found.effects] == pytest.approx([900.0, 400.0, 100.0])
     assert sum(effect.eta_sq or 0.0 for effect in found.effects) == pytest.approx(1.0)
     assert all(e.f is e.p is e.partial_eta_sq is None for e in found.effects)
-    assert found.reason is not None
+    reason = "one sample for each combination of levels leaves no residual to test against"
+    assert found.reason == reason
     assert found.sentence == (
         "conv makes up 64.3% of the variance of energy_j, linear 28.6%, conv × linear 7.1% "
-        f"(untested: {found.reason}); the largest cell mean, 60 J (conv 2, linear yes), "
+        f"(untested: {reason}); the largest cell mean, 60 J (conv 2, linear yes), "
         "is 6 times the smallest, 10 J (conv 1, linear no)."
     )
 
@@ -423,6 +430,7 @@ def test_samples_without_noise_have_sums_of_squares_but_no_test(n: int, value: f
     assert conv.sum_sq == pytest.approx(n * value**2)
     assert conv.eta_sq == pytest.approx(1.0)
     assert (linear.eta_sq, both.eta_sq) == pytest.approx((0.0, 0.0))
+    assert ", linear under 0.1% (untested" in found.sentence
     assert all(e.f is e.p is e.partial_eta_sq is None for e in found.effects)
     assert has_only_finite_figures(found)
 

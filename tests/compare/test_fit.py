@@ -178,6 +178,20 @@ def test_data_that_cannot_identify_it_are_refused(samples: list[Size], reason: s
     assert fit_saturation(samples) == Saturation(None, None, None, None, reason)
 
 
+def test_interval_wider_than_the_accuracies_is_refused() -> None:
+    found = fit_saturation(simulate(lambda e: 0.7 - 0.2 * e**-0.3, (1, 2, 4, 8, 16), noise=0.006))
+    reason = "the interval of a (67.6% to 90.4%) is wider than the range of accuracies"
+    assert found.reason == reason + NOWHERE
+
+
+@pytest.mark.parametrize("seed", [3, 11, 25, 42])
+def test_no_accuracy_is_above_1(seed: int) -> None:
+    # A few of the fits to resamples are at the bound, too few to refuse it.
+    energies = (1, 3, 9, 27)
+    samples = simulate(lambda e: 0.97 - 0.2 * e**-0.5, energies, n=4, noise=0.008, seed=seed)
+    assert identified(samples)[0].high == 1.0
+
+
 def share_refused(families: Sequence[list[Size]]) -> float:
     return sum(fit_saturation(samples).reason is not None for samples in families) / len(families)
 

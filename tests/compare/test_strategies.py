@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from greenbench.cases import Case
 from greenbench.compare.anytime import Horizon
+from greenbench.compare.placings import summarise
 from greenbench.compare.strategies import (
     OWN_GROUP,
     Standing,
     Strategies,
     compare_strategies,
-    summarise,
 )
 from greenbench.errors import ConfigurationError, NotComparableError, UnknownNameError
 from greenbench.table import to_trial_rows
@@ -74,8 +74,8 @@ def win_rates(horizon: Horizon | None) -> dict[str, float]:
     return {found.strategy: found.win_rate for found in horizon.found}
 
 
-FRUGAL = [(1.0, 0.80), (1.0, 0.85), (1.0, 0.90), (1.0, None), (1.0, 0.97)]
-THOROUGH = [(2.0, 0.70), (2.0, 0.96), (2.0, 0.98)]
+FRUGAL: Trials = [(1.0, 0.80), (1.0, 0.85), (1.0, 0.90), (1.0, None), (1.0, 0.97)]
+THOROUGH: Trials = [(2.0, 0.70), (2.0, 0.96), (2.0, 0.98)]
 
 
 def test_equal_trials_and_equal_energy_are_two_answers() -> None:
@@ -264,6 +264,13 @@ def test_whatever_is_missing_there_is_an_answer_in_words_and_in_json(
         json.dumps(answer, allow_nan=False)
 
 
+def test_order_of_searches_changes_no_interval() -> None:
+    found: list[Trials] = [[(1.0, n * n / 100), (1.0, None)] for n in range(8)]
+    one = compare({"a": found, "b": [THOROUGH]})
+    other = compare({"a": [found[n] for n in (3, 7, 0, 5, 2, 6, 1, 4)], "b": [THOROUGH]})
+    assert one.records() == other.records()
+
+
 def test_search_whose_energy_does_not_count_is_named_and_stays_in_equal_trials() -> None:
     rows = rows_of({"a": [FRUGAL, FRUGAL], "b": [THOROUGH, THOROUGH]})
     rows[1]["energy_wh"] = None
@@ -318,6 +325,19 @@ def test_the_smaller_of_two_is_never_called_the_better() -> None:
     high: list[Trials] = [[(1.0, 0.9 + i / 1000), (1.0, 0.0)] for i in range(5)]
     for plan in ({"a": low, "b": high}, {"b": high, "a": low}):
         assert "significant: b above a" in compare(plan).sentence
+
+
+def test_sentence_names_the_strategy_that_comes_there_first() -> None:
+    slow, quick = [(4.0, 0.9), (4.0, 0.5)], [(1.0, 0.9), (1.0, 0.5)]
+    words = "quick comes within 2.5 points of the best for 1 Wh, 25% of another's;"
+    assert words in compare({"another": [slow], "quick": [quick]}, tolerance=0.025).sentence
+
+
+def test_energies_of_zero_are_not_divided_by() -> None:
+    free: Trials = [(0.0, 0.9), (0.0, 0.5)]
+    found = compare({"a": [free], "b": [free]})
+    assert "a comes within 1 point of the best for 0 mWh; not tested" in found.sentence
+    assert standing(found, "a").area is None
 
 
 @pytest.mark.parametrize(("first", "how"), [(0.5, "does;"), (0.9, "does in most of its searches;")])

@@ -1,0 +1,212 @@
+"""The design of a factorial: which samples count, and the levels that they have."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Real
+from typing import Any
+
+import pandas as pd
+
+from greenbench.compare.comparable import ENERGY, check_agree
+from greenbench.compare.samples import marks_in
+from greenbench.errors import ConfigurationError, NotComparableError, UnknownNameError
+from greenbench.marks import DISTURBED
+
+Row = Mapping[str, Any]
+Levels = tuple[str, ...]
+
+MOST_FACTORS = 6
+MOST_LEVELS = 50
+LARGEST = 1e100
+ROUNDING = 1e-12
+COMMON = {"dataset": "data set", "backend": "backend", "strategy": "strategy"}
+PARTS_OF_SETTING = ("dataset", "trials", "epochs")
+
+
+@dataclass(frozen=True)
+class Design:
+    """Samples of a response, and their levels.
+
+    Attributes
+    ----------
+    factors : tuple of str
+        Names.
+    levels : tuple of tuple of str
+        Those of each factor: numbers by size, then texts.
+    keys : tuple of tuple of str
+        The levels of each sample.
+    values : tuple of float
+        The response of each sample.
+    """
+
+    factors: tuple[str, ...]
+    levels: tuple[Levels, ...]
+    keys: tuple[Levels, ...]
+    values: tuple[float, ...]
+
+    @cached_property
+    def rounding(self) -> float:
+        """By how much arithmetic may have set equal figures apart."""
+        return ROUNDING * max(map(abs, self.values))
+
+    @cached_property
+    def cells(self) -> dict[Levels, list[float]]:
+        """The response by combination of levels, in the order of levels."""
+        found: dict[Levels, list[float]] = {}
+        for key, value in zip(self.keys, self.values, strict=True):
+            found.setdefault(key, []).append(value)
+        return {key: found[key] for key in sorted(found, key=lambda key: [*map(_order, key)])}
+
+    def by_level(self, factor: int) -> dict[str, list[float]]:
+        """Return the response by level of one factor."""
+        found: dict[str, list[float]] = {level: [] for level in self.levels[factor]}
+        for key, value in zip(self.keys, self.values, strict=True):
+            found[key[factor]].append(value)
+        return found
+
+    def are_equal(self, values: Sequence[float]) -> bool:
+        """Return whether values differ by no more than rounding."""
+        return max(values) - min(values) <= self.rounding
+
+
+def make_design(
+    rows: Sequence[Row], factors: Sequence[str], response: str, *, include_disturbed: bool
+) -> Design:
+    """Return the design of the samples that count.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Samples.
+    factors : sequence of str
+        Columns of categories.
+    response : str
+        Column of numbers.
+    include_disturbed : bool
+        Whether the energy of disturbed samples counts.
+
+    Raises
+    ------
+    ConfigurationError
+        If a column cannot be a factor or a response.
+    NotComparableError
+        If samples differ in what is no factor, such as the host, or if none counts.
+    """
+    _check_names(rows, factors, response)
+    counted = {
+        number: row
+        for number, row in enumerate(rows, 1)
+        if _counts(row, response, include_disturbed)
+    }
+    if not counted:
+        raise NotComparableError(_why_none(rows, response))
+    _check_comparable(list(counted.values()), factors, response)
+    columns = [[_level(row, name, number) for number, row in counted.items()] for name in factors]
+    values = tuple(_figure(row, response, number) for number, row in counted.items())
+    levels = tuple(tuple(sorted(set(column), key=_order)) for column in columns)
+    for name, own in zip(factors, levels, strict=True):
+        _check_levels(name, own, len(counted))
+    return Design(tuple(factors), levels, tuple(zip(*columns, strict=True)), values)
+
+
+def _check_names(rows: Sequence[Row], factors: Sequence[str], response: str) -> None:
+    if not rows:
+        raise ConfigurationError("there are no rows to compare; check the file or `--where`")
+    if not 1 <= len(factors) <= MOST_FACTORS:
+        raise ConfigurationError(
+            f"{len(factors)} factors are given, expected 1 to {MOST_FACTORS}; "
+            "name them with `--factors`"
+        )
+    known = {name for row in rows for name in row}
+    for name in [*factors, response]:
+        if name not in known:
+            raise UnknownNameError("column", name, known)
+        if factors.count(name) > 1:
+            raise ConfigurationError(f"factor {name!r} is given twice; name it once")
+    if response in factors:
+        raise ConfigurationError(
+            f"{response!r} is both the response and a factor; leave it out of the factors"
+        )
+
+
+def _counts(row: Row, response: str, include_disturbed: bool) -> bool:
+    # In a store a missing figure is an unknown one; in a foreign table, a mistake.
+    if "case_hash" in row and (
+        row.get(response) is None or row.get("status", "finished") not in ("finished", "completed")
+    ):
+        return False
+    return include_disturbed or not _is_energy(response) or DISTURBED not in marks_in(row)
+
+
+def _is_energy(response: str) -> bool:
+    return response.startswith("energy") or response.endswith(("_wh", "_j"))
+
+
+def _why_none(rows: Sequence[Row], response: str) -> str:
+    if any(_counts(row, response, include_disturbed=True) for row in rows):
+        why = "was disturbed by other processes; count them all the same with `--include-disturbed`"
+    else:
+        why = "failed or has no such figure; select others with `--where`"
+    return f"{response}: each of {len(rows)} samples {why}"
+
+
+def _check_comparable(rows: Sequence[Row], factors: Sequence[str], response: str) -> None:
+    where = f"{response} by {', '.join(factors)}"
+    columns = {**(ENERGY if _is_energy(response) else {}), **COMMON}
+    check_agree(
+        where, rows, {name: words for name, words in columns.items() if name not in factors}
+    )
+    if "setting" in factors:
+        return
+    # A setting names the data set and the budget: it must differ where those are factors.
+    parts = [name for name in PARTS_OF_SETTING if name in factors]
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(str(row.get(name)) for name in parts), []).append(row)
+    for members in groups.values():
+        check_agree(where, members, {"setting": "setting"})
+
+
+def _level(row: Row, name: str, number: int) -> str:
+    value = row.get(name)
+    if pd.isna(value) or value == "":
+        raise ConfigurationError(
+            f"row {number} has no level of factor {name!r}; fill it in or leave the row out"
+        )
+    # So that 1 and 1.0, or 0.3 and 0.1 + 0.2, are one level.
+    return f"{value:.15g}" if isinstance(value, Real) else str(value)
+
+
+def _order(level: str) -> tuple[bool, float, str]:
+    try:
+        size = float(level)
+    except ValueError:
+        size = math.nan
+    return (False, size, level) if math.isfinite(size) else (True, 0.0, level)
+
+
+def _figure(row: Row, response: str, number: int) -> float:
+    value = row.get(response)
+    # Beyond the largest its square has no finite value.
+    if isinstance(value, bool) or not isinstance(value, Real) or not abs(float(value)) < LARGEST:
+        raise ConfigurationError(
+            f"{response} is {value!r} in row {number}, expected a number; "
+            "mend it or leave the row out"
+        )
+    return float(value)
+
+
+def _check_levels(name: str, levels: Levels, n: int) -> None:
+    if len(levels) == 1:
+        raise ConfigurationError(
+            f"factor {name!r} has the level {levels[0]!r} in each of {n} samples that count, "
+            "expected at least 2 levels; leave the factor out or select other rows"
+        )
+    if len(levels) == n or len(levels) > MOST_LEVELS:
+        raise ConfigurationError(
+            f"factor {name!r} has {len(levels)} levels in {n} samples, expected at most "
+            f"{MOST_LEVELS} and fewer than samples; it looks like an id or a measured quantity: "
+            "name a factor, or put its values into groups"
+        )

@@ -1,0 +1,101 @@
+"""Axes: energy on a log scale, accuracy in per cent, intervals, and labels that cover nothing."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.collections import LineCollection
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.transforms import Bbox
+
+from greenbench.compare.stats import Estimate
+from greenbench.report.canvas import COLOURS, Canvas
+from greenbench.report.formats import energy_unit
+
+FULL = 100.0
+HIGHEST = 100.5
+ENOUGH_FOR_LOG_TICKS = 5.0
+MARGIN = 0.02
+RADIUS = 4.0
+BACKGROUND = {"facecolor": COLOURS["paper"], "edgecolor": "none", "alpha": 0.75, "pad": 0.5}
+
+Point = tuple[float, float]
+
+
+class EnergyAxes:
+    """Axes of accuracy against energy.
+
+    Attributes
+    ----------
+    plot : matplotlib.axes.Axes
+        In the unit of energy, and in per cent.
+    """
+
+    def __init__(
+        self, canvas: Canvas, energies_wh: Sequence[float], label: str, what: str = "energy"
+    ) -> None:
+        unit, self._scale = energy_unit(energies_wh)
+        self.plot: Any = canvas.drawing.subplots()
+        self.plot.set_xscale("log")
+        self.plot.set_xlabel(f"{what}, {unit} ({label}), log scale")
+        self.plot.set_ylabel("test accuracy, %")
+        self._taken: list[Any] = []
+
+    def at(self, energy_wh: float, accuracy: float) -> Point:
+        """Return where an energy and an accuracy are drawn."""
+        return self._scale * energy_wh, FULL * accuracy
+
+    def path(self, energies_wh: Sequence[float], accuracies: Sequence[float]) -> list[list[float]]:
+        """Return the x and the y of several points."""
+        points = list(map(self.at, energies_wh, accuracies))
+        return [[x for x, _ in points], [y for _, y in points]]
+
+    def intervals(self, points: Sequence[tuple[Estimate, Estimate]], colour: str) -> None:
+        """Draw the intervals of energies and accuracies."""
+        bars: list[list[Point]] = []
+        for energy_wh, accuracy in points:
+            x, y = energy_wh.median, accuracy.median
+            # A log scale has no place for 0.
+            if energy_wh.low and energy_wh.high:
+                bars.append([self.at(end, y) for end in (energy_wh.low, energy_wh.high)])
+            if accuracy.low is not None and accuracy.high is not None:
+                bars.append([self.at(x, end) for end in (accuracy.low, accuracy.high)])
+        self.plot.add_collection(
+            LineCollection(bars, colors=colour, linewidths=1, alpha=0.6, clip_on=False)
+        )
+
+    def settle(self) -> None:
+        """Choose limits and ticks, once everything is drawn but labels."""
+        bottom, top = self.plot.get_ylim()
+        if top > HIGHEST:
+            # Nothing is more accurate than 100%, but a mark there needs room.
+            self.plot.set_ylim(bottom, FULL + MARGIN * (FULL - bottom))
+        left, right = self.plot.get_xlim()
+        axis = self.plot.xaxis
+        is_wide = right / left >= ENOUGH_FOR_LOG_TICKS
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)) if is_wide else MaxNLocator(6))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
+        axis.set_minor_formatter(NullFormatter())
+        self.plot.set_xlim(left, right)
+        self.plot.figure.draw_without_rendering()
+
+    def avoid(self, points: Sequence[Point]) -> None:
+        """Keep labels off some points."""
+        for x, y in self.plot.transData.transform(points) if points else ():
+            self._taken.append(Bbox([[x - RADIUS, y - RADIUS], [x + RADIUS, y + RADIUS]]))
+
+    def label(self, text: str, point: Point, offsets: Sequence[Point], **style: Any) -> None:
+        """Write beside a point what it is, where there is room; the first offset is the best."""
+        frame, whole = self.plot.get_window_extent(), self.plot.figure.bbox
+        for offset in offsets:
+            label = self.plot.annotate(
+                text, point, xytext=offset, textcoords="offset points",
+                ha="right" if offset[0] < 0 else "left", va="top" if offset[1] < 0 else "bottom",
+                zorder=2.5, bbox=BACKGROUND, **style,
+            )  # fmt: skip
+            box = label.get_window_extent()
+            is_inside = frame.x0 <= box.x0 and frame.y0 <= box.y0 and box.x1 <= whole.x1
+            if is_inside and not any(map(box.overlaps, self._taken)):
+                self._taken.append(box)
+                return
+            label.remove()

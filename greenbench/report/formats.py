@@ -1,0 +1,63 @@
+"""How figures are written: few digits, one unit a column, and what their energy is."""
+
+import statistics
+from collections.abc import Iterable, Sequence
+
+from greenbench.compare.returns import SMALL_WH
+from greenbench.readings import Provenance
+
+SMALL_G = 0.1
+LEAST_P = 0.001
+THREE_DIGITS = 100
+UNKNOWN = "of unknown origin"
+
+
+def energy_unit(energies_wh: Iterable[float]) -> tuple[str, float]:
+    """Return one unit for several energies, and how many of it make a Wh."""
+    return _unit(energies_wh, "Wh", SMALL_WH)
+
+
+def mass_unit(masses_g: Iterable[float]) -> tuple[str, float]:
+    """Return one unit for several masses, and how many of it make a gram."""
+    return _unit(masses_g, "g", SMALL_G)
+
+
+def _unit(values: Iterable[float], unit: str, least: float) -> tuple[str, float]:
+    known = list(values)
+    is_small = not known or statistics.median(known) < least
+    return (f"m{unit}", 1000.0) if is_small else (unit, 1.0)
+
+
+def three_digits(value: float, sign: str = "") -> str:
+    """Return a number with three digits, or all before its point; `sign` is ``"+"`` or empty."""
+    if abs(value) >= THREE_DIGITS or value == 0:
+        return f"{value:{sign},.0f}"
+    return f"{value:{sign}#.3g}"
+
+
+def percent(share: float) -> str:
+    """Return a share such as an accuracy in per cent."""
+    return f"{share:.1%}"
+
+
+def chance(p: float) -> str:
+    """Return a p value."""
+    return f"{p:.3f}" if p >= LEAST_P else f"< {LEAST_P}"
+
+
+def joined(*parts: str | None) -> str:
+    """Return what is said of the parts, with commas between."""
+    return ", ".join(filter(None, parts))
+
+
+def provenance_label(*provenances: str | None) -> str:
+    """Return whether energies are measured or estimated, each once if they are both."""
+    known = list(Provenance)
+    labels = {Provenance(each).label if each in known else UNKNOWN for each in provenances}
+    return joined(*sorted(labels))
+
+
+def first_few(names: Sequence[str], most: int = 3) -> str:
+    """Return the first names, which may have commas, and how many more there are."""
+    more = len(names) - most
+    return "; ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,84 @@
+"""Verdicts: what a report answers in words, and what it does not answer."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from greenbench.compare.ratios import Ratios
+from greenbench.compare.returns import Returns
+from greenbench.compare.strategies import Strategies
+from greenbench.report.findings import Explained, Findings
+from greenbench.report.formats import first_few, joined, provenance_label
+
+REFUSED = "not answered"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """An answer in words.
+
+    Attributes
+    ----------
+    context : str
+        What it is about.
+    text : str
+        The answer.
+    label : str
+        Whether its energy is measured or estimated, or that there is no answer; empty where
+        it has no energy.
+    """
+
+    context: str
+    text: str
+    label: str
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether it says why there is no answer."""
+        return self.label == REFUSED
+
+
+def verdicts(findings: Findings) -> list[Verdict]:
+    """Return the answers in words, and after them why others are missing.
+
+    Parameters
+    ----------
+    findings : Findings
+        What is reported.
+    """
+    found = [*map(_of_returns, findings.returns), *map(_of_ratios, findings.ratios)]
+    found += map(_of_strategies, findings.strategies)
+    if findings.overall is not None:
+        labels = provenance_label(*(each.provenance for each in findings.strategies))
+        found.append(Verdict("all searches", findings.overall.sentence, labels))
+    for explained in findings.factors:
+        found += _of_factors(explained)
+    return found + [Verdict(about, why, REFUSED) for about, why in findings.refusals]
+
+
+def _of_returns(returns: Returns) -> Verdict:
+    left_out = first_few(returns.left_out)
+    parts = [returns.sentence, returns.proof]
+    parts += [f"Left out, without a sample that counts: {left_out}."] if left_out else []
+    context = joined(returns.strategy, returns.backend, returns.setting)
+    return Verdict(context, " ".join(parts), provenance_label(returns.provenance))
+
+
+def _of_ratios(ratios: Ratios) -> Verdict:
+    text = ratios.sentence
+    if ratios.unpaired:
+        number = len(ratios.unpaired)
+        text += f" {number} {'group has' if number == 1 else 'groups have'} no pair."
+    return Verdict(f"{ratios.compared}s", text, provenance_label(ratios.provenance))
+
+
+def _of_strategies(found: Strategies) -> Verdict:
+    text = found.sentence
+    if found.left_out:
+        text += f" Left out of energies: {first_few(found.left_out)}."
+    return Verdict(joined(*found.group.values()), text, provenance_label(found.provenance))
+
+
+def _of_factors(explained: Explained) -> Iterator[Verdict]:
+    for answer in explained.answers:
+        is_energy = answer.response == "energy_wh"
+        yield Verdict(explained.where, answer.sentence, explained.label if is_energy else "")
