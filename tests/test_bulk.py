@@ -296,3 +296,23 @@ def test_no_run_is_lost_or_doubled_at_the_edge_of_a_page(
         patch.setattr(bulk, "PAGE", page)
         found = [run.info for run in bulk.search(client, ["1"], "x = 'y'", since_ms=since)]
     assert found == [run for run in client.runs if run.start_time >= since]
+
+
+def test_what_is_written_while_rows_are_read_is_kept(
+    store: Store, client: "MlflowClient", suite: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [store.log_result(make_result(suite=suite, repeat=0), "s/0")]
+    search = bulk.search
+
+    def writing(*given: Any, **more: Any) -> Any:
+        yield from search(*given, **more)
+        ids.append(store.log_result(make_result(suite=suite, repeat=1), "s/1"))
+        client.set_tag(ids[0], "note", "written meanwhile")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bulk, "search", writing)
+        assert len(store.read_rows(suite)) == 1
+    rows = store.read_rows(suite)
+    assert sorted(row["run_id"] for row in rows) == sorted(ids)
+    assert [len(store.read_trials([row])) for row in rows] == [1, 1]
+    assert client.get_run(ids[0]).data.tags["note"] == "written meanwhile"

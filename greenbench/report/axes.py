@@ -59,9 +59,10 @@ class EnergyAxes:
                 bars.append([self.at(end, y) for end in (energy_wh.low, energy_wh.high)])
             if accuracy.low is not None and accuracy.high is not None:
                 bars.append([self.at(x, end) for end in (accuracy.low, accuracy.high)])
-        self.plot.add_collection(
-            LineCollection(bars, colors=colour, linewidths=1, alpha=0.6, clip_on=False)
-        )
+        if bars:
+            self.plot.add_collection(
+                LineCollection(bars, colors=colour, linewidths=1, alpha=0.6, clip_on=False)
+            )
 
     def settle(self) -> None:
         """Choose limits and ticks, once everything is drawn but labels."""

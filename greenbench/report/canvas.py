@@ -45,6 +45,7 @@ SVG = "http://www.w3.org/2000/svg"
 LINK = "{http://www.w3.org/1999/xlink}href"
 FONT = "'DejaVu Sans'"
 FALLBACK = f"{FONT}, Verdana, sans-serif"
+WRITTEN = (f"{{{SVG}}}text", f"{{{SVG}}}tspan", f"{{{SVG}}}style")
 PAINTED = ("style", "fill", "stroke")
 PLACED = ("d", "x", "y", "transform", "points")
 
@@ -199,8 +200,11 @@ def _for_page(name: str, alternative: str, text: str, tips: dict[str, str]) -> s
         root.remove(metadata)
     for attribute in ("width", "height"):
         root.attrib.pop(attribute, None)
-    used = {*tips, *_references(root)}
+    used = set(_references(root))
     for element in root.iter():
+        if element.tag not in WRITTEN:
+            element.text = None
+        element.tail = None
         identity = element.attrib.pop("id", "")
         if identity in used:
             element.set("id", f"{name}-{identity}")

@@ -4,12 +4,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from greenbench.compare.factors import Effect
+from greenbench.compare.anova import Effect
+from greenbench.compare.anytime import Horizon
 from greenbench.compare.fit import Coefficient
 from greenbench.compare.ratios import Ratios
 from greenbench.compare.returns import Returns, Size
 from greenbench.compare.stats import Estimate
-from greenbench.compare.strategies import Horizon, Standing, Strategies
+from greenbench.compare.strategies import Standing, Strategies
 from greenbench.report.findings import RATIOS, CaseFigures, Explained, Findings
 from greenbench.report.formats import (
     chance,
@@ -40,9 +41,11 @@ def cases_table(findings: Findings) -> Table:
     """Return the table of cases with medians and intervals."""
     unit, scale = energy_unit(_medians(findings.cases, "energy_wh"))
     gram, mass_scale = mass_unit(_medians(findings.cases, "emissions_g"))
+    hosts = {str(case.row["host"]) for case in findings.cases}
     rows = [
         [
             Cell(case.case_id),
+            *([Cell(str(case.row["host"]))] if len(hosts) > 1 else []),
             _counted(case),
             _estimate(case.figures.get("energy_wh"), scale),
             Cell(case.label),
@@ -56,8 +59,8 @@ def cases_table(findings: Findings) -> Table:
         for case in findings.cases
     ]
     headings = (
-        "case", "n", f"energy, {unit}", "energy is", "CV", f"emissions, {gram} CO2e",
-        "test accuracy", "train GFLOP", "on the front", "marks",
+        "case", *(["host"] if len(hosts) > 1 else []), "n", f"energy, {unit}", "energy is", "CV",
+        f"emissions, {gram} CO2e", "test accuracy", "train GFLOP", "on the front", "marks",
     )  # fmt: skip
     caption = "Cases: median [95% interval] over repeats"
     return Table("cases", caption, headings, rows, list(map(_case_record, findings.cases)))

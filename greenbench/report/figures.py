@@ -1,11 +1,13 @@
 """The figures: fronts, returns, anytime curves, and shares of variance."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from math import sqrt
 
 from greenbench.compare.factors import Factors
 from greenbench.compare.returns import Returns, Size, with_unit
+from greenbench.compare.stats import Estimate
 from greenbench.compare.strategies import Strategies
 from greenbench.report.axes import FULL, EnergyAxes
 from greenbench.report.canvas import COLOURS, SERIES, Canvas, Figure, Look, draw
@@ -19,6 +21,26 @@ BESIDE = ((-6, 5), (7, -5), (7, 5), (-6, -5))
 BELOW = ((5, -6), (5, -14), (-5, 12))
 RESPONSES = {"energy_wh": "energy", "test_accuracy": "test accuracy"}
 FRONT, DOMINATED = SERIES[0], COLOURS["muted"]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A point with its intervals.
+
+    Attributes
+    ----------
+    text : str
+        What is said when somebody points at it.
+    energy_wh, accuracy : Estimate
+        Where it is.
+    is_on_front : bool
+        Whether it is drawn in colour.
+    """
+
+    text: str
+    energy_wh: Estimate
+    accuracy: Estimate
+    is_on_front: bool
 
 
 def front_figure(name: str, front: Front) -> Figure:
@@ -39,29 +61,7 @@ def front_figure(name: str, front: Front) -> Figure:
         f"{'; and others' if len(best) > MOST_NAMED else ''}."
     )
 
-    def on(canvas: Canvas) -> None:
-        # A log scale has no place for the 0 of a counter over a short window.
-        cases = [case for case in front.cases if case.figures["energy_wh"].median > 0]
-        axes = EnergyAxes(canvas, [case.figures["energy_wh"].median for case in cases], front.label)
-        places = [_place(axes, case) for case in cases]
-        for is_on, colour in ((False, DOMINATED), (True, FRONT)):
-            chosen = [case.figures for case in cases if case.is_on_front is is_on]
-            pairs = [(figures["energy_wh"], figures["test_accuracy"]) for figures in chosen]
-            axes.intervals(pairs, colour)
-        for case, place in zip(cases, places, strict=True):
-            standing = "on the front" if case.is_on_front else "dominated"
-            text = f"{_said(case)}, {standing}, n = {case.figures['energy_wh'].n}"
-            _point(canvas, axes, place, text, is_on_front=case.is_on_front)
-        corners = [p for p, case in zip(places, cases, strict=True) if case.is_on_front]
-        axes.plot.plot(*_split(corners), drawstyle="steps-post", color=FRONT, linewidth=1, zorder=1)
-        axes.settle()
-        axes.avoid(corners)
-        # The best accuracy is asked for first.
-        for case, place in reversed(list(zip(cases, places, strict=True))):
-            if case.is_on_front:
-                axes.label(_short(case), place, BESIDE, fontsize=8)
-
-    return draw(name, title, alternative, on)
+    return draw(name, title, alternative, lambda canvas: _draw_front(canvas, front))
 
 
 def returns_figure(name: str, returns: Returns) -> Figure:
@@ -79,31 +79,7 @@ def returns_figure(name: str, returns: Returns) -> Figure:
     title = f"What a larger {returns.family} buys, {common} (energy {label})"
 
     def on(canvas: Canvas) -> None:
-        sizes = [size for size in returns.sizes if size.energy_wh.median > 0]
-        axes = EnergyAxes(canvas, [size.energy_wh.median for size in sizes], label)
-        places = [axes.at(size.energy_wh.median, size.accuracy.median) for size in sizes]
-        _tolerance(axes, returns)
-        axes.plot.plot(*_split(places), color=DOMINATED, linewidth=1, zorder=1)
-        _saturation(axes, returns, sizes)
-        axes.intervals([(size.energy_wh, size.accuracy) for size in sizes], FRONT)
-        for size, place in zip(sizes, places, strict=True):
-            said = f"{size.network}: {percent(size.accuracy.median)} for "
-            said += f"{with_unit(size.energy_wh.median)}, n = {size.energy_wh.n}"
-            _point(canvas, axes, place, said, is_on_front=size.is_on_front)
-        named = {size.network: place for size, place in zip(sizes, places, strict=True)}
-        if knee := named.get(returns.knee or ""):
-            axes.plot.axvline(knee[0], color=SERIES[1], linestyle=":", linewidth=1.2, label="knee")
-        if choice := named.get(returns.choice.network):
-            ring = {"color": SERIES[2], "markersize": 13, "markeredgewidth": 2}
-            axes.plot.plot(*choice, "o", fillstyle="none", label="choice", **ring)
-        axes.settle()
-        axes.avoid(places)
-        for size, place in zip(sizes, places, strict=True):
-            axes.label(size.network.rpartition(".")[2], place, BESIDE, fontsize=9)
-        for (one, start), (other, end) in pairwise(zip(sizes, places, strict=True)):
-            middle = sqrt(start[0] * end[0]), (start[1] + end[1]) / 2
-            axes.label(_step(one, other), middle, BELOW, fontsize=8, color=DOMINATED)
-        canvas.legend(columns=2)
+        _draw_returns(canvas, returns, label)
 
     return draw(name, title, f"{title}. {returns.sentence}", on)
 
@@ -122,32 +98,7 @@ def anytime_figure(name: str, found: Strategies) -> Figure:
     title = f"What a search finds, {joined(*found.group.values())} (energy {label})"
 
     def on(canvas: Canvas) -> None:
-        curves = [(s.strategy, s.curve) for s in found.strategies if s.curve is not None]
-        energies = [energy for _, curve in curves for energy in curve.energy_wh]
-        axes = EnergyAxes(canvas, energies, label, "cumulative energy of the search")
-        axes.plot.set_ylabel("best validation accuracy so far, %")
-        for number, (strategy, curve) in enumerate(curves):
-            look = Look.of(number)
-            spent, middle = axes.path(curve.energy_wh, curve.median)
-            low, high = ([FULL * value for value in values] for values in (curve.low, curve.high))
-            axes.plot.fill_between(
-                spent, low, high, step="post", color=look.colour, alpha=0.13, linewidth=0
-            )
-            (line,) = axes.plot.plot(
-                spent, middle, drawstyle="steps-post", color=look.colour, linestyle=look.dash,
-                linewidth=1.8, marker=look.marker if len(spent) == 1 else None, label=strategy,
-            )  # fmt: skip
-            canvas.tip(
-                line,
-                f"{strategy}: {percent(curve.median[-1])} after {with_unit(curve.energy_wh[-1])}",
-            )
-        if found.target is not None:
-            axes.plot.axhline(
-                FULL * found.target, color=DOMINATED, linestyle=":", linewidth=1.2,
-                label=f"target, {percent(found.target)}",
-            )  # fmt: skip
-        axes.settle()
-        canvas.legend(columns=3)
+        _draw_anytime(canvas, found, label)
 
     return draw(name, title, f"{title}. {found.sentence}", on)
 
@@ -198,26 +149,113 @@ def factors_figure(name: str, found: Explained) -> Figure:
     return draw(name, title, f"{title}. {sentences}", on, height=height)
 
 
+def _draw_front(canvas: Canvas, front: Front) -> None:
+    # A log scale has no place for the 0 of a counter over a short window.
+    cases = [case for case in front.cases if case.figures["energy_wh"].median > 0]
+    axes = EnergyAxes(canvas, [case.figures["energy_wh"].median for case in cases], front.label)
+    marks = [
+        Mark(
+            f"{_said(case)}, {'on the front' if case.is_on_front else 'dominated'}",
+            case.figures["energy_wh"],
+            case.figures["test_accuracy"],
+            is_on_front=case.is_on_front,
+        )
+        for case in cases
+    ]
+    places = _draw_marks(canvas, axes, marks)
+    best = [pair for pair in zip(cases, places, strict=True) if pair[0].is_on_front]
+    corners = [place for _, place in best]
+    axes.plot.plot(*_split(corners), drawstyle="steps-post", color=FRONT, linewidth=1, zorder=1)
+    axes.settle()
+    axes.avoid(corners)
+    # The best accuracy is asked for first.
+    for case, place in reversed(best):
+        axes.label(_short(case), place, BESIDE, fontsize=8)
+
+
+def _draw_returns(canvas: Canvas, returns: Returns, label: str) -> None:
+    sizes = [size for size in returns.sizes if size.energy_wh.median > 0]
+    axes = EnergyAxes(canvas, [size.energy_wh.median for size in sizes], label)
+    _tolerance(axes, returns)
+    marks = [
+        Mark(
+            f"{size.network}: {percent(size.accuracy.median)} for "
+            f"{with_unit(size.energy_wh.median)}",
+            size.energy_wh,
+            size.accuracy,
+            is_on_front=size.is_on_front,
+        )
+        for size in sizes
+    ]
+    places = _draw_marks(canvas, axes, marks)
+    axes.plot.plot(*_split(places), color=DOMINATED, linewidth=1, zorder=1)
+    _saturation(axes, returns, sizes)
+    named = {size.network: place for size, place in zip(sizes, places, strict=True)}
+    if knee := named.get(returns.knee or ""):
+        axes.plot.axvline(knee[0], color=SERIES[1], linestyle=":", linewidth=1.2, label="knee")
+    if choice := named.get(returns.choice.network):
+        ring = {"color": SERIES[2], "markersize": 13, "markeredgewidth": 2}
+        axes.plot.plot(*choice, "o", fillstyle="none", label="choice", **ring)
+    axes.settle()
+    axes.avoid(places)
+    for network, place in named.items():
+        axes.label(network.rpartition(".")[2], place, BESIDE, fontsize=9)
+    for (one, start), (other, end) in pairwise(zip(sizes, places, strict=True)):
+        middle = sqrt(start[0] * end[0]), (start[1] + end[1]) / 2
+        axes.label(_step(one, other), middle, BELOW, fontsize=8, color=DOMINATED)
+    canvas.legend(columns=2)
+
+
+def _draw_anytime(canvas: Canvas, found: Strategies, label: str) -> None:
+    curves = [(s.strategy, s.curve) for s in found.strategies if s.curve is not None]
+    energies = [energy for _, curve in curves for energy in curve.energy_wh]
+    axes = EnergyAxes(canvas, energies, label, "cumulative energy of the search")
+    axes.plot.set_ylabel("best validation accuracy so far, %")
+    for number, (strategy, curve) in enumerate(curves):
+        look = Look.of(number)
+        spent, middle = axes.path(curve.energy_wh, curve.median)
+        low, high = ([FULL * value for value in values] for values in (curve.low, curve.high))
+        axes.plot.fill_between(
+            spent, low, high, step="post", color=look.colour, alpha=0.13, linewidth=0
+        )
+        (line,) = axes.plot.plot(
+            spent, middle, drawstyle="steps-post", color=look.colour, linestyle=look.dash,
+            linewidth=1.8, marker=look.marker if len(spent) == 1 else None, label=strategy,
+        )  # fmt: skip
+        end = f"{percent(curve.median[-1])} after {with_unit(curve.energy_wh[-1])}"
+        canvas.tip(line, f"{strategy}: {end}")
+    if found.target is not None:
+        axes.plot.axhline(
+            FULL * found.target, color=DOMINATED, linestyle=":", linewidth=1.2,
+            label=f"target, {percent(found.target)}",
+        )  # fmt: skip
+    axes.settle()
+    canvas.legend(columns=3)
+
+
 def _shares(answer: Factors) -> dict[str, float]:
     return {effect.name: effect.eta_sq for effect in answer.effects if effect.eta_sq is not None}
-
-
-def _place(axes: EnergyAxes, case: CaseFigures) -> tuple[float, float]:
-    return axes.at(case.figures["energy_wh"].median, case.figures["test_accuracy"].median)
 
 
 def _split(places: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
     return [x for x, _ in places], [y for _, y in places]
 
 
-def _point(
-    canvas: Canvas, axes: EnergyAxes, place: tuple[float, float], text: str, *, is_on_front: bool
-) -> None:
-    (point,) = axes.plot.plot(
-        *place, "o" if is_on_front else "x", color=FRONT if is_on_front else DOMINATED,
-        markersize=6 if is_on_front else 5, zorder=4 if is_on_front else 3, clip_on=False,
-    )  # fmt: skip
-    canvas.tip(point, text)
+def _draw_marks(
+    canvas: Canvas, axes: EnergyAxes, marks: Sequence[Mark]
+) -> list[tuple[float, float]]:
+    """Draw points with their intervals, and return where they are."""
+    for is_on, colour in ((False, DOMINATED), (True, FRONT)):
+        chosen = [mark for mark in marks if mark.is_on_front is is_on]
+        axes.intervals([(mark.energy_wh, mark.accuracy) for mark in chosen], colour)
+    places = [axes.at(mark.energy_wh.median, mark.accuracy.median) for mark in marks]
+    for mark, place in zip(marks, places, strict=True):
+        shape, colour, size = ("o", FRONT, 6) if mark.is_on_front else ("x", DOMINATED, 5)
+        (point,) = axes.plot.plot(
+            *place, shape, color=colour, markersize=size, zorder=3 + mark.is_on_front, clip_on=False
+        )
+        canvas.tip(point, f"{mark.text}, n = {mark.energy_wh.n}")
+    return places
 
 
 def _tolerance(axes: EnergyAxes, returns: Returns) -> None:
@@ -260,4 +298,6 @@ def _short(case: CaseFigures) -> str:
     row = case.row
     extra = [row["strategy"]] if row["strategy"] != "default" else []
     extra += [row["backend"]] if row["backend"] != "torch" else []
-    return " ".join(map(str, [row["architecture"], *extra]))
+    # A setting begins with the data set, which is in the title.
+    extra += [str(row["setting"]).removeprefix(str(row["dataset"])).lstrip("+")]
+    return " ".join(filter(None, [row["architecture"], *extra]))

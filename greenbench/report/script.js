@@ -8,17 +8,14 @@ for (const table of document.querySelectorAll("table")) {
       const sign = heading.getAttribute("aria-sort") === "ascending" ? -1 : 1;
       for (const other of table.querySelectorAll("th")) other.removeAttribute("aria-sort");
       heading.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
-      const figure = (row) => {
-        const { value } = row.cells[column].dataset;
-        return value === undefined ? null : Number(value);
-      };
+      const figure = (row) => row.cells[column].dataset.value;
       const text = (row) => row.cells[column].textContent;
-      const isUnknown = (row) => figure(row) === null && ["", "–"].includes(text(row));
+      const isUnknown = (row) => (figure(row) ?? text(row)) === "";
       const compare = (one, other) => {
         // What is unknown comes last, whichever way.
         if (isUnknown(one) || isUnknown(other)) return isUnknown(one) - isUnknown(other);
         const [first, second] = [figure(one), figure(other)];
-        if (first !== null && second !== null) return sign * (first - second);
+        if (first !== undefined && second !== undefined) return sign * (first - second);
         return sign * text(one).localeCompare(text(other), "en", { numeric: true });
       };
       body.append(...[...body.rows].sort(compare));

@@ -19,7 +19,7 @@ class Cell:
     text : str
         What is shown; escaped when it is rendered.
     value : float or None
-        What it is sorted by; None sorts by the text.
+        What it is sorted by; None sorts by the text, and an unknown figure last.
     style : str
         Class of the cell.
     """
@@ -28,8 +28,14 @@ class Cell:
     value: float | None = None
     style: str = ""
 
+    @property
+    def is_text(self) -> bool:
+        """Whether it is no figure, not even an unknown one."""
+        return self.value is None and self != NONE
+
 
 NONE = Cell("–")
+"""An unknown figure."""
 
 
 @dataclass(frozen=True)
@@ -70,18 +76,15 @@ class Table:
     def html(self) -> str:
         """The table with buttons to sort it, and a link to its CSV."""
         are_texts = [
-            all(row[column].value is None for row in self.rows)
-            for column in range(len(self.headings))
+            all(row[column].is_text for row in self.rows) for column in range(len(self.headings))
         ]
         heads = "".join(
-            f'<th scope="col"{_class("text" * is_text)}>'
+            f'<th scope="col"{_class("text" if is_text else "")}>'
             f'<button type="button">{escape(heading)}</button></th>'
             for heading, is_text in zip(self.headings, are_texts, strict=True)
         )
-        body = "\n".join(
-            f"<tr>{''.join(map(_cell, row, are_texts))}</tr>"  # a line a row, for those who diff
-            for row in self.rows
-        )
+        # A line a row, for those who diff.
+        body = "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in self.rows)
         # The caption stays in sight when the table scrolls.
         return (
             f'<p class="caption" id="caption-{self.name}">{escape(self.caption)} {self.link}</p>\n'
@@ -101,9 +104,16 @@ class Table:
         )
 
 
-def _cell(cell: Cell, is_text: bool) -> str:
-    value = "" if cell.value is None else f' data-value="{cell.value:.9g}"'
-    return f"<td{_class(cell.style or 'text' * is_text)}{value}>{escape(cell.text)}</td>"
+def _cell(cell: Cell) -> str:
+    value = "" if cell.is_text else f' data-value="{_sortable(cell.value)}"'
+    return f"<td{_class(cell.style)}{value}>{escape(cell.text)}</td>"
+
+
+def _sortable(value: float | None) -> str:
+    if value is None:
+        return ""
+    # Few digits of many figures: pages stay small.
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:.6g}"
 
 
 def _class(name: str) -> str:

@@ -28,7 +28,7 @@ def read_cases(client: Any, experiments: Sequence[str]) -> list[Row]:
     experiments : sequence of str
         Ids.
     """
-    with _collector_paused():
+    with _unburdened():
         found = search(client, experiments, _kind(client, experiments, "case"))
         # A run that was cut off while it was logged is not to be read as a result.
         return [
@@ -56,7 +56,7 @@ def read_trials(client: Any, experiments: Sequence[str], rows: Sequence[Row]) ->
     parents = {row["run_id"]: row for row in rows}
     missing = Counter({row["run_id"]: int(row["trials"] or 0) for row in rows})
     since_ms = max(client.get_run(rows[0]["run_id"]).info.start_time - SET_BACK_MS, 0)
-    with _collector_paused():
+    with _unburdened():
         kind = _kind(client, experiments, "trial")
         for run in search(client, experiments, kind, since_ms=since_ms):
             parent = run.data.tags.get(PARENT)
@@ -132,13 +132,27 @@ def _kind(client: Any, experiments: Sequence[str], kind: str) -> str:
 
 
 @contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Let no cycles be looked for: MLflow makes millions of objects, and leaves none in cycles."""
+def _unburdened() -> Iterator[None]:
+    """Spare what MLflow's objects cost once they are made, which is most of the time.
+
+    There are millions of them, none in cycles, and the garbage collector would look at all again
+    and again. And at the end of a search SQLAlchemy marks each as outdated, just before MLflow
+    forgets them; so they are forgotten first.
+    """
+    from sqlalchemy import event  # noqa: PLC0415
+    from sqlalchemy.orm import Session  # noqa: PLC0415
+
+    def forget(session: Session) -> None:
+        if not (session.new or session.dirty or session.deleted):
+            session.expunge_all()
+
     was_enabled = gc.isenabled()
     gc.disable()
+    event.listen(Session, "before_commit", forget)
     try:
         yield
     finally:
+        event.remove(Session, "before_commit", forget)
         if was_enabled:
             gc.enable()
 

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -322,3 +323,100 @@ def test_provenance_of_a_result_reaches_the_answer() -> None:
         for size in "sm"
     ]
     assert compare_returns(rows)[0].provenance == "counter"
+
+
+def family_of(**repeats: tuple[float, Sequence[float]]) -> Returns:
+    """Return the comparison of sizes, each with an energy and the accuracies of its repeats."""
+    rows = [
+        make_row(f"dense.{size}", energy_wh=energy_wh, accuracy=accuracy)
+        for size, (energy_wh, accuracies) in repeats.items()
+        for accuracy in accuracies
+    ]
+    (found,) = compare_returns(rows)
+    return found
+
+
+CLOSE = (0.960, 0.961, 0.959, 0.960, 0.962)
+BEST = (0.963, 0.964, 0.962, 0.963, 0.965)
+NOISY = (0.950, 0.962, 0.951, 0.961, 0.953)
+FAR = (0.90, 0.901, 0.899, 0.90, 0.902)
+
+
+def test_smaller_size_is_chosen_when_repeats_prove_it() -> None:
+    found = family_of(s=(1.0, FAR), m=(2.0, CLOSE), l=(8.0, BEST))
+    assert found.choice.network == "dense.m"
+    assert found.saved == pytest.approx(0.75)
+    assert found.sentence == (
+        "dense.m reaches 96.0% for 2 Wh; dense.l buys 0.3 points for 4.0 times the energy."
+    )
+    assert found.proof == (
+        "Within 1 point of the best at 95% confidence; it saves 75% of the energy."
+    )
+
+
+def test_smaller_size_that_repeats_do_not_prove_is_named_beside_the_choice() -> None:
+    found = family_of(s=(1.0, FAR), m=(2.0, NOISY), l=(8.0, BEST), xl=(9.0, CLOSE))
+    assert found.choice.network == "dense.l"
+    assert found.sentence == "dense.l reaches 96.3% for 8 Wh, the best of its family."
+    assert found.proof.startswith("dense.m reaches 95.3% for 2 Wh, and may do as well: 5 repeats")
+
+
+def test_nothing_is_said_to_be_proven_with_a_single_repeat() -> None:
+    found = family_of(s=(1.0, [0.955]), m=(2.0, [0.96]))
+    assert found.choice.network == "dense.s"
+    assert found.proof == (
+        "Not proven to be within 1 point of the best: 1 repeat of dense.s: a test needs 2 or more."
+    )
+
+
+def test_tolerance_moves_the_choice_and_is_said() -> None:
+    rows = [
+        make_row(f"dense.{size}", energy_wh=energy_wh, accuracy=accuracy)
+        for size, energy_wh, accuracies in (("s", 1.0, FAR), ("m", 2.0, CLOSE), ("l", 8.0, BEST))
+        for accuracy in accuracies
+    ]
+    (generous,) = compare_returns(rows, tolerance=0.1)
+    assert generous.choice.network == "dense.s"
+    assert "Within 10 points of the best" in generous.proof
+    (strict,) = compare_returns(rows, tolerance=0.0005)
+    assert strict.choice.network == "dense.l"
+    assert strict.sentence.endswith("no smaller size comes within 0.05 points.")
+
+
+def test_knee_and_saturation_are_those_of_the_sizes() -> None:
+    noise = (-0.001, 0.0, 0.001)
+    energies = {"xs": 0.25, "s": 1.0, "m": 4.0, "l": 16.0, "xl": 64.0}
+    found = family_of(
+        **{
+            size: (energy_wh, [0.95 - 0.05 * energy_wh**-0.7 + e for e in noise])
+            for size, energy_wh in energies.items()
+        }
+    )
+    assert found.knee in {size.network for size in found.sizes}
+    assert found.saturation.a is not None
+    assert found.saturation.a.value == pytest.approx(0.95, abs=0.003)
+
+
+def test_records_hold_the_figures_of_every_size() -> None:
+    found = family_of(s=(1.0, FAR), m=(2.0, CLOSE), l=(8.0, BEST))
+    records = found.records()
+    assert [record["size"] for record in records] == ["dense.s", "dense.m", "dense.l"]
+    assert [record["is_choice"] for record in records] == [False, True, False]
+    assert [record["energy_wh"] for record in records] == [1.0, 2.0, 8.0]
+    assert records[1]["p"] < 0.05 < records[0]["p"]
+
+
+@given(st.integers(2, 6))
+def test_more_repeats_without_noise_narrow_the_interval_of_energy(times: int) -> None:
+    def width(copies: int) -> float:
+        rows = [
+            make_row("dense.s", energy_wh=energy_wh)
+            for energy_wh in [1.0, 2.0, 3.0, *[2.0] * 3 * copies]
+        ]
+        (found,) = compare_returns([*rows, make_row("dense.m", energy_wh=9.0)])
+        interval = by_network(found)["dense.s"].energy_wh
+        assert interval.low is not None
+        assert interval.high is not None
+        return interval.high - interval.low
+
+    assert width(times) <= width(0)
