@@ -235,10 +235,13 @@ def test_runs_of_another_kind_are_no_rows(store: Store, client: "MlflowClient", 
 
 @pytest.mark.parametrize("is_enabled", [True, False])
 @pytest.mark.parametrize("fails", [True, False])
-def test_garbage_collector_is_left_as_it_was(
+def test_python_and_sqlalchemy_are_left_as_they_were(
     store: Store, suite: str, monkeypatch: pytest.MonkeyPatch, is_enabled: bool, fails: bool
 ) -> None:
+    from sqlalchemy.orm import Session  # noqa: PLC0415
+
     store.log_result(make_result(suite=suite), "s/a")
+    listeners = list(Session().dispatch.before_commit)
     if fails:
         search = without_null_tests(store, "INTERNAL_ERROR")
         monkeypatch.setattr(store._client, "search_runs", search)
@@ -250,6 +253,7 @@ def test_garbage_collector_is_left_as_it_was(
         except TrackingError:
             assert fails
         assert gc.isenabled() is is_enabled
+        assert list(Session().dispatch.before_commit) == listeners
     finally:
         (gc.enable if was_enabled else gc.disable)()
 

@@ -16,6 +16,7 @@ HIGHEST = 100.5
 ENOUGH_FOR_LOG_TICKS = 5.0
 MARGIN = 0.02
 RADIUS = 4.0
+NARROW = 1.3
 BACKGROUND = {"facecolor": COLOURS["paper"], "edgecolor": "none", "alpha": 0.75, "pad": 0.5}
 
 Point = tuple[float, float]
@@ -34,6 +35,7 @@ class EnergyAxes:
         self, canvas: Canvas, energies_wh: Sequence[float], label: str, what: str = "energy"
     ) -> None:
         unit, self._scale = energy_unit(energies_wh)
+        self._ends = [self._scale * end(energies_wh) for end in (min, max) if energies_wh]
         self.plot: Any = canvas.drawing.subplots()
         self.plot.set_xscale("log")
         self.plot.set_xlabel(f"{what}, {unit} ({label}), log scale")
@@ -49,7 +51,9 @@ class EnergyAxes:
         points = list(map(self.at, energies_wh, accuracies))
         return [[x for x, _ in points], [y for _, y in points]]
 
-    def intervals(self, points: Sequence[tuple[Estimate, Estimate]], colour: str) -> None:
+    def intervals(
+        self, points: Sequence[tuple[Estimate, Estimate]], colour: str, strength: float
+    ) -> None:
         """Draw the intervals of energies and accuracies."""
         bars: list[list[Point]] = []
         for energy_wh, accuracy in points:
@@ -61,7 +65,7 @@ class EnergyAxes:
                 bars.append([self.at(x, end) for end in (accuracy.low, accuracy.high)])
         if bars:
             self.plot.add_collection(
-                LineCollection(bars, colors=colour, linewidths=1, alpha=0.6, clip_on=False)
+                LineCollection(bars, colors=colour, linewidths=1, alpha=strength, clip_on=False)
             )
 
     def settle(self) -> None:
@@ -71,6 +75,9 @@ class EnergyAxes:
             # Nothing is more accurate than 100%, but a mark there needs room.
             self.plot.set_ylim(bottom, FULL + MARGIN * (FULL - bottom))
         left, right = self.plot.get_xlim()
+        if self._ends and self._ends[1] < NARROW * self._ends[0]:
+            # Or else a single energy would have a decade to itself, or digits without end.
+            left, right = self._ends[0] / NARROW, self._ends[1] * NARROW
         axis = self.plot.xaxis
         is_wide = right / left >= ENOUGH_FOR_LOG_TICKS
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)) if is_wide else MaxNLocator(6))
@@ -92,7 +99,7 @@ class EnergyAxes:
             label = self.plot.annotate(
                 text, point, xytext=offset, textcoords="offset points",
                 ha="right" if offset[0] < 0 else "left", va="top" if offset[1] < 0 else "bottom",
-                zorder=2.5, bbox=BACKGROUND, **style,
+                zorder=5, bbox=BACKGROUND, **style,
             )  # fmt: skip
             box = label.get_window_extent()
             is_inside = frame.x0 <= box.x0 and frame.y0 <= box.y0 and box.x1 <= whole.x1

@@ -41,11 +41,12 @@ DASHES: tuple[Any, ...] = (
 HATCHES = ("", "//", "..", "xx", "--", "\\\\")
 # Narrow, so that its texts can be read on a phone.
 SIZE_INCHES = (5.4, 3.9)
+TITLE_INCHES = 0.3
 SVG = "http://www.w3.org/2000/svg"
 LINK = "{http://www.w3.org/1999/xlink}href"
 FONT = "'DejaVu Sans'"
 FALLBACK = f"{FONT}, Verdana, sans-serif"
-WRITTEN = (f"{{{SVG}}}text", f"{{{SVG}}}tspan", f"{{{SVG}}}style")
+WRITTEN = tuple(f"{{{SVG}}}{name}" for name in ("text", "tspan", "style", "title"))
 PAINTED = ("style", "fill", "stroke")
 PLACED = ("d", "x", "y", "transform", "points")
 
@@ -169,6 +170,7 @@ def draw(
         # A page has its own headings; a file stands alone.
         page = _for_page(name, alternative, _saved(canvas, "svg").decode(), canvas.tips)
         canvas.drawing.suptitle(title, fontsize=10, x=0.01, ha="left", wrap=True)
+        canvas.drawing.set_figheight(canvas.drawing.get_figheight() + TITLE_INCHES)
         canvas.drawing.set_facecolor(COLOURS["paper"])
         said = {"Title": title, "Description": alternative}
         svg = _saved(canvas, "svg", said).replace(FONT.encode(), FALLBACK.encode())

@@ -167,7 +167,7 @@ def _draw_front(canvas: Canvas, front: Front) -> None:
     corners = [place for _, place in best]
     axes.plot.plot(*_split(corners), drawstyle="steps-post", color=FRONT, linewidth=1, zorder=1)
     axes.settle()
-    axes.avoid(corners)
+    axes.avoid(places)
     # The best accuracy is asked for first.
     for case, place in reversed(best):
         axes.label(_short(case), place, BESIDE, fontsize=8)
@@ -245,9 +245,9 @@ def _draw_marks(
     canvas: Canvas, axes: EnergyAxes, marks: Sequence[Mark]
 ) -> list[tuple[float, float]]:
     """Draw points with their intervals, and return where they are."""
-    for is_on, colour in ((False, DOMINATED), (True, FRONT)):
+    for is_on, colour, strength in ((False, DOMINATED, 0.35), (True, FRONT, 0.7)):
         chosen = [mark for mark in marks if mark.is_on_front is is_on]
-        axes.intervals([(mark.energy_wh, mark.accuracy) for mark in chosen], colour)
+        axes.intervals([(mark.energy_wh, mark.accuracy) for mark in chosen], colour, strength)
     places = [axes.at(mark.energy_wh.median, mark.accuracy.median) for mark in marks]
     for mark, place in zip(marks, places, strict=True):
         shape, colour, size = ("o", FRONT, 6) if mark.is_on_front else ("x", DOMINATED, 5)

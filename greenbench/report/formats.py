@@ -32,7 +32,7 @@ def three_digits(value: float, sign: str = "") -> str:
     """Return a number with three digits, or all before its point; `sign` is ``"+"`` or empty."""
     if abs(value) >= THREE_DIGITS or value == 0:
         return f"{value:{sign},.0f}"
-    return f"{value:{sign}#.3g}"
+    return f"{value:{sign}#.3g}".rstrip(".")
 
 
 def percent(share: float) -> str:

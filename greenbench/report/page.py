@@ -18,10 +18,10 @@ from greenbench.report.figures import (
 )
 from greenbench.report.findings import Findings
 from greenbench.report.table import Table
-from greenbench.report.verdicts import Verdict, verdicts
+from greenbench.report.verdicts import Verdict, answers, refusals
 
 MOST_FIGURES = 12
-MOST_VERDICTS = 24
+MOST_OF_A_KIND = 8
 DARK = {
     "ink": "#e8eaeb",
     "muted": "#9aa2a7",
@@ -176,9 +176,9 @@ def render(findings: Findings, parts: list[Section], notes: list[str]) -> str:
 <main>
 <section id="verdicts">
 <h2>Verdicts</h2>
-{_verdicts(verdicts(findings))}
+{_verdicts(findings)}
 <div class="notes">{"".join(f"<p>{_prose(note)}</p>" for note in notes)}</div>
-<p>Every sample with every figure: {content.samples_table(findings).link}</p>
+<p class="unprinted">Every sample with every figure: {content.samples_table(findings).link}</p>
 </section>
 {"".join(map(_section, parts))}
 </main>
@@ -203,16 +203,16 @@ def _prose(text: str) -> str:
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
-def _verdicts(found: Sequence[Verdict]) -> str:
-    if not found:
+def _verdicts(findings: Findings) -> str:
+    found, refused = answers(findings), refusals(findings)
+    if not any(found) and not refused:
         return "<p>Nothing to compare yet: run a family of sizes, or two strategies.</p>"
-    refusals = [verdict for verdict in found if verdict.is_refusal]
-    answers = [verdict for verdict in found if not verdict.is_refusal]
-    shown, more = [*answers[:MOST_VERDICTS], *refusals], answers[MOST_VERDICTS:]
+    shown = [verdict for kind in found for verdict in kind[:MOST_OF_A_KIND]]
+    more = [verdict for kind in found for verdict in kind[MOST_OF_A_KIND:]]
     if not more:
-        return _list(shown)
+        return _list([*shown, *refused])
     return (
-        f"{_list(shown)}<details><summary>{_count(more, 'more verdict')}</summary>"
+        f"{_list([*shown, *refused])}<details><summary>{_count(more, 'more verdict')}</summary>"
         f"{_list(more)}</details>"
     )
 

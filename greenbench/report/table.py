@@ -67,7 +67,8 @@ class Table:
         """The records as CSV."""
         columns = list(dict.fromkeys(name for record in self.records for name in record))
         text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
+        # Its own line ends, or else it does not quote a carriage return in a text.
+        writer = csv.writer(text)
         writer.writerow(map(_shown, columns))
         writer.writerows([_shown(record.get(name)) for name in columns] for record in self.records)
         return text.getvalue()
@@ -106,7 +107,9 @@ class Table:
 
 def _cell(cell: Cell) -> str:
     value = "" if cell.is_text else f' data-value="{_sortable(cell.value)}"'
-    return f"<td{_class(cell.style)}{value}>{escape(cell.text)}</td>"
+    # Names are long, and have underscores where others have spaces.
+    text = escape(cell.text).replace("_", "_<wbr>")
+    return f"<td{_class(cell.style)}{value}>{text}</td>"
 
 
 def _sortable(value: float | None) -> str:

@@ -37,22 +37,35 @@ class Verdict:
         return self.label == REFUSED
 
 
-def verdicts(findings: Findings) -> list[Verdict]:
-    """Return the answers in words, and after them why others are missing.
+def answers(findings: Findings) -> list[list[Verdict]]:
+    """Return the answers in words, a list for each kind of question.
 
     Parameters
     ----------
     findings : Findings
         What is reported.
     """
-    found = [*map(_of_returns, findings.returns), *map(_of_ratios, findings.ratios)]
-    found += map(_of_strategies, findings.strategies)
+    overall = []
     if findings.overall is not None:
-        labels = provenance_label(*(each.provenance for each in findings.strategies))
-        found.append(Verdict("all searches", findings.overall.sentence, labels))
-    for explained in findings.factors:
-        found += _of_factors(explained)
-    return found + [Verdict(about, why, REFUSED) for about, why in findings.refusals]
+        label = provenance_label(*(each.provenance for each in findings.strategies))
+        overall.append(Verdict("all searches", findings.overall.sentence, label))
+    return [
+        list(map(_of_returns, findings.returns)),
+        list(map(_of_ratios, findings.ratios)),
+        overall + list(map(_of_strategies, findings.strategies)),
+        [verdict for explained in findings.factors for verdict in _of_factors(explained)],
+    ]
+
+
+def refusals(findings: Findings) -> list[Verdict]:
+    """Return what was not answered, and why.
+
+    Parameters
+    ----------
+    findings : Findings
+        What is reported.
+    """
+    return [Verdict(about, why, REFUSED) for about, why in findings.refusals]
 
 
 def _of_returns(returns: Returns) -> Verdict:

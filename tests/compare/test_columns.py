@@ -92,6 +92,12 @@ def test_a_cell_that_is_no_figure_is_refused_by_its_place(
     assert str(caught.value).startswith(f"m.csv:3: {expected}")
 
 
+def test_of_a_column_of_texts_the_first_that_is_no_number_is_named() -> None:
+    rows = [CsvRow(f"m.csv:{wh}", {**RESULT, "energy_wh": wh}.items()) for wh in ("1", "2x", "3y")]
+    with pytest.raises(ConfigurationError, match=r"^m.csv:2x: energy_wh is '2x'"):
+        to_results(rows, Names())
+
+
 @pytest.mark.parametrize(
     ("read", "row", "column"),
     [

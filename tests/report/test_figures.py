@@ -1,0 +1,275 @@
+from dataclasses import replace
+from itertools import combinations
+from xml.etree import ElementTree
+
+import pytest
+from matplotlib.transforms import Bbox
+
+from greenbench.compare.front import pareto_front
+from greenbench.readings import Provenance
+from greenbench.report.axes import EnergyAxes
+from greenbench.report.canvas import COLOURS, SVG, Canvas, Figure, Look, draw
+from greenbench.report.figures import (
+    anytime_figure,
+    factors_figure,
+    front_figure,
+    returns_figure,
+)
+from greenbench.report.findings import Findings, Front, find
+from greenbench.report.page import DARK
+from tests.builders import make_result
+from tests.report.tables import Table, everything, family, table_of
+
+AA = 4.5
+HOSTILE = "<script>alert(1)</script> & \"q\" 'a' $x_1$ #0071b1 url(#a)"
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of a colour, by WCAG 2."""
+    shares = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
+    return sum(w * s for w, s in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(one: str, other: str) -> float:
+    bright, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def blended(colour: str, paper: str, share: float) -> str:
+    pairs = ((int(c[i : i + 2], 16) for c in (colour, paper)) for i in (1, 3, 5))
+    return "#" + "".join(f"{round(share * a + (1 - share) * b):02x}" for a, b in pairs)
+
+
+def fronts_of(table: Table) -> tuple[Front, ...]:
+    return find(*table, {}).fronts
+
+
+def texts(svg: str | bytes) -> list[str]:
+    return ["".join(e.itertext()) for e in ElementTree.fromstring(svg).iter(f"{{{SVG}}}text")]
+
+
+def tips(figure: Figure) -> list[str]:
+    return [e.text or "" for e in ElementTree.fromstring(figure.page_svg).iter(f"{{{SVG}}}title")]
+
+
+@pytest.fixture(scope="module")
+def findings() -> Findings:
+    return find(*everything(), {})
+
+
+@pytest.mark.parametrize("palette", [COLOURS, DARK], ids=["light", "dark"])
+def test_texts_can_be_read_on_the_page_and_on_shaded_cells(palette: dict[str, str]) -> None:
+    paper = palette["paper"]
+    for name, colour in palette.items():
+        # Series 1 writes links, 2 and 3 mark verdicts; figures write in ink and muted.
+        if name not in ("paper", "line"):
+            assert contrast(colour, paper) >= AA, name
+    for name in ("series-1", "series-2"):
+        darkest = blended(palette[name], paper, 0.45)
+        assert contrast(palette["ink"], darkest) >= AA, name
+
+
+def test_series_differ_without_colour() -> None:
+    looks = [Look.of(number) for number in range(36)]
+    assert len({(look.colour, look.marker) for look in looks}) == 36
+    for one, other in combinations(looks[:6], 2):
+        assert one.dash != other.dash
+        assert one.marker != other.marker
+        assert one.hatch != other.hatch
+
+
+def test_cases_of_the_front_and_dominated_ones_differ_in_shape(findings: Findings) -> None:
+    (front,) = findings.fronts
+    root = ElementTree.fromstring(front_figure("f", front).page_svg)
+    shapes: dict[str, set[str]] = {"on the front": set(), "dominated": set()}
+    for group in root.iter(f"{{{SVG}}}g"):
+        if group.get("class") == "tip":
+            title = group.findtext(f"{{{SVG}}}title") or ""
+            (use,) = group.iter(f"{{{SVG}}}use")
+            shapes[title.split(", ")[-2]].add(str(use.get("href")))
+    assert shapes["on the front"]
+    assert shapes["dominated"]
+    assert not shapes["on the front"] & shapes["dominated"]
+
+
+def test_a_front_says_what_each_mark_is(findings: Findings) -> None:
+    (front,) = findings.fronts
+    figure = front_figure("front-1", front)
+    assert len(tips(figure)) == len(front.cases)
+    (said,) = [tip for tip in tips(figure) if tip.startswith("default-simple_cnn.xs-torch-digits:")]
+    assert "92.8% for 2 mWh, on the front, n = 5" in said
+    count = sum(case.is_on_front for case in front.cases)
+    assert f"{count} of {len(front.cases)} cases are on the Pareto front" in figure.alternative
+    assert "default-simple_cnn.xl-torch-digits: " in figure.alternative
+
+
+@pytest.mark.parametrize("provenance", [Provenance.COUNTER, Provenance.MODEL])
+def test_every_figure_with_an_energy_says_whether_it_is_measured(provenance: Provenance) -> None:
+    rows, trials = everything()
+    for row in rows + trials:
+        row["energy_provenance"] = provenance.value
+    found = find(rows, trials, {})
+    right, wrong = sorted(("measured", "estimated"), key=lambda label: label != provenance.label)
+    figures = [
+        front_figure("a", found.fronts[0]),
+        returns_figure("b", found.returns[0]),
+        anytime_figure("c", found.strategies[0]),
+        factors_figure("d", found.factors[0]),
+    ]
+    for figure in figures:
+        assert f"(energy {right})" in figure.title
+        assert figure.alternative.startswith(figure.title)
+        assert wrong not in figure.title + figure.alternative + figure.page_svg
+    for figure in figures[:3]:
+        assert any(f"({right}), log scale" in text for text in texts(figure.page_svg))
+
+
+def test_returns_show_sizes_steps_knee_and_choice(findings: Findings) -> None:
+    returns = next(each for each in findings.returns if each.backend == "torch")
+    figure = returns_figure("returns-1", returns)
+    shown = texts(figure.page_svg)
+    for text in ("xs", "xl", "choice", "knee", "within 1 point of the best"):
+        assert text in shown
+    (first, second) = returns.sizes[:2]
+    gained = 100 * (second.accuracy.median - first.accuracy.median)
+    ratio = second.energy_wh.median / first.energy_wh.median
+    assert f"{gained:+.1f}, ×{ratio:.2f}" in shown
+    assert returns.sentence in figure.alternative
+
+
+def test_anytime_curves_say_where_they_end(findings: Findings) -> None:
+    (found,) = [each for each in findings.strategies if len(each.strategies) > 2]
+    figure = anytime_figure("a", found)
+    assert [tip.partition(":")[0] for tip in tips(figure)] == [s.strategy for s in found.strategies]
+    assert any(text.startswith("target, ") for text in texts(figure.page_svg))
+
+
+def test_shares_of_variance_add_up_to_all(findings: Findings) -> None:
+    (explained,) = findings.factors
+    said = tips(factors_figure("f", explained))
+    for response in ("energy", "test accuracy"):
+        shares = [tip.split(": ")[1] for tip in said if tip.endswith(f" of {response}")]
+        assert sum(float(share.partition("%")[0]) for share in shares) == pytest.approx(
+            100, abs=0.3
+        )
+
+
+def test_equal_figures_are_equal_bytes_and_say_what_they_show(findings: Findings) -> None:
+    (front,) = findings.fronts
+    figure = front_figure("front-1", front)
+    assert front_figure("front-1", front) == figure
+    assert figure.title in figure.svg.decode()
+    assert b"Pareto front: default-" in figure.svg
+    assert figure.png.startswith(b"\x89PNG")
+    assert b"Pareto front: default-" in figure.png
+
+
+def test_a_users_own_matplotlib_settings_change_nothing(
+    findings: Findings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import matplotlib as mpl  # noqa: PLC0415
+
+    (front,) = findings.fronts
+    figure = front_figure("front-1", front)
+    monkeypatch.setitem(mpl.rcParams, "font.size", 30)
+    monkeypatch.setitem(mpl.rcParams, "lines.linewidth", 9)
+    assert front_figure("front-1", front) == figure
+    assert mpl.rcParams["font.size"] == 30
+
+
+def test_names_are_texts_and_neither_markup_formulas_nor_colours() -> None:
+    table = table_of([make_result()], case_id=HOSTILE, architecture=HOSTILE, dataset=HOSTILE)
+    (front,) = fronts_of(table)
+    figure = front_figure("front-1", front)
+    (tip,) = tips(figure)
+    assert tip.startswith(HOSTILE)
+    for svg in (figure.page_svg, figure.svg):
+        # A label that finds no room is left out; the title of a file is wrapped.
+        assert "<script" not in svg if isinstance(svg, str) else b"<script" not in svg
+    short = table_of([make_result()], architecture="$x_1$ <&>")
+    (front,) = fronts_of(short)
+    assert "$x_1$ <&>" in texts(front_figure("f", front).page_svg)
+
+
+def test_two_figures_of_a_page_share_no_ids(findings: Findings) -> None:
+    (front,) = findings.fronts
+    first, second = (front_figure(f"front-{i}", front).page_svg for i in (1, 2))
+    ids = [
+        {e.get("id") for e in ElementTree.fromstring(svg).iter()} - {None}
+        for svg in (first, second)
+    ]
+    assert ids[0]
+    assert not ids[0] & ids[1]
+
+
+def test_colours_in_a_page_are_the_pages(findings: Findings) -> None:
+    (front,) = findings.fronts
+    svg = front_figure("f", front).page_svg
+    assert not [colour for colour in COLOURS.values() if colour in svg]
+    assert "var(--ink)" in svg
+
+
+@pytest.mark.parametrize("energies_j", [[36.0], [36.0, 36.0], [36.0, 37.0]])
+def test_an_axis_of_few_energies_has_figures_on_both_sides(energies_j: list[float]) -> None:
+    results = [
+        replace(result, case=replace(result.case, architecture=f"net{i}"))
+        for i, result in enumerate(make_result(energy_j=energy) for energy in energies_j)
+    ]
+    (front,) = fronts_of(table_of(results))
+    shown = texts(front_figure("f", front).page_svg)
+    ticks = [float(text) for text in shown if text.replace(".", "").isdigit() and float(text) < 50]
+    # Of mWh; accuracies are above 50.
+    assert min(ticks) < min(energies_j) / 3.6
+    assert max(ticks) > max(energies_j) / 3.6
+    assert len(ticks) <= 8
+
+
+def test_nothing_is_drawn_above_full_accuracy() -> None:
+    (front,) = fronts_of(table_of([make_result(accuracy=1.0)]))
+    ticks = [t for t in texts(front_figure("f", front).page_svg) if t.isdigit()]
+    assert "100" in ticks
+    assert "101" not in ticks
+
+
+def test_energies_of_nothing_are_left_out_of_a_log_axis() -> None:
+    results = [
+        replace(result, case=replace(result.case, architecture=f"net{i}"))
+        for i, result in enumerate(make_result(energy_j=energy) for energy in (0.0, 36.0, 72.0))
+    ]
+    (front,) = fronts_of(table_of(results))
+    assert len(front.cases) == 3
+    assert len(tips(front_figure("f", front))) == 2
+    (front,) = fronts_of(table_of(results[:1]))
+    assert tips(front_figure("f", front)) == []
+
+
+def test_labels_cover_neither_each_other_nor_points() -> None:
+    boxes: list[Bbox] = []
+    places: list[tuple[float, float]] = []
+    energies = [1.0 + i / 50 for i in range(40)]
+    accuracies = [0.9 + i / 1000 for i in range(40)]
+
+    def on(canvas: Canvas) -> None:
+        axes = EnergyAxes(canvas, energies, "estimated")
+        points = [axes.at(*point) for point in zip(energies, accuracies, strict=True)]
+        axes.plot.plot(*zip(*points, strict=True), "o")
+        axes.settle()
+        axes.avoid(points)
+        for number, point in enumerate(points):
+            axes.label(f"a long name {number}", point, ((-6, 5), (7, -5)))
+        boxes.extend(label.get_window_extent() for label in axes.plot.texts)
+        places.extend(axes.plot.transData.transform(points))
+
+    draw("f", "title", "alternative", on)
+    assert 2 <= len(boxes) < 40
+    assert not [1 for one, other in combinations(boxes, 2) if one.overlaps(other)]
+    assert not [1 for box in boxes for place in places if box.contains(*place)]
+
+
+def test_a_front_of_one_family_is_that_of_pareto() -> None:
+    (front,) = fronts_of(table_of(family()))
+    energies = [case.figures["energy_wh"].median for case in front.cases]
+    accuracies = [case.figures["test_accuracy"].median for case in front.cases]
+    assert energies == sorted(energies)
+    assert [case.is_on_front for case in front.cases] == pareto_front(energies, accuracies)
