@@ -18,7 +18,7 @@ from greenbench.cli import cli
 from greenbench.results import CaseResult
 from greenbench.table import to_row, to_trial_rows
 from greenbench.tracking import Store
-from tests.builders import make_result, make_trial
+from tests.builders import STARTED_AT, make_result, make_trial
 
 SIZES = """net,used_kj,acc,run
 s,3.6,0.80,1
@@ -321,6 +321,19 @@ def test_the_table_that_is_broken_below_is_sound(table: Any, question: str) -> N
 
 
 @each_good
+def test_disturbed_samples_count_if_they_are_asked_for(table: Any, question: str) -> None:
+    options = GOOD_OPTIONS[question]
+    if question == "factors":
+        options = [*options, "--response", "energy_wh"]
+    header, *rows = GOOD.splitlines()
+    marked = "\n".join([f"{header},marks", *(f"{row},short disturbed" for row in rows)])
+    quiet = compare(question, table(GOOD), *options, "--json").stdout
+    path = table(marked, "marked.csv")
+    assert compare(question, path, *options, "--json", "--include-disturbed").stdout == quiet
+    assert compare(question, path, *options, "--json").stdout != quiet
+
+
+@each_good
 @pytest.mark.parametrize("energy", ["n/a", "nan", "inf", "1e999", "-1", "9" * 400])
 def test_a_cell_that_is_no_energy_is_named(table: Any, question: str, energy: str) -> None:
     path = table(GOOD.replace("m,random,0,2,early,2", f"m,random,0,2,keras,{energy}"))
@@ -516,6 +529,14 @@ def as_benchmarks(results: Sequence[CaseResult], **changed: Any) -> str:
 def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     uri = f"sqlite:///{tmp_path_factory.mktemp('mlruns') / 'mlflow.db'}"
     store = Store(uri)
+    # Of an earlier session, which nobody means who does not say so.
+    old = make_result(
+        Case(architecture="simple_cnn", size="s"),
+        suite="scaling",
+        energy_j=36000.0,
+        started_at=STARTED_AT - 1000,
+    )
+    store.log_result(old, f"scaling-0/{old.case.id}.r0")
     for result in own_results():
         store.log_result(result, f"{result.suite}-1/{result.case.id}.r{result.repeat}")
     return uri
@@ -537,6 +558,16 @@ def test_our_own_sizes_are_compared(source: list[str]) -> None:
     found = [(size["network"], size["energy_wh"]["median"]) for size in answer["sizes"]]
     assert found == [("simple_cnn.s", 1.0), ("simple_cnn.m", 2.0)]
     assert answers(*source) == [answer]
+
+
+def test_earlier_sessions_are_compared_if_they_are_asked_for(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    for options, energies in ((["--suite", "scaling"], 2), (["--all-sessions"], 3)):
+        (answer,) = answers("returns", *options)
+        numbers = {size["network"]: size["energy_wh"]["n"] for size in answer["sizes"]}
+        assert numbers == {"simple_cnn.s": energies, "simple_cnn.m": 2}
 
 
 def test_our_own_strategies_are_compared(source: list[str]) -> None:

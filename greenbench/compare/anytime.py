@@ -272,7 +272,7 @@ def _check_figures(row: Row) -> None:
         value = row[column]
         is_number = isinstance(value, int | float) and math.isfinite(value)
         if value is not None and not (is_number and 0 <= value <= most):
-            place = row.get("place", row["strategy"])
+            place = getattr(row, "place", row["strategy"])
             raise ConfigurationError(f"{place}: {column} is {value!r}; expected {expected}")
 
 

@@ -81,6 +81,7 @@ class Factors:
         figures = ("h", "df", "p", "epsilon_sq", "reason")
         return [
             {
+                "response": self.response,
                 **asdict(effect),
                 **{f"kruskal_{name}": getattr(factor, name, None) for name in figures},
                 "reason": self.reason,

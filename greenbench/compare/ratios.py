@@ -1,11 +1,11 @@
 """Paired ratios to a baseline: what another backend or practice costs, and what it gives."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from greenbench.compare.comparable import ENERGY, check_agree
+from greenbench.compare.files import LARGEST
 from greenbench.compare.samples import describe_samples
 from greenbench.compare.stats import FEWEST_FOR_INTERVAL, Estimate, estimate
 from greenbench.errors import NotComparableError, UnknownNameError
@@ -244,13 +244,13 @@ def _by_repeat(name: str, rows: Sequence[Row]) -> Repeats:
 
 
 def _estimate(pairs: Sequence[tuple[Row, Row]], column: str) -> Estimate | None:
-    # Nothing is divided by 0, nor by so little that the ratio is infinite.
+    # Nothing is divided by 0, nor by so little that it says nothing.
     ratios = [
         ratio
         for one, other in pairs
         if one[column] is not None
         and other[column]
-        and math.isfinite(ratio := one[column] / other[column])
+        and (ratio := one[column] / other[column]) <= LARGEST
     ]
     # Sorted, so that the interval does not depend on the order of rows.
     return estimate(sorted(ratios)) if ratios else None

@@ -8,6 +8,8 @@ from scipy.stats import bootstrap
 
 CONFIDENCE = 0.95
 FEWEST_FOR_INTERVAL = 3
+RESAMPLES = 2000
+MOST_AT_ONCE = 2**22
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,9 @@ def estimate(samples: Sequence[float]) -> Estimate:
         np.median,
         confidence_level=CONFIDENCE,
         method="percentile",
-        n_resamples=2000,
+        n_resamples=RESAMPLES,
+        # All resamples of very many samples at once would take gigabytes.
+        batch=max(1, MOST_AT_ONCE // len(values)),
         rng=np.random.default_rng(0),
     ).confidence_interval
     # Interpolation may round to just beyond the samples.

@@ -190,7 +190,7 @@ def environments_table(findings: Findings) -> Table:
     ]
     records = [{**found, "host": host} for host, found in hosts.items()]
     headings = ("host", *hosts)
-    return Table("environment", "Machines and software", headings, rows, records)
+    return Table("environment", "Hosts", headings, rows, records)
 
 
 def _case_record(case: CaseFigures) -> dict[str, Any]:

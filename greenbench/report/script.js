@@ -26,7 +26,9 @@ for (const table of document.querySelectorAll("table")) {
 const tip = document.getElementById("tip");
 const hide = () => { tip.hidden = true; };
 for (const svg of document.querySelectorAll("figure svg")) {
-  const marks = [...svg.querySelectorAll(".tip")];
+  // From left to right, for arrow keys.
+  const left = (mark) => mark.getBoundingClientRect().left;
+  const marks = [...svg.querySelectorAll(".tip")].sort((one, other) => left(one) - left(other));
   marks.forEach((mark, index) => {
     const title = mark.querySelector("title");
     const text = title.textContent;

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from greenbench.errors import TrackingError
+
 REPORTS = "greenbench/reports"
 
 
@@ -20,8 +22,19 @@ def log_report(client: Any, folder: Path, files: Sequence[Path], location: str |
         Relative to the folder, the page first.
     location : str or None
         URI of artifacts, if the store has no place of its own for them.
+
+    Raises
+    ------
+    TrackingError
+        If the experiment of reports was deleted.
     """
     found = client.get_experiment_by_name(REPORTS)
+    if found and found.lifecycle_stage != "active":
+        raise TrackingError(
+            f"experiment {REPORTS!r} was deleted in MLflow; bring it back with "
+            f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or leave the "
+            "report out of it with `--no-log`"
+        )
     experiment = found.experiment_id if found else client.create_experiment(REPORTS, location)
     tags = {"kind": "report", "mlflow.source.name": "greenbench"}
     run_id = str(client.create_run(experiment, tags=tags, run_name="report").info.run_id)

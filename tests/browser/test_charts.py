@@ -1,57 +1,34 @@
 """The charts that greenbench seeds in MLflow, on a store of a real run, in headless Chromium."""
 
 import re
-import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from greenbench.tracking.view import FORM_SEEN, is_form_known
 from tests.conftest import Greenbench
 
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
+    from selenium.webdriver.remote.webelement import WebElement
+
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(
-        not (shutil.which("chromium") and shutil.which("chromedriver")),
-        reason="chromium and chromedriver are not installed",
-    ),
     pytest.mark.skipif(
         not is_form_known(),
         reason=f"charts were seen with MLflow {FORM_SEEN}, which this is not",
     ),
 ]
 
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    # High enough for all charts: MLflow draws what is in sight.
-    "--window-size=2200,1700",
-)
 REPEATS, TRIALS = 2, 3
 CARD = "[data-testid='experiment-view-compare-runs-card']"
 POINTS = ".scatterlayer .point"
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator["webdriver.Chrome"]:  # noqa: F821
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(flag)
-    service = webdriver.ChromeService(shutil.which("chromedriver"))
-    driver = webdriver.Chrome(options=options, service=service)
-    yield driver
-    driver.quit()
-
-
-def is_painted(canvas: "WebElement") -> bool:  # noqa: F821
+def is_painted(canvas: "WebElement") -> bool:
     """Return whether a canvas has any pixel that is not transparent."""
     script = """
         const canvas = arguments[0];
@@ -63,7 +40,7 @@ def is_painted(canvas: "WebElement") -> bool:  # noqa: F821
 
 def test_charts_are_drawn_from_a_run(
     greenbench: Greenbench,
-    browser: "webdriver.Chrome",  # noqa: F821
+    browser: "Chrome",
     eventually: Callable[[Callable[[], object]], None],
     tmp_path: Path,
 ) -> None:
@@ -77,9 +54,11 @@ def test_charts_are_drawn_from_a_run(
         assert lines[-1], "the UI ended"
     (url,) = re.findall(r"http://127\.0\.0\.1:\d+/#/\S+", lines[-1])
 
+    # High enough for all charts: MLflow draws what is in sight.
+    browser.set_window_size(2200, 1700)
     browser.get(url)
 
-    def drawn(selector: str, *texts: str) -> "list[WebElement]":  # noqa: F821
+    def drawn(selector: str, *texts: str) -> "list[WebElement]":
         """Return what is drawn in the chart that has these texts."""
         cards = browser.find_elements("css selector", CARD)
         found = [card for card in cards if all(text in card.text for text in texts)]

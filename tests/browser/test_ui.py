@@ -1,51 +1,24 @@
 """The MLflow UI on a store that a real run made, in headless Chromium."""
 
 import re
-import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.conftest import Greenbench
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        not (shutil.which("chromium") and shutil.which("chromedriver")),
-        reason="chromium and chromedriver are not installed",
-    ),
-]
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
 
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=2200,1000",
-)
-
-
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator["webdriver.Chrome"]:  # noqa: F821
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(flag)
-    service = webdriver.ChromeService(shutil.which("chromedriver"))
-    driver = webdriver.Chrome(options=options, service=service)
-    yield driver
-    driver.quit()
+pytestmark = pytest.mark.browser
 
 
 def test_runs_table_shows_parts_energy_and_accuracy(
     greenbench: Greenbench,
-    browser: "webdriver.Chrome",  # noqa: F821
+    browser: "Chrome",
     eventually: Callable[[Callable[[], object]], None],
     tmp_path: Path,
 ) -> None:

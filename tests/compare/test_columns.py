@@ -247,7 +247,11 @@ def test_energy_and_accuracy_are_explained_unless_others_are_named() -> None:
 
 
 def test_options_of_architectures_are_columns_but_hide_none() -> None:
-    rows = [{"options": '{"relu": true, "size": 3}', "size": "m"}, {"options": None}, {}]
+    rows: list[dict[str, Any]] = [
+        {"options": '{"relu": true, "size": 3}', "size": "m"},
+        {"options": None},
+        {},
+    ]
     first, *others = with_options(rows)
     assert (first["relu"], first["size"]) == (True, "m")
     assert others == rows[1:]

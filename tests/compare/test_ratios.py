@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from greenbench.cases import Case
 from greenbench.compare.ratios import Ratio, Ratios, compare_ratios
 from greenbench.errors import NotComparableError, UnknownNameError
 from greenbench.table import to_row
-from tests.builders import Case, make_result
+from tests.builders import make_result
 
 Row = dict[str, Any]
 

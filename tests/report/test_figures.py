@@ -2,6 +2,7 @@ from dataclasses import replace
 from itertools import combinations
 from xml.etree import ElementTree
 
+import matplotlib as mpl
 import pytest
 from matplotlib.transforms import Bbox
 
@@ -58,6 +59,11 @@ def findings() -> Findings:
     return find(*everything(), {})
 
 
+@pytest.fixture(scope="module")
+def figure(findings: Findings) -> Figure:
+    return front_figure("front-1", findings.fronts[0])
+
+
 @pytest.mark.parametrize("palette", [COLOURS, DARK], ids=["light", "dark"])
 def test_texts_can_be_read_on_the_page_and_on_shaded_cells(palette: dict[str, str]) -> None:
     paper = palette["paper"]
@@ -79,9 +85,8 @@ def test_series_differ_without_colour() -> None:
         assert one.hatch != other.hatch
 
 
-def test_cases_of_the_front_and_dominated_ones_differ_in_shape(findings: Findings) -> None:
-    (front,) = findings.fronts
-    root = ElementTree.fromstring(front_figure("f", front).page_svg)
+def test_cases_of_the_front_and_dominated_ones_differ_in_shape(figure: Figure) -> None:
+    root = ElementTree.fromstring(figure.page_svg)
     shapes: dict[str, set[str]] = {"on the front": set(), "dominated": set()}
     for group in root.iter(f"{{{SVG}}}g"):
         if group.get("class") == "tip":
@@ -93,12 +98,13 @@ def test_cases_of_the_front_and_dominated_ones_differ_in_shape(findings: Finding
     assert not shapes["on the front"] & shapes["dominated"]
 
 
-def test_a_front_says_what_each_mark_is(findings: Findings) -> None:
+def test_a_front_says_what_each_mark_is(findings: Findings, figure: Figure) -> None:
     (front,) = findings.fronts
-    figure = front_figure("front-1", front)
     assert len(tips(figure)) == len(front.cases)
-    (said,) = [tip for tip in tips(figure) if tip.startswith("default-simple_cnn.xs-torch-digits:")]
-    assert "92.8% for 2 mWh, on the front, n = 5" in said
+    least = front.baseline.figures
+    accuracy, energy_wh = least["test_accuracy"].median, least["energy_wh"].median
+    said = f"default-simple_cnn.xs-torch-digits: {accuracy:.1%} for {1000 * energy_wh:.3g} mWh"
+    assert f"{said}, on the front, n = 5" in tips(figure)
     count = sum(case.is_on_front for case in front.cases)
     assert f"{count} of {len(front.cases)} cases are on the Pareto front" in figure.alternative
     assert "default-simple_cnn.xl-torch-digits: " in figure.alternative
@@ -155,23 +161,17 @@ def test_shares_of_variance_add_up_to_all(findings: Findings) -> None:
         )
 
 
-def test_equal_figures_are_equal_bytes_and_say_what_they_show(findings: Findings) -> None:
-    (front,) = findings.fronts
-    figure = front_figure("front-1", front)
-    assert front_figure("front-1", front) == figure
+def test_files_say_what_they_show(figure: Figure) -> None:
     assert figure.title in figure.svg.decode()
     assert b"Pareto front: default-" in figure.svg
     assert figure.png.startswith(b"\x89PNG")
     assert b"Pareto front: default-" in figure.png
 
 
-def test_a_users_own_matplotlib_settings_change_nothing(
-    findings: Findings, monkeypatch: pytest.MonkeyPatch
+def test_equal_figures_are_equal_bytes_whatever_a_users_own_settings(
+    findings: Findings, figure: Figure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import matplotlib as mpl  # noqa: PLC0415
-
     (front,) = findings.fronts
-    figure = front_figure("front-1", front)
     monkeypatch.setitem(mpl.rcParams, "font.size", 30)
     monkeypatch.setitem(mpl.rcParams, "lines.linewidth", 9)
     assert front_figure("front-1", front) == figure
@@ -192,20 +192,18 @@ def test_names_are_texts_and_neither_markup_formulas_nor_colours() -> None:
     assert "$x_1$ <&>" in texts(front_figure("f", front).page_svg)
 
 
-def test_two_figures_of_a_page_share_no_ids(findings: Findings) -> None:
-    (front,) = findings.fronts
-    first, second = (front_figure(f"front-{i}", front).page_svg for i in (1, 2))
+def test_two_figures_of_a_page_share_no_ids(findings: Findings, figure: Figure) -> None:
+    other = front_figure("front-2", findings.fronts[0])
     ids = [
-        {e.get("id") for e in ElementTree.fromstring(svg).iter()} - {None}
-        for svg in (first, second)
+        {element.get("id") for element in ElementTree.fromstring(each.page_svg).iter()} - {None}
+        for each in (figure, other)
     ]
     assert ids[0]
     assert not ids[0] & ids[1]
 
 
-def test_colours_in_a_page_are_the_pages(findings: Findings) -> None:
-    (front,) = findings.fronts
-    svg = front_figure("f", front).page_svg
+def test_colours_in_a_page_are_the_pages(figure: Figure) -> None:
+    svg = figure.page_svg
     assert not [colour for colour in COLOURS.values() if colour in svg]
     assert "var(--ink)" in svg
 

@@ -13,7 +13,7 @@ import pytest
 from greenbench.cases import Case
 from greenbench.readings import Provenance
 from greenbench.report.findings import Findings, find
-from greenbench.report.page import DARK, MOST_FIGURES, Section, render, sections
+from greenbench.report.page import DARK, Section, render, sections
 from greenbench.table import METRICS, TAGS
 from tests.builders import make_result, make_trial
 from tests.report.tables import Table, everything, family, searches, table_of
@@ -95,7 +95,8 @@ def page(findings: Findings, parts: list[Section]) -> str:
 def test_page_opens_with_verdicts_and_has_every_part(page: str) -> None:
     ids = re.findall(r'<section id="([^"]*)">', page)
     assert ids == [
-        "verdicts", "front", "returns", "strategies", "factors", "backends", "ratios", "environment",
+        "verdicts", "front", "returns", "strategies", "factors", "backends", "ratios",
+        "environment",
     ]  # fmt: skip
     assert page.index("simple_cnn.l reaches") < page.index("<figure>")
 
@@ -258,18 +259,21 @@ def test_results_that_all_failed_are_rendered() -> None:
     assert "Nothing to compare yet" in text
 
 
-def test_figures_are_drawn_for_the_first_and_tables_have_all() -> None:
+def test_figures_are_drawn_for_the_first_and_tables_have_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("greenbench.report.page.MOST_FIGURES", 2)
     rows, trials = table_of(family(repeats=1))
     many = [{**row, "setting": f"digits+{i}", "case_hash": f"{row['case_hash']}{i}"}
-            for i in range(MOST_FIGURES + 1) for row in rows]  # fmt: skip
+            for i in range(10) for row in rows]  # fmt: skip
     findings = find(many, trials, {})
     parts = sections(findings)
     (part,) = [part for part in parts if part.name == "returns"]
-    assert len(part.figures) == MOST_FIGURES
-    assert len(part.tables[0].rows) == 5 * (MOST_FIGURES + 1)
+    assert len(part.figures) == 2
+    assert len(part.tables[0].rows) == 50
     text = Outline(render(findings, parts, [])).text
-    assert f"Figures are those of the first {MOST_FIGURES}; the tables have all." in text
-    assert "5 more verdicts" in text
+    assert "Figures are those of the first 2; the tables have all." in text
+    assert "2 more verdicts" in text
 
 
 def test_the_page_says_nothing_that_is_not_in_its_input(page: str) -> None:

@@ -45,6 +45,7 @@ def test_page_figures_and_tables_are_written(findings: Findings, tmp_path: Path)
     assert (tmp_path / "new" / "report" / "report.html").stat().st_mode & 0o777 == 0o644
 
 
+@pytest.mark.slow
 def test_equal_input_gives_equal_bytes_in_another_process(tmp_path: Path) -> None:
     write_report(find(*everything(), {"host": {"cpu": "a CPU"}}), tmp_path / "one", ["note"])
     environment = {**os.environ, "PYTHONHASHSEED": "12345", "PYTHONPATH": str(ROOT)}
