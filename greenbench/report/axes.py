@@ -35,7 +35,7 @@ class EnergyAxes:
         self, canvas: Canvas, energies_wh: Sequence[float], label: str, what: str = "energy"
     ) -> None:
         unit, self._scale = energy_unit(energies_wh)
-        self._ends = [self._scale * end(energies_wh) for end in (min, max) if energies_wh]
+        self._ends = [self._scale * energy for energy in energies_wh]
         self.plot: Any = canvas.drawing.subplots()
         self.plot.set_xscale("log")
         self.plot.set_xlabel(f"{what}, {unit} ({label}), log scale")
@@ -60,6 +60,7 @@ class EnergyAxes:
             x, y = energy_wh.median, accuracy.median
             # A log scale has no place for 0.
             if energy_wh.low and energy_wh.high:
+                self._ends += [self._scale * end for end in (energy_wh.low, energy_wh.high)]
                 bars.append([self.at(end, y) for end in (energy_wh.low, energy_wh.high)])
             if accuracy.low is not None and accuracy.high is not None:
                 bars.append([self.at(x, end) for end in (accuracy.low, accuracy.high)])
@@ -75,9 +76,9 @@ class EnergyAxes:
             # Nothing is more accurate than 100%, but a mark there needs room.
             self.plot.set_ylim(bottom, FULL + MARGIN * (FULL - bottom))
         left, right = self.plot.get_xlim()
-        if self._ends and self._ends[1] < NARROW * self._ends[0]:
+        if self._ends and max(self._ends) < NARROW * min(self._ends):
             # Or else a single energy would have a decade to itself, or digits without end.
-            left, right = self._ends[0] / NARROW, self._ends[1] * NARROW
+            left, right = min(self._ends) / NARROW, max(self._ends) * NARROW
         axis = self.plot.xaxis
         is_wide = right / left >= ENOUGH_FOR_LOG_TICKS
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)) if is_wide else MaxNLocator(6))

@@ -168,9 +168,11 @@ def _draw_front(canvas: Canvas, front: Front) -> None:
     axes.plot.plot(*_split(corners), drawstyle="steps-post", color=FRONT, linewidth=1, zorder=1)
     axes.settle()
     axes.avoid(places)
+    settings = {case.row["setting"] for case in cases}
     # The best accuracy is asked for first.
     for case, place in reversed(best):
-        axes.label(_short(case), place, BESIDE, fontsize=8)
+        label = _short(case, with_setting=len(settings) > 1)
+        axes.label(label, place, BESIDE, fontsize=8)
 
 
 def _draw_returns(canvas: Canvas, returns: Returns, label: str) -> None:
@@ -293,11 +295,12 @@ def _said(case: CaseFigures) -> str:
     return f"{case.case_id}: {percent(accuracy)} for {with_unit(energy_wh)}"
 
 
-def _short(case: CaseFigures) -> str:
+def _short(case: CaseFigures, *, with_setting: bool) -> str:
     """Return what tells a case from its neighbours, as short as possible."""
     row = case.row
     extra = [row["strategy"]] if row["strategy"] != "default" else []
     extra += [row["backend"]] if row["backend"] != "torch" else []
-    # A setting begins with the data set, which is in the title.
-    extra += [str(row["setting"]).removeprefix(str(row["dataset"])).lstrip("+")]
+    if with_setting:
+        # A setting begins with the data set, which is in the title.
+        extra.append(str(row["setting"]).removeprefix(str(row["dataset"])).lstrip("+"))
     return " ".join(filter(None, [row["architecture"], *extra]))

@@ -178,7 +178,8 @@ def render(findings: Findings, parts: list[Section], notes: list[str]) -> str:
 <h2>Verdicts</h2>
 {_verdicts(findings)}
 <div class="notes">{"".join(f"<p>{_prose(note)}</p>" for note in notes)}</div>
-<p class="unprinted">Every sample with every figure: {content.samples_table(findings).link}</p>
+<p class="unprinted">Every sample with every figure: {content.samples_table(findings).link}.
+All tables lie in <code>tables</code> beside this file, too, where a viewer forbids downloads.</p>
 </section>
 {"".join(map(_section, parts))}
 </main>

@@ -4,24 +4,18 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from greenbench.errors import ConfigurationError, TrackingError
 from greenbench.marks import DRIFTED, add_mark, is_drifted
-from greenbench.results import CaseResult, Trial, TrialStatus
-from greenbench.table import METRICS, TAGS, Row, to_row
+from greenbench.results import CaseResult
+from greenbench.table import METRICS, Row
 from greenbench.tracking.bulk import ENDED, read_cases, read_trials, search
 from greenbench.tracking.database import first_access, probe, redact, sqlite_path, use_wal
-from greenbench.tracking.records import (
-    anytime,
-    describe,
-    learning_curve,
-    trial_metrics,
-    witness_metrics,
-)
+from greenbench.tracking.logs import log_case
 from greenbench.tracking.reports import log_report
 from greenbench.tracking.view import charts_path, seed, ui_address
 
@@ -62,12 +56,11 @@ class Store:
             with warnings.catch_warnings():
                 # MLflow's and SQLAlchemy's deprecations are not for our users to mend.
                 warnings.simplefilter("ignore")
-                from mlflow import MlflowClient, entities  # noqa: PLC0415
+                from mlflow import MlflowClient  # noqa: PLC0415
 
                 # Importing MLflow sets these to INFO.
                 for logger in ("mlflow", "alembic"):
                     logging.getLogger(logger).setLevel(logging.WARNING)
-                self._entities = entities
                 self._client = MlflowClient(uri)
                 self._client.search_experiments(max_results=1)
             if database is not None:
@@ -116,7 +109,7 @@ class Store:
             experiment = self._experiment(result)
             if may_exist and (found := self._find(experiment, key)):
                 return found
-            return self._log(experiment, result, key)
+            return log_case(self._client, experiment, result, key)
 
     def read_rows(self, suite: str | None = None) -> list[Row]:
         """Return all finished repeats, oldest first, with ``session`` and ``run_id``.
@@ -236,82 +229,6 @@ class Store:
             if experiment and (path := charts_path(experiment)):
                 return f"{ui_address(self.uri)}{path}"
         return None
-
-    def _log(self, experiment: str, result: CaseResult, key: str) -> str:
-        case, row = result.case, to_row(result)
-        tags = {name: str(row[name]) for name in TAGS if row[name] is not None}
-        tags |= {
-            "kind": "case",
-            "key": key,
-            "session": key.partition("/")[0],
-            "mlflow.source.name": "greenbench",
-            "repeat": str(result.repeat),
-            "mlflow.note.content": describe(result, row),
-        }
-        if commit := result.environment.get("commit"):
-            tags["mlflow.source.git.commit"] = commit
-        start_ms = int(result.started_at * 1000)
-        run = self._client.create_run(experiment, start_ms, tags, run_name=case.id)
-        run_id = str(run.info.run_id)
-        end_ms = start_ms + int(row["duration_s"] * 1000)
-        metrics = {METRICS[name]: row[name] for name in METRICS if row[name] is not None}
-        self._log_batch(
-            run_id,
-            [(name, value, end_ms, 0) for name, value in metrics.items()]
-            + list(anytime(result.trials))
-            + list(witness_metrics(result, end_ms)),
-            {**case.to_dict(), "repeat": result.repeat},
-        )
-        self._log_dataset(run_id, result)
-        for trial in result.trials:
-            self._log_trial(experiment, run_id, result, trial)
-        status = "FINISHED" if result.incumbent else "FAILED"
-        self._client.set_terminated(run_id, status, end_ms)
-        return run_id
-
-    def _log_trial(self, experiment: str, parent: str, result: CaseResult, trial: Trial) -> None:
-        reading = trial.account.total
-        start_ms = int(trial.started_at * 1000) or int(result.started_at * 1000)
-        end_ms = start_ms + int(reading.duration_s * 1000)
-        tags = {
-            "kind": "trial",
-            "trial": str(trial.index),
-            "mlflow.parentRunId": parent,
-            "case_id": result.case.id,
-            "strategy": result.case.strategy,
-            "status": trial.status.value,
-            "energy_provenance": reading.provenance.value,
-            "mlflow.note.content": trial.error or f"Trial {trial.index} of {result.case.id}.",
-        }
-        run = self._client.create_run(experiment, start_ms, tags, run_name=f"trial {trial.index}")
-        metrics = [*trial_metrics(trial, end_ms), *learning_curve(trial, start_ms, end_ms)]
-        self._log_batch(run.info.run_id, metrics, trial.hyperparameters)
-        status = "FINISHED" if trial.status is TrialStatus.COMPLETED else "FAILED"
-        self._client.set_terminated(run.info.run_id, status, end_ms)
-
-    def _log_batch(
-        self, run_id: str, metrics: Sequence[tuple[str, float, int, int]], params: Mapping[str, Any]
-    ) -> None:
-        # The client splits what is more than a server takes at once.
-        self._client.log_batch(
-            run_id,
-            [self._entities.Metric(*metric) for metric in metrics],
-            [self._entities.Param(name, str(value)) for name, value in params.items()],
-        )
-
-    def _log_dataset(self, run_id: str, result: CaseResult) -> None:
-        data = result.dataset
-        sizes = {split: data[split] for split in ("train", "validation", "test")}
-        entity = self._entities.Dataset(
-            name=data["name"],
-            digest=data["digest"],
-            source_type="local",
-            source=json.dumps({"description": data["source"]}),
-            schema=json.dumps({"shape": data["shape"], "classes": data["classes"]}),
-            profile=json.dumps(sizes),
-        )
-        tag = self._entities.InputTag("mlflow.data.context", "train")
-        self._client.log_inputs(run_id, [self._entities.DatasetInput(entity, [tag])])
 
     def _experiment(self, result: CaseResult) -> str:
         name = f"{EXPERIMENT_PREFIX}{result.suite}"

@@ -6,6 +6,7 @@ import matplotlib as mpl
 import pytest
 from matplotlib.transforms import Bbox
 
+from greenbench.cases import Case
 from greenbench.compare.front import pareto_front
 from greenbench.readings import Provenance
 from greenbench.report.axes import EnergyAxes
@@ -221,6 +222,20 @@ def test_an_axis_of_few_energies_has_figures_on_both_sides(energies_j: list[floa
     assert min(ticks) < min(energies_j) / 3.6
     assert max(ticks) > max(energies_j) / 3.6
     assert len(ticks) <= 8
+
+
+def test_labels_have_a_budget_where_it_tells_cases_apart() -> None:
+    def labels(*cases: Case) -> list[str]:
+        results = [
+            make_result(case, energy_j=36.0 * 9**i, accuracy=0.8 + i / 10)
+            for i, case in enumerate(cases)
+        ]
+        (front,) = fronts_of(table_of(results))
+        return [text for text in texts(front_figure("f", front).page_svg) if "_cnn" in text]
+
+    short, other = Case(epochs=1), Case("grid", backend="keras", epochs=1)
+    assert labels(short, other) == ["simple_cnn grid keras", "simple_cnn"]
+    assert labels(short, Case(epochs=2)) == ["simple_cnn epochs2", "simple_cnn epochs1"]
 
 
 def test_nothing_is_drawn_above_full_accuracy() -> None:

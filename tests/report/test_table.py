@@ -57,7 +57,9 @@ def test_link_holds_the_csv_itself() -> None:
     table = make_table(records=[{"name": 'é"<&', "value": 0.1}])
     assert packed(table.link) == table.csv
     assert 'download="t.csv.gz"' in table.link
-    assert table.link == make_table(records=[{"name": 'é"<&', "value": 0.1}]).link
+    (data,) = re.findall(r"base64,([^\"]*)", table.link)
+    # No time inside: equal tables are equal links.
+    assert base64.b64decode(data)[4:8] == bytes(4)
 
 
 @given(TEXTS)

@@ -1,0 +1,121 @@
+"""Logging of results: a run a repeat, a child run a trial."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from greenbench.results import CaseResult, Trial, TrialStatus
+from greenbench.table import METRICS, TAGS, to_row
+from greenbench.tracking.records import (
+    anytime,
+    describe,
+    learning_curve,
+    trial_metrics,
+    witness_metrics,
+)
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+def log_case(client: "MlflowClient", experiment: str, result: CaseResult, key: str) -> str:
+    """Log one repeat of a case as a run, its trials as child runs, and return the run's id.
+
+    Parameters
+    ----------
+    client : mlflow.MlflowClient
+        Of the store.
+    experiment : str
+        Id of the suite's experiment.
+    result : CaseResult
+        What to log.
+    key : str
+        Identifies the repeat.
+    """
+    case, row = result.case, to_row(result)
+    tags = {name: str(row[name]) for name in TAGS if row[name] is not None}
+    tags |= {
+        "kind": "case",
+        "key": key,
+        "session": key.partition("/")[0],
+        "mlflow.source.name": "greenbench",
+        "repeat": str(result.repeat),
+        "mlflow.note.content": describe(result, row),
+    }
+    if commit := result.environment.get("commit"):
+        tags["mlflow.source.git.commit"] = commit
+    start_ms = int(result.started_at * 1000)
+    run = client.create_run(experiment, start_ms, tags, run_name=case.id)
+    run_id = str(run.info.run_id)
+    end_ms = start_ms + int(row["duration_s"] * 1000)
+    metrics = {METRICS[name]: row[name] for name in METRICS if row[name] is not None}
+    _log_batch(
+        client,
+        run_id,
+        [(name, value, end_ms, 0) for name, value in metrics.items()]
+        + list(anytime(result.trials))
+        + list(witness_metrics(result, end_ms)),
+        {**case.to_dict(), "repeat": result.repeat},
+    )
+    _log_dataset(client, run_id, result)
+    for trial in result.trials:
+        _log_trial(client, experiment, run_id, result, trial)
+    status = "FINISHED" if result.incumbent else "FAILED"
+    client.set_terminated(run_id, status, end_ms)
+    return run_id
+
+
+def _log_trial(
+    client: "MlflowClient", experiment: str, parent: str, result: CaseResult, trial: Trial
+) -> None:
+    reading = trial.account.total
+    start_ms = int(trial.started_at * 1000) or int(result.started_at * 1000)
+    end_ms = start_ms + int(reading.duration_s * 1000)
+    tags = {
+        "kind": "trial",
+        "trial": str(trial.index),
+        "mlflow.parentRunId": parent,
+        "case_id": result.case.id,
+        "strategy": result.case.strategy,
+        "status": trial.status.value,
+        "energy_provenance": reading.provenance.value,
+        "mlflow.note.content": trial.error or f"Trial {trial.index} of {result.case.id}.",
+    }
+    run = client.create_run(experiment, start_ms, tags, run_name=f"trial {trial.index}")
+    metrics = [*trial_metrics(trial, end_ms), *learning_curve(trial, start_ms, end_ms)]
+    _log_batch(client, run.info.run_id, metrics, trial.hyperparameters)
+    status = "FINISHED" if trial.status is TrialStatus.COMPLETED else "FAILED"
+    client.set_terminated(run.info.run_id, status, end_ms)
+
+
+def _log_batch(
+    client: "MlflowClient",
+    run_id: str,
+    metrics: Sequence[tuple[str, float, int, int]],
+    params: Mapping[str, Any],
+) -> None:
+    from mlflow.entities import Metric, Param  # noqa: PLC0415
+
+    # The client splits what is more than a server takes at once.
+    client.log_batch(
+        run_id,
+        [Metric(*metric) for metric in metrics],
+        [Param(name, str(value)) for name, value in params.items()],
+    )
+
+
+def _log_dataset(client: "MlflowClient", run_id: str, result: CaseResult) -> None:
+    from mlflow.entities import Dataset, DatasetInput, InputTag  # noqa: PLC0415
+
+    data = result.dataset
+    sizes = {split: data[split] for split in ("train", "validation", "test")}
+    entity = Dataset(
+        name=data["name"],
+        digest=data["digest"],
+        source_type="local",
+        source=json.dumps({"description": data["source"]}),
+        schema=json.dumps({"shape": data["shape"], "classes": data["classes"]}),
+        profile=json.dumps(sizes),
+    )
+    tag = InputTag("mlflow.data.context", "train")
+    client.log_inputs(run_id, [DatasetInput(entity, [tag])])
