@@ -11,7 +11,7 @@ from greenbench.compare.stats import Estimate
 from greenbench.compare.strategies import Strategies
 from greenbench.report.axes import FULL, EnergyAxes
 from greenbench.report.canvas import COLOURS, SERIES, Canvas, Figure, Look, draw
-from greenbench.report.findings import CaseFigures, Explained, Front
+from greenbench.report.findings import RESPONSES, CaseFigures, Explained, Front
 from greenbench.report.formats import joined, percent, provenance_label, three_digits
 
 MOST_NAMED = 12
@@ -19,7 +19,6 @@ NOTABLE = 0.01
 POINTS_OF_CURVE = 60
 BESIDE = ((-6, 5), (7, -5), (7, 5), (-6, -5))
 BELOW = ((5, -6), (5, -14), (-5, 12))
-RESPONSES = {"energy_wh": "energy", "test_accuracy": "test accuracy"}
 FRONT, DOMINATED = SERIES[0], COLOURS["muted"]
 
 

@@ -21,7 +21,9 @@ from greenbench.report.formats import joined, provenance_label
 Row = Mapping[str, Any]
 
 MOST_FACTORS = 4
-RESPONSES = ("energy_wh", "test_accuracy")
+RESPONSES = {"energy_wh": "energy", "test_accuracy": "test accuracy"}
+"""Columns that are explained by factors, and what a reader calls them."""
+
 COMPARABLE = ("dataset", *ENERGY)
 """Columns that cases of one front share."""
 RATIOS = ("energy_wh", "emissions_g", "duration_s", "test_accuracy", "train_flops", "parameters")

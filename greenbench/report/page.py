@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from greenbench import __version__
-from greenbench.report import content
+from greenbench.report import answers, content
 from greenbench.report.canvas import COLOURS, Figure
 from greenbench.report.figures import (
     anytime_figure,
@@ -18,7 +18,7 @@ from greenbench.report.figures import (
 )
 from greenbench.report.findings import Findings
 from greenbench.report.table import Table
-from greenbench.report.verdicts import Verdict, answers, refusals
+from greenbench.report.verdicts import Verdict, in_words, refusals
 
 MOST_FIGURES = 12
 MOST_OF_A_KIND = 8
@@ -88,7 +88,7 @@ def sections(findings: Findings) -> list[Section]:
             "takes. The ring is the choice: the smallest size that is within the tolerance of the "
             "best. p is that of a size being further below another one than that.",
             _figures("returns", returns_figure, findings.returns),
-            content.returns_tables(findings.returns),
+            answers.returns_tables(findings.returns),
         ),
         Section(
             "strategies",
@@ -97,20 +97,20 @@ def sections(findings: Findings) -> list[Section]:
             "searches. Equal energy and equal trials are two questions. A search wins against one "
             "of another strategy that has found less; area is the mean accuracy along the way.",
             _figures("strategies", anytime_figure, strategies),
-            content.strategies_tables(findings),
+            answers.strategies_tables(findings),
         ),
         Section(
             "factors",
             "What energy and accuracy depend on",
             "Shares of variance that kinds of layers and their interactions explain.",
             _figures("factors", factors_figure, explained),
-            content.factors_tables(findings.factors),
+            answers.factors_tables(findings.factors),
         ),
         Section(
             "backends",
             "Backends",
             "Pairs of repeats that ran in the same round.",
-            tables=[content.ratios_table(each) for each in findings.ratios],
+            tables=[answers.ratios_table(each) for each in findings.ratios],
         ),
         Section(
             "ratios",
@@ -205,7 +205,7 @@ def _prose(text: str) -> str:
 
 
 def _verdicts(findings: Findings) -> str:
-    found, refused = answers(findings), refusals(findings)
+    found, refused = in_words(findings), refusals(findings)
     if not any(found) and not refused:
         return "<p>Nothing to compare yet: run a family of sizes, or two strategies.</p>"
     shown = [verdict for kind in found for verdict in kind[:MOST_OF_A_KIND]]

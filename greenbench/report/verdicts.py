@@ -37,7 +37,7 @@ class Verdict:
         return self.label == REFUSED
 
 
-def answers(findings: Findings) -> list[list[Verdict]]:
+def in_words(findings: Findings) -> list[list[Verdict]]:
     """Return the answers in words, a list for each kind of question.
 
     Parameters

@@ -7,7 +7,7 @@ from greenbench.cases import Case
 from greenbench.marks import DISTURBED
 from greenbench.readings import Provenance
 from greenbench.report.findings import Findings, find
-from greenbench.report.verdicts import REFUSED, answers, refusals
+from greenbench.report.verdicts import REFUSED, in_words, refusals
 from tests.builders import make_result
 from tests.report.tables import HOST, Table, everything, family, layers, searches, table_of
 
@@ -17,7 +17,7 @@ def found(table: Table, **options: Any) -> Findings:
 
 
 def texts(findings: Findings) -> str:
-    return "\n".join(each.text for kind in answers(findings) for each in kind)
+    return "\n".join(each.text for kind in in_words(findings) for each in kind)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def all_findings() -> Findings:
 def test_every_question_is_answered_in_words_with_what_its_energy_is(
     all_findings: Findings,
 ) -> None:
-    verdicts = [each for kind in answers(all_findings) for each in kind]
+    verdicts = [each for kind in in_words(all_findings) for each in kind]
     said = "\n".join(each.text for each in verdicts)
     for words in ("simple_cnn.l reaches", "times the energy of torch", "At equal energy"):
         assert words in said
@@ -106,7 +106,7 @@ def test_disturbed_samples_count_if_they_are_asked_to() -> None:
     assert len(found(table, include_disturbed=True).returns) == 1
 
 
-def test_the_tolerance_is_that_of_all_answers() -> None:
+def test_the_tolerance_is_that_of_all_in_words() -> None:
     findings = found(table_of([*family(), *searches("random", "grid")]), tolerance=0.05)
     assert findings.returns[0].decision.tolerance == 0.05
     assert findings.strategies[0].tolerance == 0.05
@@ -158,5 +158,5 @@ def test_what_is_left_out_is_said() -> None:
 
 def test_one_case_asks_no_question() -> None:
     findings = found(table_of([make_result()]))
-    assert not any(answers(findings))
+    assert not any(in_words(findings))
     assert findings.refusals == ()
