@@ -40,13 +40,14 @@ from greenbench.tracking import Store
 T = TypeVar("T")
 
 BARS = {"s_per_1000_runs": 1.0, "peak_mib": 1e9 / 2**20, "growth": 1.0}
-"""10 s for 10,000 runs and 100 s for 100,000; 1 GB; time grows as this power of the number."""
+"""10 s for a store of 10,000 runs and 100 s for 100,000, trials' runs included; 1 GB; time grows
+as this power of the number."""
 
 
 def main() -> None:
     """Measure, and write the figures with the machine that they are from."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--runs", default="10000,100000", help="sizes of stores, with commas")
+    parser.add_argument("--runs", default="4000,40000", help="results in each store, with commas")
     parser.add_argument("--times", type=int, default=3, help="fresh processes a store")
     parser.add_argument("--note", default="", help="what a reader must know of the machine")
     parser.add_argument("--output", type=Path, help="JSON file; default: print")

@@ -1,7 +1,6 @@
 """`greenbench compare`: one subcommand a question."""
 
 import json
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from greenbench.cli.tables import Wanted, read_tables, selecting_rows
+from greenbench.cli.tables import Wanted, read_tables, selecting_rows, tolerating
 from greenbench.errors import ConfigurationError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -35,18 +34,6 @@ class _Questions(click.Group):
         elif not first.startswith("-") and first not in self.commands:
             raise UnknownNameError("question", first, self.commands)
         return super().parse_args(ctx, args)
-
-
-class _Share(click.FloatRange):
-    """A number from 0 to 1, which nan is not."""
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        share = float(super().convert(value, param, ctx))
-        if math.isnan(share):
-            self.fail(f"{value} is no number", param, ctx)
-        return share
 
 
 @dataclass(frozen=True)
@@ -75,16 +62,6 @@ def _printing(command: Command) -> Command:
     ):
         command = option(command)
     return selecting_rows(command)
-
-
-def _tolerating(what: str) -> Callable[[Command], Command]:
-    return click.option(
-        "--tolerance",
-        type=_Share(0, 1),
-        default=0.01,
-        show_default=True,
-        help=f"How far below the best accuracy {what}: 0.01 is 1 percentage point.",
-    )
 
 
 def _naming(*which: str) -> Callable[[Command], Command]:
@@ -120,7 +97,7 @@ def _naming(*which: str) -> Callable[[Command], Command]:
 
 @compare.command()
 @_printing
-@_tolerating("is good enough")
+@tolerating("is good enough")
 @_naming("energy", "energy_unit", "accuracy", "size", "group")
 def returns(*, tolerance: float, **given: Any) -> None:
     """Say which size to train: what each larger one costs, and what it buys."""
@@ -147,7 +124,7 @@ def returns(*, tolerance: float, **given: Any) -> None:
 
 @compare.command()
 @_printing
-@_tolerating("found the target is")
+@tolerating("found the target is")
 @_naming("strategy", "energy", "energy_unit", "accuracy", "seed", "group")
 def strategies(*, tolerance: float, **given: Any) -> None:
     """Say which search strategy finds more: at equal energy, and at equal trials."""

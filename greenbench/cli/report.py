@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from greenbench.cli.tables import Wanted, read_tables, selecting_rows
+from greenbench.cli.tables import Wanted, read_tables, selecting_rows, tolerating
 from greenbench.errors import ConfigurationError
 from greenbench.settings import Settings
 
@@ -16,13 +16,7 @@ from greenbench.settings import Settings
 @click.option(
     "--output", "-o", type=click.Path(path_type=Path), help="Folder; default: mlruns/report."
 )
-@click.option(
-    "--tolerance",
-    type=click.FloatRange(0, 1),
-    default=0.01,
-    show_default=True,
-    help="How far below the best accuracy is good enough.",
-)
+@tolerating("is good enough")
 @click.option("--no-log", is_flag=True, help="Do not log it to MLflow.")
 def report(*, output: Path | None, tolerance: float, no_log: bool, **given: Any) -> None:
     """Write one HTML file with verdicts, figures and tables, and log it to MLflow.

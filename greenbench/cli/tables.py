@@ -1,5 +1,6 @@
 """Which table `compare` and `report` read: files, or what is selected from the store."""
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,9 +18,33 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+
+class _Share(click.FloatRange):
+    """A number from 0 to 1, which nan is not."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        share = float(super().convert(value, param, ctx))
+        if math.isnan(share):
+            self.fail(f"{value} is no number", param, ctx)
+        return share
+
+
 including = click.option(
     "--include-disturbed", is_flag=True, help="Count samples that other processes disturbed."
 )
+
+
+def tolerating(what: str) -> Callable[[Command], Command]:
+    """Return the option that says how far below the best accuracy is good enough."""
+    return click.option(
+        "--tolerance",
+        type=_Share(0, 1),
+        default=0.01,
+        show_default=True,
+        help=f"How far below the best accuracy {what}: 0.01 is 1 percentage point.",
+    )
 
 
 def selecting_rows(command: Command) -> Command:

@@ -1,13 +1,13 @@
 """Tables of the report: as HTML that can be sorted, and as CSV with every digit."""
 
 import base64
-import csv
 import gzip
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
+
+from greenbench.compare.files import to_csv
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,7 @@ class Table:
     @property
     def csv(self) -> str:
         """The records as CSV."""
-        columns = list(dict.fromkeys(name for record in self.records for name in record))
-        text = io.StringIO()
-        # Its own line ends, or else it does not quote a carriage return in a text.
-        writer = csv.writer(text)
-        writer.writerow(map(_shown, columns))
-        writer.writerows([_shown(record.get(name)) for name in columns] for record in self.records)
-        return text.getvalue()
+        return to_csv(self.records)
 
     @property
     def html(self) -> str:
@@ -121,8 +115,3 @@ def _sortable(value: float | None) -> str:
 
 def _class(name: str) -> str:
     return f' class="{name}"' if name else ""
-
-
-def _shown(value: Any) -> Any:
-    """Return a text that no spreadsheet takes for a formula; anything else as it is."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from greenbench.report.table import NONE, Cell, Table
 
 TEXTS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"))
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+FORMULAS = ("=", "+", "-", "@")
 
 
 def make_table(*cells: Cell, records: list[dict[str, Any]] | None = None) -> Table:
@@ -33,11 +33,13 @@ def test_csv_has_figures_in_full_precision(values: list[float]) -> None:
     assert [float(row["value"]) for row in rows] == values
 
 
-@given(st.lists(TEXTS.filter(lambda text: not text.startswith(FORMULAS)), min_size=1))
-def test_csv_gives_texts_back_whatever_is_in_them(values: list[str]) -> None:
+@given(st.lists(TEXTS, min_size=1))
+def test_csv_gives_texts_back_on_one_line_whatever_is_in_them(values: list[str]) -> None:
     table = make_table(records=[{"value": value, "last": 1} for value in values])
     rows = csv.DictReader(io.StringIO(table.csv, newline=""))
-    assert [row["value"] for row in rows] == values
+    assert [row["value"].lstrip("'") for row in rows] == [
+        " ".join(value.splitlines()).strip().lstrip("'") for value in values
+    ]
 
 
 @pytest.mark.parametrize("start", FORMULAS)
@@ -50,7 +52,7 @@ def test_no_spreadsheet_takes_a_text_or_a_column_for_a_formula(start: str) -> No
 
 def test_csv_has_the_columns_of_all_records_and_nothing_for_what_is_unknown() -> None:
     table = make_table(records=[{"a": 1, "b": None}, {"c": "x"}])
-    assert table.csv == "a,b,c\r\n1,,\r\n,,x\r\n"
+    assert table.csv == "a,b,c\n1,,\n,,x\n"
 
 
 def test_link_holds_the_csv_itself() -> None:
