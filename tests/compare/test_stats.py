@@ -62,3 +62,14 @@ def test_equal_samples_give_equal_intervals() -> None:
     # So many that resampling anew would hardly give the same bounds by chance.
     samples = list(np.random.default_rng(3).normal(0.0, 1.0, 200))
     assert estimate(samples) == estimate(samples)
+
+
+def test_interval_of_very_many_samples_goes_on_where_that_of_many_ends() -> None:
+    generator = np.random.default_rng(0)
+    samples = generator.lognormal(size=201)
+    few, many = estimate(samples[:200]), estimate(samples)
+    assert few.low is not None
+    assert few.high is not None
+    assert many.low == pytest.approx(few.low, rel=0.1)
+    assert many.high == pytest.approx(few.high, rel=0.1)
+    assert many.low < many.median < many.high
