@@ -129,7 +129,7 @@ class Returns:
         """What the repeats prove of it, in words."""
         decision = self.decision
         if decision.choice is None:
-            nearest = min(self.sizes, key=lambda size: (1.0 if size.p is None else size.p))
+            nearest = min(self.sizes, key=lambda size: 1.0 if size.p is None else size.p)
             said = f"Not proven to be within {self._points} of the best: {decision.reason}"
             if nearest.p is not None and nearest.network != decision.descriptive:
                 said += f"; nearest to a proof is {nearest.network} (p = {nearest.p:.2g})"
