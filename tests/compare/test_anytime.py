@@ -7,6 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from greenbench.compare.anytime import MOST_POINTS, Anytime, band, best_so_far, read_searches
+from greenbench.compare.files import CsvRow
 from greenbench.errors import ConfigurationError, NotComparableError
 
 # A coarse grid, so that ties and trials without energy come up.
@@ -211,7 +212,7 @@ def test_energy_counts_if_it_is_known_of_every_trial_and_undisturbed(
 )
 def test_what_is_no_figure_is_refused_by_its_place(figures: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"^mine\.csv:7: {words}"):
-        read_searches([row(), row(place="mine.csv:7", **figures)])
+        read_searches([row(), CsvRow("mine.csv:7", row(**figures).items())])
 
 
 @example([(1.0, 0.5)])
