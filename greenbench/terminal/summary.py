@@ -84,7 +84,8 @@ def provenance_lines(rows: Sequence[Row]) -> list[str]:
                 "Use ratios and FLOPs; absolute figures are rough. See `greenbench doctor`."
             )
     lines += _second_opinion(rows) + _unknown(rows)
-    for row in {str(row["emissions_source"]): row for row in rows}.values():
+    known = [row for row in rows if row["intensity_g_per_kwh"] is not None]
+    for row in {str(row["emissions_source"]): row for row in known}.values():
         intensity = row["intensity_g_per_kwh"]
         lines.append(f"Emissions at {intensity:g} g CO2e/kWh: {row['emissions_source']}.")
     return lines
