@@ -134,12 +134,13 @@ class Returns:
             if nearest.p is not None and nearest.network != decision.descriptive:
                 said += f"; nearest to a proof is {nearest.network} (p = {nearest.p:.2g})"
             return f"{said}."
-        if decision.reason is not None:
-            smaller = _reaches(self._named(decision.descriptive))
-            return f"{smaller}, and may do as well: {decision.reason}."
         proven = f"Within {self._points} of the best at {decision.confidence:.0%} confidence"
         saves = self.saved if self.best is not self.choice else None
-        return f"{proven}{f'; it saves {saves:.0%} of the energy' if saves else ''}."
+        proven += f"; it saves {saves:.0%} of the energy." if saves else "."
+        if decision.reason is None:
+            return proven
+        smaller = _reaches(self._named(decision.descriptive))
+        return f"{proven} {smaller}, and may do as well: {decision.reason}."
 
     def records(self) -> list[dict[str, Any]]:
         """Return the table, a row a size."""

@@ -358,7 +358,10 @@ def test_smaller_size_that_repeats_do_not_prove_is_named_beside_the_choice() -> 
     found = family_of(s=(1.0, FAR), m=(2.0, NOISY), l=(8.0, BEST), xl=(9.0, CLOSE))
     assert found.choice.network == "dense.l"
     assert found.sentence == "dense.l reaches 96.3% for 8 Wh, the best of its family."
-    assert found.proof.startswith("dense.m reaches 95.3% for 2 Wh, and may do as well: 5 repeats")
+    assert found.proof.startswith(
+        "Within 1 point of the best at 95% confidence. "
+        "dense.m reaches 95.3% for 2 Wh, and may do as well: 5 repeats don't prove it (p = 0."
+    )
 
 
 def test_nothing_is_said_to_be_proven_with_a_single_repeat() -> None:
