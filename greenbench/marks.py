@@ -67,9 +67,14 @@ def join(marks: Iterable[str]) -> str | None:
     return " ".join(marks) or None
 
 
+def merge_marks(texts: Iterable[str | None]) -> str | None:
+    """Return the marks of several texts as one, each mark once; None without any."""
+    return join(dict.fromkeys(mark for text in texts for mark in (text or "").split()))
+
+
 def add_mark(marks: str | None, mark: str) -> str:
     """Return a text of marks with another one."""
-    return " ".join(dict.fromkeys([*(marks or "").split(), mark]))
+    return merge_marks([marks, mark]) or mark
 
 
 def mark_drift(row: MutableMapping[str, Any], idle_drift: float | None) -> None:

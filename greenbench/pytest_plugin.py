@@ -285,14 +285,17 @@ def _why_untimed(config: pytest.Config) -> str | None:
 
 
 def _extra_info(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return medians of numbers, common texts, and all rows under ``repeats``."""
+    """Return medians of numbers, common texts, all marks, and all rows under ``repeats``."""
+    from greenbench.marks import merge_marks  # noqa: PLC0415
+
     summary: dict[str, Any] = {}
     for column in rows[0] if rows else ():
-        # A text or a number may be unknown in some repeats, such as marks.
+        # A text or a number may be unknown in some repeats, such as a peak of memory.
         known = [row[column] for row in rows if row[column] is not None]
         if known and isinstance(known[0], str):
             texts = sorted(set(known))
             summary[column] = texts[0] if len(texts) == 1 else texts
         else:
             summary[column] = statistics.median(known) if known else None
-    return {**summary, "repeats": list(rows)}
+    marks = merge_marks(row["marks"] for row in rows)
+    return {**summary, "marks": marks, "repeats": list(rows)}

@@ -52,6 +52,7 @@ def test_marks_of_some_repeats_alone_are_summed_up(marks: list[str | None]) -> N
     assert [row["marks"] for row in info["repeats"]] == marks
 
 
-def test_other_marks_of_other_repeats_are_listed() -> None:
-    info = _extra_info([make_row(changed={"marks": mark}) for mark in ("short", None, "drifted")])
-    assert info["marks"] == ["drifted", "short"]
+def test_marks_that_differ_between_repeats_stay_one_text() -> None:
+    marks = ("short drifted", None, "disturbed short drifted")
+    info = _extra_info([make_row(changed={"marks": mark}) for mark in marks])
+    assert info["marks"] == "short drifted disturbed"
