@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from greenbench.cases import Case
-from greenbench.compare.returns import with_unit
+from greenbench.compare.units import with_unit
 from greenbench.marks import marks_of
 from greenbench.readings import JOULES_PER_WH, Provenance
 from greenbench.results import CaseResult

@@ -12,12 +12,12 @@ from greenbench.compare.fit import Saturation, fit_saturation
 from greenbench.compare.front import knee, pareto_front
 from greenbench.compare.samples import describe_samples
 from greenbench.compare.stats import Estimate, estimate
+from greenbench.compare.units import with_unit
 from greenbench.errors import NotComparableError
 
 Row = Mapping[str, Any]
 
 TOLERANCE = 0.01
-SMALL_WH = 0.1
 SERIES = ("family", "strategy", "backend", "setting")
 
 
@@ -180,11 +180,6 @@ def _reaches(size: Size) -> str:
 
 def _flat(name: str, found: Estimate) -> dict[str, float | None]:
     return {name: found.median, f"{name}_low": found.low, f"{name}_high": found.high}
-
-
-def with_unit(energy_wh: float) -> str:
-    """Return an energy with a unit in which it has few zeros: Wh, or mWh below 0.1 Wh."""
-    return f"{energy_wh:.3g} Wh" if energy_wh >= SMALL_WH else f"{energy_wh * 1000:.3g} mWh"
 
 
 def compare_returns(

@@ -20,8 +20,8 @@ from greenbench.compare.anytime import (
     read_searches,
 )
 from greenbench.compare.comparable import ENERGY, check_agree
-from greenbench.compare.returns import with_unit
 from greenbench.compare.stats import Estimate
+from greenbench.compare.units import with_unit
 from greenbench.errors import NotComparableError, UnknownNameError
 
 Row = Mapping[str, Any]

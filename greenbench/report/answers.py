@@ -9,9 +9,10 @@ from greenbench.compare.fit import Coefficient
 from greenbench.compare.ratios import Ratios
 from greenbench.compare.returns import Returns, Size
 from greenbench.compare.strategies import Standing, Strategies
+from greenbench.compare.units import energy_unit
 from greenbench.report.cells import chance_cell, estimate_cell, number_cell, percent_cell
 from greenbench.report.findings import RESPONSES, Explained, Findings
-from greenbench.report.formats import energy_unit, joined, provenance_label, three_digits
+from greenbench.report.formats import joined, provenance_label, three_digits
 from greenbench.report.table import NONE, Cell, Table
 
 

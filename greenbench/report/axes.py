@@ -8,8 +8,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from matplotlib.transforms import Bbox
 
 from greenbench.compare.stats import Estimate
+from greenbench.compare.units import energy_unit
 from greenbench.report.canvas import COLOURS, Canvas
-from greenbench.report.formats import energy_unit
 
 FULL = 100.0
 HIGHEST = 100.5

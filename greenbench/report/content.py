@@ -4,13 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from greenbench.compare.units import energy_unit, mass_unit
 from greenbench.report.cells import estimate_cell, median_cell, number_cell, percent_cell
 from greenbench.report.findings import RATIOS, CaseFigures, Findings
-from greenbench.report.formats import (
-    energy_unit,
-    mass_unit,
-    three_digits,
-)
+from greenbench.report.formats import three_digits
 from greenbench.report.table import NONE, Cell, Table
 
 GIGA = 1e9

@@ -6,9 +6,10 @@ from itertools import pairwise
 from math import sqrt
 
 from greenbench.compare.factors import Factors
-from greenbench.compare.returns import Returns, Size, with_unit
+from greenbench.compare.returns import Returns, Size
 from greenbench.compare.stats import Estimate
 from greenbench.compare.strategies import Strategies
+from greenbench.compare.units import with_unit
 from greenbench.report.axes import FULL, EnergyAxes
 from greenbench.report.canvas import COLOURS, SERIES, Canvas, Figure, Look, draw
 from greenbench.report.findings import RESPONSES, CaseFigures, Explained, Front

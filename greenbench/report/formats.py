@@ -1,43 +1,12 @@
-"""How figures are written: few digits, one unit a column, and what their energy is."""
+"""How figures are written: few digits, and what their energy is."""
 
-import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from greenbench.compare.returns import SMALL_WH
 from greenbench.readings import Provenance
 
-SMALL_G = 0.1
 LEAST_P = 0.001
 THREE_DIGITS = 100
 UNKNOWN = "of unknown origin"
-
-
-def energy_unit(energies_wh: Iterable[float]) -> tuple[str, float]:
-    """Return one unit for several energies, and how many of it make a Wh.
-
-    Parameters
-    ----------
-    energies_wh : iterable of float
-        Of one column or axis, in Wh.
-    """
-    return _unit(energies_wh, "Wh", SMALL_WH)
-
-
-def mass_unit(masses_g: Iterable[float]) -> tuple[str, float]:
-    """Return one unit for several masses, and how many of it make a gram.
-
-    Parameters
-    ----------
-    masses_g : iterable of float
-        Of one column, in g.
-    """
-    return _unit(masses_g, "g", SMALL_G)
-
-
-def _unit(values: Iterable[float], unit: str, least: float) -> tuple[str, float]:
-    known = list(values)
-    is_small = not known or statistics.median(known) < least
-    return (f"m{unit}", 1000.0) if is_small else (unit, 1.0)
 
 
 def three_digits(value: float, sign: str = "") -> str:

@@ -9,8 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from greenbench.compare.units import energy_unit
 from greenbench.readings import Provenance
-from greenbench.terminal.formats import energy_unit, interval, new_console, signed
+from greenbench.terminal.formats import interval, new_console, signed
 
 if TYPE_CHECKING:
     from greenbench.compare.anytime import Horizon

@@ -1,12 +1,9 @@
-"""How numbers are shown: few digits, one unit a column, an interval behind the median."""
+"""How numbers are shown: few digits, an interval behind the median."""
 
-import statistics
-from collections.abc import Sequence
 from typing import TextIO
 
 from rich.console import Console
 
-from greenbench.compare.returns import SMALL_WH
 from greenbench.compare.stats import Estimate
 
 WIDTH = 240
@@ -33,10 +30,3 @@ def interval(found: Estimate, scale: float = 1.0, unit: str = "") -> str:
 def signed(value: float) -> str:
     """Return a number with its sign and three digits."""
     return f"{value:+,.0f}" if abs(value) >= LARGE else f"{value:+.3g}"
-
-
-def energy_unit(values: Sequence[float | None]) -> tuple[str, float]:
-    """Return one unit for a column, and how many of it make a Wh."""
-    known = [value for value in values if value is not None]
-    typical = statistics.median(known) if known else 0.0
-    return ("Wh", 1.0) if typical >= SMALL_WH else ("mWh", 1000.0)

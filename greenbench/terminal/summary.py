@@ -13,11 +13,12 @@ from rich.text import Text
 from greenbench.compare.returns import compare_returns
 from greenbench.compare.samples import Samples, describe_samples, marks_in
 from greenbench.compare.stats import estimate
+from greenbench.compare.units import energy_unit
 from greenbench.errors import NotComparableError
 from greenbench.marks import MEANINGS
 from greenbench.readings import Provenance
 from greenbench.terminal.answers import print_returns
-from greenbench.terminal.formats import energy_unit, interval, new_console
+from greenbench.terminal.formats import interval, new_console
 
 Row = Mapping[str, Any]
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenbench.compare.returns import Returns, Size, compare_returns, with_unit
+from greenbench.compare.returns import Returns, Size, compare_returns
 from greenbench.errors import NotComparableError
 from greenbench.readings import Provenance
 from greenbench.table import to_row
@@ -130,14 +130,6 @@ def test_energy_that_a_counter_read_as_zero_is_no_divisor() -> None:
     assert compare_points((0.0, 0.9), (1.0, 0.905)).sentence == (
         "dense.xs reaches 90.0% for 0 mWh; dense.s buys 0.5 points for 1 Wh."
     )
-
-
-@pytest.mark.parametrize(
-    ("energy_wh", "text"),
-    [(12.345, "12.3 Wh"), (0.1, "0.1 Wh"), (0.0999, "99.9 mWh"), (0.00001, "0.01 mWh")],
-)
-def test_small_energies_are_said_in_milliwatt_hours(energy_wh: float, text: str) -> None:
-    assert with_unit(energy_wh) == text
 
 
 @pytest.mark.parametrize(

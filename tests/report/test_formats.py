@@ -4,9 +4,7 @@ from hypothesis import strategies as st
 
 from greenbench.report.formats import (
     chance,
-    energy_unit,
     first_few,
-    mass_unit,
     provenance_label,
     three_digits,
 )
@@ -40,12 +38,6 @@ def test_a_gain_has_its_sign() -> None:
 
 def test_chances_that_are_small_are_bounded() -> None:
     assert (chance(0.0123), chance(0.0009)) == ("0.012", "< 0.001")
-
-
-def test_one_unit_for_all_follows_the_typical_one() -> None:
-    assert energy_unit([0.01, 0.02, 50]) == ("mWh", 1000.0)
-    assert energy_unit([0.01, 2, 50]) == ("Wh", 1.0)
-    assert mass_unit([]) == ("mg", 1000.0)
 
 
 @pytest.mark.parametrize(
