@@ -15,7 +15,7 @@ PACKAGES = ("greenbench", "torch", "keras", "numpy", "scikit-optimize", "codecar
 
 
 def describe_environment(
-    threads: int, device: Mapping[str, str], commit: str | None = None
+    threads: int, device: Mapping[str, str], revision: Mapping[str, str] | None = None
 ) -> dict[str, str]:
     """Return the machine, its fingerprint, and the versions of what computes.
 
@@ -25,8 +25,8 @@ def describe_environment(
         CPU threads of a worker.
     device : mapping
         What the backend says of itself.
-    commit : str, optional
-        Of the user's working folder.
+    revision : mapping of str to str, optional
+        ``commit`` and ``branch`` of the user's working folder.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def describe_environment(
         **device,
         "threads": str(threads),
         "python": platform.python_version(),
-        **({"commit": commit} if commit else {}),
+        **(revision or {}),
         **{name: found for name in PACKAGES if (found := _version(name))},
     }
 
@@ -63,14 +63,33 @@ def cpu_model() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def git_commit() -> str | None:
-    """Return the commit of the working folder, with ``+`` if it has changes; None outside git."""
-    git = ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
+def git_revision(branch: str | None = None) -> dict[str, str]:
+    """Return what is known of the working folder's revision; nothing outside git.
+
+    Parameters
+    ----------
+    branch : str, optional
+        Its name, where git does not know it: CI services check out commits.
+
+    Returns
+    -------
+    dict of str to str
+        ``commit``, with ``+`` if there are changes, and ``branch``.
+    """
+    found = {
+        "commit": _git("describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"),
+        "branch": branch or _git("branch", "--show-current"),
+    }
+    return {name: text for name, text in found.items() if text}
+
+
+def _git(*arguments: str) -> str | None:
+    command = ["git", *arguments]
     try:
-        found = subprocess.run(git, capture_output=True, text=True, timeout=5, check=True)
+        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return found.stdout.strip() or None
+    return found.stdout.strip()
 
 
 def _version(package: str) -> str | None:

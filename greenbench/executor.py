@@ -18,7 +18,7 @@ from greenbench import registry
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.meters import meter_names
-from greenbench.environment import git_commit
+from greenbench.environment import git_revision
 from greenbench.errors import ConfigurationError, WorkerError
 from greenbench.journal import Journal
 from greenbench.readings import Account, Component, Provenance, Reading
@@ -59,7 +59,7 @@ class WorkerPool:
         self._settings = settings
         self._intensity = intensity
         self._log_dir = log_dir
-        self._commit = git_commit()
+        self._revision = git_revision(settings.branch)
         self._workers: dict[str, _Worker] = {}
 
     def launch(self, cases: Iterable[Case]) -> None:
@@ -134,7 +134,7 @@ class WorkerPool:
             "data_dir": str(settings.data_dir),
             "sys_path": [entry for entry in sys.path if entry],
             "modules": modules,
-            "commit": self._commit,
+            "revision": self._revision,
         }
         return _Worker(backend, request, self._log_dir / f"worker-{backend}.log")
 

@@ -9,6 +9,8 @@ from typing import Any
 from greenbench.errors import ConfigurationError
 
 RUNS_DIR = "mlruns"
+# Of GitHub, for a pull request and for a branch, and of GitLab.
+BRANCH = ("GITHUB_HEAD_REF", "GITHUB_REF_NAME", "CI_COMMIT_REF_NAME")
 MAY_BE_ZERO = ("GREENBENCH_CARBON_INTENSITY", "GREENBENCH_MIN_WINDOW_S", "GREENBENCH_IDLE_S")
 
 
@@ -43,6 +45,8 @@ class Settings:
     idle_s : float
         Seconds for which idle power is measured before and after a suite, where the meter
         measures; 0 leaves it out.
+    branch : str or None
+        Of the user's project, as a CI service calls it; None where git knows.
     """
 
     runs_dir: Path
@@ -56,6 +60,7 @@ class Settings:
     trial_timeout_s: float = 3600.0
     min_window_s: float = 0.0
     idle_s: float = 10.0
+    branch: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.trial_timeout_s < float("inf"):
@@ -97,6 +102,7 @@ class Settings:
             "trial_timeout_s": _number(environment, "GREENBENCH_TRIAL_TIMEOUT_S", float),
             "min_window_s": _number(environment, "GREENBENCH_MIN_WINDOW_S", float),
             "idle_s": _number(environment, "GREENBENCH_IDLE_S", float),
+            "branch": next((environment[name] for name in BRANCH if environment.get(name)), None),
         }
         chosen = {name: value for name, value in overrides.items() if value is not None}
         if "country" in chosen:

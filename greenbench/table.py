@@ -68,6 +68,10 @@ TAGS = (
     "marks",
     "emissions_source",
     "host",
+    "cpu",
+    "device",
+    "commit",
+    "branch",
     "status",
 )
 """Text columns, each a tag of the same name in MLflow."""
@@ -226,6 +230,7 @@ def _texts(result: CaseResult) -> Row:
         "marks": join(marks_of(result)),
         "emissions_source": result.emissions["source"],
         "host": result.environment["host"],
+        **{name: result.environment.get(name) for name in ("cpu", "device", "commit", "branch")},
         "status": "finished" if result.incumbent else "failed",
     }
 

@@ -89,7 +89,7 @@ def _set_up(request: Mapping[str, Any], emit: Emit) -> Bench:
         control=open_meter(request["meter"].partition(",")[0]),
         intensity=CarbonIntensity(**request["intensity"]),
         environment={
-            **describe_environment(threads, backend.describe(), request["commit"]),
+            **describe_environment(threads, backend.describe(), request["revision"]),
             "meter": ",".join(meter_names(request["meter"])),
         },
         data_dir=Path(request["data_dir"]),

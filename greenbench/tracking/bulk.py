@@ -162,6 +162,8 @@ def _to_row(run: Any) -> Row:
     return {
         **{name: _shared(tags.get(name)) for name in TAGS},
         **{name: metrics.get(metric) for name, metric in METRICS.items()},
+        # Which older runs have under this name alone.
+        "commit": _shared(tags.get("commit") or tags.get("mlflow.source.git.commit")),
         "repeat": int(tags.get("repeat", 0)),
         "session": _shared(tags.get("session")),
         "run_id": run.info.run_id,

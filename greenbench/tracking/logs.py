@@ -42,8 +42,10 @@ def log_case(client: "MlflowClient", experiment: str, result: CaseResult, key: s
         "repeat": str(result.repeat),
         "mlflow.note.content": describe(result, row),
     }
-    if commit := result.environment.get("commit"):
-        tags["mlflow.source.git.commit"] = commit
+    for name in ("commit", "branch"):
+        if name in result.environment:
+            # The names under which MLflow's UI shows them.
+            tags[f"mlflow.source.git.{name}"] = result.environment[name]
     start_ms = int(result.started_at * 1000)
     run = client.create_run(experiment, start_ms, tags, run_name=case.id)
     run_id = str(run.info.run_id)
