@@ -1,6 +1,7 @@
 """Fixtures for all tests: nothing here touches the user's own store, lock or settings."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,9 +9,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+
+from greenbench.tracking import Store
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 pytest_plugins = ["pytester"]
 
@@ -32,6 +39,32 @@ def _own_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setenv("GREENBENCH_RUNS_DIR", str(tmp_path / "mlruns"))
     monkeypatch.setenv("GREENBENCH_HOST_LOCK", str(tmp_path / "host.lock"))
+
+
+@pytest.fixture(scope="module")
+def runs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a module's store."""
+    return tmp_path_factory.mktemp("mlruns")
+
+
+@pytest.fixture(scope="module")
+def store(runs_dir: Path) -> Store:
+    """One store for the module: to create one takes seconds."""
+    return Store(f"sqlite:///{runs_dir / 'mlflow.db'}")
+
+
+@pytest.fixture
+def suite(request: pytest.FixtureRequest) -> str:
+    """A suite, and so an experiment, for each test."""
+    return re.sub(r"\W+", "_", request.node.name.lower())
+
+
+@pytest.fixture
+def client(store: Store) -> "MlflowClient":
+    """MLflow's own client of the store."""
+    from mlflow import MlflowClient  # noqa: PLC0415
+
+    return MlflowClient(store.uri)
 
 
 @dataclass

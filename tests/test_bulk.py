@@ -29,25 +29,6 @@ DIVERGED = replace(
 """Validated in its second of three epochs, and then diverged."""
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """One store for the module: to create one takes seconds."""
-    return Store(f"sqlite:///{tmp_path_factory.mktemp('mlruns') / 'mlflow.db'}")
-
-
-@pytest.fixture
-def suite(request: pytest.FixtureRequest) -> str:
-    """A suite, and so an experiment, for each test."""
-    return re.sub(r"\W+", "_", request.node.name.lower())
-
-
-@pytest.fixture
-def client(store: Store) -> "MlflowClient":
-    from mlflow import MlflowClient  # noqa: PLC0415
-
-    return MlflowClient(store.uri)
-
-
 def expected_trials(result: CaseResult, session: str, run_id: str) -> list[Row]:
     return [{**row, "session": session, "run_id": run_id} for row in to_trial_rows(result)]
 

@@ -614,6 +614,23 @@ def test_our_own_answers_come_as_tables_and_csv(source: list[str], question: str
     assert records(question, *source)
 
 
+@pytest.mark.parametrize("question", ["returns", "strategies", "factors", "backends"])
+def test_our_own_energies_say_whether_they_are_measured(source: list[str], question: str) -> None:
+    options = ["--response", "energy_wh"] if question == "factors" else []
+    assert {found["provenance"] for found in answers(question, *source, *options)} == {"model"}
+    rows = records(question, *source, *options)
+    assert {row["energy_provenance"] for row in rows} == {"model"}
+
+
+def test_json_says_what_is_saved_and_proven(table: Any) -> None:
+    options = [*QUESTIONS["returns"][1], "--tolerance", "0.2"]
+    (answer,) = answers("returns", table(SIZES), *options)
+    assert answer["saved"] == pytest.approx(1 - 3.65 / 7.25)
+    assert answer["proof"] == (
+        "Within 20 points of the best at 95% confidence; it saves 50% of the energy."
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

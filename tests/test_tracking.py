@@ -27,34 +27,10 @@ from tests.builders import STARTED_AT, make_reading, make_result, make_trial
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Experiment, Run
 
 ROOT = Path(__file__).parents[1]
 SECRET = "hunter2"
-
-
-@pytest.fixture(scope="module")
-def runs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("mlruns")
-
-
-@pytest.fixture(scope="module")
-def store(runs_dir: Path) -> Store:
-    """One store for the module: to create one takes seconds."""
-    return Store(f"sqlite:///{runs_dir / 'mlflow.db'}")
-
-
-@pytest.fixture
-def suite(request: pytest.FixtureRequest) -> str:
-    """A suite, and so an experiment, for each test."""
-    return re.sub(r"\W+", "_", request.node.name.lower())
-
-
-@pytest.fixture
-def client(store: Store) -> "MlflowClient":
-    from mlflow import MlflowClient  # noqa: PLC0415
-
-    return MlflowClient(store.uri)
 
 
 def runs_of(client: "MlflowClient", suite: str, kind: str) -> "list[Run]":
@@ -542,6 +518,37 @@ def test_secrets_in_the_query_of_an_address_are_blanked_out(name: str) -> None:
 def test_text_without_addresses_is_left_alone() -> None:
     text = "sqlite:///mlruns/mlflow.db failed; write to someone@example.org"
     assert redact(text) == text
+
+
+@pytest.mark.parametrize("suite", ["raced", "reports"])
+def test_experiment_that_another_process_makes_meanwhile_is_used(
+    suite: str, store: Store, client: "MlflowClient", tmp_path: Path, monkeypatch: Any
+) -> None:
+    look = type(client).get_experiment_by_name
+
+    def look_and_be_late(ours: "MlflowClient", name: str) -> "Experiment | None":
+        if (found := look(ours, name)) is None:
+            client.create_experiment(name)
+        return found
+
+    monkeypatch.setattr(type(client), "get_experiment_by_name", look_and_be_late)
+    if suite == "reports":
+        (tmp_path / "report.html").touch()
+        store.log_report(tmp_path, [Path("report.html")])
+    else:
+        store.log_result(make_result(suite=suite), "s/a")
+    experiment = look(client, f"greenbench/{suite}")
+    assert experiment is not None
+    assert client.search_runs([experiment.experiment_id])
+
+
+def test_deleted_experiment_is_named_with_what_to_do(
+    store: Store, client: "MlflowClient", suite: str
+) -> None:
+    number = client.create_experiment(f"greenbench/{suite}")
+    client.delete_experiment(number)
+    with pytest.raises(TrackingError, match=f"{suite}' was deleted .*--experiment-id {number}`"):
+        store.log_result(make_result(suite=suite), "s/a")
 
 
 PROCESS = """

@@ -22,23 +22,10 @@ SEEN = "3.17.2"
 LONGEST_TAG = 5000
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """One store for the module: to create one takes seconds."""
-    return Store(f"sqlite:///{tmp_path_factory.mktemp('mlruns') / 'mlflow.db'}")
-
-
 @pytest.fixture
 def fresh(store: Store) -> Store:
     """The same database, opened by a process that has not used it yet."""
     return Store(store.uri)
-
-
-@pytest.fixture
-def client(store: Store) -> "MlflowClient":
-    from mlflow import MlflowClient  # noqa: PLC0415
-
-    return MlflowClient(store.uri)
 
 
 @pytest.fixture(autouse=True)

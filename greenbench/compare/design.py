@@ -39,12 +39,16 @@ class Design:
         The levels of each sample.
     values : tuple of float
         The response of each sample.
+    provenance : str or None
+        Of an energy; None if the response is none, if the samples don't say, or if it is a
+        factor.
     """
 
     factors: tuple[str, ...]
     levels: tuple[Levels, ...]
     keys: tuple[Levels, ...]
     values: tuple[float, ...]
+    provenance: str | None = None
 
     @cached_property
     def rounding(self) -> float:
@@ -108,7 +112,8 @@ def make_design(
     levels = tuple(tuple(sorted(set(column), key=_order)) for column in columns)
     for name, own in zip(factors, levels, strict=True):
         _check_levels(name, own, len(counted))
-    return Design(tuple(factors), levels, tuple(zip(*columns, strict=True)), values)
+    provenance = _provenance(list(counted.values())) if _is_energy(response) else None
+    return Design(tuple(factors), levels, tuple(zip(*columns, strict=True)), values, provenance)
 
 
 def _check_names(rows: Sequence[Row], factors: Sequence[str], response: str) -> None:
@@ -142,6 +147,12 @@ def _counts(row: Row, response: str, include_disturbed: bool) -> bool:
 
 def _is_energy(response: str) -> bool:
     return response.startswith("energy") or response.endswith(("_wh", "_j"))
+
+
+def _provenance(rows: Sequence[Row]) -> str | None:
+    # Several have been refused by now, unless provenance is a factor.
+    found = {row.get("energy_provenance") for row in rows}
+    return found.pop() if len(found) == 1 else None
 
 
 def _why_none(rows: Sequence[Row], response: str) -> str:

@@ -48,6 +48,9 @@ class Factors:
     ----------
     response : str
         Its column.
+    provenance : str or None
+        Of the response if it is an energy; None if the table does not say, or if provenance is
+        a factor.
     n, left_out : int
         Samples that count, and those that don't: failed, of unknown response or disturbed.
     effects : tuple of Effect
@@ -63,6 +66,7 @@ class Factors:
     """
 
     response: str
+    provenance: str | None
     n: int
     left_out: int
     effects: tuple[Effect, ...]
@@ -82,6 +86,7 @@ class Factors:
         return [
             {
                 "response": self.response,
+                "energy_provenance": self.provenance,
                 **asdict(effect),
                 **{f"kruskal_{name}": getattr(factor, name, None) for name in figures},
                 "reason": self.reason,
@@ -130,6 +135,7 @@ def compare_factors(
     effects, reason = analyse(design)
     return Factors(
         response=response,
+        provenance=design.provenance,
         n=len(design.values),
         left_out=len(rows) - len(design.values),
         effects=effects[:-1],

@@ -268,7 +268,10 @@ def _checked(path: Path, row: Any, columns: Sequence[str]) -> Row:
     repeat = row.get("repeat")
     if not isinstance(repeat, int):
         raise _damaged(path, "repeat", repeat, "a whole number")
-    return {**found, "repeat": repeat, "session": str(path)}
+    session = row.get("session", str(path))
+    if not isinstance(session, str):
+        raise _damaged(path, "session", session, "a text")
+    return {**found, "repeat": repeat, "session": session}
 
 
 def _missed(name: str, value: Any) -> str | None:

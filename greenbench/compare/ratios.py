@@ -87,7 +87,10 @@ class Ratios:
 
     def records(self) -> list[dict[str, Any]]:
         """Return the table, a row a group and variant."""
-        return [_record(ratio) for ratio in (*self.ratios, *self.overall)]
+        return [
+            {**_record(ratio), "energy_provenance": self.provenance}
+            for ratio in (*self.ratios, *self.overall)
+        ]
 
 
 def compare_ratios(

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -78,6 +78,10 @@ class Returns:
         The curve through the sizes, with intervals, or why there is none.
     left_out : tuple of str
         Sizes without a sample whose energy counts.
+    saved : float or None
+        Share of the best size's energy that the choice does not need; None if that is 0.
+    proof : str
+        What the repeats prove of the choice, in words.
     """
 
     family: str
@@ -90,6 +94,13 @@ class Returns:
     knee: str | None
     saturation: Saturation
     left_out: tuple[str, ...] = ()
+    saved: float | None = field(init=False)
+    proof: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        # They follow from the others, and are fields because an answer's fields are its JSON.
+        object.__setattr__(self, "saved", self._saved())
+        object.__setattr__(self, "proof", self._proof())
 
     @property
     def choice(self) -> Size:
@@ -100,12 +111,6 @@ class Returns:
     def best(self) -> Size:
         """The size of the best median accuracy; of equals, the one of least energy."""
         return max(self.sizes, key=lambda size: size.accuracy.median)
-
-    @property
-    def saved(self) -> float | None:
-        """Share of the best size's energy that the choice does not need."""
-        spent = self.best.energy_wh.median
-        return 1 - self.choice.energy_wh.median / spent if spent else None
 
     @property
     def sentence(self) -> str:
@@ -124,30 +129,13 @@ class Returns:
         price = f"{spent / least:.1f} times the energy" if least else with_unit(spent)
         return f"{_reaches(choice)}; {best.network} buys {gained:.1f} points for {price}."
 
-    @property
-    def proof(self) -> str:
-        """What the repeats prove of it, in words."""
-        decision = self.decision
-        if decision.choice is None:
-            nearest = min(self.sizes, key=lambda size: 1.0 if size.p is None else size.p)
-            said = f"Not proven to be within {self._points} of the best: {decision.reason}"
-            if nearest.p is not None and nearest.network != decision.descriptive:
-                said += f"; nearest to a proof is {nearest.network} (p = {nearest.p:.2g})"
-            return f"{said}."
-        proven = f"Within {self._points} of the best at {decision.confidence:.0%} confidence"
-        saves = self.saved if self.best is not self.choice else None
-        proven += f"; it saves {saves:.0%} of the energy." if saves else "."
-        if decision.reason is None:
-            return proven
-        smaller = _reaches(self._named(decision.descriptive))
-        return f"{proven} {smaller}, and may do as well: {decision.reason}."
-
     def records(self) -> list[dict[str, Any]]:
         """Return the table, a row a size."""
-        common = {name: getattr(self, name) for name in (*SERIES, "provenance")}
+        common = {name: getattr(self, name) for name in SERIES}
         return [
             {
                 **common,
+                "energy_provenance": self.provenance,
                 "size": size.network,
                 **_flat("energy_wh", size.energy_wh),
                 **_flat("accuracy", size.accuracy),
@@ -162,6 +150,26 @@ class Returns:
             }
             for size in self.sizes
         ]
+
+    def _saved(self) -> float | None:
+        spent = self.best.energy_wh.median
+        return 1 - self.choice.energy_wh.median / spent if spent else None
+
+    def _proof(self) -> str:
+        decision = self.decision
+        if decision.choice is None:
+            nearest = min(self.sizes, key=lambda size: 1.0 if size.p is None else size.p)
+            said = f"Not proven to be within {self._points} of the best: {decision.reason}"
+            if nearest.p is not None and nearest.network != decision.descriptive:
+                said += f"; nearest to a proof is {nearest.network} (p = {nearest.p:.2g})"
+            return f"{said}."
+        proven = f"Within {self._points} of the best at {decision.confidence:.0%} confidence"
+        saves = self.saved if self.best is not self.choice else None
+        proven += f"; it saves {saves:.0%} of the energy." if saves else "."
+        if decision.reason is None:
+            return proven
+        smaller = _reaches(self._named(decision.descriptive))
+        return f"{proven} {smaller}, and may do as well: {decision.reason}."
 
     @property
     def _points(self) -> str:

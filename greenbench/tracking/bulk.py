@@ -18,7 +18,9 @@ PAGE = 1000
 SET_BACK_MS = 3_600_000
 
 
-def read_cases(client: Any, experiments: Sequence[str]) -> list[Row]:
+def read_cases(
+    client: Any, experiments: Sequence[str], tag: tuple[str, str] | None = None
+) -> list[Row]:
     """Return all finished repeats, oldest first, with ``session`` and ``run_id``.
 
     Parameters
@@ -27,9 +29,16 @@ def read_cases(client: Any, experiments: Sequence[str]) -> list[Row]:
         Of the store.
     experiments : sequence of str
         Ids.
+    tag : (str, str), optional
+        Only runs that have this tag, name and text.
     """
     with _unburdened():
-        found = search(client, experiments, _kind(client, experiments, "case"))
+        wanted = _kind(client, experiments, "case")
+        if tag:
+            name, text = tag
+            quote = '"' if "'" in text else "'"
+            wanted += f" AND tags.`{name}` = {quote}{text}{quote}"
+        found = search(client, experiments, wanted)
         # A run that was cut off while it was logged is not to be read as a result.
         return [
             _to_row(run)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from greenbench.errors import TrackingError
+from greenbench.tracking.experiments import open_experiment
 
 REPORTS = "greenbench/reports"
 
@@ -28,14 +28,7 @@ def log_report(client: Any, folder: Path, files: Sequence[Path], location: str |
     TrackingError
         If the experiment of reports was deleted.
     """
-    found = client.get_experiment_by_name(REPORTS)
-    if found and found.lifecycle_stage != "active":
-        raise TrackingError(
-            f"experiment {REPORTS!r} was deleted in MLflow; bring it back with "
-            f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or leave the "
-            "report out of it with `--no-log`"
-        )
-    experiment = found.experiment_id if found else client.create_experiment(REPORTS, location)
+    experiment, _ = open_experiment(client, REPORTS, location)
     tags = {"kind": "report", "mlflow.source.name": "greenbench"}
     run_id = str(client.create_run(experiment, tags=tags, run_name="report").info.run_id)
     try:

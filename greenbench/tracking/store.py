@@ -15,6 +15,7 @@ from greenbench.results import CaseResult
 from greenbench.table import METRICS, Row
 from greenbench.tracking.bulk import ENDED, read_cases, read_trials, search
 from greenbench.tracking.database import first_access, probe, redact, sqlite_path, use_wal
+from greenbench.tracking.experiments import open_experiment
 from greenbench.tracking.logs import log_case
 from greenbench.tracking.reports import log_report
 from greenbench.tracking.view import charts_path, seed, ui_address
@@ -65,7 +66,8 @@ class Store:
                 self._client.search_experiments(max_results=1)
             if database is not None:
                 use_wal(database)
-        self._artifacts = database.absolute().parent / "artifacts" if database else None
+        artifacts = database.absolute().parent / "artifacts" if database else None
+        self._artifacts = artifacts.as_uri() if artifacts else None
         self._experiments: dict[str, str] = {}
         self._described: set[tuple[str, str]] = set()
 
@@ -111,18 +113,20 @@ class Store:
                 return found
             return log_case(self._client, experiment, result, key)
 
-    def read_rows(self, suite: str | None = None) -> list[Row]:
+    def read_rows(self, suite: str | None = None, tag: tuple[str, str] | None = None) -> list[Row]:
         """Return all finished repeats, oldest first, with ``session`` and ``run_id``.
 
         Parameters
         ----------
         suite : str, optional
             Only this one.
+        tag : (str, str), optional
+            Only runs that have this tag, name and text.
         """
         with self._translated():
             wanted = f"{EXPERIMENT_PREFIX}{suite}"
             ids = [i for name, i in self.experiments().items() if suite is None or name == wanted]
-            return read_cases(self._client, ids)
+            return read_cases(self._client, ids, tag)
 
     def read_trials(self, rows: Sequence[Row]) -> list[Row]:
         """Return the trials of some repeats, a row each, by repeat and then by index.
@@ -196,8 +200,8 @@ class Store:
             If the store cannot be written; the files stay where they are.
         """
         with self._translated():
-            location = self._artifacts.as_uri() if self._artifacts else None
-            return ui_address(self.uri) + log_report(self._client, folder, files, location)
+            path = log_report(self._client, folder, files, self._artifacts)
+            return ui_address(self.uri) + path
 
     def experiments(self) -> dict[str, str]:
         """Return greenbench's experiments, name to id."""
@@ -233,18 +237,9 @@ class Store:
     def _experiment(self, result: CaseResult) -> str:
         name = f"{EXPERIMENT_PREFIX}{result.suite}"
         if name not in self._experiments:
-            found = self._client.get_experiment_by_name(name)
-            if found and found.lifecycle_stage != "active":
-                number = found.experiment_id
-                raise TrackingError(
-                    f"experiment {name!r} was deleted in MLflow; bring it back with "
-                    f"`mlflow experiments restore --experiment-id {number}`, or remove it for "
-                    f"good with `mlflow gc --experiment-ids {number}`"
-                )
-            self._experiments[name] = (
-                found.experiment_id if found else self._create_experiment(name)
-            )
-            seed(self._client, self._experiments[name], found.tags if found else {})
+            number, tags = open_experiment(self._client, name, self._artifacts)
+            self._experiments[name] = number
+            seed(self._client, number, tags)
         experiment = self._experiments[name]
         host = result.environment["host"]
         if (experiment, host) not in self._described:
@@ -257,19 +252,6 @@ class Store:
 
     def _find_experiments(self) -> Iterable[Any]:
         return self._client.search_experiments(filter_string=f"name LIKE '{EXPERIMENT_PREFIX}%'")
-
-    def _create_experiment(self, name: str) -> str:
-        from mlflow.exceptions import MlflowException  # noqa: PLC0415
-
-        location = self._artifacts.as_uri() if self._artifacts else None
-        try:
-            return str(self._client.create_experiment(name, location))
-        except MlflowException:
-            # Another process may have created it since we looked.
-            found = self._client.get_experiment_by_name(name)
-            if found is None:
-                raise
-            return str(found.experiment_id)
 
     def _find(self, experiment: str, key: str) -> str | None:
         for run in search(self._client, [experiment], f"tags.key = '{key}'"):

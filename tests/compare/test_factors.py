@@ -593,6 +593,28 @@ def test_accuracies_may_come_from_any_host_and_meter(column: str) -> None:
     assert stored_factors(rows, "test_accuracy").n == 6
 
 
+@pytest.mark.parametrize(
+    ("response", "expected"),
+    [("energy_wh", "counter"), ("net_wh", "counter"), ("test_accuracy", None)],
+)
+def test_provenance_is_that_of_an_energy_that_counts(response: str, expected: str | None) -> None:
+    rows = [
+        *stored_rows(net_wh=0.5, energy_provenance="counter"),
+        stored(1, None, energy_provenance="none", test_accuracy=None, net_wh=None),
+    ]
+    found = stored_factors(rows, response)
+    assert found.provenance == expected
+    assert {record["energy_provenance"] for record in found.records()} == {expected}
+
+
+def test_provenance_is_unknown_where_a_table_does_not_say_or_it_is_a_factor() -> None:
+    assert compare(TWO_BY_TWO).provenance is None
+    rows = [
+        {**row, "energy_provenance": name} for row in stored_rows() for name in ("counter", "model")
+    ]
+    assert compare_factors(rows, ["conv", "energy_provenance"], "energy_wh").provenance is None
+
+
 def test_settings_may_differ_as_far_as_data_set_or_budget_is_a_factor() -> None:
     rows = [
         {**row, "dataset": name, "setting": f"{name}+epochs3"}

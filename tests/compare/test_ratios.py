@@ -259,6 +259,7 @@ def test_our_own_results_need_no_columns_to_be_named() -> None:
     found = compare_ratios(rows, "backend")
     assert (found.baseline, found.provenance) == ("torch", "model")
     assert (only(found).group, median(only(found))) == ("default, simple_cnn, digits", 2.0)
+    assert [record["energy_provenance"] for record in found.records()] == ["model"]
 
 
 # What goes out
@@ -272,6 +273,7 @@ def test_an_answer_is_json_and_a_flat_table() -> None:
     assert (early["energy_ratio"], early["energy_low"]) == (0.5, None)
     assert late["energy_ratio"] is None
     assert early.keys() == late.keys()
+    assert early["energy_provenance"] is None
 
 
 # Properties

@@ -1,4 +1,6 @@
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -399,6 +401,14 @@ def test_records_hold_the_figures_of_every_size() -> None:
     assert [record["is_choice"] for record in records] == [False, True, False]
     assert [record["energy_wh"] for record in records] == [1.0, 2.0, 8.0]
     assert records[1]["p"] < 0.05 < records[0]["p"]
+    assert {record["energy_provenance"] for record in records} == {"model"}
+
+
+def test_what_is_saved_and_proven_is_json_as_all_that_is_found() -> None:
+    found = family_of(s=(1.0, FAR), m=(2.0, CLOSE), l=(8.0, BEST))
+    answer = json.loads(json.dumps(asdict(found), allow_nan=False))
+    assert answer["saved"] == pytest.approx(0.75)
+    assert answer["proof"].startswith("Within 1 point of the best at 95% confidence; it saves 75%")
 
 
 @given(st.integers(2, 6))

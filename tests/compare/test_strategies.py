@@ -410,6 +410,7 @@ def test_origin_of_energies_that_do_not_count_does_not_matter() -> None:
     ]
     (found,) = compare_strategies(rows, group=())
     assert found.provenance == "counter"
+    assert {record["energy_provenance"] for record in found.records()} == {"counter"}
 
 
 @pytest.mark.parametrize("column", ["strategy", "energy_wh", "val_accuracy", "dataset"])

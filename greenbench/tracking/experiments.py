@@ -1,0 +1,48 @@
+"""Experiments: found by their name, or made by whichever process comes first."""
+
+from typing import TYPE_CHECKING
+
+from greenbench.errors import TrackingError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+def open_experiment(
+    client: "MlflowClient", name: str, location: str | None
+) -> tuple[str, dict[str, str]]:
+    """Return the id and the tags of an experiment, which is made if there is none.
+
+    Parameters
+    ----------
+    client : mlflow.MlflowClient
+        Of the store.
+    name : str
+        Of the experiment.
+    location : str or None
+        URI of artifacts, if the store has no place of its own for them.
+
+    Raises
+    ------
+    TrackingError
+        If it was deleted.
+    """
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(client.create_experiment(name, location)), {}
+        except MlflowException:
+            # Another process may have created it since we looked.
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
+    number = str(found.experiment_id)
+    if found.lifecycle_stage != "active":
+        raise TrackingError(
+            f"experiment {name!r} was deleted in MLflow; bring it back with "
+            f"`mlflow experiments restore --experiment-id {number}`, or remove it for good with "
+            f"`mlflow gc --experiment-ids {number}`"
+        )
+    return number, found.tags
