@@ -54,6 +54,26 @@ class MissingPackageError(ConfigurationError):
         )
 
 
+class BudgetError(ConfigurationError):
+    """A budgets file that cannot be used; it names every mistake, each on a line of its own.
+
+    Parameters
+    ----------
+    file : str
+        The file as given.
+    mistakes : iterable of (int or None, str)
+        The line of each, None where it is unknown, and what is wrong there.
+    """
+
+    def __init__(self, file: str, mistakes: Iterable[tuple[int | None, str]]) -> None:
+        ordered = sorted(mistakes, key=lambda mistake: mistake[0] or 0)
+        super().__init__(
+            "\n".join(
+                f"{file}:{line}: {text}" if line else f"{file}: {text}" for line, text in ordered
+            )
+        )
+
+
 class ArchitectureError(ConfigurationError):
     """An architecture that does not fit the images or the backend it is asked for."""
 
@@ -84,6 +104,14 @@ class JournalError(GreenbenchError):
 
 class NotComparableError(GreenbenchError):
     """Figures that must not be put side by side; the message names what differs."""
+
+
+class GateError(GreenbenchError):
+    """A gate that cannot do what it was asked to: write a baseline, check out a revision."""
+
+
+class BudgetWarning(UserWarning):
+    """A budget that is exceeded and whose level is to warn; pytest shows it and goes on."""
 
 
 class ReportError(GreenbenchError):

@@ -16,6 +16,7 @@ from typing import Any
 
 from greenbench import registry
 from greenbench.cases import Case
+from greenbench.checkout import Checkout
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.meters import meter_names
 from greenbench.environment import git_revision
@@ -53,13 +54,22 @@ class WorkerPool:
         Turns energy into emissions.
     log_dir : pathlib.Path
         Where a worker's own output goes.
+    checkout : Checkout, optional
+        Run the project's code of this revision instead of that in the working folder.
     """
 
-    def __init__(self, settings: Settings, intensity: CarbonIntensity, log_dir: Path) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        intensity: CarbonIntensity,
+        log_dir: Path,
+        checkout: Checkout | None = None,
+    ) -> None:
         self._settings = settings
         self._intensity = intensity
         self._log_dir = log_dir
-        self._revision = git_revision(settings.branch)
+        self._place_of = checkout.place_of if checkout else str
+        self._revision = {"commit": checkout.commit} if checkout else git_revision(settings.branch)
         self._workers: dict[str, _Worker] = {}
 
     def launch(self, cases: Iterable[Case]) -> None:
@@ -131,12 +141,24 @@ class WorkerPool:
             "meter": settings.meter,
             "min_window_s": settings.min_window_s,
             "intensity": asdict(self._intensity),
-            "data_dir": str(settings.data_dir),
-            "sys_path": [entry for entry in sys.path if entry],
-            "modules": modules,
+            "data_dir": str(settings.data_dir.absolute()),
+            "sys_path": [self._place_of(entry) for entry in sys.path if entry],
+            "modules": self._placed(modules),
             "revision": self._revision,
         }
-        return _Worker(backend, request, self._log_dir / f"worker-{backend}.log")
+        searched = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+        return _Worker(
+            backend,
+            request,
+            self._log_dir / f"worker-{backend}.log",
+            self._place_of(str(Path.cwd())),
+            os.pathsep.join(map(self._place_of, searched)),
+        )
+
+    def _placed(self, modules: list[dict[str, str]]) -> list[dict[str, str]]:
+        placed = [{**module, "file": self._place_of(module["file"])} for module in modules]
+        # Cases of a module that the other revision lacks cannot run there; others can.
+        return [module for module in placed if Path(module["file"]).exists()]
 
 
 class _BrokenOffError(Exception):
@@ -150,7 +172,9 @@ class _BrokenOffError(Exception):
 class _Worker:
     """One worker process, seen from its parent."""
 
-    def __init__(self, backend: str, set_up: Mapping[str, Any], log: Path) -> None:
+    def __init__(
+        self, backend: str, set_up: Mapping[str, Any], log: Path, working: str, python_path: str
+    ) -> None:
         self.backend = backend
         self.log = log
         self._is_ready = False
@@ -158,6 +182,7 @@ class _Worker:
         threads = str(set_up["threads"])
         environment = {
             **os.environ,
+            "PYTHONPATH": python_path,
             # BLAS reads its thread count once, when it is loaded.
             "OMP_NUM_THREADS": threads,
             "MKL_NUM_THREADS": threads,
@@ -172,6 +197,7 @@ class _Worker:
                 stdout=subprocess.PIPE,
                 stderr=output,
                 env=environment,
+                cwd=working,
                 # Ctrl+C is for the parent: a worker that it ended would look like a crash.
                 start_new_session=True,
             )

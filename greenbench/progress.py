@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
@@ -56,9 +57,12 @@ class Progress:
         """Show one line that stays."""
         self._console.print(Text(message))
 
-    def repeat_started(self, case: Case, repeat: int, done_trials: int) -> None:
+    def repeat_started(
+        self, case: Case, repeat: int, done_trials: int, revision: str | None = None
+    ) -> None:
         """Show that a repeat begins."""
         count = f" repeat {repeat + 1}/{case.repeats}" if case.repeats > 1 else ""
+        count += f" at {revision}" if revision else ""
         self._label = f"[{self._finished + 1}/{self._total}] {case.id}{count}"
         self._trials = (done_trials, case.trials)
         self._left.start(case, done_trials / case.trials)
@@ -103,7 +107,8 @@ class _TimeLeft:
 
     def __init__(self, cases: Sequence[Case], clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._remaining = {case.id: case.repeats for case in cases}
+        # A case may come twice, once for each revision.
+        self._remaining = Counter(case.id for case in cases for _ in range(case.repeats))
         self._work = {case.id: case.trials * case.epochs for case in cases}
         self._seconds: dict[str, list[float]] = {case.id: [] for case in cases}
         self._current: str | None = None

@@ -11,18 +11,20 @@ import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import nullcontext
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from greenbench import registry
 from greenbench.cases import Case
-from greenbench.errors import GreenbenchError
+from greenbench.errors import BudgetWarning, GreenbenchError
 from greenbench.selection import Selection
 from greenbench.settings import Settings
 
 CASE = "greenbench_case"
 ROWS = pytest.StashKey[list[dict[str, Any]]]()
+BUDGETS = pytest.StashKey[tuple[Any, list[str]]]()
 EXTRA_INFO = pytest.StashKey[dict[str, Any]]()
 PLACE = pytest.StashKey[int]()
 
@@ -47,6 +49,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run cases in the order of the suite, not in random order",
     )
+    group.addoption(
+        "--greenbench-budget", metavar="FILE", help="fail cases that cost more than it allows"
+    )
+    group.addoption(
+        "--greenbench-baseline",
+        metavar="B",
+        help="a file, run:ID or tag:NAME=TEXT (default: benchmarks/baselines/SUITE.json)",
+    )
     group.addoption("--greenbench-meter", metavar="NAMES", help="such as 'codecarbon,zeus'")
     group.addoption(
         "--greenbench-include-disturbed",
@@ -67,6 +77,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Shuffle our cases among their places: a machine that warms up must favour nobody."""
     places = [place for place, item in enumerate(items) if CASE in _parameters(item)]
+    if places and config.getoption("greenbench_budget"):
+        config.stash[BUDGETS] = _budgets(config, items)
     for place in places:
         items[place].stash[PLACE] = place
     if config.getoption("greenbench_keep_order"):
@@ -152,17 +164,23 @@ def greenbench_run(
                 benchmark.pedantic(one_repeat, setup=deliver_last, rounds=rounds)
         finally:
             deliver_last()
-        rows = [to_row(result) for result in results]
+        of_session = {"session": session.folder.name}
+        rows = [{**to_row(result), **of_session} for result in results]
         if benchmark is not None:
-            trials = [trial for result in results for trial in to_trial_rows(result)]
+            trials = [
+                {**trial, **of_session} for result in results for trial in to_trial_rows(result)
+            ]
             benchmark.extra_info.update(_extra_info(rows), trials=trials)
             request.node.stash[EXTRA_INFO] = benchmark.extra_info
         request.node.stash[ROWS] = rows
         try:
             for result in results:
                 check_completed(result)
+            violations = _violations(request.node, rows)
         except GreenbenchError as error:
             pytest.fail(str(error), pytrace=False)
+        if violations:
+            pytest.fail("\n".join(violations), pytrace=False)
         return results
 
     return run
@@ -243,6 +261,43 @@ def _selected(config: pytest.Config, marked: Sequence[Case] | None) -> list[Case
     return selection.cases()
 
 
+def _budgets(config: pytest.Config, items: Sequence[pytest.Item]) -> tuple[Any, list[str]]:
+    """Read the budgets, and the ids of all cases, before anything runs."""
+    from greenbench.gate.budgets import read_budgets  # noqa: PLC0415
+    from greenbench.gate.judging import check_cases  # noqa: PLC0415
+    from greenbench.selection import known_case_ids  # noqa: PLC0415
+
+    collected = [_parameters(item)[CASE].id for item in items if CASE in _parameters(item)]
+    known = [*collected, *known_case_ids()]
+    try:
+        budgets = read_budgets(Path(config.getoption("greenbench_budget")))
+        check_cases(budgets, known)
+    except GreenbenchError as error:
+        pytest.exit(f"greenbench: {error}", returncode=error.exit_code)
+    return budgets, known
+
+
+def _violations(item: pytest.Item, rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Return a line for each limit that the results of a case violate; warn of milder ones."""
+    config = item.config
+    if BUDGETS not in config.stash:
+        return []
+    budgets, known = config.stash[BUDGETS]
+    from greenbench.gate.baselines import find_baseline  # noqa: PLC0415
+    from greenbench.gate.judgement import Verdict  # noqa: PLC0415
+    from greenbench.gate.judging import judge  # noqa: PLC0415
+    from greenbench.gate.wording import sentence  # noqa: PLC0415
+
+    settings = Settings.from_environment(os.environ)
+    reference = config.getoption("greenbench_baseline")
+    baseline = find_baseline(reference, rows, settings.tracking_uri)
+    include = config.getoption("greenbench_include_disturbed")
+    found = judge(rows, budgets, baseline, known_cases=known, include_disturbed=include)
+    for each in found.of(Verdict.WARN):
+        item.warn(BudgetWarning(sentence(each)))
+    return [sentence(each) for each in found.of(Verdict.FAIL)]
+
+
 def _suite(config: pytest.Config) -> str:
     return str(config.getoption("greenbench_suite") or "ci")
 
@@ -289,7 +344,9 @@ def _extra_info(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     from greenbench.marks import merge_marks  # noqa: PLC0415
 
     summary: dict[str, Any] = {}
-    for column in rows[0] if rows else ():
+    # Under this name are the trials themselves; how many there were is said of each repeat.
+    columns = [column for column in (rows[0] if rows else ()) if column != "trials"]
+    for column in columns:
         # A text or a number may be unknown in some repeats, such as a peak of memory.
         known = [row[column] for row in rows if row[column] is not None]
         if known and isinstance(known[0], str):

@@ -1,6 +1,7 @@
 """Selection: which cases a command line or a pytest run asks for."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from typing import Any
@@ -141,6 +142,16 @@ class Selection:
     def _asked(self) -> str:
         asked = [*self.strategies, *self.networks, *self.backends, *self.datasets]
         return ", ".join([*asked, *([self.pattern] if self.pattern else [])])
+
+
+def known_case_ids() -> list[str]:
+    """Return the ids of all cases of all suites that can be listed, each once."""
+    found: dict[str, None] = {}
+    for name in registry.suites.names():
+        # A suite of somebody's that is broken says so when it is listed or run.
+        with suppress(Exception):
+            found.update(dict.fromkeys(case.id for case in registry.suites.get(name)()))
+    return list(found)
 
 
 def parse_pairs(pairs: Sequence[str], flag: str) -> dict[str, str]:

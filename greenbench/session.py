@@ -16,8 +16,9 @@ from filelock import FileLock, Timeout
 from greenbench import registry
 from greenbench.architectures.base import check_arguments
 from greenbench.cases import SCHEMA_VERSION, Case
+from greenbench.checkout import Checkout
 from greenbench.delivery import Delivery
-from greenbench.energy.carbon import carbon_intensity
+from greenbench.energy.carbon import CarbonIntensity, carbon_intensity
 from greenbench.energy.hostlock import host_lock
 from greenbench.energy.idle import drift
 from greenbench.energy.meters import check_meters
@@ -36,6 +37,8 @@ from greenbench.settings import Settings
 
 MANIFEST = "run.json"
 DONE = "done"
+BASE = "base"
+"""Folder of the journals of another revision."""
 
 
 class Listener(Protocol):
@@ -44,7 +47,9 @@ class Listener(Protocol):
     def notice(self, message: str) -> None:
         """Show one line that the user must see."""
 
-    def repeat_started(self, case: Case, repeat: int, done_trials: int) -> None:
+    def repeat_started(
+        self, case: Case, repeat: int, done_trials: int, revision: str | None = None
+    ) -> None:
         """Show that a repeat begins; `done_trials` were finished before an interruption."""
 
     def event(self, kind: str, values: Mapping[str, Any]) -> None:
@@ -75,6 +80,8 @@ class Session:
         Whether to start over instead of resuming.
     is_resumable : bool
         Whether a later session may take this one up if it is interrupted.
+    base : Checkout or None
+        Another revision of the project, whose code `run_base` runs.
     idle_drift : float or None
         By which share idle power changed during the session; known once it is left, and
         None where idle power is not measured.
@@ -86,6 +93,7 @@ class Session:
     listener: Listener
     is_fresh: bool = False
     is_resumable: bool = True
+    base: Checkout | None = None
     _stack: ExitStack = field(default_factory=ExitStack, init=False)
     _has_crashed: bool = field(default=False, init=False)
     idle_drift: float | None = field(default=None, init=False)
@@ -97,13 +105,10 @@ class Session:
         with ExitStack() as stack:
             self.folder, self.is_resumed = self._open_folder(stack)
             stack.enter_context(host_lock(self.settings.host_lock, self._waiting))
-            self._pool = WorkerPool(self.settings, intensity, self.folder)
-            stack.callback(self._pool.close)
-            backends = sorted({case.backend for case in self.cases})
-            self.listener.notice(f"starting workers: {', '.join(backends)}")
-            self._pool.launch(self.cases)
+            self._pools = self._open_pools(stack, intensity)
             self._delivery = Delivery(self.settings.tracking_uri, self.listener)
-            self._pool.wait_until_ready()
+            for pool in self._pools:
+                pool.wait_until_ready()
             self._idle_w = self._measure_idle_w("before")
             self._stack = stack.pop_all()
         return self
@@ -139,14 +144,35 @@ class Session:
         GreenbenchError
             If the case cannot work or fails outside a trial.
         """
-        journal = Journal.of(self.folder, case, repeat)
+        return self._run(self._pools[0], Journal.of(self.folder, case, repeat), case, repeat)
+
+    def run_base(self, case: Case, repeat: int) -> CaseResult:
+        """Run one repeat with the code of the other revision; its result stays in the journal.
+
+        Raises
+        ------
+        GreenbenchError
+            If the case cannot work there or fails outside a trial.
+        """
+        journal = Journal.of(self.folder / BASE, case, repeat)
+        revision = self.base.revision if self.base else None
+        return self._run(self._pools[-1], journal, case, repeat, revision)
+
+    def _run(
+        self,
+        pool: WorkerPool,
+        journal: Journal,
+        case: Case,
+        repeat: int,
+        revision: str | None = None,
+    ) -> CaseResult:
         state = journal.read()
-        self.listener.repeat_started(case, repeat, len(state.trials))
+        self.listener.repeat_started(case, repeat, len(state.trials), revision)
         result = state.result
         try:
             if result is None:
                 job = Job(case, repeat, self.suite, journal, self._idle_w)
-                result = self._pool.run(job, self.listener.event)
+                result = pool.run(job, self.listener.event)
         except GreenbenchError as error:
             self._has_crashed |= isinstance(error, WorkerError)
             self.listener.repeat_finished(None)
@@ -190,10 +216,23 @@ class Session:
             ) from error
         return folder, False
 
+    def _open_pools(self, stack: ExitStack, intensity: CarbonIntensity) -> list[WorkerPool]:
+        """Start the workers of the working folder, and those of the other revision."""
+        pools = [WorkerPool(self.settings, intensity, self.folder)]
+        if self.base:
+            (self.folder / BASE).mkdir(exist_ok=True)
+            pools.append(WorkerPool(self.settings, intensity, self.folder / BASE, self.base))
+        backends = sorted({case.backend for case in self.cases})
+        self.listener.notice(f"starting workers: {', '.join(backends)}")
+        for pool in pools:
+            stack.callback(pool.close)
+            pool.launch(self.cases)
+        return pools
+
     def _measure_idle_w(self, when: str) -> dict[str, float]:
         if not self.settings.idle_s:
             return {}
-        power_w = self._pool.measure_idle_w(self.settings.idle_s)
+        power_w = self._pools[0].measure_idle_w(self.settings.idle_s)
         if power_w:
             parts = ", ".join(f"{name} {watts:.4g} W" for name, watts in sorted(power_w.items()))
             self.listener.notice(f"idle power {when} the suite: {parts}")

@@ -21,6 +21,7 @@ ORDER = (
     "registry",
     "settings",
     "environment",
+    "checkout",
     "datasets",
     "architectures",
     "backends",
@@ -38,6 +39,7 @@ ORDER = (
     "report",
     "delivery",
     "session",
+    "gate",
     "progress",
     "terminal",
     "selection",
@@ -52,6 +54,7 @@ FREE = ("testing",)
 HOMES = {
     "mlflow": ("tracking",),
     "codecarbon": ("energy/codecarbon.py",),
+    "ruptures": ("gate/changepoints.py",),
     "skopt": ("strategies/bayesian.py",),
     "pytest_benchmark": ("pytest_plugin.py",),
     "pytest": ("pytest_plugin.py", "testing"),

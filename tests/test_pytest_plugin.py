@@ -52,6 +52,12 @@ def test_marks_of_some_repeats_alone_are_summed_up(marks: list[str | None]) -> N
     assert [row["marks"] for row in info["repeats"]] == marks
 
 
+def test_the_number_of_trials_does_not_hide_the_trials() -> None:
+    info = {"trials": ["a trial"]}
+    info.update(_extra_info([make_row()]))
+    assert info["trials"] == ["a trial"]
+
+
 def test_marks_that_differ_between_repeats_stay_one_text() -> None:
     marks = ("short drifted", None, "disturbed short drifted")
     info = _extra_info([make_row(changed={"marks": mark}) for mark in marks])

@@ -11,6 +11,7 @@ from click.formatting import wrap_text
 
 from greenbench import __version__, registry
 from greenbench.cli.compare import compare
+from greenbench.cli.gate import gate
 from greenbench.cli.report import report
 from greenbench.cli.run import run
 from greenbench.cli.tables import shown_uri
@@ -41,6 +42,7 @@ def cli() -> None:
 cli.add_command(run)
 cli.add_command(compare)
 cli.add_command(report)
+cli.add_command(gate)
 
 
 def main() -> None:

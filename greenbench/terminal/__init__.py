@@ -8,6 +8,8 @@ from greenbench.terminal.answers import (
     returns_table,
 )
 from greenbench.terminal.formats import new_console
+from greenbench.terminal.gate import print_judgements
+from greenbench.terminal.history import print_history
 from greenbench.terminal.summary import (
     mark_lines,
     print_summary,
@@ -19,6 +21,8 @@ __all__ = [
     "mark_lines",
     "new_console",
     "print_factors",
+    "print_history",
+    "print_judgements",
     "print_ratios",
     "print_returns",
     "print_strategies",

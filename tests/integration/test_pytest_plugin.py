@@ -6,6 +6,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from greenbench.compare.files import read_files
+
 pytestmark = pytest.mark.integration
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "howto" / "test_my_net.py"
@@ -70,6 +72,11 @@ def test_energy_and_costs_are_in_the_summary_the_json_and_the_store(
     assert info["parameters"] == 256 * 4 + 4 + 4 * 10 + 10
     assert [row["repeat"] for row in info["repeats"]] == [0, 1]
     assert (tmp_path / "mlruns" / "mlflow.db").exists()
+    tables = read_files([own_project.path / "out.json"], {})
+    assert [row["trials"] for row in tables.rows] == [2, 2]
+    assert [(row["repeat"], row["trial"]) for row in tables.trials] == [
+        (0, 0), (0, 1), (1, 0), (1, 1),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

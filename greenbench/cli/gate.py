@@ -1,0 +1,288 @@
+"""`greenbench gate`: whether a change made training cost more than its budget allows."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from greenbench.cli.tables import Wanted, including, read_tables
+from greenbench.errors import ConfigurationError, GateError
+from greenbench.selection import DEFAULT_SUITE, Selection, known_case_ids
+from greenbench.settings import Settings
+
+if TYPE_CHECKING:
+    from greenbench.gate.judgement import Judgements
+    from greenbench.gate.limits import Budgets
+
+Row = dict[str, Any]
+
+BUDGETS = Path("benchmarks/budgets.toml")
+INTERLEAVED = "interleaved"
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the options say."""
+
+    files: tuple[Path, ...]
+    budget: Path
+    baseline: str | None
+    suite: str | None
+    pattern: str | None
+    rounds: int | None
+    include_disturbed: bool
+
+    @property
+    def revision(self) -> str | None:
+        """What is measured in turn with the working folder."""
+        kind, _, revision = (self.baseline or "").partition(":")
+        if kind != INTERLEAVED:
+            return None
+        if not revision:
+            raise ConfigurationError(
+                "--baseline interleaved needs the revision to compare with, as in "
+                "interleaved:origin/main"
+            )
+        if self.files:
+            raise ConfigurationError(
+                "--baseline interleaved measures by itself; leave the files out"
+            )
+        return revision
+
+    def rows(self) -> list[Row]:
+        """Return the results that are judged: of files, or the suite's latest in the store."""
+        if self.files and self.suite:
+            raise ConfigurationError("--suite selects from the store; leave it or the files out")
+        suite = None if self.files else self.suite or DEFAULT_SUITE
+        wanted = Wanted(self.files, suite, False, (), self.include_disturbed)
+        tables = read_tables(wanted)
+        if tables.is_foreign:
+            raise ConfigurationError(
+                f"{self.files[0]} is a CSV; the gate reads files of `pytest --benchmark-json`"
+            )
+        rows = [row for row in tables.rows if self._is_wanted(row["case_id"])]
+        if not rows:
+            raise ConfigurationError(f"no result in {wanted.source} is of a case {self.pattern!r}")
+        return rows
+
+    def _is_wanted(self, case_id: str) -> bool:
+        return self.pattern is None or fnmatchcase(case_id, self.pattern)
+
+
+@dataclass(frozen=True)
+class _Output:
+    """Where to say it, beside the terminal."""
+
+    as_json: bool
+    junit: Path | None
+    markdown: Path | None
+    smaller_is_better: Path | None
+    bencher: Path | None
+
+
+def _file(name: str, words: str) -> Callable[[Any], Any]:
+    return click.option(name, type=click.Path(path_type=Path, dir_okay=False), help=words)
+
+
+@click.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--budget",
+    type=click.Path(path_type=Path),
+    default=BUDGETS,
+    show_default=True,
+    help="What is allowed.",
+)
+@click.option(
+    "--baseline",
+    metavar="B",
+    help="A file, run:ID, tag:NAME=TEXT or interleaved:REVISION; by default "
+    "benchmarks/baselines/SUITE.json, if there is one.",
+)
+@click.option("--update", is_flag=True, help="Write the baseline instead of judging by it.")
+@click.option("--history", is_flag=True, help="Find when costs changed, over all past runs.")
+@click.option("--suite", help="Of the store, or to measure interleaved; default: ci.")
+@click.option("--case", "pattern", help="Only cases whose id matches this glob.")
+@click.option("--rounds", type=click.IntRange(min=1), help="Interleaved: samples of each revision.")
+@click.option("--strict", is_flag=True, help="Exit with 3 if a limit is inconclusive.")
+@including
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@_file("--junit", "Write a JUnit report.")
+@_file("--markdown", "Append a summary; default: $GITHUB_STEP_SUMMARY.")
+@_file("--smaller-is-better", "Write figures for github-action-benchmark.")
+@_file("--bencher", "Write figures in Bencher's metric format.")
+def gate(
+    *, update: bool, history: bool, strict: bool, as_json: bool, junit: Path | None,
+    markdown: Path | None, smaller_is_better: Path | None, bencher: Path | None, **given: Any,
+) -> None:  # fmt: skip
+    """Say whether training costs more than allowed: 0 no, 1 yes, 3 nobody knows (--strict).
+
+    Judges FILES of `pytest --benchmark-json`, or the latest run of a suite in the store.
+    """
+    asked = _Asked(**given)
+    if update and history:
+        raise ConfigurationError("--update and --history contradict each other; choose one")
+    if history:
+        _print_history(asked, as_json=as_json)
+        return
+    if update:
+        _update(asked)
+        return
+    output = _Output(as_json, junit, markdown, smaller_is_better, bencher)
+    from greenbench.gate.budgets import read_budgets  # noqa: PLC0415
+
+    budgets = read_budgets(asked.budget)
+    rows, found, has_failures = (
+        _judge_interleaved(asked, budgets) if asked.revision else _judge_stored(asked, budgets)
+    )
+    _say(found, rows, output, include_disturbed=asked.include_disturbed)
+    sys.exit(1 if has_failures else found.exit_code(is_strict=strict))
+
+
+def _judge_stored(asked: _Asked, budgets: "Budgets") -> tuple[Sequence[Row], "Judgements", bool]:
+    from greenbench.gate.baselines import find_baseline  # noqa: PLC0415
+    from greenbench.gate.judging import judge  # noqa: PLC0415
+
+    if asked.rounds:
+        raise ConfigurationError(
+            "--rounds is for --baseline interleaved:REVISION, which measures; stored results have "
+            "the repeats that they were run with"
+        )
+    rows, settings = asked.rows(), Settings.from_environment(os.environ)
+    found = judge(
+        rows,
+        budgets,
+        find_baseline(asked.baseline, rows, settings.tracking_uri),
+        known_cases=known_case_ids(),
+        include_disturbed=asked.include_disturbed,
+    )
+    failed = [row for row in rows if row["status"] == "failed"]
+    notes = [f"{row['case_id']}: no trial of repeat {row['repeat']} completed" for row in failed]
+    return rows, replace(found, notes=(*found.notes, *notes)), bool(failed)
+
+
+def _judge_interleaved(
+    asked: _Asked, budgets: "Budgets"
+) -> tuple[Sequence[Row], "Judgements", bool]:
+    from greenbench.gate.interleave import interleave  # noqa: PLC0415
+    from greenbench.gate.judging import judge  # noqa: PLC0415
+    from greenbench.progress import Progress  # noqa: PLC0415
+
+    suite = asked.suite or DEFAULT_SUITE
+    cases = [
+        case
+        for case in Selection(suite=suite, pattern=asked.pattern).cases()
+        if budgets.of(case.id)
+    ]
+    if not cases:
+        raise ConfigurationError(f"{asked.budget} limits no case of {suite!r} that is asked for")
+    limits = [limit for case in cases for limit in budgets.of(case.id)]
+    rounds = asked.rounds or max(limit.rounds for limit in limits)
+    twice = [replace(case, repeats=rounds) for case in cases] * 2
+    try:
+        with Progress(twice) as progress:
+            found = interleave(
+                Settings.from_environment(os.environ),
+                suite,
+                cases,
+                str(asked.revision),
+                progress,
+                rounds=rounds,
+                include_disturbed=asked.include_disturbed,
+            )
+    except KeyboardInterrupt:
+        click.echo("interrupted: nothing is judged; finished repeats are kept", err=True)
+        sys.exit(130)
+    judged = judge(
+        found.rows,
+        budgets,
+        found.baseline,
+        known_cases=known_case_ids(),
+        include_disturbed=asked.include_disturbed,
+    )
+    judged = replace(judged, notes=(*judged.notes, *found.notes))
+    return found.rows, judged, found.has_failures
+
+
+def _update(asked: _Asked) -> None:
+    from greenbench.gate.baselines import path_for, write_baseline  # noqa: PLC0415
+
+    if asked.baseline and asked.baseline.partition(":")[0] in ("run", "tag", INTERLEAVED):
+        raise ConfigurationError(
+            f"--update writes a file, and --baseline is {asked.baseline!r}; name a file, or leave "
+            "it out for benchmarks/baselines/SUITE.json"
+        )
+    of_file: dict[Path, list[Row]] = {}
+    for row in asked.rows():
+        path = Path(asked.baseline) if asked.baseline else path_for(str(row["suite"]))
+        of_file.setdefault(path, []).append(row)
+    for path, rows in of_file.items():
+        cases = write_baseline(path, rows)
+        numbers = f"{_number(len(cases), 'case')}, {_number(len(rows), 'sample')}"
+        click.echo(f"wrote {path}: {numbers}; commit it")
+
+
+def _number(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _print_history(asked: _Asked, *, as_json: bool) -> None:
+    import json  # noqa: PLC0415
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from greenbench.gate.history import find_steps  # noqa: PLC0415
+    from greenbench.terminal import print_history  # noqa: PLC0415
+    from greenbench.tracking import Store  # noqa: PLC0415
+
+    if asked.files:
+        raise ConfigurationError("--history looks at past runs of the store; leave the files out")
+    store = Store.existing(Settings.from_environment(os.environ).tracking_uri)
+    rows = store.read_rows(asked.suite or DEFAULT_SUITE)
+    rows = [r for r in rows if asked.pattern is None or fnmatchcase(r["case_id"], asked.pattern)]
+    if not rows:
+        raise ConfigurationError("no past run in the store is of such a case; run some first")
+    found = find_steps(rows, include_disturbed=asked.include_disturbed)
+    if as_json:
+        series = [{**asdict(each), "sentence": each.sentence} for each in found]
+        click.echo(json.dumps(series, indent=2))
+    else:
+        print_history(found)
+
+
+def _say(
+    found: "Judgements", rows: Sequence[Row], output: _Output, *, include_disturbed: bool
+) -> None:
+    from greenbench.gate import outputs  # noqa: PLC0415
+    from greenbench.terminal import print_judgements  # noqa: PLC0415
+
+    if output.as_json:
+        click.echo(outputs.to_json(found), nl=False)
+    else:
+        print_judgements(found)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        # Where they don't get into anybody's JSON; GitHub reads both.
+        click.echo(outputs.to_annotations(found), err=True, nl=False)
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if markdown := output.markdown or (Path(summary) if summary else None):
+        _write(markdown, outputs.to_markdown(found), mode="a")
+    if output.junit:
+        _write(output.junit, outputs.to_junit(found))
+    if output.smaller_is_better:
+        text = outputs.to_smaller_is_better(rows, include_disturbed=include_disturbed)
+        _write(output.smaller_is_better, text)
+    if output.bencher:
+        _write(output.bencher, outputs.to_bencher(rows, include_disturbed=include_disturbed))
+
+
+def _write(path: Path, text: str, mode: str = "w") -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open(mode, encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise GateError(f"{path} cannot be written: {error.strerror or error}") from error

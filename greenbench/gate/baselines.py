@@ -1,0 +1,300 @@
+"""Baselines: what cases cost before, read from files that `--update` writes, or from MLflow."""
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from greenbench.compare.comparable import ENERGY, check_agree
+from greenbench.compare.files import LARGEST
+from greenbench.errors import ConfigurationError, GateError
+from greenbench.gate.metrics import METRICS
+from greenbench.readings import Provenance
+from greenbench.tracking import Store
+
+Row = Mapping[str, Any]
+
+SCHEMA = 1
+FAILED = "failed"
+FOLDER = Path("benchmarks/baselines")
+
+OF_CASE = ("case_hash", "host", "cpu", "device", "energy_provenance", "meter", "commit")
+"""Texts that all samples of a case share."""
+
+SAMPLES = ("repeat", "marks", "train_flops_per_sample", *(m.column for m in METRICS.values()))
+"""Columns that have a value for each sample."""
+
+MAY_BE_ABSENT = ("case_hash", "host", "cpu", "device", "meter", "commit")
+"""What results of an older greenbench lack."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What is compared against.
+
+    Attributes
+    ----------
+    label : str
+        Where it came from, in words.
+    rows : tuple of row
+        Results, oldest first, as `greenbench.table.to_row` gives them, with ``session``.
+    is_interleaved : bool
+        Whether it was measured alternately with what is judged, in one session.
+    update : str or None
+        What makes it say what is judged now; None if nothing does.
+    """
+
+    label: str
+    rows: tuple[Row, ...]
+    is_interleaved: bool = False
+    update: str | None = "`greenbench gate --update`"
+
+    def of(self, case_id: str) -> list[Row]:
+        """Return the results of a case."""
+        return [row for row in self.rows if row["case_id"] == case_id]
+
+
+def path_for(suite: str) -> Path:
+    """Return where the baseline of a suite is kept, relative to the project."""
+    return FOLDER / f"{suite}.json"
+
+
+def find_baseline(reference: str | None, rows: Sequence[Row], tracking_uri: str) -> Baseline | None:
+    """Return the baseline that is asked for.
+
+    Parameters
+    ----------
+    reference : str or None
+        A path, ``run:ID`` or ``tag:NAME=TEXT``; None for the files of the suites that the results
+        are of, as far as they exist.
+    rows : sequence of row
+        What is judged.
+    tracking_uri : str
+        Of the store.
+
+    Raises
+    ------
+    GreenbenchError
+        If it cannot be read.
+    """
+    if reference is None:
+        paths = [path_for(suite) for suite in sorted({str(row["suite"]) for row in rows})]
+        return _joined([read_baseline(path) for path in paths if path.exists()])
+    if reference.startswith(("run:", "tag:")):
+        sessions = {row["session"] for row in rows}
+        return from_store(Store.existing(tracking_uri), reference, without=sessions)
+    return read_baseline(Path(reference))
+
+
+def _joined(baselines: Sequence[Baseline]) -> Baseline | None:
+    if not baselines:
+        return None
+    label = ", ".join(each.label for each in baselines)
+    return Baseline(label, tuple(row for each in baselines for row in each.rows))
+
+
+def from_store(store: Store, reference: str, *, without: Collection[str] = ()) -> Baseline:
+    """Read results of the store as a baseline.
+
+    Parameters
+    ----------
+    store : Store
+        Of MLflow.
+    reference : str
+        ``run:ID`` for all results of the session that a run belongs to, or ``tag:NAME=TEXT`` for
+        all results with a tag, such as ``tag:branch=main``.
+    without : collection of str
+        Sessions that don't count: what is judged is no baseline of itself.
+
+    Raises
+    ------
+    ConfigurationError
+        If the reference makes no sense, or nothing is found.
+    """
+    kind, _, text = reference.partition(":")
+    name, equals, value = text.partition("=")
+    if kind == "run":
+        rows = store.read_rows()
+        session = next((row["session"] for row in rows if row["run_id"] == text), None)
+        rows = [row for row in rows if session and row["session"] == session]
+    elif name and equals and "`" not in name and not {"'", '"'} <= set(value):
+        rows = store.read_rows(tag=(name, value))
+    else:
+        raise ConfigurationError(
+            f"baseline {reference!r} names no tag; expected tag:NAME=TEXT, as in tag:branch=main"
+        )
+    # What failed early was cheap.
+    rows = [row for row in rows if row["session"] not in without and row["status"] != FAILED]
+    if not rows:
+        raise ConfigurationError(
+            f"baseline {reference!r}: no other finished result in the store is of that {kind}"
+        )
+    sessions = len({row["session"] for row in rows})
+    label = f"{reference} ({sessions} session{'' if sessions == 1 else 's'})"
+    return Baseline(label, tuple(rows), update=None)
+
+
+def read_baseline(path: Path) -> Baseline:
+    """Read a baseline's file.
+
+    Parameters
+    ----------
+    path : Path
+        As `write_baseline` wrote it.
+
+    Raises
+    ------
+    ConfigurationError
+        If it cannot be read, is empty, damaged, or of a newer greenbench.
+    """
+    rows = [row for case_id, case in _read(path).items() for row in _rows(path, case_id, case)]
+    return Baseline(str(path), tuple(rows))
+
+
+def write_baseline(path: Path, rows: Iterable[Row]) -> list[str]:
+    """Write the results of some cases, and keep those of others that the file has.
+
+    The file is replaced at once, so whoever reads it meanwhile, or finds it after a crash, has
+    the old one or the new one.
+
+    Parameters
+    ----------
+    path : Path
+        Made with its folders if it does not exist.
+    rows : iterable of row
+        Results, as `greenbench.table.to_row` gives them.
+
+    Returns
+    -------
+    list of str
+        The cases that were written.
+
+    Raises
+    ------
+    ConfigurationError
+        If the file is there, but is no baseline, or if a result is of a repeat that failed.
+    NotComparableError
+        If results of one case differ in host, meter or provenance.
+    GateError
+        If it cannot be written.
+    """
+    cases: dict[str, list[Row]] = {}
+    for row in rows:
+        cases.setdefault(str(row["case_id"]), []).append(row)
+    known = _read(path) if path.exists() else {}
+    written = {**known, **{name: _to_case(name, members) for name, members in cases.items()}}
+    # A line a case, so that version control shows which changed.
+    lines = [f"{json.dumps(name)}: {json.dumps(case)}" for name, case in sorted(written.items())]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace(path, f'{{"schema": {SCHEMA}, "cases": {{\n' + ",\n".join(lines) + "\n}}\n")
+    except OSError as error:
+        raise GateError(
+            f"baseline {path} cannot be written: {error.strerror or error}; nothing was changed"
+        ) from error
+    return list(cases)
+
+
+def _replace(path: Path, text: str) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        # Made for us alone; a baseline is for everybody who may read the folder.
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _to_case(case_id: str, rows: Sequence[Row]) -> dict[str, Any]:
+    if failed := [row["repeat"] for row in rows if row.get("status") == FAILED]:
+        raise ConfigurationError(
+            f"no trial of repeat {failed[0]} of {case_id} completed, so it is no baseline; run it "
+            "again, or leave it out with `--case`"
+        )
+    check_agree(case_id, rows, {**ENERGY, "case_hash": "definition"})
+    rows = sorted(rows, key=lambda row: row["repeat"])
+    return {
+        **{name: rows[0].get(name) for name in OF_CASE},
+        "samples": {name: [_known(row.get(name)) for row in rows] for name in SAMPLES},
+    }
+
+
+def _known(value: Any) -> Any:
+    """Return a value; None for a number that is none."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigurationError(
+            f"baseline {path} cannot be read: {reason}; `greenbench gate --update` writes one"
+        ) from error
+    if not text.strip():
+        raise _damaged(path, "it is empty")
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, f"it is no JSON ({error})") from error
+    schema = found.get("schema") if isinstance(found, Mapping) else None
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise ConfigurationError(
+            f"baseline {path} has schema {schema}, and this greenbench reads up to {SCHEMA}; "
+            "update greenbench, or delete the file and run `greenbench gate --update`"
+        )
+    cases = found.get("cases") if isinstance(found, Mapping) else None
+    if schema != SCHEMA or not isinstance(cases, Mapping):
+        raise _damaged(path, f"expected a schema of {SCHEMA} and cases")
+    return cases
+
+
+def _rows(path: Path, case_id: str, case: Any) -> list[Row]:
+    samples = case.get("samples") if isinstance(case, Mapping) else None
+    if not isinstance(samples, Mapping):
+        raise _damaged(path, f"{case_id} has no samples")
+    lists: dict[str, Any] = {name: samples.get(name) for name in SAMPLES}
+    size = len(lists["repeat"]) if isinstance(lists["repeat"], list) else 0
+    for name, values in lists.items():
+        if not isinstance(values, list) or not size or len(values) != size:
+            raise _damaged(path, f"{case_id} has no list of {size or 'some'} values as {name}")
+        for value in values:
+            if not _is_valid(name, value):
+                raise _damaged(path, f"{name} of {case_id} is {value!r}")
+    texts = {name: case.get(name) for name in OF_CASE}
+    for name, text in texts.items():
+        if not (isinstance(text, str) or (text is None and name in MAY_BE_ABSENT)):
+            raise _damaged(path, f"{name} of {case_id} is {text!r}; expected a text")
+    if texts["energy_provenance"] not in list(Provenance):
+        raise _damaged(path, f"energy_provenance of {case_id} is {texts['energy_provenance']!r}")
+    common = {"case_id": case_id, **texts, "session": str(path)}
+    return [{**common, **{n: values[i] for n, values in lists.items()}} for i in range(size)]
+
+
+def _is_valid(name: str, value: Any) -> bool:
+    if name == "marks":
+        return value is None or isinstance(value, str)
+    if name == "repeat":
+        return isinstance(value, int) and not isinstance(value, bool)
+    if value is None:
+        return True
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    # Not true of nan.
+    return is_number and 0 <= value <= LARGEST
+
+
+def _damaged(path: Path, what: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"baseline {path} is damaged: {what}; bring it back from version control, or delete it "
+        "and run `greenbench gate --update`"
+    )

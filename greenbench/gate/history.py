@@ -1,0 +1,272 @@
+"""History: when a metric changed over past sessions, and by how much."""
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from greenbench.compare.samples import marks_in
+from greenbench.compare.units import energy_unit, mass_unit
+from greenbench.errors import UnknownNameError
+from greenbench.gate.changepoints import CONFIRMING, Floats, find_places, medians_of, size_of
+from greenbench.gate.metrics import METRICS, Kind, Metric
+from greenbench.gate.wording import clean, number
+from greenbench.marks import DISTURBED
+
+Row = Mapping[str, Any]
+
+USUAL = ("train_flops", "parameters", "accuracy", "energy_wh", "duration_s")
+"""The metrics that are looked at, if nobody says."""
+
+FEWEST = {Kind.COUNT: 2, **dict.fromkeys((Kind.ACCURACY, Kind.ENERGY, Kind.TIME), 2 * CONFIRMING)}
+"""Sessions without which no step is looked for: two segments."""
+
+SMALLEST = {Kind.ENERGY: 0.05, Kind.TIME: 0.05, Kind.ACCURACY: 0.01}
+"""Steps that matter. 5% is by how much repeats, and two meters, may differ without a mark."""
+
+COMPARABLE: Mapping[Kind, tuple[str, ...]] = {
+    Kind.COUNT: (),
+    Kind.ACCURACY: (),
+    Kind.ENERGY: ("host", "meter", "energy_provenance"),
+    Kind.TIME: ("host",),
+}
+"""Columns that must agree in a series, beside the definition of the case."""
+
+DIGITS = {Kind.COUNT: 15}
+FEW_DIGITS = 3
+
+
+@dataclass(frozen=True)
+class Point:
+    """A session in a series.
+
+    Attributes
+    ----------
+    session, run_id : str
+        The session, and the first of its runs that counts.
+    commit : str or None
+        What ran; None if the store does not say.
+    value : float
+        Median over the repeats, in the unit of the metric.
+    n : int
+        Repeats that count.
+    """
+
+    session: str
+    run_id: str
+    commit: str | None
+    value: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """A change that lasted.
+
+    Attributes
+    ----------
+    index : int
+        Of the first point after it, counted from 0.
+    session, run_id, commit : str or None
+        Those of that point.
+    before, after : float
+        Medians from the step before it, and until the step after it.
+    change : float or None
+        A share, where 0.2 is 20% more; a difference for accuracies; None if `before` is 0.
+    previous_commit : str or None
+        That of the last point before it.
+    """
+
+    index: int
+    session: str
+    run_id: str
+    commit: str | None
+    before: float
+    after: float
+    change: float | None
+    previous_commit: str | None
+
+
+@dataclass(frozen=True)
+class Series:
+    """One metric of one case over sessions that are comparable.
+
+    Attributes
+    ----------
+    case_id, metric : str
+        What was looked at.
+    host : str or None
+        Where; None for metrics that do not depend on it.
+    points : tuple of Point
+        Oldest first.
+    steps : tuple of Step
+        Oldest first.
+    reason : str or None
+        Why no steps were looked for.
+    """
+
+    case_id: str
+    metric: str
+    host: str | None
+    points: tuple[Point, ...]
+    steps: tuple[Step, ...]
+    reason: str | None = None
+
+    @property
+    def sentence(self) -> str:
+        """The answer in words."""
+        name = f"{self.metric} of {self.case_id}"
+        if self.reason:
+            return clean(f"{name}: no step was looked for ({self.reason}).")
+        if not self.steps:
+            return clean(f"{name} has no step in {len(self.points)} sessions.")
+        return clean(f"{name} changed by {'; by '.join(map(self._in_words, self.steps))}.")
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the steps, a row each."""
+        of_series = {"case_id": self.case_id, "metric": self.metric, "host": self.host}
+        return [{**of_series, **asdict(step)} for step in self.steps]
+
+    def _in_words(self, step: Step) -> str:
+        before, after = (value_text(self.metric, value) for value in (step.before, step.after))
+        commit = f", commit {step.commit}" if step.commit else ""
+        previous = f" after {step.previous_commit}" if step.previous_commit else ""
+        return (
+            f"{change_text(self.metric, step.change)} from {before} to {after} "
+            f"in session {step.session} (run {step.run_id}{commit}{previous})"
+        )
+
+
+def find_steps(
+    rows: Sequence[Row], metrics: Sequence[str] = USUAL, *, include_disturbed: bool = False
+) -> list[Series]:
+    """Return when metrics changed from one session to the next, and stayed so.
+
+    Every change of a count is a step. Other metrics are noisy: a step of theirs lasts 3 sessions,
+    matters (5%, or 1 point of accuracy), and stands out from the noise so clearly that at most
+    2% of series without a step get one. Energies and times are compared by ratio.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        As `greenbench.tracking.Store.read_rows` gives them, oldest first; failed repeats are
+        left out.
+    metrics : sequence of str
+        Names in `greenbench.gate.metrics.METRICS`.
+    include_disturbed : bool
+        Whether energies and times of disturbed samples count.
+
+    Returns
+    -------
+    list of Series
+        By case, then in the order of `metrics`. One of its own for each definition of a case,
+        and for each host, and meter, on which the metric depends: a change of these is no step.
+        A metric that no session knows has none.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such metric.
+    """
+    for name in metrics:
+        if name not in METRICS:
+            raise UnknownNameError("metric", name, METRICS)
+    rows = [row for row in rows if row.get("status") != "failed"]
+    found = [
+        _series(metric, members, include_disturbed)
+        for metric in (METRICS[name] for name in dict.fromkeys(metrics))
+        for members in _grouped(rows, metric)
+    ]
+    return sorted(found, key=lambda series: series.case_id)
+
+
+def value_text(metric: str, value: float) -> str:
+    """Return a value of a metric with its unit."""
+    kind, unit, scale = METRICS[metric].kind, METRICS[metric].unit, 1.0
+    if kind is Kind.ACCURACY:
+        return f"{value:.2%}"
+    if kind is Kind.ENERGY:
+        scale = (energy_unit if unit == "Wh" else mass_unit)([value])[1]
+        unit = unit if scale == 1 else f"m{unit}"
+    return f"{number(value * scale, DIGITS.get(kind, FEW_DIGITS))} {unit}".strip()
+
+
+def change_text(metric: str, change: float | None) -> str:
+    """Return a change of a metric with its sign, in per cent, or in points of accuracy."""
+    if change is None:
+        return "+∞%"
+    unit = " points" if METRICS[metric].kind is Kind.ACCURACY else "%"
+    return f"{number(100 * change, FEW_DIGITS, '+')}{unit}"
+
+
+def _grouped(rows: Iterable[Row], metric: Metric) -> list[list[Row]]:
+    """Return the samples of each series."""
+    columns = ("case_id", "case_hash", *COMPARABLE[metric.kind])
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        value = row.get(metric.column)
+        if value is not None and math.isfinite(value):
+            groups.setdefault(tuple(row.get(column) for column in columns), []).append(row)
+    return list(groups.values())
+
+
+def _series(metric: Metric, rows: Sequence[Row], include_disturbed: bool) -> Series:
+    kind, first = metric.kind, rows[0]
+    if kind in (Kind.ENERGY, Kind.TIME) and not include_disturbed:
+        rows = [row for row in rows if DISTURBED not in marks_in(row)]
+    points = _points(rows, metric.column)
+    steps, reason = [], None
+    if len(points) < FEWEST[kind]:
+        reason = f"{len(points)} of {FEWEST[kind]} sessions that a step needs"
+    else:
+        values = np.array([point.value for point in points])
+        steps = _steps(points, _places(values, kind), kind)
+    host = first.get("host") if "host" in COMPARABLE[kind] else None
+    return Series(first["case_id"], metric.name, host, tuple(points), tuple(steps), reason)
+
+
+def _points(rows: Iterable[Row], column: str) -> list[Point]:
+    sessions: dict[str, list[Row]] = {}
+    for row in rows:
+        sessions.setdefault(row.get("session") or row["run_id"], []).append(row)
+    return [_point(session, members, column) for session, members in sessions.items()]
+
+
+def _point(session: str, rows: Sequence[Row], column: str) -> Point:
+    first = min(rows, key=lambda row: row["repeat"])
+    value = float(statistics.median(row[column] for row in rows))
+    return Point(session, first["run_id"], first.get("commit"), value, len(rows))
+
+
+def _steps(points: Sequence[Point], places: Sequence[int], kind: Kind) -> list[Step]:
+    values = np.array([point.value for point in points])
+    medians = medians_of(values, places)
+    return [
+        Step(
+            index=place,
+            session=points[place].session,
+            run_id=points[place].run_id,
+            commit=points[place].commit,
+            before=before,
+            after=after,
+            change=_change(before, after, kind),
+            previous_commit=points[place - 1].commit,
+        )
+        for place, (before, after) in zip(places, pairwise(medians), strict=True)
+    ]
+
+
+def _places(values: Floats, kind: Kind) -> list[int]:
+    if kind is Kind.COUNT:
+        return [int(place) + 1 for place in np.flatnonzero(np.diff(values))]
+    return find_places(values, SMALLEST[kind], is_ratio=kind is not Kind.ACCURACY)
+
+
+def _change(before: float, after: float, kind: Kind) -> float | None:
+    if kind is not Kind.ACCURACY and not before:
+        return None
+    return size_of(before, after, is_ratio=kind is not Kind.ACCURACY)

@@ -1,0 +1,343 @@
+"""What the gate says, for other programs: JSON, JUnit, GitHub and dashboards, all as text."""
+
+import json
+import math
+import re
+import xml.etree.ElementTree as ET
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from greenbench.compare.samples import describe_samples, marks_in
+from greenbench.compare.stats import Estimate, estimate
+from greenbench.gate.judgement import Judgement, Judgements, Verdict
+from greenbench.gate.wording import (
+    clean,
+    compared_text,
+    counts_text,
+    limit_text,
+    sentence,
+    value_text,
+)
+from greenbench.marks import DISTURBED
+from greenbench.readings import Provenance
+
+Row = Mapping[str, Any]
+
+SCHEMA = 1
+MOST_ANNOTATIONS = 10  # of one level, that GitHub shows of a step
+MOST_IN_ANNOTATION = 10
+LARGEST_SUMMARY = 1_000_000  # bytes; GitHub drops what is above 1 MiB
+SUMMARY_TAIL = 4_000  # bytes, for what is said below the rows
+
+WORST_FIRST = tuple(reversed(Verdict))
+HEADINGS: Mapping[Verdict, str] = {
+    Verdict.FAIL: "The gate fails: a budget is violated",
+    Verdict.WARN: "The gate passes, with warnings",
+    Verdict.INCONCLUSIVE: "The gate cannot tell",
+    Verdict.PASS: "The gate passes",
+}
+WORDS: Mapping[Verdict, str] = {
+    Verdict.FAIL: "violated",
+    Verdict.WARN: "warning",
+    Verdict.INCONCLUSIVE: "inconclusive",
+    Verdict.PASS: "passed",
+}
+COMMANDS: Mapping[Verdict, str] = {
+    Verdict.FAIL: "error",
+    Verdict.WARN: "warning",
+    Verdict.INCONCLUSIVE: "notice",
+}
+FIGURES: Mapping[str, str] = {
+    "energy_wh": "Wh",
+    "emissions_g": "g CO2e",
+    "duration_s": "s",
+    "train_flops": "FLOP",
+}
+"""Columns that dashboards get, smaller is better, and their units."""
+ENERGIES = ("energy_wh", "emissions_g")
+
+
+def counted(found: Judgements) -> str:
+    """Return how many limits have which verdict, in words, the worst first."""
+    numbers = Counter(each.verdict for each in found.all)
+    said = [_number(numbers[verdict], verdict) for verdict in WORST_FIRST if numbers[verdict]]
+    return ", ".join(said) or "nothing was judged"
+
+
+def _number(number: int, verdict: Verdict) -> str:
+    plural = "s" if verdict is Verdict.WARN and number != 1 else ""
+    return f"{number} {WORDS[verdict]}{plural}"
+
+
+def worst_first(found: Judgements, *, with_passes: bool = True) -> list[Judgement]:
+    """Return the judgements by verdict, the worst first, else in their order."""
+    verdicts = [v for v in WORST_FIRST if with_passes or v is not Verdict.PASS]
+    return [each for verdict in verdicts for each in found.of(verdict)]
+
+
+def to_json(found: Judgements) -> str:
+    """Return everything that the gate says, as strict JSON.
+
+    Parameters
+    ----------
+    found : Judgements
+        What was judged.
+
+    Returns
+    -------
+    str
+        An object with ``schema``, ``verdict``, ``baseline``, ``notes`` and ``judgements``, each
+        with all its fields and its ``sentence``; null where a figure is not finite.
+    """
+    judgements = [{**asdict(each), "sentence": sentence(each)} for each in found.all]
+    said = {
+        "schema": SCHEMA,
+        "verdict": found.verdict,
+        "baseline": found.baseline,
+        "notes": found.notes,
+        "judgements": judgements,
+    }
+    return _strict_json(said)
+
+
+def to_junit(found: Judgements) -> str:
+    """Return JUnit's XML: a violation is a failure, doubt is skipped, a warning passes and is said.
+
+    Parameters
+    ----------
+    found : Judgements
+        A test case each, named after metric and rule, in the class of its case id.
+    """
+    failures, skipped = (len(found.of(v)) for v in (Verdict.FAIL, Verdict.INCONCLUSIVE))
+    numbers = {"tests": len(found.all), "failures": failures, "errors": 0, "skipped": skipped}
+    shown = {name: str(number) for name, number in numbers.items()}
+    root = ET.Element("testsuites", shown)
+    suite = ET.SubElement(root, "testsuite", {"name": "greenbench gate", **shown})
+    if found.baseline is not None:
+        properties = ET.SubElement(suite, "properties")
+        ET.SubElement(properties, "property", {"name": "baseline", "value": clean(found.baseline)})
+    for each in found.all:
+        _add_case(suite, each)
+    if found.notes:
+        ET.SubElement(suite, "system-out").text = "\n".join(map(clean, found.notes))
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _add_case(suite: ET.Element, found: Judgement) -> None:
+    name = {"classname": clean(found.case_id), "name": clean(f"{found.metric} {found.rule}")}
+    case, said = ET.SubElement(suite, "testcase", name), sentence(found)
+    if found.verdict is Verdict.FAIL:
+        ET.SubElement(case, "failure", {"message": said, "type": "budget"}).text = said
+    elif found.verdict is Verdict.INCONCLUSIVE:
+        ET.SubElement(case, "skipped", {"message": said})
+    elif found.verdict is Verdict.WARN:
+        ET.SubElement(case, "system-out").text = said
+
+
+def to_markdown(found: Judgements) -> str:
+    """Return a summary for ``$GITHUB_STEP_SUMMARY``: what did not pass first, passes folded.
+
+    Parameters
+    ----------
+    found : Judgements
+        What was judged.
+
+    Returns
+    -------
+    str
+        Smaller than what GitHub shows; what has no room is counted.
+    """
+    heading = HEADINGS[found.verdict] if found.all else "The gate judged nothing"
+    baseline = f"Baseline: {_escaped(found.baseline)}." if found.baseline else "No baseline."
+    said = f"## {heading}\n\n{counted(found)}. {baseline}\n"
+    said += _bounded("".join(f"\n- {_escaped(note)}" for note in found.notes), LARGEST_SUMMARY // 4)
+    violations, passes = worst_first(found, with_passes=False), found.of(Verdict.PASS)
+    said += _rows(violations, _room(said) // 2)
+    sentences = [f"- **{each.verdict}** {_escaped(sentence(each))}\n" for each in violations]
+    said += _fitting("\n", sentences, _room(said), "\n")
+    if passes:
+        said += f"\n<details><summary>{len(passes)} passed</summary>\n"
+        said += _rows(passes, _room(said)) + "\n</details>\n"
+    return said
+
+
+def _room(said: str) -> int:
+    return LARGEST_SUMMARY - SUMMARY_TAIL - len(said.encode())
+
+
+def _bounded(text: str, size: int) -> str:
+    return text + "\n" if len(text.encode()) <= size else "\n- too many notes to show\n"
+
+
+def _rows(found: Sequence[Judgement], room: int) -> str:
+    if not found:
+        return ""
+    names = ("case", "metric", "value", "interval or change", "limit", "verdict", "n")
+    head = f"\n| {' | '.join(names)} |\n|{'---|' * len(names)}\n"
+    return _fitting(head, [_row(each) for each in found], room, "\n")
+
+
+def _row(found: Judgement) -> str:
+    figures = (value_text(found), compared_text(found), limit_text(found))
+    cells = (found.case_id, found.metric, *figures, found.verdict, counts_text(found))
+    return f"| {' | '.join(map(_escaped, cells))} |\n"
+
+
+def _fitting(head: str, lines: Iterable[str], room: int, end: str) -> str:
+    """Return the lines that there is room for, and how many there was none for."""
+    lines, kept, size = list(lines), 0, 0
+    for line in lines:
+        size += len(line.encode())
+        if size > room:
+            break
+        kept += 1
+    left = len(lines) - kept
+    said = head + "".join(lines[:kept]) if kept else ""
+    return said + (f"{end}{left} more did not fit here.\n" if left else "")
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\`*{}\[\]<>&|~#!$])", r"\\\1", clean(text))
+
+
+def to_annotations(found: Judgements) -> str:
+    """Return GitHub's workflow commands: what did not pass, on the lines of its budgets.
+
+    Parameters
+    ----------
+    found : Judgements
+        What was judged.
+
+    Returns
+    -------
+    str
+        One line a budget line and level. GitHub shows ten of each level, so the tenth tells of
+        all further ones.
+    """
+    lines = []
+    for verdict, command in COMMANDS.items():
+        groups: dict[str, list[Judgement]] = {}
+        for each in found.of(verdict):
+            groups.setdefault(each.budget, []).append(each)
+        named = list(groups.items())
+        if len(named) > MOST_ANNOTATIONS:
+            first, rest = named[: MOST_ANNOTATIONS - 1], named[MOST_ANNOTATIONS - 1 :]
+            named = [*first, (rest[0][0], [each for _, group in rest for each in group])]
+        lines += [_annotation(command, budget, group) for budget, group in named]
+    return "".join(lines)
+
+
+def _annotation(command: str, budget: str, found: Sequence[Judgement]) -> str:
+    file, _, line = budget.rpartition(":")
+    names = dict.fromkeys(f"{each.metric} {each.rule}" for each in found)
+    title = f"{_number(len(found), found[0].verdict)}: {', '.join(names)}"
+    properties = {"file": file, "line": line, "title": title}
+    if not line.isdecimal():
+        properties = {"file": budget, "title": title}
+    shown = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
+    said = [sentence(each) for each in found[:MOST_IN_ANNOTATION]]
+    more = len(found) - len(said)
+    said += [f"and {more} more"] if more else []
+    return f"::{command} {shown}::{_message(chr(10).join(said))}\n"
+
+
+def _message(text: str) -> str:
+    # As @actions/core does.
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _message(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def to_smaller_is_better(rows: Sequence[Row], *, include_disturbed: bool = False) -> str:
+    """Return ``customSmallerIsBetter`` JSON for github-action-benchmark.
+
+    Parameters
+    ----------
+    rows : sequence of row
+        One a repeat, as `greenbench.table.to_row` gives them.
+    include_disturbed : bool
+        Whether disturbed samples count, too.
+
+    Returns
+    -------
+    str
+        Medians with their 95% intervals; what is unknown is left out. How an energy came about
+        stands in ``extra``.
+    """
+    said = []
+    for case_id, column, values, members in _figures(rows, include_disturbed=include_disturbed):
+        found = estimate(values)
+        entry = {"name": f"{case_id} {column}", "unit": FIGURES[column], "value": found.median}
+        if found.low is not None and found.high is not None:
+            entry["range"] = f"{found.low:.4g} to {found.high:.4g}"
+        origin = _origin(members) if column in ENERGIES else ""
+        entry["extra"] = "\n".join(filter(None, [f"n = {found.n}", origin]))
+        said.append(entry)
+    return _strict_json(said)
+
+
+def to_bencher(rows: Sequence[Row], *, include_disturbed: bool = False) -> str:
+    """Return Bencher Metric Format: medians and 95% intervals by case and column.
+
+    Parameters
+    ----------
+    rows : sequence of row
+        One a repeat, as `greenbench.table.to_row` gives them.
+    include_disturbed : bool
+        Whether disturbed samples count, too.
+    """
+    said: dict[str, dict[str, dict[str, float]]] = {}
+    for case_id, column, values, _ in _figures(rows, include_disturbed=include_disturbed):
+        said.setdefault(case_id, {})[column] = _metric(estimate(values))
+    return _strict_json(said)
+
+
+def _metric(found: Estimate) -> dict[str, float]:
+    metric = {"value": found.median}
+    if found.low is not None and found.high is not None:
+        metric |= {"lower_value": found.low, "upper_value": found.high}
+    return metric
+
+
+def _figures(
+    rows: Sequence[Row], *, include_disturbed: bool
+) -> Iterable[tuple[str, str, list[float], Sequence[Row]]]:
+    """Yield case id, column, the values that count and the rows that they are of."""
+    cases: dict[str, list[Row]] = {}
+    for row in rows:
+        cases.setdefault(clean(str(row["case_id"])), []).append(row)
+    for case_id, members in cases.items():
+        energies = describe_samples(members, include_disturbed=include_disturbed).counted
+        calm = [row for row in members if include_disturbed or DISTURBED not in marks_in(row)]
+        for column in FIGURES:
+            chosen = {"train_flops": members, "duration_s": calm}.get(column, energies)
+            known = [row for row in chosen if _is_finite(row.get(column))]
+            if known:
+                yield case_id, column, [float(row[column]) for row in known], known
+
+
+def _origin(rows: Sequence[Row]) -> str:
+    """Return how energies came about, and by what."""
+    found = dict.fromkeys((str(r["energy_provenance"]), str(r["energy_source"])) for r in rows)
+    return clean("; ".join(f"energy {Provenance(how).label} ({how}) by {by}" for how, by in found))
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _strict_json(value: object) -> str:
+    return json.dumps(_without_nan(value), indent=2, allow_nan=False) + "\n"
+
+
+def _without_nan(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {name: _without_nan(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

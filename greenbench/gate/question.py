@@ -1,0 +1,278 @@
+"""One limit, one case: which samples count, what they say, and what becomes of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from greenbench.compare.comparable import ENERGY, check_agree
+from greenbench.compare.samples import marks_in
+from greenbench.gate.baselines import Baseline
+from greenbench.gate.causes import UNCHANGED, likely_cause
+from greenbench.gate.judgement import Judgement, Verdict
+from greenbench.gate.limits import Level, Limit
+from greenbench.gate.metrics import METRICS, Kind, Metric, Rule
+from greenbench.gate.rules import (
+    Finding,
+    judge_cost,
+    judge_count,
+    judge_drop,
+    judge_growth,
+    judge_increase,
+    judge_least,
+)
+from greenbench.marks import DISTURBED
+from greenbench.readings import Provenance
+
+Row = Mapping[str, Any]
+
+EARLIER = 10
+"""Sessions of a baseline that count: a machine of last year is another one."""
+
+NEEDED_ALIKE = {
+    Kind.COUNT: {},
+    Kind.ACCURACY: {"case_hash": "definition"},
+    Kind.ENERGY: {
+        "case_hash": "definition",
+        "cpu": "CPU",
+        "device": "device",
+        "host": "host",
+        "meter": "energy source",
+        "energy_provenance": "energy source",
+    },
+    Kind.TIME: {"case_hash": "definition", "cpu": "CPU", "device": "device", "host": "host"},
+}
+"""Columns in which a baseline must agree, by kind of metric, and what they are called."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One limit, one case: what is known of it, and the answer."""
+
+    limit: Limit
+    case_id: str
+    rows: Sequence[Row]
+    known: Sequence[Row]
+    baseline: Baseline | None
+    path: Path
+    include_disturbed: bool
+
+    @property
+    def metric(self) -> Metric:
+        """What is judged."""
+        return METRICS[self.limit.metric]
+
+    @property
+    def level(self) -> Level:
+        """What becomes of a violation: estimated energy is judged more mildly."""
+        if self.metric.kind is not Kind.ENERGY or self.is_measured:
+            return self.limit.level
+        return min(self.limit.level, self.limit.on_estimated, key=list(Level).index)
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the energies that are known are measured."""
+        found = [Provenance(row["energy_provenance"]) for row in self._known_values(self.rows)]
+        return bool(found) and all(each.is_measured for each in found)
+
+    @property
+    def scaled_limit(self) -> float:
+        """The limit in the scale of what is compared with it."""
+        allowed = self.limit.allowed
+        return {Rule.MAX_INCREASE: 1 + allowed, Rule.MAX_DROP: -allowed}.get(
+            self.limit.rule, allowed
+        )
+
+    def judge(self) -> Judgement:
+        """Return the answer."""
+        if self._is_noisy:
+            columns = ENERGY if self.metric.kind is Kind.ENERGY else {"host": ENERGY["host"]}
+            check_agree(self.case_id, self._known_values(self.rows), columns)
+        rows, known = self._counted(self.rows), self._counted(self._comparable())
+        finding = self._missing(rows, known) or self._finding(rows, known)
+        verdict, reason = self._verdict(finding)
+        values = self._values(rows)
+        is_doubtful = verdict in (Verdict.PASS, Verdict.INCONCLUSIVE)
+        return Judgement(
+            case_id=self.case_id,
+            metric=self.limit.metric,
+            rule=self.limit.rule,
+            verdict=verdict,
+            value=median(values) if values else None,
+            low=finding.low,
+            high=finding.high,
+            compared=finding.compared,
+            limit=self.scaled_limit,
+            unit=self.metric.unit,
+            samples=values,
+            baseline=self._values(known) if self.limit.rule.is_relative else (),
+            provenance=self._provenance(),
+            reason=reason,
+            cause=None if is_doubtful else self._cause(),
+            accept=self._accept(),
+            budget=f"{self.path}:{self.limit.line}",
+        )
+
+    def _finding(self, rows: Sequence[Row], known: Sequence[Row]) -> Finding:
+        values, limit = self._values(rows), self.scaled_limit
+        match self.metric.kind, self.limit.rule:
+            case Kind.COUNT, Rule.MAX:
+                return judge_count(values, limit)
+            case Kind.COUNT, _:
+                return judge_growth(*self._pairs(rows, known), limit)
+            case Kind.ACCURACY, Rule.MIN:
+                return judge_least(values, limit)
+            case Kind.ACCURACY, _:
+                now, before = self._pairs(rows, known)
+                # 0.94 - 0.95 is less than -0.01.
+                changes = [round(new - old, 12) for new, old in zip(now, before, strict=True)]
+                return judge_drop(changes, -limit)
+            case _, Rule.MAX:
+                return judge_cost(values, limit, self._noise)
+            case _:
+                sessions: dict[str, list[float]] = {}
+                for row in known:
+                    sessions.setdefault(row["session"], []).append(row[self.metric.column])
+                return judge_increase(values, sessions, limit, self._noise)
+
+    @property
+    def _noise(self) -> float:
+        is_one_session = self.baseline is not None and self.baseline.is_interleaved
+        return 0.0 if is_one_session and self.limit.rule.is_relative else self.limit.session_noise
+
+    @property
+    def _is_noisy(self) -> bool:
+        return self.metric.kind in (Kind.ENERGY, Kind.TIME)
+
+    @property
+    def _here(self) -> Row:
+        """Return a result that says where this was measured: one without energy does not."""
+        return next(iter(self._known_values(self.rows)), self.rows[0])
+
+    def _known_values(self, rows: Sequence[Row]) -> list[Row]:
+        return [row for row in rows if row.get(self.metric.column) is not None]
+
+    def _counted(self, rows: Sequence[Row]) -> list[Row]:
+        known = self._known_values(rows)
+        if self.include_disturbed or not self._is_noisy:
+            return known
+        return [row for row in known if DISTURBED not in marks_in(row)]
+
+    def _values(self, rows: Sequence[Row]) -> tuple[float, ...]:
+        return tuple(row[self.metric.column] for row in rows)
+
+    def _comparable(self) -> list[Row]:
+        """Return the results of the baseline that this limit may be judged by."""
+        if not self.limit.rule.is_relative:
+            return []
+        alike = NEEDED_ALIKE[self.metric.kind]
+        rows = [r for r in self.known if all(r.get(c) == self._here.get(c) for c in alike)]
+        if self.metric.kind in (Kind.COUNT, Kind.ACCURACY):
+            return _latest(rows)
+        # What cost another number of operations then is another thing than what costs it now.
+        now = [row.get("train_flops") for row in _latest(rows)]
+        rows = [row for row in rows if row.get("train_flops") in now]
+        recent = list(dict.fromkeys(row["session"] for row in reversed(rows)))[:EARLIER]
+        return [row for row in rows if row["session"] in recent]
+
+    def _pairs(self, rows: Sequence[Row], known: Sequence[Row]) -> tuple[list[float], list[float]]:
+        """Return values of the repeats that both have, which had the same seeds."""
+        column = self.metric.column
+        before = {row["repeat"]: row[column] for row in known}
+        common = [row for row in rows if row["repeat"] in before]
+        has_same_seeds = rows[0].get("case_hash") == known[0].get("case_hash")
+        if self.metric.kind is Kind.COUNT and not (common and has_same_seeds):
+            return [max(self._values(rows))], [max(before.values())]
+        return [row[column] for row in common], [before[row["repeat"]] for row in common]
+
+    def _missing(self, rows: Sequence[Row], known: Sequence[Row]) -> Finding | None:
+        """Return why the limit cannot be judged, or that a case without accuracy violates it."""
+        kind, needed = self.metric.kind, self.limit.rounds
+        if kind is Kind.ACCURACY and len(rows) < len(self.rows):
+            lost = len(self.rows) - len(rows)
+            failed = f"{lost} of {len(self.rows)} repeats have no accuracy: no trial completed"
+            return Finding(True, None, None, None, failed)
+        is_relative = self.limit.rule.is_relative
+        reason = self._incomparable(known) if is_relative else None
+        if reason is None and len(rows) < needed:
+            reason = self._too_few(rows)
+        if reason is None and is_relative and len(known) < needed:
+            reason = f"the baseline has {_count(known)} that count, and {needed} are needed"
+        if reason is None and self.limit.rule is Rule.MAX_DROP:
+            pairs = len(self._pairs(rows, known)[0])
+            if pairs < needed:
+                reason = f"{pairs} repeats are in both, and {needed} are needed"
+        return Finding(None, None, None, None, reason) if reason else None
+
+    def _incomparable(self, known: Sequence[Row]) -> str | None:
+        if self.baseline is None:
+            return "there is no baseline yet: `greenbench gate --update` writes one"
+        if not self.known:
+            how = f": {self.baseline.update} adds it" if self.baseline.update else ""
+            return f"{self.baseline.label} does not have this case{how}"
+        if known:
+            return None
+        if not self._known_values(self.rows):
+            return f"{self.metric.name} is unknown in all results"
+        last, here = self.known[-1], self._here
+        for column, words in NEEDED_ALIKE[self.metric.kind].items():
+            if last.get(column) != here.get(column):
+                return (
+                    f"skipped: another {words} ({last.get(column) or 'unknown'} in the "
+                    f"baseline, {here.get(column) or 'unknown'} here), so figures are not "
+                    "comparable"
+                )
+        return "no sample of the baseline counts: they are disturbed or unknown"
+
+    def _too_few(self, rows: Sequence[Row]) -> str:
+        unknown = [row for row in self.rows if row.get(self.metric.column) is None]
+        disturbed = len(self.rows) - len(rows) - len(unknown)
+        parts = {"disturbed": disturbed, "unknown": len(unknown)}
+        why = ", ".join(f"{number} {what}" for what, number in parts.items() if number)
+        return (
+            f"{_count(rows)} count{'s' if len(rows) == 1 else ''}, and {self.limit.rounds} "
+            f"{'is' if self.limit.rounds == 1 else 'are'} needed{why and f' ({why})'}: run more "
+            "repeats"
+        )
+
+    def _verdict(self, finding: Finding) -> tuple[Verdict, str]:
+        if finding.is_violated is None:
+            return Verdict.INCONCLUSIVE, finding.reason
+        if not finding.is_violated:
+            return Verdict.PASS, finding.reason
+        if self.level is Level.ERROR:
+            return Verdict.FAIL, finding.reason
+        is_milder = self.limit.level is Level.ERROR
+        why = "; energy that is estimated only warns" if is_milder else ""
+        return Verdict.WARN, finding.reason + why
+
+    def _provenance(self) -> str | None:
+        if self.metric.kind is not Kind.ENERGY:
+            return None
+        found = Provenance(self._here["energy_provenance"])
+        meter = self._here.get("meter")
+        return f"{found.label} by {meter} ({found})" if meter else f"{found.label} ({found})"
+
+    def _cause(self) -> str | None:
+        cause = likely_cause(self.rows, _latest(self.known))
+        is_accuracy = self.metric.kind is Kind.ACCURACY
+        # What runs a network hardly makes it worse.
+        return None if is_accuracy and cause == UNCHANGED else cause
+
+    def _accept(self) -> str:
+        raising = f"change `{self.limit.rule}` at {self.path}:{self.limit.line}"
+        if not self.limit.rule.is_relative or self.baseline is None:
+            return raising
+        if self.baseline.update is None:
+            return f"{raising}, or merge it knowingly: the next comparison starts from there"
+        return f"{self.baseline.update}, or {raising}"
+
+
+def _latest(rows: Sequence[Row]) -> list[Row]:
+    """Return the results of the latest session."""
+    return [row for row in rows if row["session"] == rows[-1]["session"]]
+
+
+def _count(rows: Sequence[Row]) -> str:
+    return f"{len(rows)} sample{'' if len(rows) == 1 else 's'}"

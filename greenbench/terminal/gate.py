@@ -1,0 +1,124 @@
+"""What the gate says: a table, a sentence for each violation and doubt, and the verdict."""
+
+import sys
+from collections.abc import Iterator, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from greenbench.gate.judgement import Judgement, Judgements, Verdict
+from greenbench.gate.outputs import counted, worst_first
+from greenbench.gate.wording import (
+    clean,
+    compared_text,
+    counts_text,
+    limit_text,
+    sentence,
+    value_text,
+)
+from greenbench.terminal.formats import new_console
+
+NARROW = 110
+MOST_PASSES = 10
+STYLES = {
+    Verdict.FAIL: "bold red",
+    Verdict.WARN: "yellow",
+    Verdict.INCONCLUSIVE: "cyan",
+    Verdict.PASS: "green",
+}
+COLUMNS = ("case", "metric", "value", "interval", "limit", "verdict", "n")
+WIDE = tuple((name,) for name in COLUMNS)
+STACKED = (("case", "metric"), ("value", "interval"), ("limit",), ("verdict", "n"))
+FIGURES = ("value", "interval", "limit", "n")
+
+
+def print_judgements(found: Judgements, console: Console | None = None) -> None:
+    """Print what was judged, the worst first, then what people must do about it.
+
+    Parameters
+    ----------
+    found : Judgements
+        What the gate says.
+    console : Console, optional
+        Where; by default stdout, as wide as its terminal, or with room for all if it is none.
+    """
+    if console is None:
+        console = Console(highlight=False) if sys.stdout.isatty() else new_console(sys.stdout)
+
+    def say(line: str, style: str = "") -> None:
+        # One line each, however long, for those who search logs.
+        console.print(Text(line, style=style), soft_wrap=True)
+
+    if found.all:
+        console.print(gate_table(found, is_narrow=console.width < NARROW))
+    for line in _lines(worst_first(found, with_passes=False)):
+        say(line)
+    for note in found.notes:
+        say(f"Note: {clean(note)}")
+    against = f"baseline: {clean(found.baseline)}" if found.baseline else "no baseline"
+    say(f"gate: {_word(found.verdict)}: {counted(found)}; {against}", STYLES[found.verdict])
+
+
+def _lines(found: Sequence[Judgement]) -> Iterator[str]:
+    """Yield a sentence for each, but one for all whose samples say nothing for one reason."""
+    mute: dict[str, list[Judgement]] = {}
+    for each in found:
+        if each.verdict is Verdict.INCONCLUSIVE and each.low is None:
+            mute.setdefault(each.reason, []).append(each)
+    for each in found:
+        alike = mute.get(each.reason, [])
+        if each not in alike or len(alike) == 1:
+            yield f"{_word(each.verdict)} {sentence(each)}"
+        elif each is alike[0]:
+            cases = len({one.case_id for one in alike})
+            of_cases = f"{cases} cases" if cases > 1 else clean(each.case_id)
+            metrics = ", ".join(dict.fromkeys(one.metric for one in alike))
+            yield f"{_word(each.verdict)} {metrics} of {of_cases}: {clean(each.reason)}"
+
+
+def gate_table(found: Judgements, *, is_narrow: bool = False) -> Table:
+    """Return the judgements, the worst first, with as many passes as stay readable.
+
+    Parameters
+    ----------
+    found : Judgements
+        What the gate says.
+    is_narrow : bool
+        Whether each takes two lines, so that all figures fit into 80 columns.
+    """
+    hidden = max(0, len(found.of(Verdict.PASS)) - MOST_PASSES)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        caption=f"and {hidden} more that passed" if hidden else None,
+        caption_justify="left",
+    )
+    columns = STACKED if is_narrow else WIDE
+    for names in columns:
+        table.add_column(
+            "\n".join(names),
+            justify="right" if names[0] in FIGURES else "left",
+            no_wrap=names[0] != "case",
+            overflow="fold",
+        )
+    judgements = worst_first(found)
+    for each in judgements[: len(judgements) - hidden]:
+        cells = _cells(each)
+        table.add_row(*("\n".join(cells[name] for name in names) for names in columns))
+    return table
+
+
+def _cells(found: Judgement) -> dict[str, str]:
+    style, word = STYLES[found.verdict], _word(found.verdict)
+    texts = (clean(found.case_id), found.metric, value_text(found), compared_text(found))
+    escaped = map(escape, (*texts, limit_text(found)))
+    cells = (*escaped, f"[{style}]{word}[/]", counts_text(found))
+    return dict(zip(COLUMNS, cells, strict=True))
+
+
+def _word(verdict: Verdict) -> str:
+    return "FAIL" if verdict is Verdict.FAIL else verdict.value

@@ -1,0 +1,71 @@
+"""History in a terminal: a line a step, and how much was looked at."""
+
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from greenbench.gate.history import FEWEST, Series, change_text, value_text
+from greenbench.gate.metrics import Kind
+from greenbench.gate.wording import clean
+from greenbench.terminal.formats import new_console
+
+SHORT = 8
+UNKNOWN = "–"
+
+
+def print_history(found: Sequence[Series], console: Console | None = None) -> None:
+    """Print the steps, how many series have some, and how many could not be looked at."""
+    console = console or new_console(sys.stdout)
+    if any(series.steps for series in found):
+        console.print(_steps_table(found))
+    console.print(Text(_summary(found), style="bold"))
+    if short := sum(series.reason is not None for series in found):
+        console.print(
+            Text(
+                f"{short} series with too few sessions: a count needs "
+                f"{FEWEST[Kind.COUNT]}, another metric {FEWEST[Kind.ENERGY]}."
+            )
+        )
+
+
+def _steps_table(found: Sequence[Series]) -> Table:
+    table = Table(title="History: steps that lasted, oldest first", title_justify="left")
+    for heading in ("case", "metric", "host", "first session", "first run", "commit", "previous"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("from", "to", "change"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for series in found:
+        for step in series.steps:
+            cells = (
+                series.case_id,
+                series.metric,
+                series.host or UNKNOWN,
+                step.session,
+                step.run_id[:SHORT],
+                step.commit or UNKNOWN,
+                step.previous_commit or UNKNOWN,
+                value_text(series.metric, step.before),
+                value_text(series.metric, step.after),
+                change_text(series.metric, step.change),
+            )
+            table.add_row(*(Text(clean(cell)) for cell in cells))
+    return table
+
+
+def _summary(found: Sequence[Series]) -> str:
+    looked_at = [series for series in found if series.reason is None]
+    if not looked_at:
+        return "No step can be found: no series has enough sessions."
+    steps = sum(len(series.steps) for series in looked_at)
+    if not steps:
+        fewest = min(len(series.points) for series in looked_at)
+        return f"No step in {len(looked_at)} series of at least {fewest} sessions."
+    changed = sum(bool(series.steps) for series in looked_at)
+    return f"{_count(steps)} in {changed} of {len(looked_at)} series."
+
+
+def _count(steps: int) -> str:
+    return f"{steps} step{'s' if steps > 1 else ''}"

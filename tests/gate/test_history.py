@@ -1,0 +1,348 @@
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from io import StringIO
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from greenbench.errors import UnknownNameError
+from greenbench.gate.changepoints import find_places
+from greenbench.gate.history import Series, find_steps
+from greenbench.terminal import new_console, print_history
+from tests.builders import make_row
+
+NOISE = (1.0, 1.03, 0.98, 1.01, 0.97, 1.02, 0.99, 1.0, 1.04, 0.98)
+STEPPED = (*NOISE, *(1.2 * value for value in NOISE))
+
+Rows = list[dict[str, Any]]
+
+
+def history(
+    *values: float | None, column: str = "energy_wh", first: int = 0, **changed: Any
+) -> Rows:
+    """Return a repeat a session: s0, s1, ... of runs r0, r1, ... at commits c0, c1, ..."""
+    columns = [
+        {column: value, "session": f"s{i}", "run_id": f"r{i}", "commit": f"c{i}", **changed}
+        for i, value in enumerate(values, start=first)
+    ]
+    return [make_row(changed=each) for each in columns]
+
+
+def only(rows: Rows, metric: str = "energy_wh", **options: bool) -> Series:
+    (series,) = find_steps(rows, [metric], **options)
+    return series
+
+
+def places(series: Series) -> list[int]:
+    return [step.index for step in series.steps]
+
+
+def printed(found: Sequence[Series]) -> str:
+    text = StringIO()
+    print_history(found, new_console(text))
+    return text.getvalue()
+
+
+def test_step_names_first_run_commits_and_size() -> None:
+    (step,) = only(history(*STEPPED)).steps
+    assert (step.index, step.session, step.run_id) == (10, "s10", "r10")
+    assert (step.previous_commit, step.commit) == ("c9", "c10")
+    assert step.before == pytest.approx(1.0)
+    assert step.after == pytest.approx(1.2)
+    assert step.change == pytest.approx(0.2)
+
+
+def test_gain_is_a_step_too() -> None:
+    (step,) = only(history(*STEPPED[::-1])).steps
+    assert step.change == pytest.approx(-1 / 6)
+
+
+def test_several_steps_are_found_in_order() -> None:
+    values = [level * value for level in (1.0, 1.5, 1.2) for value in NOISE]
+    assert places(only(history(*values))) == [10, 20]
+
+
+def test_noise_is_no_step() -> None:
+    series = only(history(*NOISE, *NOISE))
+    assert (series.steps, series.reason) == ((), None)
+
+
+def test_three_sessions_confirm_a_step() -> None:
+    changed = [1.5 * value for value in NOISE]
+    assert places(only(history(*NOISE, *changed[:3]))) == [10]
+    assert places(only(history(*NOISE, *changed[:2]))) == []
+
+
+@pytest.mark.parametrize("place", [0, 1, 7, 10, 18, 19])
+def test_single_wild_session_is_no_step(place: int) -> None:
+    values = [*NOISE, *NOISE]
+    values[place] *= 4
+    assert places(only(history(*values))) == []
+
+
+@pytest.mark.parametrize("place", [3, 10, 15, 19])
+def test_single_wild_session_hides_no_step(place: int) -> None:
+    values = list(STEPPED)
+    values[place] *= 4
+    assert places(only(history(*values))) == [10]
+
+
+def test_step_that_does_not_matter_is_none() -> None:
+    constant = [1.0] * 20
+    assert places(only(history(*constant, *[1.04] * 20))) == []
+    assert places(only(history(*constant, *[1.06] * 20))) == [20]
+
+
+def test_accuracy_steps_by_points_not_by_ratio() -> None:
+    accuracies = [0.200, 0.201, 0.199, 0.202, 0.200, 0.198]
+    lower = [value - 0.012 for value in accuracies]
+    (step,) = only(history(*accuracies, *lower, column="test_accuracy"), "accuracy").steps
+    assert step.change == pytest.approx(-0.012)
+    lower = [value - 0.008 for value in accuracies]
+    assert places(only(history(*accuracies, *lower, column="test_accuracy"), "accuracy")) == []
+
+
+def test_every_change_of_a_count_is_a_step() -> None:
+    series = only(history(100, 100, 101, 100, column="parameters"), "parameters")
+    assert places(series) == [2, 3]
+    assert [step.change for step in series.steps] == pytest.approx([0.01, -1 / 101])
+    assert [step.before for step in series.steps] == [100, 101]
+
+
+def test_count_that_was_zero_has_no_share() -> None:
+    (step,) = only(history(0, 5, column="parameters"), "parameters").steps
+    assert step.change is None
+
+
+def test_energy_that_was_zero_is_a_step_without_a_share() -> None:
+    (step,) = only(history(*[0.0] * 6, *NOISE)).steps
+    assert (step.index, step.before, step.change) == (6, 0.0, None)
+    assert places(only(history(*[0.0] * 10))) == []
+
+
+@pytest.mark.parametrize(("metric", "column", "fewest"), [
+    ("energy_wh", "energy_wh", 6), ("duration_s", "duration_s", 6),
+    ("accuracy", "test_accuracy", 6), ("parameters", "parameters", 2),
+])  # fmt: skip
+def test_too_few_sessions_are_a_reason(metric: str, column: str, fewest: int) -> None:
+    enough = history(*[1.0] * fewest, column=column)
+    assert only(enough, metric).reason is None
+    series = only(enough[1:], metric)
+    assert series.reason == f"{fewest - 1} of {fewest} sessions that a step needs"
+    assert series.reason in series.sentence
+
+
+@pytest.mark.parametrize(("metric", "column", "apart"), [
+    ("energy_wh", "host", True), ("energy_wh", "meter", True),
+    ("energy_wh", "energy_provenance", True), ("energy_wh", "case_hash", True),
+    ("duration_s", "host", True), ("duration_s", "meter", False),
+    ("parameters", "case_hash", True), ("parameters", "host", False),
+    ("accuracy", "host", False),
+])  # fmt: skip
+def test_series_is_of_what_is_comparable(metric: str, column: str, apart: bool) -> None:
+    rows = history(*NOISE[:6], **{column: "counter"}) + history(
+        *NOISE[:6], first=6, **{column: "other"}
+    )
+    found = find_steps(rows, [metric])
+    assert [len(series.points) for series in found] == ([6, 6] if apart else [12])
+    assert not any(series.steps for series in found)
+
+
+def test_series_names_host_only_where_it_matters() -> None:
+    found = find_steps(history(*NOISE, host="here"), ["energy_wh", "parameters"])
+    assert [series.host for series in found] == ["here", None]
+
+
+def test_series_are_by_case_then_metric() -> None:
+    rows = [make_row(network) for network in ("simple_cnn.m", "dense.s")]
+    found = find_steps(rows, ["energy_wh", "accuracy"])
+    assert [(series.case_id.split("-")[1], series.metric) for series in found] == [
+        ("dense.s", "energy_wh"), ("dense.s", "accuracy"),
+        ("simple_cnn.m", "energy_wh"), ("simple_cnn.m", "accuracy"),
+    ]  # fmt: skip
+
+
+def test_point_is_the_median_of_a_session() -> None:
+    rows = [
+        make_row(energy_wh=energy_wh, changed={"run_id": f"r{i}", "repeat": i})
+        for i, energy_wh in enumerate((3.0, 1.0, 8.0))
+    ]
+    (point,) = only(rows).points
+    assert (point.session, point.run_id, point.value, point.n) == ("s1", "r0", 3.0, 3)
+
+
+@pytest.mark.parametrize("metric", ["energy_wh", "duration_s"])
+def test_disturbed_samples_count_if_asked(metric: str) -> None:
+    rows = history(1.0, 2.0, column=metric) + history(
+        9.0, column=metric, first=2, marks="short disturbed"
+    )
+    assert [point.value for point in only(rows, metric).points] == [1.0, 2.0]
+    everything = only(rows, metric, include_disturbed=True).points
+    assert [point.value for point in everything] == [1.0, 2.0, 9.0]
+
+
+def test_disturbed_samples_count_for_accuracy_and_counts() -> None:
+    rows = history(100, 101, column="parameters", marks="disturbed")
+    assert places(only(rows, "parameters")) == [1]
+
+
+def test_series_whose_samples_are_all_disturbed_says_so() -> None:
+    assert only(history(*NOISE, marks="disturbed")).reason == "0 of 6 sessions that a step needs"
+
+
+@pytest.mark.parametrize("unknown", [None, float("nan"), float("inf")])
+def test_sessions_without_a_value_are_skipped(unknown: float | None) -> None:
+    series = only(history(*NOISE[:5], unknown, *NOISE[5:]))
+    assert [point.session for point in series.points] == [f"s{i}" for i in range(11) if i != 5]
+
+
+def test_failed_repeats_are_left_out() -> None:
+    rows = history(1000, 1000, column="train_flops")
+    rows += history(10, column="train_flops", first=2, status="failed")
+    assert places(only(rows, "train_flops")) == []
+
+
+def test_old_rows_have_no_commit() -> None:
+    rows = history(*STEPPED, commit=None)
+    for row in rows[:10]:
+        del row["commit"]
+    (step,) = only(rows).steps
+    assert (step.commit, step.previous_commit) == (None, None)
+    assert "commit" not in only(rows).sentence
+
+
+def test_old_rows_without_a_session_are_sessions_of_their_own() -> None:
+    assert len(only(history(*NOISE, session=None)).points) == 10
+
+
+def test_unknown_metric_is_refused_with_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean energy_wh"):
+        find_steps([], ["energy_w"])
+
+
+def test_no_rows_give_no_series() -> None:
+    assert find_steps([]) == []
+
+
+def test_sentence_says_what_changed_when_and_by_how_much() -> None:
+    assert only(history(*STEPPED)).sentence.endswith(
+        " changed by +20% from 1 Wh to 1.2 Wh in session s10 (run r10, commit c10 after c9)."
+    )
+    assert only(history(*NOISE)).sentence.endswith(" has no step in 10 sessions.")
+
+
+def test_records_are_steps_and_answers_are_json() -> None:
+    series = only(history(*[0.0] * 6, *STEPPED, host="here"))
+    assert [(row["metric"], row["host"], row["session"]) for row in series.records()] == [
+        ("energy_wh", "here", "s6"), ("energy_wh", "here", "s16"),
+    ]  # fmt: skip
+    json.dumps([asdict(series), series.records()], allow_nan=False)
+
+
+@given(st.integers(0, 10_000), st.floats(1e-6, 1e6))
+def test_unit_of_energy_moves_no_step(seed: int, scale: float) -> None:
+    random = np.random.default_rng(seed)
+    values = np.exp(random.normal(0, 0.05, 24)) * np.repeat([1, 1.2], 12)
+    plain, scaled = (only(history(*map(float, v))) for v in (values, scale * values))
+    assert places(plain) == places(scaled)
+    assert [step.change for step in plain.steps] == pytest.approx(
+        [step.change for step in scaled.steps]
+    )
+
+
+@given(st.randoms(use_true_random=False))
+def test_order_of_repeats_changes_nothing(random: Any) -> None:
+    rows, shuffled = [], []
+    for session, value in enumerate(STEPPED):
+        repeats = [
+            make_row(energy_wh=value * share, changed={
+                "session": f"s{session}", "run_id": f"r{session}.{i}", "repeat": i, "commit": "c",
+            })
+            for i, share in enumerate((1.0, 0.9, 1.3))
+        ]  # fmt: skip
+        rows += repeats
+        shuffled += random.sample(repeats, k=len(repeats))
+    assert only(rows) == only(shuffled)
+
+
+@pytest.mark.parametrize(("noise", "detected", "placed"), [(0.05, 0.99, 0.95), (0.10, 0.8, 0.65)])
+def test_false_alarms_are_few_and_steps_are_found(
+    noise: float, detected: float, placed: float
+) -> None:
+    random = np.random.default_rng(7)
+    quiet = np.exp(random.normal(0, noise, (400, 30)))
+    assert np.mean([bool(find_places(one, 0.05, is_ratio=True)) for one in quiet]) <= 0.02
+    stepped = quiet * np.repeat([1.0, 1.2], 15)
+    found = [find_places(one, 0.05, is_ratio=True) for one in stepped]
+    assert np.mean([bool(each) for each in found]) >= detected
+    assert np.mean([any(abs(place - 15) <= 1 for place in each) for each in found]) >= placed
+
+
+def test_few_sessions_give_few_false_alarms_too() -> None:
+    quiet = np.exp(np.random.default_rng(7).normal(0, 0.1, (500, 8)))
+    assert np.mean([bool(find_places(one, 0.05, is_ratio=True)) for one in quiet]) <= 0.03
+
+
+def test_long_histories_take_seconds() -> None:
+    random = np.random.default_rng(7)
+    plain = make_row()
+    levels = np.repeat([1.0, 1.3, 1.1, 1.4], 250)
+    rows = [
+        {**plain, "case_id": f"case{case}", "session": f"s{i}", "energy_wh": level * noise}
+        for i, level in enumerate(levels)
+        for case, noise in enumerate(np.exp(random.normal(0, 0.05, 20)))
+    ]
+    start = time.process_time()
+    found = find_steps(rows)
+    assert time.process_time() - start < 8
+    energies = [series for series in found if series.metric == "energy_wh"]
+    assert all(len(series.points) == 1000 and len(series.steps) == 3 for series in energies)
+
+
+def test_table_has_a_line_a_step() -> None:
+    rows = history(*STEPPED, host="here", run_id="0123456789abcdef")
+    text = printed(find_steps(rows, ["energy_wh", "parameters"]))
+    (line,) = (line for line in text.splitlines() if "energy_wh" in line)
+    assert [cell.strip() for cell in line.strip("│").split("│")] == [
+        rows[0]["case_id"], "energy_wh", "here", "s10", "01234567", "c10", "c9",
+        "1 Wh", "1.2 Wh", "+20%",
+    ]  # fmt: skip
+    assert "1 step in 1 of 2 series." in text
+
+
+def test_table_has_counts_in_full_and_accuracy_in_points() -> None:
+    text = printed(find_steps(history(1_234_567, 1_234_568, column="parameters"), ["parameters"]))
+    assert "1,234,567" in text
+    assert "1,234,568" in text
+    rows = history(*[0.95] * 6, *[0.93] * 6, column="test_accuracy")
+    text = printed(find_steps(rows, ["accuracy"]))
+    assert "95.00%" in text
+    assert "-2 points" in text
+
+
+def test_quiet_history_says_how_much_was_looked_at() -> None:
+    text = printed(find_steps(history(*NOISE), ["energy_wh", "accuracy"]))
+    assert text == "No step in 2 series of at least 10 sessions.\n"
+    longer = history(*NOISE, *NOISE, case_id="other")
+    text = printed(find_steps([*history(*NOISE), *longer], ["energy_wh"]))
+    assert text == "No step in 2 series of at least 10 sessions.\n"
+
+
+def test_series_with_too_few_sessions_are_counted() -> None:
+    text = printed(find_steps(history(*NOISE[:4]), ["energy_wh", "duration_s", "parameters"]))
+    assert text.splitlines() == [
+        "No step in 1 series of at least 4 sessions.",
+        "2 series with too few sessions: a count needs 2, another metric 6.",
+    ]
+    text = printed(find_steps(history(1.0), ["energy_wh"]))
+    assert text.startswith("No step can be found: no series has enough sessions.")
+
+
+def test_markup_in_names_is_shown_as_it_is() -> None:
+    text = printed(find_steps(history(*STEPPED, host="[red]\nhere"), ["energy_wh"]))
+    assert "[red] here" in text
