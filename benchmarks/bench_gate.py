@@ -136,7 +136,9 @@ def main(sessions: int, output: Path | None) -> None:
             f"{cell.at_the_limit:>7.2%} {cell.grown_by_20:>7.2%} {cell.grown_by_50:>7.2%}"
         )
     if output:
-        output.write_text(json.dumps({"cells": [asdict(cell) for cell in cells]}, indent=1) + "\n")
+        model = {"samples": SAMPLES, "within": WITHIN, "allowed": ALLOWED}
+        found = {**model, "cells": [asdict(cell) for cell in cells]}
+        output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

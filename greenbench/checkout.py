@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +54,27 @@ class Checkout:
             if place.is_relative_to(self.project):
                 return str(self.folder / place.relative_to(self.project))
         return path
+
+    def check_code(self, files: Sequence[str]) -> None:
+        """Raise `ConfigurationError` if code that runs is not that of the revision.
+
+        Parameters
+        ----------
+        files : sequence of str
+            Those that the cases' parts were imported from.
+        """
+        others = [file for file in files if not Path(file).is_relative_to(self.folder)]
+        if len(others) == len(files):
+            raise ConfigurationError(
+                f"revision {self.revision!r} cannot be compared: no code of these cases comes from "
+                f"{self.project}, so both sides would run the same; install it there with "
+                "`pip install -e .`"
+            )
+        if strays := [file for file in others if self.place_of(file) != file]:
+            raise ConfigurationError(
+                f"revision {self.revision!r} cannot be compared: it would import {strays[0]}, "
+                "which is of the working folder"
+            )
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,9 +68,11 @@ class WorkerPool:
         self._settings = settings
         self._intensity = intensity
         self._log_dir = log_dir
+        self._checkout = checkout
         self._place_of = checkout.place_of if checkout else str
         self._revision = {"commit": checkout.commit} if checkout else git_revision(settings.branch)
         self._workers: dict[str, _Worker] = {}
+        self._lacks_parts = False
 
     def launch(self, cases: Iterable[Case]) -> None:
         """Start the workers of all backends at once, without waiting for their imports."""
@@ -93,6 +95,10 @@ class WorkerPool:
         """
         for worker in self._workers.values():
             worker.wait_until_ready()
+            # Parts that the revision lacks are no code of ours that it would run; and workers
+            # of older revisions do not tell.
+            if self._checkout and worker.files and not self._lacks_parts:
+                self._checkout.check_code(worker.files)
 
     def run(self, job: Job, on_event: OnEvent) -> CaseResult:
         """Run a job; a trial that kills its worker is recorded, and the search goes on.
@@ -134,7 +140,8 @@ class WorkerPool:
         self._workers.clear()
 
     def _launch(self, backend: str, modules: list[dict[str, str]]) -> "_Worker":
-        settings = self._settings
+        settings, placed = self._settings, self._placed(modules)
+        self._lacks_parts = len(placed) < len(modules)
         request = {
             "backend": backend,
             "threads": settings.threads,
@@ -142,8 +149,8 @@ class WorkerPool:
             "min_window_s": settings.min_window_s,
             "intensity": asdict(self._intensity),
             "data_dir": str(settings.data_dir.absolute()),
-            "sys_path": [self._place_of(entry) for entry in sys.path if entry],
-            "modules": self._placed(modules),
+            "sys_path": [*self._roots(modules), *map(self._place_of, filter(None, sys.path))],
+            "modules": placed,
             "revision": self._revision,
         }
         searched = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
@@ -159,6 +166,16 @@ class WorkerPool:
         placed = [{**module, "file": self._place_of(module["file"])} for module in modules]
         # Cases of a module that the other revision lacks cannot run there; others can.
         return [module for module in placed if Path(module["file"]).exists()]
+
+    def _roots(self, modules: list[dict[str, str]]) -> Iterator[str]:
+        """Yield the folders that modules of another revision are imported from.
+
+        An editable installation need not be in the search path, and would find our own.
+        """
+        for module in modules if self._checkout else ():
+            file = Path(module["file"])
+            levels = module["name"].count(".") + (file.name == "__init__.py")
+            yield self._place_of(str(file.parents[levels]))
 
 
 class _BrokenOffError(Exception):
@@ -177,6 +194,7 @@ class _Worker:
     ) -> None:
         self.backend = backend
         self.log = log
+        self.files: list[str] = []
         self._is_ready = False
         self._is_closed = False
         threads = str(set_up["threads"])
@@ -214,6 +232,7 @@ class _Worker:
         if event is None:
             raise WorkerError(f"the {self.backend} worker {self._cause()}; see {self.log}")
         self._raise_if_failed(event)
+        self.files = event[1].get("files", [])
         self._is_ready = True
 
     def measure_idle_w(self, seconds: float) -> dict[str, float]:

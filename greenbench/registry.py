@@ -229,6 +229,12 @@ def check_case(case: Case) -> None:
     spaces.check(case.space)
 
 
+def origin_files() -> list[str]:
+    """Return the files of all modules that registered parts by decorator, sorted."""
+    modules = {registry.origin(name) for registry in ALL for name in registry.names()}
+    return sorted({str(file) for each in modules if (file := getattr(each, "__file__", None))})
+
+
 _failures: dict[str, PluginFailure] = {}
 
 

@@ -2,6 +2,9 @@
 
 from greenbench.cases import Case, matrix
 
+GATE = "gate"
+"""No suite of cases: under this name are results of revisions that were measured in turn."""
+
 SIZES = ("xs", "s", "m", "l", "xl")
 CNN_SIZES = [f"simple_cnn.{size}" for size in SIZES]
 DENSE_SIZES = [f"dense.{size}" for size in SIZES]

@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import greenbench
 from greenbench import registry
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
@@ -44,7 +45,8 @@ def main() -> None:
         try:
             if bench is None:
                 bench = _set_up(request, emit)
-                emit("ready", {"environment": dict(bench.environment)})
+                files = [greenbench.__file__, *registry.origin_files()]
+                emit("ready", {"environment": dict(bench.environment), "files": files})
             elif "idle_s" in request:
                 emit("idle", {"power_w": _measure_idle_w(bench, request["idle_s"])})
             else:

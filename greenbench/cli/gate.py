@@ -188,7 +188,6 @@ def _judge_interleaved(
         with Progress(twice) as progress:
             found = interleave(
                 Settings.from_environment(os.environ),
-                suite,
                 cases,
                 str(asked.revision),
                 progress,

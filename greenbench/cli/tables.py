@@ -12,6 +12,7 @@ import click
 from greenbench.errors import ConfigurationError
 from greenbench.selection import parse_pairs
 from greenbench.settings import Settings
+from greenbench.suites import GATE
 
 if TYPE_CHECKING:
     from greenbench.compare.files import Tables
@@ -112,7 +113,9 @@ def _read_store(wanted: Wanted, where: Mapping[str, str], with_trials: bool) -> 
     from greenbench.tracking import Store  # noqa: PLC0415
 
     store = Store.existing(Settings.from_environment(os.environ).tracking_uri)
-    rows = select(store.read_rows(wanted.suite), where, only_latest=not wanted.all_sessions)
+    # What the gate measured is of few cases, and of revisions in between.
+    found = [r for r in store.read_rows(wanted.suite) if wanted.suite or r["suite"] != GATE]
+    rows = select(found, where, only_latest=not wanted.all_sessions)
     if not rows:
         conditions = [*([f"suite={wanted.suite}"] if wanted.suite else []), *wanted.where]
         raise ConfigurationError(

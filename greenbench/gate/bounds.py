@@ -15,8 +15,8 @@ from scipy import stats
 SESSIONS = 5
 """Sessions of a baseline from which their noise is estimated instead of assumed."""
 
+# Lower and upper, each at the confidence that was asked for; infinite where nothing is known.
 Bounds = tuple[float, float]
-"""Lower and upper, each at the confidence that was asked for; infinite where nothing is known."""
 
 
 def ratio_bounds(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from greenbench.errors import BudgetError, ConfigurationError, UnknownNameError
-from greenbench.gate.limits import ROUNDS, SESSION_NOISE, Budgets, Level, Limit
+from greenbench.gate.limits import FEWEST, ROUNDS, SESSION_NOISE, Budgets, Level, Limit
 from greenbench.gate.lines import Key, key_lines, line_of
 from greenbench.gate.metrics import METRICS, Kind, Metric, Rule
 
@@ -189,6 +189,10 @@ def _read_metric(
         allowed = {metric.rules[0]: math.inf}
     elif not allowed and len(table.mistakes) == mistakes_before:
         table.note(f'{metric.name}: no rule; add {" or ".join(rules)}, or level = "off"')
+    for rule in allowed if metric.kind is not Kind.COUNT else ():
+        if chosen["rounds"] < FEWEST[Rule(rule)]:
+            fewest = f"{rule} needs at least {FEWEST[Rule(rule)]}, because fewer prove nothing"
+            table.note(f"{metric.name}: rounds is {chosen['rounds']}; {fewest}", rule)
     line = table.line()
     return [
         Limit(pattern, metric.name, Rule(rule), value, line=line, **chosen)

@@ -14,6 +14,7 @@ from greenbench.gate.baselines import Baseline
 from greenbench.results import CaseResult
 from greenbench.session import Listener, Session, check_completed
 from greenbench.settings import Settings
+from greenbench.suites import GATE
 from greenbench.table import to_row
 
 Row = dict[str, Any]
@@ -48,7 +49,6 @@ class Alternation:
 
 def interleave(
     settings: Settings,
-    suite: str,
     cases: Sequence[Case],
     revision: str,
     listener: Listener,
@@ -59,14 +59,13 @@ def interleave(
     """Run cases with the code of the working folder and of another revision, in turn.
 
     Each round runs each case once with each, with the same seeds, in random order. Where samples
-    are disturbed, rounds are added, at most as many again.
+    are disturbed, rounds are added, at most as many again. Results of the working folder are
+    logged under the suite ``gate``: of few cases, they must not pass for the latest of a suite.
 
     Parameters
     ----------
     settings : Settings
         How and where.
-    suite : str
-        Under which results of the working folder are logged.
     cases : sequence of Case
         What is run.
     revision : str
@@ -87,7 +86,7 @@ def interleave(
     with (
         checked_out(revision, Path.cwd()) as base,
         Session(
-            settings, suite, cases, listener, is_fresh=True, is_resumable=False, base=base
+            settings, GATE, cases, listener, is_fresh=True, is_resumable=False, base=base
         ) as session,
     ):
         turns = _Turns(session, include_disturbed=include_disturbed)
@@ -110,10 +109,10 @@ class _Turns:
 
     def needs(self, case: Case, number: int, rounds: int) -> bool:
         """Return whether a case is still to be run, of which `number` rounds are done."""
+        if (HERE, case.id) in self._failures:
+            return False
         sides = [side for side in (HERE, BASE) if (side, case.id) not in self._failures]
-        if number < rounds:
-            return bool(sides)
-        return any(self._counted(side, case) < rounds for side in sides)
+        return number < rounds or any(self._counted(side, case) < rounds for side in sides)
 
     def take(self, case: Case, number: int, sides: Sequence[str]) -> None:
         """Run one round of a case."""

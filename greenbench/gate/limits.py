@@ -11,6 +11,9 @@ from greenbench.gate.metrics import Kind, Rule
 ROUNDS = {Kind.COUNT: 1, Kind.ACCURACY: 3, Kind.ENERGY: 5, Kind.TIME: 5}
 """How many samples a limit needs, if its budget does not say."""
 
+FEWEST = {Rule.MAX: 2, Rule.MIN: 2, Rule.MAX_DROP: 2, Rule.MAX_INCREASE: 4}
+"""Samples of a noisy metric without which nothing can be proven, whatever they are."""
+
 SESSION_NOISE = 0.10
 """Standard deviation of energies between sessions on a shared machine, if nobody says."""
 

@@ -73,8 +73,8 @@ class Question:
     @property
     def is_measured(self) -> bool:
         """Whether the energies that are known are measured."""
-        found = [Provenance(row["energy_provenance"]) for row in self._known_values(self.rows)]
-        return bool(found) and all(each.is_measured for each in found)
+        rows = self._known_values(self.rows)
+        return all(Provenance(row["energy_provenance"]).is_measured for row in rows)
 
     @property
     def scaled_limit(self) -> float:
@@ -106,7 +106,7 @@ class Question:
             limit=self.scaled_limit,
             unit=self.metric.unit,
             samples=values,
-            baseline=self._values(known) if self.limit.rule.is_relative else (),
+            baseline=self._values(known),
             provenance=self._provenance(),
             reason=reason,
             cause=None if is_doubtful else self._cause(),
@@ -162,11 +162,19 @@ class Question:
     def _values(self, rows: Sequence[Row]) -> tuple[float, ...]:
         return tuple(row[self.metric.column] for row in rows)
 
+    @property
+    def _needed_alike(self) -> Mapping[str, str]:
+        alike = NEEDED_ALIKE[self.metric.kind]
+        if self.metric.name != "emissions_g":
+            return alike
+        # Of another grid, they say nothing of the code.
+        return {**alike, "intensity_g_per_kwh": "carbon intensity"}
+
     def _comparable(self) -> list[Row]:
         """Return the results of the baseline that this limit may be judged by."""
         if not self.limit.rule.is_relative:
             return []
-        alike = NEEDED_ALIKE[self.metric.kind]
+        alike = self._needed_alike
         rows = [r for r in self.known if all(r.get(c) == self._here.get(c) for c in alike)]
         if self.metric.kind in (Kind.COUNT, Kind.ACCURACY):
             return _latest(rows)
@@ -216,7 +224,7 @@ class Question:
         if not self._known_values(self.rows):
             return f"{self.metric.name} is unknown in all results"
         last, here = self.known[-1], self._here
-        for column, words in NEEDED_ALIKE[self.metric.kind].items():
+        for column, words in self._needed_alike.items():
             if last.get(column) != here.get(column):
                 return (
                     f"skipped: another {words} ({last.get(column) or 'unknown'} in the "
