@@ -32,7 +32,7 @@ def judge(
     baseline : Baseline, optional
         What is compared against; without one, relative limits are inconclusive.
     known_cases : iterable of str
-        Ids of cases that exist, whether they ran or not.
+        Ids of cases that exist, whether they ran or not; in their order the answers come.
     include_disturbed : bool
         Whether samples count during which other processes used the host.
 
@@ -46,7 +46,11 @@ def judge(
     cases: dict[str, list[Row]] = {}
     for row in rows:
         cases.setdefault(str(row["case_id"]), []).append(row)
+    known_cases = list(known_cases)
     check_cases(budgets, [*cases, *known_cases])
+    # They ran in random order.
+    places = {case_id: place for place, case_id in enumerate(known_cases)}
+    cases = dict(sorted(cases.items(), key=lambda each: places.get(each[0], len(places))))
     notes = _notes(budgets, list(cases))
     found = []
     for case_id, members in cases.items():

@@ -22,7 +22,7 @@ from greenbench.gate.wording import (
 from greenbench.terminal.formats import new_console
 
 NARROW = 110
-MOST_PASSES = 10
+MOST_QUIET = 10
 STYLES = {
     Verdict.FAIL: "bold red",
     Verdict.WARN: "yellow",
@@ -66,7 +66,7 @@ def _lines(found: Sequence[Judgement]) -> Iterator[str]:
     """Yield a sentence for each, but one for all whose samples say nothing for one reason."""
     mute: dict[str, list[Judgement]] = {}
     for each in found:
-        if each.verdict is Verdict.INCONCLUSIVE and each.low is None:
+        if _is_mute(each):
             mute.setdefault(each.reason, []).append(each)
     for each in found:
         alike = mute.get(each.reason, [])
@@ -80,7 +80,7 @@ def _lines(found: Sequence[Judgement]) -> Iterator[str]:
 
 
 def gate_table(found: Judgements, *, is_narrow: bool = False) -> Table:
-    """Return the judgements, the worst first, with as many passes as stay readable.
+    """Return the judgements, the worst first, with as many quiet ones as stay readable.
 
     Parameters
     ----------
@@ -89,12 +89,14 @@ def gate_table(found: Judgements, *, is_narrow: bool = False) -> Table:
     is_narrow : bool
         Whether each takes two lines, so that all figures fit into 80 columns.
     """
-    hidden = max(0, len(found.of(Verdict.PASS)) - MOST_PASSES)
+    judgements = worst_first(found)
+    quiet = [each for each in judgements if each.verdict is Verdict.PASS or _is_mute(each)]
+    hidden = quiet[MOST_QUIET:]
     table = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         padding=(0, 1, 0, 0),
-        caption=f"and {hidden} more that passed" if hidden else None,
+        caption=f"and, not shown, {counted(Judgements(tuple(hidden), None))}" if hidden else None,
         caption_justify="left",
     )
     columns = STACKED if is_narrow else WIDE
@@ -105,8 +107,7 @@ def gate_table(found: Judgements, *, is_narrow: bool = False) -> Table:
             no_wrap=names[0] != "case",
             overflow="fold",
         )
-    judgements = worst_first(found)
-    for each in judgements[: len(judgements) - hidden]:
+    for each in [each for each in judgements if each not in hidden]:
         cells = _cells(each)
         table.add_row(*("\n".join(cells[name] for name in names) for names in columns))
     return table
@@ -118,6 +119,11 @@ def _cells(found: Judgement) -> dict[str, str]:
     escaped = map(escape, (*texts, limit_text(found)))
     cells = (*escaped, f"[{style}]{word}[/]", counts_text(found))
     return dict(zip(COLUMNS, cells, strict=True))
+
+
+def _is_mute(found: Judgement) -> bool:
+    """Return whether the samples say nothing, whatever they are."""
+    return found.verdict is Verdict.INCONCLUSIVE and found.low is None
 
 
 def _word(verdict: Verdict) -> str:
