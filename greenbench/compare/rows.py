@@ -19,7 +19,8 @@ def select(rows: Sequence[AnyRow], where: Mapping[str, str], *, only_latest: boo
         Column to text. A number matches however it is written; an unknown value matches an
         empty text and ``None``.
     only_latest : bool
-        Whether to leave out all sessions of a suite but the last.
+        Whether to leave out all sessions of a suite but the last, and of a case that several
+        suites have: with the same seeds, it is no further sample.
 
     Raises
     ------
@@ -32,8 +33,10 @@ def select(rows: Sequence[AnyRow], where: Mapping[str, str], *, only_latest: boo
     wanted = [r for r in rows if all(_matches(r[name], text) for name, text in where.items())]
     if not only_latest:
         return wanted
-    latest = {row["suite"]: row["session"] for row in wanted}
-    return [row for row in wanted if row["session"] == latest[row["suite"]]]
+    of_suite = {row["suite"]: row["session"] for row in wanted}
+    latest = [row for row in wanted if row["session"] == of_suite[row["suite"]]]
+    of_case = {row["case_id"]: row["session"] for row in latest}
+    return [row for row in latest if row["session"] == of_case[row["case_id"]]]
 
 
 def _matches(value: Any, text: str) -> bool:

@@ -14,6 +14,12 @@ def test_latest_session_of_each_suite_is_chosen() -> None:
     assert select(ROWS, {}, only_latest=True) == [OTHER_SUITE, NEW]
 
 
+def test_a_case_that_two_suites_have_counts_once() -> None:
+    again = {**OLD, "suite": "scaling", "session": "s3"}
+    beside = make_row("dense.m", changed={"session": "s1"})
+    assert select([OLD, beside, again], {}, only_latest=True) == [beside, again]
+
+
 def test_all_sessions_are_chosen_when_asked_for() -> None:
     assert select(ROWS, {}, only_latest=False) == ROWS
 
