@@ -16,7 +16,7 @@ from scipy.stats import mannwhitneyu
 
 from greenbench.gate.bounds import SESSIONS
 from greenbench.gate.limits import SESSION_NOISE
-from greenbench.gate.rules import judge_cost, judge_increase
+from greenbench.gate.rules import judge_cost, judge_increase, judge_turns
 
 Floats = NDArray[np.float64]
 Rule = Callable[["Noise", float, np.random.Generator], bool]
@@ -52,11 +52,18 @@ class Cell:
     grown_by_50: float
 
 
-def interleaved(noise: Noise, growth: float, rng: np.random.Generator) -> bool:
+def interleaved(noise: Noise, growth: float, rng: np.random.Generator, drift: float = 1.0) -> bool:
     """Measure both revisions alternately, in one session."""
-    within = Noise(noise.within, 0.0)
-    new, old = within.session(growth, rng), within.session(1.0, rng)
-    return judge_increase(new.tolist(), {"s": old.tolist()}, ALLOWED, 0.0).is_violated is True
+    pace = np.linspace(0, np.log(drift), 2 * SAMPLES)
+    rounds = np.exp(rng.normal(pace, noise.within)).reshape(SAMPLES, 2)
+    # Which of the two comes first is random.
+    new, old = (rng.permuted(rounds, axis=1) * (growth, 1.0)).T.tolist()
+    return judge_turns(new, old, list(zip(new, old, strict=True)), ALLOWED).is_violated is True
+
+
+def drifting(noise: Noise, growth: float, rng: np.random.Generator) -> bool:
+    """Measure both alternately, on a machine that is four times as slow at the end."""
+    return interleaved(noise, growth, rng, drift=4.0)
 
 
 def stored(noise: Noise, growth: float, rng: np.random.Generator) -> bool:
@@ -93,6 +100,7 @@ def plain_ranks(noise: Noise, growth: float, rng: np.random.Generator) -> bool:
 
 RULES: Mapping[str, Rule] = {
     "interleaved": interleaved,
+    "interleaved, fourfold drift": drifting,
     "stored baseline": stored,
     "ten stored sessions": history,
     "absolute budget": absolute,

@@ -15,6 +15,9 @@ from scipy import stats
 SESSIONS = 5
 """Sessions of a baseline from which their noise is estimated instead of assumed."""
 
+DRIFTED = 0.98
+"""Confidence of the test for drift: pairs of a steady machine are hardly ever taken for others."""
+
 # Lower and upper, each at the confidence that was asked for; infinite where nothing is known.
 Bounds = tuple[float, float]
 
@@ -70,6 +73,42 @@ def session_bounds(
     spread = float(medians.std(ddof=1)) * sqrt(1 + 1 / count)
     half = float(stats.t.ppf(confidence, count - 1)) * spread
     return exp(middle - half), exp(middle + half)
+
+
+def has_drifted(pairs: Sequence[tuple[float, float]]) -> bool:
+    """Return whether a machine's pace changed over the rounds of a session.
+
+    An F test of logarithms: whether the means of pairs vary by more than the differences within
+    them explain.
+
+    Parameters
+    ----------
+    pairs : sequence of (float, float)
+        What two revisions took in the same round, above 0.
+    """
+    if len(pairs) < 3:  # noqa: PLR2004
+        return False
+    logarithms = np.log(pairs)
+    between = float(logarithms.mean(axis=1).var(ddof=1))
+    within = float(np.diff(logarithms, axis=1).var(ddof=1)) / 4
+    freedom = len(pairs) - 1
+    return between > within * float(stats.f.ppf(DRIFTED, freedom, freedom))
+
+
+def pair_bounds(pairs: Sequence[tuple[float, float]], confidence: float) -> Bounds:
+    """Return Student's bounds of the ratio of the first of each pair to the second.
+
+    What changes from round to round is no noise to them.
+
+    Parameters
+    ----------
+    pairs : sequence of (float, float)
+        What two revisions took in the same round, above 0.
+    confidence : float
+        Of each bound.
+    """
+    low, high = mean_bounds([log(new / old) for new, old in pairs], confidence)
+    return exp(low), exp(high)
 
 
 def level_bounds(samples: Sequence[float], confidence: float, noise: float) -> Bounds:

@@ -21,6 +21,7 @@ from greenbench.gate.rules import (
     judge_growth,
     judge_increase,
     judge_least,
+    judge_turns,
 )
 from greenbench.marks import DISTURBED
 from greenbench.readings import Provenance
@@ -129,17 +130,19 @@ class Question:
                 changes = [round(new - old, 12) for new, old in zip(now, before, strict=True)]
                 return judge_drop(changes, -limit)
             case _, Rule.MAX:
-                return judge_cost(values, limit, self._noise)
+                return judge_cost(values, limit, self.limit.session_noise)
+            case _ if self._is_in_turn:
+                pairs = list(zip(*self._pairs(rows, known), strict=True))
+                return judge_turns(values, self._values(known), pairs, limit)
             case _:
                 sessions: dict[str, list[float]] = {}
                 for row in known:
                     sessions.setdefault(row["session"], []).append(row[self.metric.column])
-                return judge_increase(values, sessions, limit, self._noise)
+                return judge_increase(values, sessions, limit, self.limit.session_noise)
 
     @property
-    def _noise(self) -> float:
-        is_one_session = self.baseline is not None and self.baseline.is_interleaved
-        return 0.0 if is_one_session and self.limit.rule.is_relative else self.limit.session_noise
+    def _is_in_turn(self) -> bool:
+        return self.baseline is not None and self.baseline.is_interleaved
 
     @property
     def _is_noisy(self) -> bool:

@@ -4,17 +4,20 @@ Pure functions of numbers. A rule says whether a limit is violated, kept, or whe
 cannot tell; what becomes of a violation is not its business.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import inf
+from functools import partial
+from math import exp, inf, log
 from statistics import mean, median
 
 from greenbench.gate.bounds import (
     SESSIONS,
     Bounds,
+    has_drifted,
     level_bounds,
     mean_bounds,
+    pair_bounds,
     ratio_bounds,
     session_bounds,
 )
@@ -23,6 +26,8 @@ REAL = 0.98
 """Confidence that a case costs more at all, or more than its budget."""
 BEYOND = 0.95
 """Confidence that it costs more by more than is allowed; the bound that people see."""
+
+BY_PAIRS = "pairs of a round are compared, because the machine's pace changed between rounds"
 
 
 @dataclass(frozen=True)
@@ -162,7 +167,40 @@ def judge_increase(
             return session_bounds(samples, list(sessions.values()), confidence)
         return ratio_bounds(samples, known, confidence, noise)
 
-    ratio, shown = median(samples) / median(known), bounds(BEYOND)
+    return _grown(median(samples) / median(known), bounds, most)
+
+
+def judge_turns(
+    samples: Sequence[float],
+    baseline: Sequence[float],
+    pairs: Sequence[tuple[float, float]],
+    most: float,
+) -> Finding:
+    """Judge by which ratio a noisy cost grew, of two revisions that were measured in turn.
+
+    As `judge_increase` without noise between sessions. If the machine's pace changed from round
+    to round by more than within one, pairs of a round are compared instead of all samples.
+
+    Parameters
+    ----------
+    samples, baseline : sequence of float
+        Of the two revisions.
+    pairs : sequence of (float, float)
+        Those of rounds in which both count.
+    most : float
+        The ratio that is allowed.
+    """
+    if min(*samples, *baseline) <= 0:
+        return _not_positive(None)
+    if not has_drifted(pairs):
+        return judge_increase(samples, {"": baseline}, most, 0.0)
+    ratio = exp(mean(log(new / old) for new, old in pairs))
+    found = _grown(ratio, partial(pair_bounds, pairs), most)
+    return replace(found, reason=f"{found.reason}; {BY_PAIRS}")
+
+
+def _grown(ratio: float, bounds: Callable[[float], Bounds], most: float) -> Finding:
+    shown = bounds(BEYOND)
     is_beyond = shown[0] > most
     is_real = is_beyond and bounds(REAL)[0] > 1
     if is_beyond and not is_real:

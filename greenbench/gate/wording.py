@@ -37,7 +37,8 @@ def sentence(found: Judgement) -> str:
         excess = _excess(found) if is_violated else ""
         said = [f"{found.metric} {_seen(found)}", f"{_limit(found)}{excess and f', so {excess}'}"]
         # A plain verdict has been said.
-        said += [found.reason if found.compared is None or found.verdict is Verdict.WARN else ""]
+        plain, _, more = found.reason.partition("; ")
+        said += [plain if found.compared is None else "", more]
     said += [_basis(found), (is_violated and found.cause) or ""]
     said += [_samples(found) if found.verdict is not Verdict.PASS else ""]
     said += [f"limit at {found.budget}"]

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,10 @@ def energies(factor: float = 1.0, **changed: Any) -> Rows:
 
 
 def before(rows: Rows, *, is_interleaved: bool = True) -> Baseline:
-    return Baseline(LABEL, tuple(rows), is_interleaved)
+    """Return a baseline; its noise is not that of the same repeats of what is judged."""
+    noisy = [{name: row[name] for name in ("energy_wh", "cpu_s")} for row in reversed(rows)]
+    mixed = [{**row, **other} for row, other in zip(rows, noisy, strict=True)]
+    return Baseline(LABEL, tuple(mixed if is_interleaved else rows), is_interleaved)
 
 
 def judged(budget: str, rows: Rows, baseline: Baseline | None = None, **options: Any) -> Judgements:
@@ -116,7 +120,7 @@ def test_judgement_says_what_it_was_made_from() -> None:
     found = one(INCREASE, energies(1.3), before(energies()))
     assert (found.case_id, found.metric, found.rule) == (CASE, "energy_wh", Rule.MAX_INCREASE)
     assert found.samples == tuple(1.3 * value for value in STEADY)
-    assert found.baseline == STEADY
+    assert found.baseline == STEADY[::-1]
     assert found.value == pytest.approx(1.3)
     assert found.compared == pytest.approx(1.3)
     assert found.limit == pytest.approx(1.1)
@@ -276,6 +280,21 @@ def test_interleaved_baseline_is_judged_without_noise_between_sessions() -> None
     assert one(INCREASE, rows, before(known, is_interleaved=False)).verdict is UNCLEAR
     quiet = 'energy_wh = { max_increase = "10%", session_noise = "1%" }'
     assert one(quiet, rows, before(known, is_interleaved=False)).verdict is FAIL
+
+
+def test_pairs_of_a_round_are_compared_if_the_pace_of_the_machine_changed() -> None:
+    pace = [1.0, 1.5, 2.1, 3.0, 4.2]
+    base = [pace[i] * value for i, value in enumerate(STEADY)]
+    here = [1.3 * pace[i] * value for i, value in enumerate(STEADY[::-1])]
+    baseline = Baseline(LABEL, tuple(rows_of("energy_wh", base)), is_interleaved=True)
+
+    found = one(INCREASE, rows_of("energy_wh", here), baseline)
+
+    assert found.verdict is FAIL
+    assert found.compared == pytest.approx(1.3)
+    assert "pairs of a round are compared" in found.reason
+    stored = one(INCREASE, rows_of("energy_wh", here), replace(baseline, is_interleaved=False))
+    assert stored.verdict is UNCLEAR
 
 
 def test_budget_of_energy_itself_has_the_noise_between_sessions_even_if_interleaved() -> None:

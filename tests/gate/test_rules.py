@@ -13,6 +13,7 @@ from greenbench.gate.rules import (
     judge_growth,
     judge_increase,
     judge_least,
+    judge_turns,
 )
 
 BIG = 2**53
@@ -242,3 +243,30 @@ def test_cost_that_the_meter_did_not_resolve_is_unclear(samples: tuple[float, ..
 def test_no_finding_has_a_bound_that_is_infinite() -> None:
     found = judge_increase([1.0, 2.0], {"s": [1.0, 2.0]}, 1.1, 0.0)
     assert inf not in (found.low, found.high)
+
+
+def test_turns_of_a_steady_machine_are_compared_as_two_samples() -> None:
+    base = list(STEADY[::-1])
+    pairs = list(zip(times(1.3), base, strict=True))
+    expected = judge_increase(times(1.3), {"s": base}, 1.1, 0.0)
+    assert judge_turns(times(1.3), base, pairs, 1.1) == expected
+
+
+def test_turns_of_a_machine_that_drifts_are_compared_round_by_round() -> None:
+    base = [pace * value for pace, value in zip((1.0, 1.5, 2.1, 3.0, 4.2), STEADY, strict=True)]
+    here = [1.3 * pace for pace in (1.0, 1.5, 2.1, 3.0, 4.2)]
+
+    found = judge_turns(here, base, list(zip(here, base, strict=True)), 1.1)
+
+    assert found.is_violated
+    assert found.compared == pytest.approx(1.3, rel=0.01)
+    assert found.low is not None
+    assert found.high is not None
+    assert 1.25 < found.low < found.high < 1.35
+    assert found.reason.startswith("the limit is exceeded; pairs of a round are compared")
+    assert judge_increase(here, {"s": base}, 1.1, 0.0).is_violated is None
+
+
+def test_a_sample_of_zero_has_no_pair() -> None:
+    found = judge_turns([1.0, 0.0], [1.0, 1.0], [(1.0, 1.0), (0.0, 1.0)], 1.1)
+    assert (found.is_violated, found.compared) == (None, None)

@@ -5,7 +5,13 @@ from types import ModuleType
 import pytest
 
 PATH = Path(__file__).parents[2] / "benchmarks" / "bench_gate.py"
-OURS = ("interleaved", "stored baseline", "ten stored sessions", "absolute budget")
+OURS = (
+    "interleaved",
+    "interleaved, fourfold drift",
+    "stored baseline",
+    "ten stored sessions",
+    "absolute budget",
+)
 SESSIONS = 2_000
 
 
@@ -39,6 +45,12 @@ def test_interleaved_finds_an_increase_by_20_percent(
     bench_gate: ModuleType, between: float
 ) -> None:
     assert bench_gate.share("interleaved", between, 1.2, SESSIONS) >= 0.75
+
+
+def test_interleaved_finds_half_as_much_again_on_a_machine_that_gets_four_times_as_slow(
+    bench_gate: ModuleType,
+) -> None:
+    assert bench_gate.share("interleaved, fourfold drift", 0.05, 1.5, SESSIONS) >= 0.95
 
 
 def test_plain_rules_raise_the_false_alarms_that_ours_avoid(bench_gate: ModuleType) -> None:

@@ -181,7 +181,9 @@ def test_doubt_without_a_value_says_nothing_of_one(
 
 
 def test_warning_says_why_it_is_no_failure() -> None:
-    assert "; only warns; " in sentence(make_judgement(verdict=Verdict.WARN, reason="only warns"))
+    found = make_judgement(verdict=Verdict.WARN, reason="the limit is exceeded; only warns")
+    assert "; only warns; " in sentence(found)
+    assert "the limit is exceeded" not in sentence(found)
 
 
 def test_violation_without_a_figure_says_its_reason() -> None:
