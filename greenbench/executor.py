@@ -77,7 +77,7 @@ class WorkerPool:
     def launch(self, cases: Iterable[Case]) -> None:
         """Start the workers of all backends at once, without waiting for their imports."""
         cases = list(cases)
-        modules = _registering_modules(cases, self._settings.meter)
+        modules = registry.registering_modules(cases, meter_names(self._settings.meter))
         for backend in sorted({case.backend for case in cases} - set(self._workers)):
             self._workers[backend] = self._launch(backend, modules)
 
@@ -349,26 +349,6 @@ class _Worker:
             return self._events.get(timeout=max(timeout_s, 0.001))
         except queue.Empty:
             return None
-
-
-def _registering_modules(cases: Iterable[Case], meters: str) -> list[dict[str, str]]:
-    """Return the modules that registered parts of the cases by decorator."""
-    origins = [registry.meters.origin(name) for name in meter_names(meters)]
-    for case in cases:
-        origins += [
-            registry.architectures.origin(case.architecture),
-            registry.datasets.origin(case.dataset),
-            registry.strategies.origin(case.strategy),
-            registry.spaces.origin(case.space),
-            registry.backends.origin(case.backend),
-        ]
-    modules = {}
-    for module in origins:
-        file = getattr(module, "__file__", None)
-        if module is not None and file:
-            is_script = module.__name__ == "__main__"
-            modules[Path(file).stem if is_script else module.__name__] = str(file)
-    return [{"name": name, "file": file} for name, file in sorted(modules.items())]
 
 
 def _trial_event(trial: Trial) -> dict[str, Any]:

@@ -4,8 +4,9 @@ import importlib
 import importlib.metadata
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
@@ -227,6 +228,39 @@ def check_case(case: Case) -> None:
     backends.check(case.backend)
     datasets.check(case.dataset)
     spaces.check(case.space)
+
+
+def registering_modules(cases: Iterable[Case], meter_names: Iterable[str]) -> list[dict[str, str]]:
+    """Return the modules that registered parts of some cases by decorator.
+
+    Parameters
+    ----------
+    cases : iterable of Case
+        Which parts.
+    meter_names : iterable of str
+        Meters that they are measured with.
+
+    Returns
+    -------
+    list of dict
+        ``name``, under which a worker imports the module, and ``file``; sorted by name.
+    """
+    origins = [meters.origin(name) for name in meter_names]
+    for case in cases:
+        origins += [
+            architectures.origin(case.architecture),
+            datasets.origin(case.dataset),
+            strategies.origin(case.strategy),
+            spaces.origin(case.space),
+            backends.origin(case.backend),
+        ]
+    modules = {}
+    for module in origins:
+        file = getattr(module, "__file__", None)
+        if module is not None and file:
+            is_script = module.__name__ == "__main__"
+            modules[Path(file).stem if is_script else module.__name__] = str(file)
+    return [{"name": name, "file": file} for name, file in sorted(modules.items())]
 
 
 def origin_files() -> list[str]:

@@ -132,3 +132,39 @@ def test_a_case_in_which_no_trial_completes_fails_with_the_reason(
     result.assert_outcomes(failed=1, deselected=1)
     root = ElementTree.parse(own_project.path / "junit.xml").getroot()
     assert root.find(".//failure") is not None
+
+
+def test_what_a_budget_forbids_fails_the_case_in_one_line_and_what_it_minds_warns(
+    own_project: pytest.Pytester,
+) -> None:
+    budgets = '[[budget]]\ncase = "default-own_net.s-*"\nparameters = { max = 10 }\n'
+    budgets += 'train_flops = { max = 1, level = "warn" }\n'
+    (own_project.path / "budgets.toml").write_text(budgets)
+
+    options = ("--greenbench-budget", "budgets.toml", "--junitxml", "junit.xml")
+    result = run(own_project, *options, "-k", "default")
+
+    result.assert_outcomes(failed=1, passed=1, deselected=2, warnings=1)
+    line = "default-own_net.s-torch-digits+epochs1: parameters are 1,078; the budget is 10"
+    result.stdout.fnmatch_lines([f"{line}*budgets.toml:3*", "*BudgetWarning: *train_flops are *"])
+    root = ElementTree.parse(own_project.path / "junit.xml").getroot()
+    (failure,) = root.findall(".//failure")
+    assert line in failure.attrib["message"]
+
+
+def test_a_mistake_in_a_budget_is_found_before_anything_runs(own_project: pytest.Pytester) -> None:
+    (own_project.path / "budgets.toml").write_text('[[budget]]\ncase = "ran-*"\ntrials = 3\n')
+    result = run(own_project, "--greenbench-budget", "budgets.toml")
+
+    assert result.ret == 2
+    result.stdout.fnmatch_lines(
+        ["*budgets.toml:3: trials: expected a table: trials = { max = 3 }*"]
+    )
+    (own_project.path / "budgets.toml").write_text(
+        '[[budget]]\ncase = "ran-*"\ntrials = { max = 3 }\n'
+    )
+    result = run(own_project, "--greenbench-budget", "budgets.toml")
+
+    assert result.ret == 2
+    result.stdout.fnmatch_lines(["*budgets.toml:2: case 'ran-*' matches no case*"])
+    result.stdout.no_fnmatch_line("*starting workers*")
