@@ -5,13 +5,20 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from filelock import FileLock
 
 from greenbench.errors import ConfigurationError, TrackingError
 from greenbench.tracking.database import redact
 from greenbench.tracking.store import Store
 from greenbench.tracking.view import charts_path, table_path
+
+DEFAULT_PORT = 5000
 
 
 def serve_ui(uri: str, port: int | None, say: Callable[[str], None]) -> int:
@@ -38,8 +45,11 @@ def serve_ui(uri: str, port: int | None, say: Callable[[str], None]) -> int:
         return 0
     store = Store.existing(uri)
     store.seed_views()
-    experiments = store.experiments()
-    port = _free_port(port)
+    with ExitStack() as stack:
+        return _serve(uri, _free_port(port, stack), store.experiments(), say)
+
+
+def _serve(uri: str, port: int, experiments: Mapping[str, str], say: Callable[[str], None]) -> int:
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     environment = {
@@ -68,17 +78,22 @@ def serve_ui(uri: str, port: int | None, say: Callable[[str], None]) -> int:
         server.wait()
 
 
-def _free_port(wanted: int | None) -> int:
-    for port in (wanted or 5000, 0):
+def _free_port(wanted: int | None, stack: ExitStack) -> int:
+    for port in (wanted or DEFAULT_PORT, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
+                if port:
+                    # Another UI may have chosen it, and needs seconds until it listens: its store
+                    # would be shown in place of ours.
+                    lock = FileLock(Path(tempfile.gettempdir()) / f"greenbench-ui-{port}.lock")
+                    stack.enter_context(lock.acquire(timeout=0))
                 probe.bind(("127.0.0.1", port))
             except OSError as error:
                 if wanted is not None:
                     raise ConfigurationError(
-                        f"port {wanted} cannot be used ({error.strerror}); choose another, "
-                        "or leave --port out"
+                        f"port {wanted} cannot be used ({error.strerror or 'taken'}); choose "
+                        "another, or leave --port out"
                     ) from error
                 continue
             return int(probe.getsockname()[1])

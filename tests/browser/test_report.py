@@ -287,12 +287,7 @@ def test_mlflow_shows_the_report_of_a_real_run(
             browser.switch_to.default_content()
         return ""
 
-    try:
-        eventually(text)
-    except AssertionError:
-        # MLflow's page was seen to wait for ever on a busy machine; people would do the same.
-        browser.refresh()
-        eventually(text)
+    eventually(text)
     shown = text()
     for words in ("dense.s reaches", "dense.xs", "Accuracy against energy", "estimated"):
         assert words in shown, shown
