@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from resource import RLIMIT_FSIZE, getrlimit, setrlimit
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -209,6 +210,20 @@ def test_a_format_is_a_file_in_folders_that_are_made(baseline: Path, option: str
     assert FORMATS[option](text)
     assert text.endswith("\n")
     assert not text.endswith("\n\n\n")
+
+
+@each_format
+def test_a_full_disk_leaves_no_half_of_a_file(now: Path, option: str) -> None:
+    _, hard = limits = getrlimit(RLIMIT_FSIZE)
+    setrlimit(RLIMIT_FSIZE, (50, hard))
+    try:
+        done = gate(now, option, "file")
+    finally:
+        setrlimit(RLIMIT_FSIZE, limits)
+    assert done.exit_code == 2
+    assert done.stderr == "Error: file cannot be written: File too large\n"
+    # A summary is appended to what others wrote.
+    assert Path("file").exists() == (option == "--markdown")
 
 
 @each_format

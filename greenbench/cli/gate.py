@@ -282,6 +282,13 @@ def _write(path: Path, text: str, mode: str = "w") -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open(mode, encoding="utf-8") as file:
-            file.write(text)
+            try:
+                file.write(text)
+                file.flush()
+            except OSError:
+                # Half a report would be read as a whole one.
+                if mode == "w" and path.is_file():
+                    path.unlink()
+                raise
     except OSError as error:
         raise GateError(f"{path} cannot be written: {error.strerror or error}") from error
