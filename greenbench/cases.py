@@ -13,6 +13,8 @@ from greenbench.errors import ConfigurationError
 
 SCHEMA_VERSION = 1
 LABEL_PART = re.compile(r"[a-z0-9_]+")
+UNSEEDED = ("strategy", "space", "trials", "validate_every", "backend", "repeats", "reevaluate")
+"""What no seed depends on: cases that differ in nothing else are compared in pairs."""
 LONGEST_TEXT = 24
 
 Scalar = str | int | float | bool
@@ -25,7 +27,9 @@ class Case:
 
     Attributes
     ----------
-    strategy, architecture, backend, dataset, space : str
+    strategy : str
+        Name in the registry, with that of a scheduler after a plus: ``"bayesian+asha"``.
+    architecture, backend, dataset, space : str
         Names in the registries.
     size : str or None
         Member of the architecture's family, such as ``"m"``.
@@ -40,7 +44,10 @@ class Case:
     repeats : int
         How often the whole case runs, each time with another seed.
     seed : int
-        Distinguishes otherwise equal cases; all other seeds derive from the case's hash.
+        Distinguishes otherwise equal cases; see `derive_seed`.
+    reevaluate : int
+        After the search, train so many of its best configurations again with new seeds, and
+        choose among those; the energy is the search's.
     """
 
     strategy: str = "default"
@@ -57,6 +64,7 @@ class Case:
     validate_every: int | None = None
     repeats: int = 3
     seed: int = 0
+    reevaluate: int = 0
 
     def __post_init__(self) -> None:
         for name in ("architecture_options", "dataset_options"):
@@ -64,10 +72,16 @@ class Case:
         self._check_labels()
         if self.strategy == "default":
             object.__setattr__(self, "trials", 1)
+            object.__setattr__(self, "reevaluate", min(self.reevaluate, 1))
         for name in ("trials", "epochs", "batch_size", "repeats"):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise ConfigurationError(f"{name} is {value!r}; expected a whole number above 0")
+        again = self.reevaluate
+        if not isinstance(again, int) or not 0 <= again <= self.trials:
+            raise ConfigurationError(
+                f"reevaluate is {again!r}; expected 0 to {self.trials}, the trials of the search"
+            )
         every = self.validate_every
         if every is not None and not (isinstance(every, int) and 1 <= every <= self.epochs):
             raise ConfigurationError(
@@ -75,6 +89,16 @@ class Case:
             )
 
     def _check_labels(self) -> None:
+        if "+" in self.strategy and not (self.proposer and self.scheduler):
+            raise ConfigurationError(
+                f"strategy is {self.strategy!r}; expected a strategy, or one with a scheduler, "
+                "such as bayesian+asha"
+            )
+        if self.proposer == "default" and self.scheduler:
+            raise ConfigurationError(
+                f"strategy is {self.strategy!r}; the default strategy has one trial, and nothing "
+                "to stop: leave the scheduler out"
+            )
         names = [name for name, _ in (*self.architecture_options, *self.dataset_options)]
         sizes = [] if self.size is None else [self.size]
         for kind, labels in (("option name", names), ("size", sizes)):
@@ -90,6 +114,16 @@ class Case:
         return f"{self.strategy}-{self.network}-{self.backend}-{self.setting}"
 
     @property
+    def proposer(self) -> str:
+        """The strategy without its scheduler."""
+        return self.strategy.partition("+")[0]
+
+    @property
+    def scheduler(self) -> str | None:
+        """The scheduler of the trials; None if each is trained to its end."""
+        return self.strategy.partition("+")[2] or None
+
+    @property
     def setting(self) -> str:
         """The data set, and what else differs from the defaults: ``digits+epochs3``."""
         defaults = {f.name: f.default for f in dataclasses.fields(self)}
@@ -97,7 +131,15 @@ class Case:
             defaults["trials"] = 1
         differences = [
             _label(name, getattr(self, name))
-            for name in ("space", "trials", "epochs", "batch_size", "validate_every", "seed")
+            for name in (
+                "space",
+                "trials",
+                "epochs",
+                "batch_size",
+                "validate_every",
+                "seed",
+                "reevaluate",
+            )
             if getattr(self, name) != defaults[name]
         ]
         return "+".join([self.dataset, *_labels(self.dataset_options), *differences])
@@ -111,15 +153,26 @@ class Case:
     @property
     def hash(self) -> str:
         """First 12 hex digits of the SHA-256 of the definition; `repeats` does not count."""
-        definition = {"schema": SCHEMA_VERSION, **self.to_dict()}
-        del definition["repeats"]
-        text = json.dumps(definition, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return self._hash_without("repeats")
 
     def derive_seed(self, *index: int | str) -> int:
-        """Return a 32-bit seed that depends on the definition and `index` alone."""
-        text = ":".join(map(str, (self.hash, *index)))
+        """Return a 32-bit seed that depends on `index` and on what is trained.
+
+        Neither the strategy nor the backend has an influence, nor how far a search goes: in
+        the same repeat all of them meet the same split, initial weights and order of samples.
+        """
+        text = ":".join(map(str, (self._hash_without(*UNSEEDED), *index)))
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
+
+    def _hash_without(self, *names: str) -> str:
+        definition = {"schema": SCHEMA_VERSION, **self.to_dict()}
+        if not self.reevaluate:
+            # As cases were hashed before there were re-evaluations.
+            del definition["reevaluate"]
+        for name in names:
+            definition.pop(name, None)
+        text = json.dumps(definition, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the definition as JSON-ready values."""

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from greenbench.environment import git_revision
 from greenbench.errors import ConfigurationError, WorkerError
 from greenbench.journal import Journal
 from greenbench.readings import Account, Component, Provenance, Reading
-from greenbench.results import CaseResult, Trial, TrialStatus
+from greenbench.results import CaseResult, Segment, Trial, TrialStatus
 from greenbench.settings import Settings
 
 START_TIMEOUT_S = 300.0
@@ -120,7 +120,7 @@ class WorkerPool:
                 del self._workers[job.case.backend]
                 if broken.trial is None:
                     raise WorkerError(f"{job.case.id}: {broken}; see {worker.log}") from broken
-                job.journal.add_trial(broken.trial)
+                job.journal.add_trial(_with_what_was(broken.trial, job))
                 on_event("trial_finished", _trial_event(broken.trial))
                 continue
             result = job.journal.read().result
@@ -311,6 +311,7 @@ class _Worker:
             status,
             account=Account({"train": lost}),
             error=message,
+            reevaluates=current["reevaluates"],
         )
         raise _BrokenOffError(message, trial)
 
@@ -349,6 +350,19 @@ class _Worker:
             return self._events.get(timeout=max(timeout_s, 0.001))
         except queue.Empty:
             return None
+
+
+def _with_what_was(lost: Trial, job: Job) -> Trial:
+    """Return a trial that was lost with what it had been before, if it had paused."""
+    if job.case.scheduler is None or lost.reevaluates is not None:
+        return lost
+    state = job.journal.read()
+    before = next((trial for trial in state.trials if trial.index == lost.index), None)
+    trial = replace(before or lost, status=lost.status, error=lost.error, val_accuracy=None)
+    if before is None:
+        trial = replace(trial, account=Account())
+    position = sum(len(each.segments) for each in state.trials)
+    return trial.with_segment(Segment(position, len(trial.epochs), None, lost.account))
 
 
 def _trial_event(trial: Trial) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The journal: what a repeat has achieved, durable line by line, before MLflow is told."""
 
 import dataclasses
+import glob
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -26,8 +27,8 @@ class JournalState:
 
     Attributes
     ----------
-    trials : tuple of Trial
-        Finished trials, in order.
+    history : tuple of Trial
+        Each trial as it ended or paused, in the order in which that happened.
     starts : int
         How often the repeat was started; more than one means that it was resumed.
     started_at : float
@@ -38,11 +39,17 @@ class JournalState:
         Whether MLflow has it.
     """
 
-    trials: tuple[Trial, ...] = ()
+    history: tuple[Trial, ...] = ()
     starts: int = 0
     started_at: float = 0.0
     result: CaseResult | None = None
     is_delivered: bool = False
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """The trials as they were last, by index."""
+        latest = {trial.index: trial for trial in self.history}
+        return tuple(latest[index] for index in sorted(latest))
 
 
 class Journal:
@@ -70,13 +77,14 @@ class Journal:
         self._append("start", {"schema": SCHEMA_VERSION, "at": at})
 
     def add_trial(self, trial: Trial) -> None:
-        """Record a finished trial."""
+        """Record a trial that ended or paused."""
         self._append("trial", dataclasses.asdict(trial))
 
     def finish(self, result: CaseResult) -> None:
-        """Record the result, and drop the checkpoint, which nobody needs any more."""
+        """Record the result, and drop the checkpoints, which nobody needs any more."""
         self._append("result", result.to_dict())
-        self._checkpoint.unlink(missing_ok=True)
+        for checkpoint in self.path.parent.glob(f"{glob.escape(self.path.stem)}*.npz"):
+            checkpoint.unlink()
 
     def mark_delivered(self) -> None:
         """Record that MLflow has the result."""
@@ -90,7 +98,7 @@ class Journal:
         JournalError
             If a line other than the last is damaged, or a newer greenbench wrote it.
         """
-        trials: list[Trial] = []
+        history: list[Trial] = []
         starts: list[float] = []
         result, is_delivered = None, False
         for number, line in enumerate(self._whole_lines(), start=1):
@@ -101,7 +109,7 @@ class Journal:
                     self._check_schema(values["schema"])
                     starts.append(float(values["at"]))
                 elif event == "trial":
-                    trials.append(Trial.from_dict(values))
+                    history.append(Trial.from_dict(values))
                 elif event == "result":
                     result = CaseResult.from_dict(values)
                 elif event == "delivered":
@@ -112,33 +120,44 @@ class Journal:
                     f"({type(error).__name__}: {error}); move the file away and run again"
                 ) from error
         first = starts[0] if starts else 0.0
-        return JournalState(tuple(trials), len(starts), first, result, is_delivered)
+        return JournalState(tuple(history), len(starts), first, result, is_delivered)
 
-    def save_checkpoint(self, weights: Sequence[NDArray[np.float32]]) -> None:
-        """Keep the incumbent's weights, so that a resumed search can still test it."""
-        scratch = self._checkpoint.with_suffix(".tmp")
+    def save_checkpoint(
+        self, weights: Sequence[NDArray[np.float32]], again: int | None = None
+    ) -> None:
+        """Keep weights, so that a resumed search can still test them.
+
+        Parameters
+        ----------
+        weights : sequence of ndarray
+            Of the incumbent, or of a trial that re-evaluates another.
+        again : int, optional
+            Which trial that one re-evaluates.
+        """
+        checkpoint = self._checkpoint(again)
+        scratch = checkpoint.with_suffix(".tmp")
         try:
             with scratch.open("wb") as file:
                 np.savez(file, *weights)
-            scratch.replace(self._checkpoint)
+            scratch.replace(checkpoint)
         except OSError as error:
             scratch.unlink(missing_ok=True)
             raise self._unwritable(error) from error
 
-    def load_checkpoint(self) -> list[NDArray[np.float32]]:
-        """Return the incumbent's weights."""
+    def load_checkpoint(self, again: int | None = None) -> list[NDArray[np.float32]]:
+        """Return weights as `save_checkpoint` kept them."""
+        checkpoint = self._checkpoint(again)
         try:
-            with np.load(self._checkpoint, allow_pickle=False) as arrays:
+            with np.load(checkpoint, allow_pickle=False) as arrays:
                 return [arrays[name] for name in arrays.files]
         except (OSError, ValueError, EOFError, BadZipFile) as error:
             raise JournalError(
-                f"checkpoint {self._checkpoint} cannot be read ({error}); "
+                f"checkpoint {checkpoint} cannot be read ({error}); "
                 "start over with `greenbench run --fresh`"
             ) from error
 
-    @property
-    def _checkpoint(self) -> Path:
-        return self.path.with_suffix(".npz")
+    def _checkpoint(self, again: int | None) -> Path:
+        return self.path.with_suffix(".npz" if again is None else f".again{again}.npz")
 
     def _whole_lines(self) -> list[bytes]:
         try:

@@ -11,12 +11,14 @@ from greenbench.results import CaseResult
 SHORT_S = 10.0
 FEW = 5
 UNSTABLE_CV = 0.05
+REPLAYING = ("replay", "tabular")
+"""Meters that read what was recorded elsewhere."""
 
 DISTURBED = "disturbed"
 DRIFTED = "drifted"
 
 MEANINGS: Mapping[str, str] = {
-    "replayed": "the energy is that of a replayed trace, not of this machine",
+    "replayed": "the energy is that of a replayed trace or recording, not of this machine",
     DISTURBED: (
         "something else used over 5% of the host's CPU time: such samples are left out of "
         "energy statistics (`--include-disturbed` counts them)"
@@ -48,7 +50,7 @@ def marks_of(result: CaseResult) -> tuple[str, ...]:
     cores = int(result.environment.get("cores", 1))
     found = {
         # The first of several meters counts.
-        "replayed": result.environment.get("meter", "").partition(",")[0] == "replay",
+        "replayed": result.environment.get("meter", "").partition(",")[0] in REPLAYING,
         DISTURBED: is_disturbed(total.other_cpu_s, total.duration_s, cores),
         "short": total.provenance.is_measured and result.wall_s < SHORT_S,
         "unreconciled": _is_unreconciled(result),

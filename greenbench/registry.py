@@ -163,6 +163,7 @@ backends: Registry[Any] = Registry(
         "keras": "greenbench.backends.keras:KerasBackend",
         "keras_jax": "greenbench.backends.keras:KerasBackend",
         "keras_tensorflow": "greenbench.backends.keras:KerasBackend",
+        "tabular": "greenbench.tabular.backend:TabularBackend",
     },
 )
 strategies: Registry[Any] = Registry(
@@ -170,8 +171,27 @@ strategies: Registry[Any] = Registry(
     {
         "default": "greenbench.strategies.default:DefaultStrategy",
         "grid": "greenbench.strategies.grid:GridStrategy",
+        "grid_log": "greenbench.strategies.grid:GridLogStrategy",
         "random": "greenbench.strategies.random:RandomStrategy",
+        "random_log": "greenbench.strategies.random:RandomLogStrategy",
+        "sobol": "greenbench.strategies.sobol:SobolStrategy",
         "bayesian": "greenbench.strategies.bayesian:BayesianStrategy",
+        "bayesian_pi": "greenbench.strategies.bayesian:BayesianPIStrategy",
+        "bayesian_cost": "greenbench.strategies.bayesian:BayesianCostStrategy",
+        "bayesian_warm": "greenbench.strategies.bayesian:BayesianWarmStrategy",
+        "bayesian_paper": "greenbench.strategies.bayesian_paper:BayesianPaperStrategy",
+        "tpe": "greenbench.strategies.optuna:TPEStrategy",
+        "tpe_warm": "greenbench.strategies.optuna:TPEWarmStrategy",
+        "gp": "greenbench.strategies.optuna:GPStrategy",
+        "cmaes": "greenbench.strategies.optuna:CMAESStrategy",
+        "survey": "greenbench.strategies.survey:SurveyStrategy",
+    },
+)
+schedulers: Registry[Any] = Registry(
+    "scheduler",
+    {
+        "asha": "greenbench.schedulers.halving:AshaScheduler",
+        "hyperband": "greenbench.schedulers.halving:HyperbandScheduler",
     },
 )
 spaces: Registry[Any] = Registry(
@@ -196,6 +216,7 @@ suites: Registry[Any] = Registry(
         "ci": "greenbench.suites:ci",
         "scaling": "greenbench.suites:scaling",
         "strategies": "greenbench.suites:strategies",
+        "tabular": "greenbench.suites:tabular",
         "backends": "greenbench.suites:backends",
         "layers": "greenbench.suites:layers",
         "paper": "greenbench.suites:paper",
@@ -206,6 +227,7 @@ register_dataset = datasets.register
 register_architecture = architectures.register
 register_backend = backends.register
 register_strategy = strategies.register
+register_scheduler = schedulers.register
 register_space = spaces.register
 register_meter = meters.register
 register_suite = suites.register
@@ -213,6 +235,7 @@ register_suite = suites.register
 ALL: tuple[Registry[Any], ...] = (
     suites,
     strategies,
+    schedulers,
     spaces,
     architectures,
     backends,
@@ -223,11 +246,19 @@ ALL: tuple[Registry[Any], ...] = (
 
 def check_case(case: Case) -> None:
     """Raise `UnknownNameError` if a part of `case` is not registered; imports nothing heavy."""
-    strategies.check(case.strategy)
+    check_strategy(case.strategy)
     architectures.check(case.architecture)
     backends.check(case.backend)
     datasets.check(case.dataset)
     spaces.check(case.space)
+
+
+def check_strategy(name: str) -> None:
+    """Raise `UnknownNameError` if a strategy or the scheduler after its plus is unknown."""
+    proposer, _, scheduler = name.partition("+")
+    strategies.check(proposer)
+    if scheduler:
+        schedulers.check(scheduler)
 
 
 def registering_modules(cases: Iterable[Case], meter_names: Iterable[str]) -> list[dict[str, str]]:
@@ -250,7 +281,8 @@ def registering_modules(cases: Iterable[Case], meter_names: Iterable[str]) -> li
         origins += [
             architectures.origin(case.architecture),
             datasets.origin(case.dataset),
-            strategies.origin(case.strategy),
+            strategies.origin(case.proposer),
+            schedulers.origin(case.scheduler or ""),
             spaces.origin(case.space),
             backends.origin(case.backend),
         ]

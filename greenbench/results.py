@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from statistics import fmean
 from typing import Any
 
 from greenbench.cases import Case
@@ -14,6 +15,7 @@ class TrialStatus(StrEnum):
     """How a trial ended."""
 
     COMPLETED = "completed"
+    STOPPED = "stopped"
     DIVERGED = "diverged"
     OUT_OF_MEMORY = "out_of_memory"
     FAILED = "failed"
@@ -31,6 +33,33 @@ class Epoch:
 
 
 @dataclass(frozen=True)
+class Segment:
+    """What a trial was trained without a pause, under a scheduler.
+
+    Attributes
+    ----------
+    position : int
+        Which segment of the whole search it was, from 0.
+    epochs : int
+        How far the trial was trained when it ended.
+    val_accuracy : float or None
+        In [0, 1] at its end; None if it failed.
+    account : Account
+        Energy by phase, that of the proposal included in a trial's first segment.
+    """
+
+    position: int
+    epochs: int
+    val_accuracy: float | None
+    account: Account
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Segment":
+        """Rebuild a segment from its `dataclasses.asdict` form."""
+        return cls(**{**values, "account": Account.from_dict(values["account"])})
+
+
+@dataclass(frozen=True)
 class Trial:
     """One training of one hyperparameter configuration.
 
@@ -43,7 +72,7 @@ class Trial:
     status : TrialStatus
         How it ended.
     val_accuracy : float or None
-        In [0, 1]; None unless completed.
+        In [0, 1], after the epochs that it was trained; None unless completed or stopped.
     epochs : tuple of Epoch
         The learning curve.
     account : Account
@@ -57,6 +86,10 @@ class Trial:
         Seconds since 1970-01-01 UTC.
     error : str or None
         Why it did not complete.
+    segments : tuple of Segment
+        Under a scheduler, what it was trained at a time; `account` is their sum.
+    reevaluates : int or None
+        The trial whose configuration it trains again, with another seed, after the search.
     """
 
     index: int
@@ -69,6 +102,8 @@ class Trial:
     passes: int = 1
     started_at: float = 0.0
     error: str | None = None
+    segments: tuple[Segment, ...] = ()
+    reevaluates: int | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Trial":
@@ -77,8 +112,14 @@ class Trial:
             "status": TrialStatus(values["status"]),
             "epochs": tuple(Epoch(**epoch) for epoch in values["epochs"]),
             "account": Account.from_dict(values["account"]),
+            "segments": tuple(Segment.from_dict(each) for each in values.get("segments", ())),
         }
         return cls(**{**values, **restored})
+
+    def with_segment(self, segment: Segment) -> "Trial":
+        """Return the trial with a further segment, its account included."""
+        segments = (*self.segments, segment)
+        return dataclasses.replace(self, segments=segments, account=self.account + segment.account)
 
 
 @dataclass(frozen=True)
@@ -166,6 +207,9 @@ class CaseResult:
         How often the repeat was cut off and taken up again.
     started_at : float
         Seconds since 1970-01-01 UTC.
+    prior : str or None
+        How the strategy spreads its proposals, ``"uniform"`` or ``"log"`` if any dimension's
+        prior is; None where results do not say.
     """
 
     case: Case
@@ -184,6 +228,7 @@ class CaseResult:
     peak_memory_bytes: int | None = None
     interruptions: int = 0
     started_at: float = 0.0
+    prior: str | None = None
 
     @property
     def incumbent(self) -> Trial | None:
@@ -209,6 +254,22 @@ class CaseResult:
 
 
 def find_incumbent(trials: Sequence[Trial]) -> Trial | None:
-    """Return the best completed trial by validation accuracy, the first of equals."""
-    scored = [trial for trial in trials if trial.val_accuracy is not None]
+    """Return the best completed trial by validation accuracy, the first of equals, if any.
+
+    A trial that a scheduler stopped is none, however good it looked: of many figures that were
+    read early and often, the best is mostly luck. After a re-evaluation it is the first one of
+    the configuration with the best mean over its new seeds: that trial was selected neither by
+    its own accuracy nor by what the search saw.
+    """
+    again: dict[int, list[Trial]] = {}
+    for trial in trials:
+        if trial.reevaluates is not None and trial.val_accuracy is not None:
+            again.setdefault(trial.reevaluates, []).append(trial)
+    if again:
+        return max(again.values(), key=_mean_accuracy)[0]
+    scored = [trial for trial in trials if trial.status is TrialStatus.COMPLETED]
     return max(scored, key=lambda trial: trial.val_accuracy or 0.0, default=None)
+
+
+def _mean_accuracy(trials: Sequence[Trial]) -> float:
+    return fmean(trial.val_accuracy or 0.0 for trial in trials)

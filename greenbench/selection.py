@@ -31,7 +31,7 @@ class Selection:
         Glob that case ids must match.
     budget : mapping
         Fields of `Case` to set: ``trials``, ``epochs``, ``batch_size``, ``repeats``,
-        ``space``, ``seed``, ``validate_every``; None leaves them alone.
+        ``space``, ``seed``, ``validate_every``, ``reevaluate``; None leaves them alone.
     architecture_options, dataset_options : mapping
         Only without a suite.
     listed : sequence of Case or None
@@ -124,7 +124,7 @@ class Selection:
         if self.suite is not None:
             registry.suites.check(self.suite)
         for name in self.strategies:
-            registry.strategies.check(name)
+            registry.check_strategy(name)
         for name in self.networks:
             registry.architectures.check(split_network(name)[0])
         for name in self.backends:

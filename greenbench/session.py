@@ -32,7 +32,8 @@ from greenbench.errors import (
 from greenbench.executor import Job, WorkerPool
 from greenbench.journal import Journal
 from greenbench.marks import is_drifted
-from greenbench.results import CaseResult
+from greenbench.results import CaseResult, TrialStatus
+from greenbench.schedulers import make_scheduler
 from greenbench.settings import Settings
 
 MANIFEST = "run.json"
@@ -277,6 +278,7 @@ def check_cases(cases: Sequence[Case]) -> None:
     seen: set[str] = set()
     for case in cases:
         registry.check_case(case)
+        make_scheduler(case)
         check_arguments(case.architecture, case.size, dict(case.architecture_options))
         if case.id in seen:
             raise ConfigurationError(f"case {case.id} is listed twice; remove one of them")
@@ -305,7 +307,7 @@ def _own(folder: Path, stack: ExitStack) -> bool:
 
 
 def _resume_notice(folder: Path, cases: Sequence[Case]) -> str:
-    finished = trials = total = 0
+    finished = trials = lost = total = 0
     for case, repeat in [(each, n) for each in cases for n in range(each.repeats)]:
         total += 1
         try:
@@ -313,8 +315,11 @@ def _resume_notice(folder: Path, cases: Sequence[Case]) -> str:
         except JournalError:
             continue
         finished += state.result is not None
-        trials += len(state.trials) if state.result is None else 0
+        if state.result is None:
+            trials += len(state.trials)
+            lost += sum(trial.status is TrialStatus.STOPPED for trial in state.trials)
+    stopped = f" ({lost} that had paused stay where they are)" if lost else ""
     return (
         f"resuming {folder.name}: {finished} of {total} repeats are finished, and {trials} "
-        "trials of the interrupted one; `--fresh` starts over instead"
+        f"trials of the interrupted one{stopped}; `--fresh` starts over instead"
     )

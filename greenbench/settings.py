@@ -9,6 +9,7 @@ from typing import Any
 from greenbench.errors import ConfigurationError
 
 RUNS_DIR = "mlruns"
+TABULAR_DIR = "benchmarks/tabular"
 # Of GitHub, for a pull request and for a branch, and of GitLab.
 BRANCH = ("GITHUB_HEAD_REF", "GITHUB_REF_NAME", "CI_COMMIT_REF_NAME")
 MAY_BE_ZERO = ("GREENBENCH_CARBON_INTENSITY", "GREENBENCH_MIN_WINDOW_S", "GREENBENCH_IDLE_S")
@@ -47,6 +48,8 @@ class Settings:
         measures; 0 leaves it out.
     branch : str or None
         Of the user's project, as a CI service calls it; None where git knows.
+    tabular_dir : pathlib.Path
+        Recordings that the backend ``tabular`` replays.
     """
 
     runs_dir: Path
@@ -61,6 +64,7 @@ class Settings:
     min_window_s: float = 0.0
     idle_s: float = 10.0
     branch: str | None = None
+    tabular_dir: Path = Path(TABULAR_DIR)
 
     def __post_init__(self) -> None:
         if not 0 < self.trial_timeout_s < float("inf"):
@@ -102,6 +106,9 @@ class Settings:
             "trial_timeout_s": _number(environment, "GREENBENCH_TRIAL_TIMEOUT_S", float),
             "min_window_s": _number(environment, "GREENBENCH_MIN_WINDOW_S", float),
             "idle_s": _number(environment, "GREENBENCH_IDLE_S", float),
+            "tabular_dir": Path(
+                environment.get("GREENBENCH_TABULAR_DIR") or TABULAR_DIR
+            ).absolute(),
             "branch": next((environment[name] for name in BRANCH if environment.get(name)), None),
         }
         chosen = {name: value for name, value in overrides.items() if value is not None}

@@ -7,6 +7,18 @@ GATE = "gate"
 
 SIZES = ("xs", "s", "m", "l", "xl")
 CNN_SIZES = [f"simple_cnn.{size}" for size in SIZES]
+PAPER_NETWORKS = ("simple_cnn", "dense_poly", "dense_linear")
+SEARCHES = (
+    "default",
+    "grid",
+    "grid_log",
+    "random",
+    "random_log",
+    "sobol",
+    "bayesian",
+    "random_log+asha",
+    "bayesian+asha",
+)
 DENSE_SIZES = [f"dense.{size}" for size in SIZES]
 
 
@@ -24,19 +36,31 @@ def scaling() -> list[Case]:
 
 
 def strategies() -> list[Case]:
-    """Return all strategies on the paper's three networks."""
-    return matrix(
-        ("default", "grid", "random", "bayesian"),
-        networks=["simple_cnn", "dense_poly", "dense_linear"],
-        trials=32,
-        repeats=5,
-    )
+    """Return searches of each kind, and the control, on the paper's three networks."""
+    return matrix(SEARCHES, networks=PAPER_NETWORKS, trials=32, repeats=6)
+
+
+def tabular() -> list[Case]:
+    """Return the same searches on recorded trainings, which take milliseconds."""
+    return [
+        case
+        for dataset in ("digits", "mnist", "cifar10")
+        for case in matrix(
+            SEARCHES,
+            networks=PAPER_NETWORKS,
+            backends=["tabular"],
+            dataset=dataset,
+            trials=32,
+            epochs=9,
+            repeats=6,
+        )
+    ]
 
 
 def backends() -> list[Case]:
     """Return the paper's three networks on both backends."""
     return matrix(
-        networks=["simple_cnn", "dense_poly", "dense_linear"],
+        networks=PAPER_NETWORKS,
         backends=["torch", "keras"],
         repeats=5,
     )
@@ -60,10 +84,10 @@ def layers() -> list[Case]:
 
 
 def paper() -> list[Case]:
-    """Return the paper's search (RQ1): uniform priors, 64 trials, 25 epochs, batch 512."""
+    """Return the paper's search (RQ1), and its control: 64 trials, 25 epochs, batch 512."""
     return matrix(
-        ("grid", "random", "bayesian"),
-        networks=["simple_cnn", "dense_poly", "dense_linear"],
+        ("default", "grid", "random", "bayesian_paper"),
+        networks=PAPER_NETWORKS,
         dataset="fashion_mnist",
         space="paper3",
         trials=64,

@@ -4,17 +4,19 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from greenbench.chronology import spending, to_text
 from greenbench.energy.host import others_share
 from greenbench.energy.idle import net_j
 from greenbench.energy.paired import disagreement
 from greenbench.marks import join, marks_of
 from greenbench.readings import JOULES_PER_WH, PHASES, Reading
-from greenbench.results import CaseResult, TrialStatus
+from greenbench.results import CaseResult, Trial, TrialStatus
 
 Row = dict[str, Any]
 
 BYTES_PER_MIB = 2**20
 PARTS = ("cpu", "gpu", "ram")
+ENDED_WELL = (TrialStatus.COMPLETED, TrialStatus.STOPPED)
 
 METRICS: Mapping[str, str] = {
     "energy_wh": "energy/total_wh",
@@ -34,12 +36,16 @@ METRICS: Mapping[str, str] = {
     "epochs": "cost/epochs",
     "trials": "cost/trials",
     "failed_trials": "cost/failed_trials",
+    "stopped_trials": "cost/stopped_trials",
     "interruptions": "cost/interruptions",
     "cpu_s": "cost/cpu_s",
     "peak_memory_mib": "cost/peak_memory_mib",
     "duration_s": "time/total_s",
     "wall_s": "time/wall_s",
     "train_s": "time/train_s",
+    "proposal_share": "search/proposal_share",
+    "wasted_share": "search/wasted_share",
+    "optimism": "search/optimism",
     "other_cpu_share": "quality/other_cpu_share",
     "unreconciled_share": "quality/unreconciled_share",
     "meter_disagreement": "quality/meter_disagreement",
@@ -53,6 +59,9 @@ TAGS = (
     "case_hash",
     "suite",
     "strategy",
+    "proposer",
+    "scheduler",
+    "prior",
     "architecture",
     "family",
     "size",
@@ -81,6 +90,7 @@ OF_CASE = (
     "case_hash",
     "suite",
     "strategy",
+    "prior",
     "architecture",
     "family",
     "size",
@@ -122,22 +132,54 @@ def to_trial_rows(result: CaseResult) -> list[Row]:
     Returns
     -------
     list of dict
-        The columns of `OF_CASE`, ``repeat``, ``trial`` (its index), ``status``,
-        ``energy_wh``, ``duration_s`` and ``val_accuracy``; None where a figure is unknown.
+        The columns of `OF_CASE` and ``repeat``; ``trial`` (its index), ``status``,
+        ``energy_wh``, ``search_wh`` (of its proposal), ``duration_s``, ``val_accuracy``,
+        ``segments`` (see `greenbench.chronology`), ``reevaluates`` (another's index) and
+        ``optimism`` (of the whole repeat); None where a figure is unknown.
     """
     texts = _texts(result)
     common = {**{name: texts[name] for name in OF_CASE}, "repeat": result.repeat}
+    optimism = _optimism(result)
     return [
         {
             **common,
             "trial": trial.index,
             "status": trial.status.value,
             "energy_wh": _to_wh(trial.account.total.energy_j),
+            "search_wh": proposal_wh(
+                _to_wh(trial.account.total.energy_j),
+                _to_wh(search.energy_j if (search := trial.account.phases.get("search")) else None),
+            ),
             "duration_s": trial.account.total.duration_s,
             "val_accuracy": trial.val_accuracy,
+            "segments": segments_text(trial),
+            "reevaluates": trial.reevaluates,
+            "optimism": optimism,
         }
         for trial in result.trials
     ]
+
+
+def segments_text(trial: Trial) -> str | None:
+    """Return the segments of a trial as one text; None if it has none."""
+    return to_text(
+        [
+            (each.position, each.epochs, _to_wh(each.account.total.energy_j), each.val_accuracy)
+            for each in trial.segments
+        ]
+    )
+
+
+def proposal_wh(energy_wh: float | None, search_wh: float | None) -> float | None:
+    """Return the energy of a trial's proposal: none where all is known but that phase."""
+    return 0.0 if search_wh is None and energy_wh is not None else search_wh
+
+
+def optimism_of(val_accuracy: float | None, test_accuracy: float | None) -> float | None:
+    """Return by how much validation flatters an incumbent; None if one of both is unknown."""
+    if val_accuracy is None or test_accuracy is None:
+        return None
+    return val_accuracy - test_accuracy
 
 
 def _numbers(result: CaseResult) -> Row:
@@ -155,15 +197,23 @@ def _numbers(result: CaseResult) -> Row:
         "samples_seen": costs.samples_seen,
         "epochs": costs.epochs,
         "trials": costs.trials,
-        "failed_trials": sum(t.status is not TrialStatus.COMPLETED for t in result.trials),
+        "failed_trials": sum(t.status not in ENDED_WELL for t in result.trials),
+        "stopped_trials": sum(t.status is TrialStatus.STOPPED for t in result.trials),
         "interruptions": result.interruptions,
         "cpu_s": total.cpu_s,
         "peak_memory_mib": _scaled(result.peak_memory_bytes, BYTES_PER_MIB),
         "duration_s": total.duration_s,
         "wall_s": result.wall_s,
         "train_s": train.duration_s if train else 0.0,
+        **vars(spending(to_trial_rows(result))),
+        "optimism": _optimism(result),
         **_qualities(result),
     }
+
+
+def _optimism(result: CaseResult) -> float | None:
+    incumbent = result.incumbent
+    return optimism_of(incumbent.val_accuracy if incumbent else None, result.test_accuracy)
 
 
 def _energies(result: CaseResult) -> Row:
@@ -210,6 +260,9 @@ def _texts(result: CaseResult) -> Row:
         "case_hash": case.hash,
         "suite": result.suite,
         "strategy": case.strategy,
+        "proposer": case.proposer,
+        "scheduler": case.scheduler,
+        "prior": result.prior,
         "architecture": case.network,
         "family": case.architecture,
         "size": case.size,

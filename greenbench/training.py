@@ -50,55 +50,75 @@ class Conditions:
 
 
 class Training:
-    """One trial's epochs, and what is known of them if it breaks off.
+    """One trial in training: its model, how far it is, and what is known if it breaks off.
 
     Parameters
     ----------
     conditions : Conditions
         Under what it trains.
+    trial : Trial
+        What is known before; samples seen are added to its own.
     seed : int
         Decides the order of samples.
+
+    Attributes
+    ----------
+    trial : Trial
+        With the outcome so far.
+    model : TrainableModel or None
+        Stays in memory between calls of `advance`, with the state of its optimiser.
     """
 
-    def __init__(self, conditions: Conditions, seed: int) -> None:
+    def __init__(self, conditions: Conditions, trial: Trial, seed: int) -> None:
+        self.trial = trial
+        self.model: TrainableModel | None = None
+        self._spare: TrainableModel | None = None
         self._conditions = conditions
         self._case = conditions.case
         self._seed = seed
         self._epochs: list[Epoch] = []
-        self._samples_seen = 0
+        self._samples_seen = trial.samples_seen
         self._passes = 1
 
-    def run(
-        self, build: Callable[[], TrainableModel], trial: Trial
-    ) -> tuple[Trial, TrainableModel]:
-        """Train and validate a new model; return the trial with its outcome, and the model."""
-        model = build()
-        spare = build() if self._conditions.min_window_s else None
+    def advance(self, build: Callable[[], TrainableModel], target: int) -> Trial:
+        """Train to `target` epochs, and validate; `build` makes the model at the start.
+
+        Parameters
+        ----------
+        build : callable
+            Returns a new model.
+        target : int
+            Epochs; below those of the case, the trial can go on later.
+        """
+        if self.model is None:
+            self.model = build()
+            self._spare = build() if self._conditions.min_window_s else None
         ledger = self._conditions.ledger
-        epochs = range(self._case.epochs)
         every = self._case.validate_every or self._case.epochs
-        val_accuracy = None
-        for first in epochs[::every]:
+        done = len(self._epochs)
+        while done < target:
+            epochs = range(done, min((done // every + 1) * every, target))
             with ledger.phase("train") as window:
                 started_s = time.perf_counter()
-                is_finite = self._train(model, epochs[first : first + every])
+                is_finite = self._train(self.model, epochs)
                 self._conditions.backend.synchronize()
-                if is_finite and spare is not None:
-                    self._fill(window, spare, epochs[first : first + every], started_s)
+                if is_finite and self._spare is not None:
+                    self._fill(window, self._spare, epochs, started_s)
             self._passes = max(self._passes, window.passes)
             if not is_finite:
-                text = "the loss is not finite"
-                return self._finished(trial, TrialStatus.DIVERGED, text), model
+                return self._finish(TrialStatus.DIVERGED, "the loss is not finite")
             with ledger.phase("evaluate"):
-                val_accuracy = model.evaluate("validation")
+                val_accuracy = self.model.evaluate("validation")
             self._epochs[-1] = replace(self._epochs[-1], val_accuracy=val_accuracy)
-        done = self._finished(trial, TrialStatus.COMPLETED, None)
-        return replace(done, val_accuracy=val_accuracy), model
+            done = len(self._epochs)
+        is_whole = done == self._case.epochs
+        status = TrialStatus.COMPLETED if is_whole else TrialStatus.STOPPED
+        return self._finish(status, None, val_accuracy)
 
-    def failed(self, trial: Trial, status: TrialStatus, error: Exception) -> Trial:
+    def fail(self, status: TrialStatus, error: Exception) -> Trial:
         """Return the trial as it was when `error` ended it."""
         text = " ".join(str(error).split()) or type(error).__name__
-        return self._finished(trial, status, f"{type(error).__name__}: {text}")
+        return self._finish(status, f"{type(error).__name__}: {text}")
 
     def _train(self, model: TrainableModel, epochs: range) -> bool:
         for epoch, order in self._orders(epochs):
@@ -123,15 +143,19 @@ class Training:
         size, batch_size = self._conditions.train_size, self._case.batch_size
         return ((e, sample_order(size, batch_size, self._seed, e)) for e in epochs)
 
-    def _finished(self, trial: Trial, status: TrialStatus, error: str | None) -> Trial:
-        return replace(
-            trial,
+    def _finish(
+        self, status: TrialStatus, error: str | None, val_accuracy: float | None = None
+    ) -> Trial:
+        self.trial = replace(
+            self.trial,
             status=status,
+            val_accuracy=val_accuracy,
             epochs=tuple(self._epochs),
             samples_seen=self._samples_seen,
             passes=self._passes,
             error=error,
         )
+        return self.trial
 
 
 def warm_up(

@@ -1,11 +1,12 @@
 """Small builders of results and rows; what a test does not name is plausible and fixed."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from greenbench.cases import Case
 from greenbench.readings import Account, Component, Provenance, Reading
-from greenbench.results import CaseResult, Costs, Epoch, Trial, TrialStatus
+from greenbench.results import CaseResult, Costs, Epoch, Segment, Trial, TrialStatus
 from greenbench.table import to_row
 
 STARTED_AT = 1_700_000_000.0
@@ -56,6 +57,26 @@ def make_trial(
         samples_seen=SAMPLES_PER_TRIAL,
         started_at=STARTED_AT + 10.0 * index,
         error=error,
+    )
+
+
+def make_segmented(
+    index: int,
+    *segments: tuple[int, float | None, float | None],
+    status: TrialStatus = TrialStatus.COMPLETED,
+    proposal_j: float = 0.0,
+) -> Trial:
+    """Return a trial of some segments, each a position, an energy in joules and an accuracy."""
+    parts = [
+        Segment(position, epochs, accuracy, Account({"train": make_reading(energy_j)}))
+        for epochs, (position, energy_j, accuracy) in enumerate(segments, 1)
+    ]
+    proposal = Account({"search": make_reading(proposal_j, duration_s=0.1)})
+    parts[0] = replace(parts[0], account=proposal + parts[0].account)
+    return replace(
+        make_trial(index, accuracy=segments[-1][-1], status=status, epochs=len(parts)),
+        account=sum((part.account for part in parts), Account()),
+        segments=tuple(parts),
     )
 
 

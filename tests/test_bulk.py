@@ -14,7 +14,7 @@ from greenbench.errors import TrackingError
 from greenbench.results import CaseResult, Epoch, TrialStatus
 from greenbench.table import Row, to_trial_rows
 from greenbench.tracking import Store, bulk
-from tests.builders import STARTED_AT, make_result, make_trial
+from tests.builders import STARTED_AT, make_result, make_segmented, make_trial
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -49,8 +49,24 @@ def made_later(result: CaseResult, seconds: float) -> CaseResult:
         [replace(make_trial(), started_at=0.0)],
         [replace(make_trial(i), started_at=STARTED_AT - i) for i in range(3)],
         [],
+        [
+            make_segmented(0, (0, 36.0, 0.5), status=TrialStatus.STOPPED, proposal_j=3.0),
+            make_segmented(1, (1, 36.0, 0.6), (2, 72.0, 0.55), status=TrialStatus.COMPLETED),
+            make_segmented(2, (3, 36.0, None), status=TrialStatus.DIVERGED),
+            make_segmented(3, (4, None, 0.4), status=TrialStatus.STOPPED),
+            replace(make_trial(4), reevaluates=1),
+        ],
     ],
-    ids=["one", "twelve", "failed", "energies", "never started", "clock set back", "none"],
+    ids=[
+        "one",
+        "twelve",
+        "failed",
+        "energies",
+        "never started",
+        "clock set back",
+        "none",
+        "segmented",
+    ],
 )
 def test_trials_come_back_as_they_went_in(store: Store, suite: str, trials: list[Any]) -> None:
     result = make_result(suite=suite, trials=trials, repeat=2)
@@ -91,6 +107,22 @@ def test_trials_of_older_versions_are_numbered_by_time(
     for child in client.search_runs([experiment], "tags.kind = 'trial'"):
         client.delete_tag(child.info.run_id, "trial")
     assert store.read_trials(store.read_rows(suite)) == expected_trials(result, "s", run_id)
+
+
+def test_results_of_older_versions_are_read_as_far_as_they_go(
+    store: Store, client: "MlflowClient", suite: str
+) -> None:
+    trials = [make_trial(0, accuracy=0.5), make_trial(1, accuracy=0.9)]
+    result = make_result(suite=suite, trials=trials, accuracy=0.85, prior="log")
+    run_id = store.log_result(result, "s/a")
+    for tag in ("prior", "proposer"):
+        client.delete_tag(run_id, tag)
+    (row,) = store.read_rows(suite)
+    assert (row["prior"], row["proposer"], row["scheduler"]) == (None, None, None)
+    first, _ = store.read_trials([row])
+    assert (first["prior"], first["segments"], first["reevaluates"]) == (None, None, None)
+    assert first["optimism"] == pytest.approx(0.05)
+    assert first["search_wh"] == 0.0
 
 
 def test_trials_that_are_missing_are_done_without(

@@ -18,7 +18,7 @@ from greenbench.cli import cli
 from greenbench.results import CaseResult
 from greenbench.table import to_row, to_trial_rows
 from greenbench.tracking import Store
-from tests.builders import STARTED_AT, make_result, make_trial
+from tests.builders import STARTED_AT, make_result, make_segmented, make_trial
 
 SIZES = """net,used_kj,acc,run
 s,3.6,0.80,1
@@ -579,6 +579,38 @@ def test_our_own_strategies_are_compared(source: list[str]) -> None:
     }
     assert (found["random"]["searches"], found["random"]["failed_trials"]) == (2, 2)
     assert found["random"]["energy_wh"]["median"] == pytest.approx(0.02)
+
+
+def test_schedulers_and_the_control_come_as_table_json_and_csv(table: Any) -> None:
+    asha = [
+        make_segmented(0, (0, 36.0, 0.5), (2, 36.0, 0.9), proposal_j=8.0),
+        make_segmented(1, (1, 72.0, 0.4)),
+    ]
+    results = [
+        make_result(Case("default"), accuracy=0.8, prior="log"),
+        make_result(Case("random+asha", trials=2), trials=asha, prior="log"),
+    ]
+    path = table(as_benchmarks(results), "run.json")
+    (answer,) = answers("strategies", path)
+    assert (answer["control"]["best"], answer["control"]["is_beaten"]) == ("random+asha", True)
+    (pair,) = answer["equal_energy"]["pairs"]
+    assert (pair["test"], pair["n_pairs"]) == ("wilcoxon", 1)
+    _, row = records("strategies", path)
+    assert (row["strategy"], row["prior"], row["stopped_trials"]) == ("random+asha", "log", "2")
+    assert float(row["proposal_share"]) == pytest.approx(8 / 152)
+    assert float(row["wasted_share"]) == pytest.approx(72 / 152)
+    shown = compare("strategies", path).stdout
+    assert "What their energy went into" in shown
+    assert "random+asha finds 10 points more than the published defaults" in shown
+    only = compare("strategies", path, "--where", "strategy=random+asha")
+    assert "no searches of two strategies" in only.stderr
+
+
+def test_damaged_segments_in_a_file_are_named(table: Any) -> None:
+    path = table(as_benchmarks([make_result()], segments="[1]"), "run.json")
+    assert "segments is '[1]'; expected JSON with a list for each of position" in (
+        compare("strategies", path).stderr
+    )
 
 
 def test_our_own_layers_are_compared_whatever_else_there_is(source: list[str]) -> None:

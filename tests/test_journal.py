@@ -56,7 +56,7 @@ def full_disk(file: Path, room: int) -> Iterator[None]:
 def test_journal_gives_back_what_was_written(journal: Journal) -> None:
     write_all(journal)
     assert journal.read() == JournalState(
-        trials=TRIALS, starts=1, started_at=STARTED_AT, result=RESULT, is_delivered=True
+        history=TRIALS, starts=1, started_at=STARTED_AT, result=RESULT, is_delivered=True
     )
 
 

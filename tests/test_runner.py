@@ -10,6 +10,7 @@ import pytest
 
 from greenbench import registry
 from greenbench.backends.torch import TorchBackend
+from greenbench.bench import Bench
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.codecarbon import CodecarbonMeter
@@ -20,7 +21,7 @@ from greenbench.journal import Journal
 from greenbench.marks import marks_of
 from greenbench.readings import Account, Component, Provenance, Reading
 from greenbench.results import CaseResult, Trial, TrialStatus
-from greenbench.runner import Bench, run_repeat
+from greenbench.runner import run_repeat
 from greenbench.strategies import Dimension, SearchSpace
 from greenbench.table import to_row
 from greenbench.testing import FakeClock, FakeMeter

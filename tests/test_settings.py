@@ -23,6 +23,7 @@ BAD_NUMBERS = ["three", "-1", "nan", "inf", "-inf", "1,5"]
         ("GREENBENCH_TRIAL_TIMEOUT_S", "90.5", "trial_timeout_s", 90.5),
         ("GREENBENCH_MIN_WINDOW_S", "2.5", "min_window_s", 2.5),
         ("GREENBENCH_IDLE_S", "30", "idle_s", 30.0),
+        ("GREENBENCH_TABULAR_DIR", "/somewhere/tabular", "tabular_dir", Path("/somewhere/tabular")),
     ],
 )
 def test_variable_sets_the_setting(variable: str, text: str, setting: str, value: Any) -> None:
@@ -45,6 +46,7 @@ def test_variable_sets_the_setting(variable: str, text: str, setting: str, value
         "GREENBENCH_TRIAL_TIMEOUT_S",
         "GREENBENCH_MIN_WINDOW_S",
         "GREENBENCH_IDLE_S",
+        "GREENBENCH_TABULAR_DIR",
     ],
 )
 def test_empty_variable_is_as_good_as_none(variable: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 from greenbench.cases import Case
 from greenbench.readings import Account, Component, Provenance, Reading
 from greenbench.results import Reconciliation, TrialStatus
-from greenbench.table import METRICS, TAGS, to_row
+from greenbench.table import ENDED_WELL, METRICS, TAGS, to_row
 from tests.builders import make_reading, make_result, make_trial
 
 
@@ -22,7 +22,16 @@ def test_metrics_have_names_of_their_own_in_prefixed_groups() -> None:
     names = list(METRICS.values())
     assert len(set(names)) == len(names)
     groups = {name.partition("/")[0] for name in names}
-    assert groups == {"energy", "power", "emissions", "accuracy", "cost", "time", "quality"}
+    assert groups == {
+        "energy",
+        "power",
+        "emissions",
+        "accuracy",
+        "cost",
+        "time",
+        "search",
+        "quality",
+    }
 
 
 def test_joules_become_watt_hours() -> None:
@@ -64,7 +73,7 @@ def test_validation_accuracy_is_the_incumbents() -> None:
     assert (row["val_accuracy"], row["test_accuracy"]) == (0.95, 0.5)
 
 
-@pytest.mark.parametrize("status", [s for s in TrialStatus if s is not TrialStatus.COMPLETED])
+@pytest.mark.parametrize("status", [s for s in TrialStatus if s not in ENDED_WELL])
 def test_trials_that_did_not_complete_are_counted(status: TrialStatus) -> None:
     failed = make_trial(1, accuracy=None, status=status)
     row = row_of(trials=[make_trial(0), failed])

@@ -23,7 +23,7 @@ from greenbench.readings import Account, Component, Provenance
 from greenbench.results import CaseResult, Epoch, Reconciliation, TrialStatus
 from greenbench.table import METRICS, TAGS, to_row
 from greenbench.tracking import Store, redact, session_key
-from tests.builders import STARTED_AT, make_reading, make_result, make_trial
+from tests.builders import STARTED_AT, make_reading, make_result, make_segmented, make_trial
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -245,6 +245,39 @@ def test_search_is_a_curve_of_best_accuracy_over_energy(
     spent = client.get_metric_history(run.info.run_id, "search/cumulative_wh")
     assert [(m.step, m.value) for m in best] == [(0, 0.5), (1, 0.5), (2, 0.5), (3, 0.8)]
     assert [(m.step, m.value) for m in spent] == [(0, 1.0), (1, 2.0), (2, 3.0), (3, 4.0)]
+
+
+def test_curve_of_a_scheduler_has_a_step_a_segment_in_the_order_of_time(
+    store: Store, client: "MlflowClient", suite: str
+) -> None:
+    trials = [
+        make_segmented(0, (0, 3600.0, 0.5), (2, 7200.0, 0.9)),
+        make_segmented(1, (1, 3600.0, 0.6), status=TrialStatus.STOPPED),
+    ]
+    case = Case("random+asha")
+    run, children = logged(store, client, make_result(case, suite=suite, trials=trials))
+    best = client.get_metric_history(run.info.run_id, "search/incumbent_validation")
+    spent = client.get_metric_history(run.info.run_id, "search/cumulative_wh")
+    assert [(m.step, m.value) for m in best] == [(2, 0.9)]
+    assert [(m.step, m.value) for m in spent] == [(0, 1.0), (1, 2.0), (2, 4.0)]
+    assert {child.info.status for child in children} == {"FINISHED"}
+    assert json.loads(children[0].data.tags["segments"]) == {
+        "position": [0, 2],
+        "epochs": [1, 2],
+        "energy_wh": [1.0, 2.0],
+        "val_accuracy": [0.5, 0.9],
+    }
+
+
+def test_strategy_with_a_scheduler_is_found_by_its_name_and_its_parts(
+    store: Store, client: "MlflowClient", suite: str
+) -> None:
+    result = make_result(Case("bayesian+asha"), suite=suite, prior="log")
+    run_id = store.log_result(result, "s/bayesian+asha-a.r0", may_exist=True)
+    assert store.log_result(result, "s/bayesian+asha-a.r0", may_exist=True) == run_id
+    for wanted in (("strategy", "bayesian+asha"), ("proposer", "bayesian"), ("scheduler", "asha")):
+        (row,) = store.read_rows(suite, wanted)
+        assert (row["run_id"], row["prior"]) == (run_id, "log")
 
 
 def test_data_set_is_an_input_of_the_run(store: Store, client: "MlflowClient", suite: str) -> None:

@@ -103,6 +103,7 @@ def train(backend: TorchBackend, dataset: Dataset) -> Train:
         on: Backend = backend,
         architecture: Spec | Native = NEUTRAL,
         learning_rate: float = 1e-2,
+        targets: Sequence[int] = (),
     ) -> Trained:
         ledger = Ledger(FakeMeter(time.perf_counter))
         told: list[int] = []
@@ -116,11 +117,14 @@ def train(backend: TorchBackend, dataset: Dataset) -> Train:
             return models[-1]
 
         ledger.open()
-        new = Trial(0, {"learning_rate": learning_rate}, TrialStatus.COMPLETED)
-        trial, model = Training(conditions, seed=ORDER_SEED).run(build, new)
+        new = Trial(0, {"learning_rate": learning_rate}, TrialStatus.STOPPED)
+        training = Training(conditions, new, seed=ORDER_SEED)
+        for target in targets or (case.epochs,):
+            trial = training.advance(build, target)
         ledger.close()
         account = ledger.take()
-        return Trained(trial, model, models, account, ledger.measured.duration_s, told)
+        assert training.model is not None
+        return Trained(trial, training.model, models, account, ledger.measured.duration_s, told)
 
     return train
 
@@ -236,16 +240,39 @@ def test_trial_that_breaks_off_keeps_what_is_known_of_it(
             raise RuntimeError("the machine\n burns")
 
     conditions = Conditions(backend, CASE, len(dataset.train), ledger, 0.0, stop_at_second_epoch)
-    training = Training(conditions, seed=ORDER_SEED)
-    new = Trial(0, {}, TrialStatus.COMPLETED)
+    training = Training(conditions, Trial(0, {}, TrialStatus.STOPPED), seed=ORDER_SEED)
     with pytest.raises(RuntimeError) as error:
-        training.run(lambda: model, new)
-    trial = training.failed(new, TrialStatus.FAILED, error.value)
+        training.advance(lambda: model, CASE.epochs)
+    trial = training.fail(TrialStatus.FAILED, error.value)
     assert (trial.status, trial.error) == (TrialStatus.FAILED, "RuntimeError: the machine burns")
     assert [epoch.epoch for epoch in trial.epochs] == [0, 1]
     assert trial.samples_seen == 2 * (len(dataset.train) // 8 * 8)
     assert ledger.take().energy_j("train") > 0
     ledger.close()
+
+
+@pytest.mark.parametrize("kind", ["torch", "keras"])
+def test_pauses_change_nothing(
+    train: Train, backend: TorchBackend, keras_backend: KerasBackend, kind: str
+) -> None:
+    on = {"torch": backend, "keras": keras_backend}[kind]
+    # Dropout would show a generator that another model advanced, and Adam a state that was lost.
+    given = {"on": on, "architecture": NATIVES[kind]}
+    whole, paused = train(0.0, **given), train(0.0, **given, targets=(1, 3, 4))
+    assert are_equal(whole.model, paused.model)
+    losses = [[epoch.train_loss for epoch in each.trial.epochs] for each in (whole, paused)]
+    assert losses[0] == losses[1]
+    assert paused.trial.status is TrialStatus.COMPLETED
+    assert len(paused.models) == 1
+    assert paused.epochs_told == [0, 1, 2, 3]
+
+
+def test_paused_trial_is_validated_where_it_pauses(train: Train) -> None:
+    paused = train(0.0, targets=(1, 3)).trial
+    accuracies = [epoch.val_accuracy for epoch in paused.epochs]
+    assert [accuracy is None for accuracy in accuracies] == [False, True, False]
+    assert paused.status is TrialStatus.STOPPED
+    assert paused.val_accuracy == accuracies[-1]
 
 
 def test_warm_up_counts_what_training_costs(backend: TorchBackend, dataset: Dataset) -> None:

@@ -1,5 +1,5 @@
 """Backends: turn an architecture into a model that trains."""
 
-from greenbench.backends.base import Backend, BuildRequest, TrainableModel
+from greenbench.backends.base import Backend, BuildRequest, ReplayingBackend, TrainableModel
 
-__all__ = ["Backend", "BuildRequest", "TrainableModel"]
+__all__ = ["Backend", "BuildRequest", "ReplayingBackend", "TrainableModel"]

@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from greenbench.architectures.spec import Native, Spec, Weights
+from greenbench.cases import Case
 from greenbench.datasets.base import Dataset
 from greenbench.errors import ArchitectureError
 
@@ -113,6 +114,32 @@ class Backend(Protocol):
 
     def describe(self) -> Mapping[str, str]:
         """Return device and library versions."""
+
+
+@runtime_checkable
+class ReplayingBackend(Protocol):
+    """A backend that replays recorded trainings instead of training.
+
+    It needs no images, and neither this machine's meter nor its clock have anything to say.
+    """
+
+    def open(self, case: Case) -> Dataset:
+        """Find the recording for a case; return the data set's shape, in no memory.
+
+        Raises
+        ------
+        ConfigurationError
+            If there is none, or it does not cover the case.
+        """
+
+    def meter(self) -> Any:
+        """Return a new `greenbench.energy.meter.Meter` of recorded energy."""
+
+    def lap(self) -> tuple[float, float]:
+        """Return recorded CPU seconds since the last lap, and 0 for other processes."""
+
+    def now_s(self) -> float:
+        """Return seconds on a clock that recorded durations advance."""
 
 
 def adam_options(hyperparameters: Mapping[str, float | int]) -> AdamOptions:

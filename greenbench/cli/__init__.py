@@ -12,6 +12,7 @@ from click.formatting import wrap_text
 from greenbench import __version__, registry
 from greenbench.cli.compare import compare
 from greenbench.cli.gate import gate
+from greenbench.cli.record import record
 from greenbench.cli.report import report
 from greenbench.cli.run import run
 from greenbench.cli.tables import shown_uri
@@ -40,6 +41,7 @@ def cli() -> None:
 
 
 cli.add_command(run)
+cli.add_command(record)
 cli.add_command(compare)
 cli.add_command(report)
 cli.add_command(gate)

@@ -21,7 +21,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def _selecting(command: Command) -> Command:
     options = [
         click.argument("suite", required=False),
-        click.option("--strategy", "-s", multiple=True, help="Search strategy; repeatable."),
+        click.option("--strategy", "-s", multiple=True, help="Such as bayesian, or bayesian+asha."),
         click.option(
             "--architecture", "-a", multiple=True, help="With or without size: simple_cnn.m."
         ),
@@ -34,6 +34,7 @@ def _selecting(command: Command) -> Command:
         click.option("--repeats", type=int, help="Times that a case runs, with other seeds."),
         click.option("--validate-every", type=int, help="Epochs between validations."),
         click.option("--space", help="Search space."),
+        click.option("--reevaluate", type=int, help="Best ones to train again with new seeds."),
         click.option("--seed", type=int, help="Tells otherwise equal cases apart."),
         click.option("--set", "settings", multiple=True, help="Architecture option: name=value."),
         click.option("--data", multiple=True, help="Data set option: name=value."),
@@ -46,6 +47,7 @@ def _selecting(command: Command) -> Command:
 def _selection(given: dict[str, Any]) -> Selection:
     budget_names = (
         "trials", "epochs", "batch_size", "repeats", "validate_every", "space", "seed",
+        "reevaluate",
     )  # fmt: skip
     if given["space"] is not None:
         registry.spaces.check(given["space"])

@@ -22,6 +22,8 @@ VAL_ACCURACY = ("val_accuracy", "accuracy", "test_accuracy")
 SEED = ("repeat", "seed")
 SIZE = ("size", "architecture", "network", "model")
 DURATION = ("duration_s", "train_s", "time_s")
+OWN_ONLY = ("search_wh", "segments", "reevaluates", "optimism")
+"""Columns of trials that greenbench alone writes."""
 GROUP = ("dataset", "family", "network", "architecture", "model", "strategy", "backend", "setting")
 """Columns that tell apart what is never averaged, unless they are what is compared."""
 
@@ -73,6 +75,8 @@ def to_trials(rows: Sequence[Row], names: Names) -> tuple[list[Row], tuple[str, 
         "val_accuracy": _accuracies(rows, _find(rows, names.accuracy, VAL_ACCURACY, "accuracy")),
         "strategy": _texts(rows, strategy),
         "repeat": _seeds(rows, seed),
+        # Whatever they are in somebody else's table.
+        **dict.fromkeys(OWN_ONLY, [None] * len(rows)),
     }
     return _with(rows, columns), _group(rows, names, strategy)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from greenbench.chronology import SEGMENT, read_segments
 from greenbench.compare.rows import select
 from greenbench.errors import ConfigurationError
 from greenbench.readings import Provenance
@@ -21,9 +22,13 @@ LARGEST = 1e100
 """Beyond it a sum of squares may have no finite value."""
 
 NEEDED = ("case_id", "strategy", "architecture", "backend", "dataset", "energy_provenance")
-TRIAL = ("trial", "status", "energy_wh", "duration_s", "val_accuracy")
+TRIAL = (
+    "trial", "status", "energy_wh", "search_wh", "duration_s", "val_accuracy", "segments",
+    "reevaluates", "optimism",
+)  # fmt: skip
 LIMITS = {
     "energy_wh": (0.0, LARGEST),
+    "search_wh": (0.0, LARGEST),
     "duration_s": (0.0, LARGEST),
     "val_accuracy": (0.0, 1.0),
     "test_accuracy": (0.0, 1.0),
@@ -280,12 +285,22 @@ def _missed(name: str, value: Any) -> str | None:
         return None if value in list(Provenance) else f"one of {', '.join(Provenance)}"
     if name == "options":
         return None if _is_object(value) else "a JSON object as text"
+    if name == "segments":
+        return _missed_segments(value)
     if name in TAGS:
         return None if isinstance(value, str) else "a text"
     least, most = LIMITS.get(name, (-LARGEST, LARGEST))
     # Not true of nan.
     is_within = isinstance(value, int | float) and least <= value <= most
     return None if is_within else f"a number from {least:g} to {most:g}"
+
+
+def _missed_segments(value: Any) -> str | None:
+    try:
+        read_segments({"segments": value})
+    except ConfigurationError:
+        return f"JSON with a list for each of {', '.join(SEGMENT)}"
+    return None
 
 
 def _is_object(value: Any) -> bool:

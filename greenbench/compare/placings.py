@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from greenbench.compare.anytime import Horizon
+from greenbench.compare.control import NO_CONTROL
+from greenbench.compare.horizons import Horizon
 from greenbench.compare.strategies import Strategies, listed
 
 
@@ -44,17 +45,36 @@ class Summary:
         Number of them, and of those with an answer at equal energy.
     placings : tuple of Placing
         By name.
+    controlled, unbeaten : int
+        Number of groups that have the control, and of those in which no search beats it.
     """
 
     groups: int
     energy_groups: int
     placings: tuple[Placing, ...]
+    controlled: int = 0
+    unbeaten: int = 0
 
     @property
     def sentence(self) -> str:
-        """The answer in words, to both questions."""
+        """The answer in words: what searching gains at all, then to both questions."""
         if not self.groups:
             return "No group has two strategies to compare."
+        if not self.controlled:
+            return f"{self._in_words} {NO_CONTROL}"
+        return f"{self._of_control} {self._in_words}"
+
+    @property
+    def _of_control(self) -> str:
+        of = f"{self.controlled} group{'' if self.controlled == 1 else 's'}"
+        if self.controlled < self.groups:
+            of += f" with this control, of {self.groups}"
+        if not self.unbeaten:
+            return f"A search finds more than the published defaults in each of {of}."
+        return f"No search beats the published defaults in {self.unbeaten} of {of}."
+
+    @property
+    def _in_words(self) -> str:
         trials, in_trials = self._leaders("best_at_equal_trials")
         energy, in_energy = self._leaders("best_at_equal_energy")
         at_trials = f"in {in_trials} of {self.groups}"
@@ -96,7 +116,9 @@ def summarise(found: Sequence[Strategies]) -> Summary:
         )
         for name in names
     )
-    return Summary(len(at_trials), len(at_energy), placings)
+    controls = [answer.control for answer in found if answer.control]
+    unbeaten = sum(not control.is_beaten for control in controls)
+    return Summary(len(at_trials), len(at_energy), placings, len(controls), unbeaten)
 
 
 def _times_best(name: str, horizons: Sequence[Horizon]) -> float:

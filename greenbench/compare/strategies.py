@@ -1,25 +1,15 @@
-"""Strategies against each other, at equal trials and at equal energy: two different questions."""
+"""Strategies against each other, at equal energy and at equal trials: two different questions."""
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
-from greenbench.compare.anytime import (
-    Anytime,
-    Band,
-    Horizon,
-    Search,
-    Searches,
-    band,
-    cut_at_energy,
-    cut_at_trials,
-    estimate_of,
-    read_searches,
-)
 from greenbench.compare.comparable import ENERGY, check_agree
+from greenbench.compare.control import NO_CONTROL, Control, judge_control
+from greenbench.compare.horizons import Horizon, cut_at_energy, cut_at_trials
+from greenbench.compare.searches import Search, Searches, read_searches
+from greenbench.compare.standings import Standing, standings
 from greenbench.compare.stats import Estimate
 from greenbench.compare.units import with_unit
 from greenbench.errors import NotComparableError, UnknownNameError
@@ -33,51 +23,6 @@ OWN_GROUP = ("architecture", "backend", "setting")
 INPUTS = ("strategy", "energy_wh", "val_accuracy")
 APART = ("dataset", "network", "model", "architecture", "backend")
 DEFINITION = {"setting": "setting", "case_hash": "definition"}
-
-
-@dataclass(frozen=True)
-class Standing:
-    """The searches of one strategy, each to its own end.
-
-    Attributes
-    ----------
-    strategy : str
-        Its name.
-    searches, counted : int
-        Number of them, and of those whose energy counts.
-    trials, failed_trials : int
-        Over all searches; the energy of failed trials counts.
-    final_accuracy : Estimate
-        Best validation accuracy of a search, in [0, 1]; 0 if no trial completed.
-    best_accuracy : float
-        The best of all searches.
-    energy_wh : Estimate or None
-        Of a search; None if the energy of none counts, as are the figures below.
-    energy_to_target_wh : float or None
-        Median over the searches, of which those that never reach the target come last; None
-        if at least half of them don't.
-    hit_rate : float or None
-        Share of searches that reach the target.
-    area : float or None
-        Normalised area under the best-so-far curve, median over the searches: the mean best
-        accuracy between the longest first trial of all searches and the limit of equal energy;
-        None where that is empty.
-    curve : Band or None
-        Best-so-far accuracy over cumulative energy.
-    """
-
-    strategy: str
-    searches: int
-    counted: int
-    trials: int
-    failed_trials: int
-    final_accuracy: Estimate
-    best_accuracy: float
-    energy_wh: Estimate | None = None
-    energy_to_target_wh: float | None = None
-    hit_rate: float | None = None
-    area: float | None = None
-    curve: Band | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +49,8 @@ class Strategies:
         Why the question of equal energy has no answer.
     left_out : tuple of str
         Searches whose energy does not count, and why.
+    control : Control or None
+        What searching gains over the published defaults; None if nobody ran those.
     """
 
     group: dict[str, str]
@@ -115,12 +62,19 @@ class Strategies:
     equal_energy: Horizon | None
     reason: str | None
     left_out: tuple[str, ...]
+    control: Control | None = None
 
     @property
     def sentence(self) -> str:
-        """The answer in words, to both questions."""
+        """The answer in words: what searching gains at all, then to both questions."""
         if self.target is None:
             return "No trial of any strategy completed."
+        if self.control is None:
+            return f"{self._in_words} {NO_CONTROL}"
+        return f"{self.control.sentence} {self._in_words}"
+
+    @property
+    def _in_words(self) -> str:
         trials, energy = self.equal_trials, self.equal_energy
         at_trials = f"t equal trials ({trials.limit:.0f}) {trials.ranking}"
         if energy is None:
@@ -191,10 +145,12 @@ def compare_strategies(
         `greenbench.table.to_trial_rows` gives them: ``strategy``, ``energy_wh`` (None if
         unknown) and ``val_accuracy`` (in [0, 1]; None if the trial failed). Columns
         ``session`` and ``repeat`` tell the searches of a strategy apart, ``trial`` orders
-        theirs, and ``marks`` says which are disturbed; each may be lacking.
+        theirs, ``marks`` says which are disturbed, and the other columns say what energy went
+        into; each may be lacking. Searches that name their ``prior`` are compared in pairs
+        with those of the same session and repeat.
     group : sequence of str
         Columns whose values trials must share to be compared; `OWN_GROUP` for greenbench's
-        own. The number of trials does not count as a difference of ``setting``.
+        own. The numbers of trials and of re-evaluations are no difference of ``setting``.
     tolerance : float
         The target is so much below the best accuracy that any strategy of the group found.
     include_disturbed : bool
@@ -230,7 +186,7 @@ def compare_strategies(
 def _shared(row: Row, column: str) -> str:
     """Return what trials of one group share; ``default`` has one trial, whatever the others."""
     text = str(row[column])
-    return re.sub(r"\+trials\d+(?=\+|$)", "", text) if column == "setting" else text
+    return re.sub(r"\+(trials|reevaluate)\d+(?=\+|$)", "", text) if column == "setting" else text
 
 
 def _compare(
@@ -246,16 +202,18 @@ def _compare(
     best = max(float(search.best[-1]) for search in everything)
     target = best - tolerance if best > 0 else None
     equal_energy, reason = _equal_energy(searches)
+    found = standings(searches, target, equal_energy)
     return Strategies(
         group=group,
         provenance=next((str(p) for r in counted if (p := r.get("energy_provenance"))), None),
         tolerance=tolerance,
         target=target,
-        strategies=_standings(searches, target, equal_energy),
+        strategies=found,
         equal_trials=cut_at_trials(searches),
         equal_energy=equal_energy,
         reason=reason,
         left_out=tuple(f"{s.name}: {s.reason}" for s in everything if s.reason),
+        control=judge_control(searches, found, equal_energy, tolerance),
     )
 
 
@@ -280,58 +238,17 @@ def _check_definitions(where: str, rows: Sequence[Row], group: Mapping[str, str]
 
 def _equal_energy(searches: Searches) -> tuple[Horizon | None, str | None]:
     """Return the answer, or why there is none."""
-    curves = {name: found for name, of in searches.items() if (found := _curves(of))}
-    if len(curves) <= 1:
-        others = [name for name in searches if name not in curves]
+    counted = {name: found for name, of in searches.items() if (found := _counted(of))}
+    if len(counted) <= 1:
+        others = [name for name in searches if name not in counted]
         why = sorted({s.reason for name in others for s in searches[name] if s.reason})
         return None, f"no energy of {listed(others)} counts ({', '.join(why)})"
-    horizon = cut_at_energy(curves)
+    horizon = cut_at_energy(counted)
     return horizon, None if horizon else "no search has more than one trial"
 
 
-def _curves(searches: Sequence[Search]) -> list[Anytime]:
-    return [search.curve for search in searches if search.curve]
-
-
-def _standings(
-    searches: Searches, target: float | None, equal_energy: Horizon | None
-) -> tuple[Standing, ...]:
-    firsts = [float(c.energy_wh[0]) for found in searches.values() for c in _curves(found)]
-    interval = (max(firsts), equal_energy.limit) if equal_energy else (0.0, 0.0)
-    return tuple(_standing(name, searches[name], target, interval) for name in searches)
-
-
-def _standing(
-    name: str, searches: Sequence[Search], target: float | None, interval: tuple[float, float]
-) -> Standing:
-    finals = [float(search.best[-1]) for search in searches]
-    accuracies = [row["val_accuracy"] for search in searches for row in search.rows]
-    curves = _curves(searches)
-    return Standing(
-        strategy=name,
-        searches=len(searches),
-        counted=len(curves),
-        trials=len(accuracies),
-        failed_trials=accuracies.count(None),
-        final_accuracy=estimate_of(finals),
-        best_accuracy=max(finals),
-        **_energies(curves, target, interval) if curves else {},
-    )
-
-
-def _energies(
-    curves: Sequence[Anytime], target: float | None, interval: tuple[float, float]
-) -> dict[str, Any]:
-    reached = [None if target is None else curve.energy_to(target) for curve in curves]
-    to_target = median(math.inf if energy is None else energy for energy in reached)
-    areas = [area for c in curves if (area := c.mean_accuracy(*interval)) is not None]
-    return {
-        "energy_wh": estimate_of([curve.total_wh for curve in curves]),
-        "energy_to_target_wh": to_target if math.isfinite(to_target) else None,
-        "hit_rate": 1 - reached.count(None) / len(reached),
-        "area": median(areas) if areas else None,
-        "curve": band(curves),
-    }
+def _counted(searches: Sequence[Search]) -> list[Search]:
+    return [search for search in searches if search.curve]
 
 
 def listed(names: Sequence[str]) -> str:

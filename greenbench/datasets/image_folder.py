@@ -34,7 +34,7 @@ class _Layout:
     is_grey: bool
 
 
-def load_image_folder(context: LoadContext, path: str) -> Dataset:
+def load_image_folder(context: LoadContext, path: str, side: int | None = None) -> Dataset:
     """Load PNG, JPEG, BMP and WebP files of one size.
 
     ``path`` holds a folder a class, or a ``train`` and a ``test`` folder that do. Without
@@ -49,6 +49,8 @@ def load_image_folder(context: LoadContext, path: str) -> Dataset:
         Seed of the split, and the folder that a relative `path` starts from.
     path : str
         The folder.
+    side : int, optional
+        Shrink the images to so many pixels a side; each is the mean of those that it covers.
 
     Returns
     -------
@@ -59,8 +61,8 @@ def load_image_folder(context: LoadContext, path: str) -> Dataset:
     ------
     DatasetError
         If the folder is missing or has fewer than two classes, a class has too few images,
-        the classes of the two folders differ, or an image is unreadable or of another size
-        than the others.
+        the classes of the two folders differ, an image is unreadable or of another size
+        than the others, or `side` is above that size.
     """
     if not isinstance(path, str | os.PathLike):
         raise DatasetError(f"dataset 'image_folder': path is {path!r}; expected a folder's name")
@@ -72,7 +74,7 @@ def load_image_folder(context: LoadContext, path: str) -> Dataset:
     names = [_class_names(root) for root in roots]
     _check_same_classes(folder, names)
     listed = [_list_files(root, names[0]) for root in roots]
-    layout = _common_layout([file for files in listed for file in files])
+    layout = _shrunk(_common_layout([file for files in listed for file in files]), side)
     splits = [_read(files, layout) for files in listed]
     return make_dataset(
         "image_folder",
@@ -171,6 +173,18 @@ def _common_layout(files: Sequence[_File]) -> _Layout:
     return _Layout(*size, is_grey)
 
 
+def _shrunk(layout: _Layout, side: int | None) -> _Layout:
+    if side is None:
+        return layout
+    most = min(layout.width, layout.height)
+    if isinstance(side, bool) or not isinstance(side, int) or not 1 <= side <= most:
+        raise DatasetError(
+            f"dataset 'image_folder': side is {side!r}; expected a whole number from 1 to {most}, "
+            f"since the images are {_shown((layout.width, layout.height))}"
+        )
+    return _Layout(side, side, layout.is_grey)
+
+
 def _read(files: Sequence[_File], layout: _Layout) -> RawImages:
     channels, mode = (1, "L") if layout.is_grey else (3, "RGB")
     pixels: NDArray[np.uint8] = np.empty(
@@ -178,7 +192,9 @@ def _read(files: Sequence[_File], layout: _Layout) -> RawImages:
     )
     for target, file in zip(pixels, files, strict=True):
         with _opened(file.path) as image:
-            decoded = np.asarray(image.convert(mode))
+            # The same image, where it has that size already.
+            box = image.convert(mode).resize((layout.width, layout.height), Image.Resampling.BOX)
+            decoded = np.asarray(box)
         target[:] = decoded.reshape(layout.height, layout.width, channels).transpose(2, 0, 1)
     return RawImages(pixels, np.array([file.label for file in files]))
 

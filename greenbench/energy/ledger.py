@@ -3,11 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Protocol
 
-from greenbench.energy.host import HostWatch
 from greenbench.energy.meter import Meter
 from greenbench.errors import EnergyError
 from greenbench.readings import PHASES, Account, Reading
+
+
+class Watch(Protocol):
+    """Tells whose CPU time it was, as `greenbench.energy.host.HostWatch` does."""
+
+    def lap(self) -> tuple[float | None, float | None]:
+        """Return CPU seconds since the last lap: of this process, and of all others."""
 
 
 @dataclass
@@ -33,7 +40,7 @@ class Ledger:
     ----------
     meter : Meter
         What reads the energy.
-    watch : HostWatch, optional
+    watch : Watch, optional
         Adds CPU seconds, of this process and of others, to each window.
 
     Attributes
@@ -54,7 +61,7 @@ class Ledger:
     20.0
     """
 
-    def __init__(self, meter: Meter, watch: HostWatch | None = None) -> None:
+    def __init__(self, meter: Meter, watch: Watch | None = None) -> None:
         self._meter = meter
         self._watch = watch
         self._phase: str | None = None

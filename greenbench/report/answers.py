@@ -4,16 +4,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from greenbench.compare.anova import Effect
-from greenbench.compare.anytime import Horizon
 from greenbench.compare.fit import Coefficient
+from greenbench.compare.horizons import Horizon
 from greenbench.compare.ratios import Ratios
 from greenbench.compare.returns import Returns, Size
-from greenbench.compare.strategies import Standing, Strategies
+from greenbench.compare.standings import Standing
+from greenbench.compare.strategies import Strategies
 from greenbench.compare.units import energy_unit
 from greenbench.report.cells import chance_cell, estimate_cell, number_cell, percent_cell
 from greenbench.report.findings import RESPONSES, Explained, Findings
 from greenbench.report.formats import joined, provenance_label, three_digits
 from greenbench.report.table import NONE, Cell, Table
+
+SPENDING = (
+    "strategy", "trials", "stopped_trials", "failed_trials", "reevaluations", "proposal_share",
+    "wasted_share", "optimism",
+)  # fmt: skip
 
 
 def returns_tables(found: Sequence[Returns]) -> list[Table]:
@@ -66,12 +72,16 @@ def strategies_tables(findings: Findings) -> list[Table]:
     totals = [s.energy_wh.median for each in found for s in each.strategies if s.energy_wh]
     unit, scale = energy_unit(totals)
     headings = (
-        "strategy", "on", "searches", f"energy, {unit}", "energy is", "at equal energy", "wins",
+        "strategy", "prior", "on", "searches", f"energy, {unit}", "energy is",
+        "at equal energy", "wins",
         "at equal trials", "wins", f"to the target, {unit}", "reach it", "area",
     )  # fmt: skip
     rows = [_standing(group, one, scale) for group in found for one in group.strategies]
     records = [record for group in found for record in group.records()]
-    tables = [Table("strategies", "Strategies: median [95% interval]", headings, rows, records)]
+    tables = [
+        Table("strategies", "Strategies: median [95% interval]", headings, rows, records),
+        _spending_table(found),
+    ]
     if findings.overall is not None:
         overall = findings.overall.records()
         columns = list(overall[0])
@@ -164,19 +174,47 @@ def _under(returns: Returns) -> str:
 
 
 def _standing(group: Strategies, one: Standing, scale: float) -> list[Cell]:
-    to_target = one.energy_to_target_wh
+    to_target, above = one.energy_to_target_wh, one.energy_to_target_above_wh
+    known = to_target if above is None else above
     return [
         Cell(one.strategy),
+        NONE if one.prior is None else Cell(one.prior),
         Cell(joined(*group.group.values())),
         number_cell(one.searches, "{}"),
         estimate_cell(one.energy_wh, scale),
         Cell(provenance_label(group.provenance)),
         *_cut(group.equal_energy, one.strategy),
         *_cut(group.equal_trials, one.strategy),
-        NONE if to_target is None else Cell(three_digits(to_target * scale), to_target),
+        NONE
+        if known is None
+        else Cell(("> " if to_target is None else "") + three_digits(known * scale), known),
         number_cell(one.hit_rate, "{:.0%}"),
         number_cell(one.area, "{:.1%}"),
     ]
+
+
+def _spending_table(found: Sequence[Strategies]) -> Table:
+    """Return what the energy of searches went into."""
+    headings = (
+        "strategy", "on", "trials", "stopped", "failed", "re-evaluations", "proposals",
+        "never incumbent", "optimism",
+    )  # fmt: skip
+    rows, records = [], []
+    for group in found:
+        for one in group.strategies:
+            counts = (one.trials, one.stopped_trials, one.failed_trials, one.reevaluations)
+            shares = (one.proposal_share, one.wasted_share)
+            rows.append(
+                [
+                    Cell(one.strategy),
+                    Cell(joined(*group.group.values())),
+                    *(number_cell(count, "{}") for count in counts),
+                    *(number_cell(share, "{:.1%}") for share in shares),
+                    number_cell(one.optimism, "{:+.1%}"),
+                ]
+            )
+            records.append({**group.group, **{name: getattr(one, name) for name in SPENDING}})
+    return Table("spending", "What the energy of searches went into", headings, rows, records)
 
 
 def _cut(horizon: Horizon | None, strategy: str) -> tuple[Cell, Cell]:

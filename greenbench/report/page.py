@@ -93,9 +93,11 @@ def sections(findings: Findings) -> list[Section]:
         Section(
             "strategies",
             "Search strategies",
-            "Best validation accuracy so far against the energy spent: median and quartiles over "
-            "searches. Equal energy and equal trials are two questions. A search wins against one "
-            "of another strategy that has found less; area is the mean accuracy along the way.",
+            "Best validation accuracy so far against the energy spent, in the order of time: "
+            "median and quartiles over searches. Equal energy comes first; equal trials is another "
+            "question. A search wins against one of another strategy that has found less; area is "
+            "the mean accuracy along the way. Optimism is validation less test accuracy of what "
+            "was chosen.",
             _figures("strategies", anytime_figure, strategies),
             answers.strategies_tables(findings),
         ),

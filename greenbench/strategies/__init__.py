@@ -1,6 +1,6 @@
 """Search strategies: propose hyperparameters by ask and tell."""
 
-from greenbench.strategies.base import Strategy
+from greenbench.strategies.base import EnergyAware, Strategy
 from greenbench.strategies.spaces import Dimension, SearchSpace
 
-__all__ = ["Dimension", "SearchSpace", "Strategy"]
+__all__ = ["Dimension", "EnergyAware", "SearchSpace", "Strategy"]

@@ -12,6 +12,9 @@ class Strategy(Protocol):
     The runner calls `ask`, trains, and calls `tell` with the same hyperparameters, one
     trial at a time. A strategy is built as ``Strategy(space, trials=..., seed=...)`` and
     depends on nothing else, so that replaying its asks and tells gives the same search.
+
+    It may have an attribute `prior`, ``"uniform"`` or ``"log"``, if it does not spread its
+    proposals as the space says.
     """
 
     def __init__(self, space: SearchSpace, *, trials: int, seed: int) -> None: ...
@@ -28,6 +31,9 @@ class Strategy(Protocol):
     def tell(self, hyperparameters: Hyperparameters, score: float | None) -> None:
         """Report the score of what `ask` proposed.
 
+        Under a scheduler it is called again with the same hyperparameters when they were
+        trained further; the newer score replaces the older one.
+
         Parameters
         ----------
         hyperparameters : dict
@@ -36,3 +42,11 @@ class Strategy(Protocol):
             Validation accuracy in [0, 1], to be maximised; None if the trial failed,
             which counts as the worst score.
         """
+
+
+@runtime_checkable
+class EnergyAware(Protocol):
+    """A strategy that weighs what a trial costs; `tell_energy` comes before each `tell`."""
+
+    def tell_energy(self, hyperparameters: Hyperparameters, energy_j: float | None) -> None:
+        """Report the joules of a trial so far, proposal included; None if they are unknown."""

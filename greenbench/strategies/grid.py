@@ -2,6 +2,7 @@
 
 import math
 import random
+from typing import ClassVar, Literal
 
 from greenbench.errors import SearchExhaustedError
 from greenbench.strategies.spaces import Dimension, Hyperparameters, SearchSpace
@@ -13,7 +14,8 @@ LEVELS = 5
 class GridStrategy:
     """Proposes the cells of a regular grid, each once, in seeded random order.
 
-    The order does not depend on `trials`: a longer search begins with the shorter one.
+    Levels are equal steps apart, as in the paper, whatever priors the space has. The order does
+    not depend on `trials`: a longer search begins with the shorter one.
 
     Parameters
     ----------
@@ -25,8 +27,11 @@ class GridStrategy:
         Decides the order.
     """
 
+    prior: ClassVar[Literal["uniform", "log"]] = "uniform"
+
     def __init__(self, space: SearchSpace, *, trials: int, seed: int) -> None:
-        self._levels = {each.name: _levels(each) for each in space.dimensions}
+        dimensions = space.with_prior(self.prior).dimensions
+        self._levels = {each.name: _levels(each) for each in dimensions}
         self._size = math.prod(map(len, self._levels.values()))
         self._random = random.Random(seed)
         self._drawn = 0
@@ -60,6 +65,12 @@ class GridStrategy:
         self._displaced[position] = self._displaced.pop(self._drawn, self._drawn)
         self._drawn += 1
         return cell
+
+
+class GridLogStrategy(GridStrategy):
+    """A grid whose levels are equal ratios apart in dimensions of two orders of magnitude."""
+
+    prior = "log"
 
 
 def _levels(dimension: Dimension) -> list[float | int]:

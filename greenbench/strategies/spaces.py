@@ -1,13 +1,17 @@
 """Search spaces as data: names, bounds, priors and types."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from greenbench.errors import SearchSpaceError
 
 # Frameworks compute in 32 bits, where anything closer to a bound would be the bound itself.
 FLOAT32_STEP = 2.0**-23
+
+LOG_RATIO = 100.0
+"""From this ratio of the bounds on, values are spread evenly over orders of magnitude."""
 
 Hyperparameters = dict[str, float | int]
 
@@ -73,6 +77,18 @@ class Dimension:
             value = self.low + position * (self.high - self.low)
         return self.clip(value)
 
+    def draw(self, position: float) -> float | int:
+        """Return the legal value at a random `position` in [0, 1) of the prior.
+
+        Whole numbers are all equally likely under a uniform prior, the outermost ones too.
+        """
+        if self.type == "float":
+            return self.at(position)
+        # Half a step more on either side, lest the outermost numbers be drawn half as often.
+        low, high = self.clip(self.low) - 0.5, self.clip(self.high) + 0.5
+        continuous = replace(self, low=low, high=high, type="float", excludes_high=False)
+        return self.clip(continuous.at(position))
+
     def clip(self, value: float) -> float | int:
         """Return `value` as plain int or float, moved inside the bounds."""
         if self.type == "int":
@@ -110,6 +126,34 @@ class SearchSpace:
             raise SearchSpaceError(f"search space {self.name!r} has no dimensions")
         if len(set(names)) < len(names):
             raise SearchSpaceError(f"search space {self.name!r} names a dimension twice")
+
+    @property
+    def prior(self) -> str:
+        """``"log"`` if any dimension's prior is, else ``"uniform"``."""
+        return "log" if any(each.prior == "log" for each in self.dimensions) else "uniform"
+
+    def with_prior(self, prior: Literal["uniform", "log"]) -> "SearchSpace":
+        """Return the space with another prior, whatever its dimensions say.
+
+        Parameters
+        ----------
+        prior : {"uniform", "log"}
+            ``"log"`` for each dimension whose bounds are above 0 and at least `LOG_RATIO`
+            apart, ``"uniform"`` for the others; or ``"uniform"`` for all.
+        """
+        return replace(self, dimensions=tuple(_with_prior(d, prior) for d in self.dimensions))
+
+    def draw(self, positions: Sequence[float]) -> Hyperparameters:
+        """Return the hyperparameters at random positions in [0, 1), one a dimension."""
+        pairs = zip(self.dimensions, positions, strict=True)
+        return {dimension.name: dimension.draw(position) for dimension, position in pairs}
+
+
+def _with_prior(dimension: Dimension, prior: Literal["uniform", "log"]) -> Dimension:
+    # The quotient of 1e-7 and 1e-9 is a hair below 100.
+    ratio = dimension.high / dimension.low if dimension.low > 0 else 0.0
+    is_wide = ratio >= LOG_RATIO * (1 - 1e-9)
+    return replace(dimension, prior="log" if prior == "log" and is_wide else "uniform")
 
 
 PAPER3 = SearchSpace(

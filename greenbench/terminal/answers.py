@@ -11,11 +11,11 @@ from rich.text import Text
 
 from greenbench.compare.units import energy_unit
 from greenbench.readings import Provenance
-from greenbench.terminal.formats import interval, new_console, signed
+from greenbench.terminal.formats import at_or_above, interval, new_console, signed
 
 if TYPE_CHECKING:
-    from greenbench.compare.anytime import Horizon
     from greenbench.compare.factors import Factors
+    from greenbench.compare.horizons import Horizon
     from greenbench.compare.placings import Summary
     from greenbench.compare.ratios import Ratios
     from greenbench.compare.returns import Returns
@@ -85,6 +85,7 @@ def print_strategies(
     console = console or new_console(sys.stdout)
     for answer in found:
         console.print(_strategies_table(answer))
+        console.print(_spending_table(answer))
         console.print(Text(answer.sentence, style="bold"))
         for line in answer.left_out:
             console.print(Text(f"Left out: {line}."))
@@ -99,24 +100,48 @@ def _strategies_table(answer: "Strategies") -> Table:
     table.add_column("strategy", no_wrap=True)
     energies = [s.energy_wh.median for s in answer.strategies if s.energy_wh is not None]
     unit, scale = energy_unit(energies)
+    table.add_column("prior", no_wrap=True)
     for heading in (
         "searches", "trials", f"energy, {unit}", "best", "at equal energy", "wins",
         "at equal trials", "wins", f"to target, {unit}", "reach it", "area",
     ):  # fmt: skip
         table.add_column(heading, justify="right", no_wrap=True)
     for standing in answer.strategies:
-        target_wh = standing.energy_to_target_wh
+        to_target = (standing.energy_to_target_wh, standing.energy_to_target_above_wh)
         table.add_row(
             escape(standing.strategy),
+            escape(standing.prior or "–"),
             str(standing.searches),
             str(standing.trials),
             "–" if standing.energy_wh is None else interval(standing.energy_wh, scale),
             f"{standing.best_accuracy:.2%}",
             *_found(answer.equal_energy, standing.strategy),
             *_found(answer.equal_trials, standing.strategy),
-            "–" if target_wh is None else f"{target_wh * scale:.3g}",
+            at_or_above(*to_target, scale),
             "–" if standing.hit_rate is None else f"{standing.hit_rate:.0%}",
             "–" if standing.area is None else f"{standing.area:.2%}",
+        )
+    return table
+
+
+def _spending_table(answer: "Strategies") -> Table:
+    table = Table(title="What their energy went into", title_justify="left")
+    table.add_column("strategy", no_wrap=True)
+    for heading in (
+        "trials", "stopped", "failed", "re-evaluations", "proposals", "never incumbent",
+        "optimism, points",
+    ):  # fmt: skip
+        table.add_column(heading, justify="right", no_wrap=True)
+    for one in answer.strategies:
+        counts = (one.trials, one.stopped_trials, one.failed_trials, one.reevaluations)
+        table.add_row(
+            escape(one.strategy),
+            *("–" if count is None else str(count) for count in counts),
+            *(
+                "–" if share is None else f"{share:.1%}"
+                for share in (one.proposal_share, one.wasted_share)
+            ),
+            "–" if one.optimism is None else signed(100 * one.optimism),
         )
     return table
 

@@ -30,3 +30,10 @@ def interval(found: Estimate, scale: float = 1.0, unit: str = "") -> str:
 def signed(value: float) -> str:
     """Return a number with its sign and three digits."""
     return f"{value:+,.0f}" if abs(value) >= LARGE else f"{value:+.3g}"
+
+
+def at_or_above(value: float | None, least: float | None, scale: float = 1.0) -> str:
+    """Return a number; a censored one, of which only the least is known, with ``>``."""
+    if value is not None:
+        return f"{value * scale:.3g}"
+    return "–" if least is None else f"> {least * scale:.3g}"

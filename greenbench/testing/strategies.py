@@ -1,8 +1,9 @@
 """What every strategy must do, as tests to subclass."""
 
 import json
+import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import ClassVar
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from greenbench.errors import SearchExhaustedError
-from greenbench.strategies import Dimension, SearchSpace, Strategy
+from greenbench.strategies import Dimension, EnergyAware, SearchSpace, Strategy
 from greenbench.strategies.spaces import ADAM, PAPER3, PAPER5, Hyperparameters
 
 TRIALS = 5
@@ -20,6 +21,7 @@ LAYERS = Dimension("layers", 1, 4, type="int", excludes_high=True)
 UNITS = Dimension("units", 8, 512, prior="log", type="int")
 SPACES = (ADAM, PAPER3, PAPER5, SearchSpace("one_dimension", (RATE,)))
 WHOLE_NUMBERS = SearchSpace("whole_numbers", (LAYERS, UNITS, RATE))
+TWELVE = SearchSpace("twelve", tuple(Dimension(f"x{index}", 0.0, 1.0) for index in range(12)))
 
 
 class StrategyConformance:
@@ -33,6 +35,8 @@ class StrategyConformance:
         True for a strategy that ignores its seed.
     integer_space : SearchSpace or None
         A space with whole numbers; None for a strategy that has no use for them.
+    wide_space : SearchSpace or None
+        A space of twelve dimensions; None for a strategy that has no use for their names.
 
     Examples
     --------
@@ -44,6 +48,7 @@ class StrategyConformance:
     strategy: ClassVar[type[Strategy]]
     is_deterministic: ClassVar[bool] = False
     integer_space: ClassVar[SearchSpace | None] = WHOLE_NUMBERS
+    wide_space: ClassVar[SearchSpace | None] = TWELVE
 
     def make_strategy(self, space: SearchSpace, trials: int, seed: int) -> Strategy:
         """Return a new strategy; override it for one that takes more arguments."""
@@ -104,6 +109,44 @@ class StrategyConformance:
         strategy = self.make_strategy(ADAM, TRIALS, seed=1)
         assert _search(strategy, score=lambda _: next(scores)) != []
 
+    def test_scores_that_are_not_finite_count_as_failures(self) -> None:
+        """A loss that overflowed is no reason to end a search."""
+        searches = []
+        for failure in (None, math.nan, math.inf, -math.inf):
+            strategy = self.make_strategy(ADAM, TRIALS, seed=1)
+            searches.append(_search(strategy, score=_one_by_one(0.5, failure, 0.7, failure, 0.6)))
+        assert searches[1:] == searches[:1] * 3
+
+    def test_a_score_may_be_told_again(self, space: SearchSpace) -> None:
+        """A trial that was trained further has a newer score, and replays to the same end."""
+        first, second = (self.make_strategy(space, TRIALS, seed=1) for _ in range(2))
+        search = _search_with_second_thoughts(first)
+        assert search == _search_with_second_thoughts(second)
+        for proposal in search:
+            for dimension in space.dimensions:
+                assert proposal[dimension.name] in dimension
+
+    def test_energy_may_be_told(self) -> None:
+        """Known, unknown or meaningless, before each score."""
+        if not isinstance(self.make_strategy(ADAM, TRIALS, seed=1), EnergyAware):
+            pytest.skip("the strategy weighs no energy")
+        for energies_j in ((None,), (5.0,), (2.0, None, 0.0, math.nan, 9.0)):
+            searches = []
+            for _ in range(2):
+                strategy = self.make_strategy(ADAM, TRIALS, seed=1)
+                searches.append(_search(strategy, energies_j=energies_j))
+            assert searches[0] == searches[1] != []
+
+    def test_twelve_dimensions_are_searched(self) -> None:
+        """A grid over so many does not fit into memory."""
+        space = self.wide_space
+        if space is None:
+            pytest.skip("the strategy has no use for other names")
+        proposals = self._proposals(space)
+        assert proposals
+        for proposal in proposals:
+            assert [each.name for each in space.dimensions if proposal[each.name] not in each] == []
+
     def test_a_finished_search_says_so(self) -> None:
         """Asked for more, it goes on, or raises `SearchExhaustedError` and stays finished."""
         strategy = self.make_strategy(ADAM, TRIALS, seed=1)
@@ -155,16 +198,37 @@ def _some_fail(proposal: Hyperparameters) -> float | None:
     return None if round(score * 1e6) % 3 == 0 else score
 
 
+def _one_by_one(*scores: float | None) -> Callable[[Hyperparameters], float | None]:
+    remaining = iter(scores)
+    return lambda _: next(remaining)
+
+
 def _search(
     strategy: Strategy,
     trials: int = TRIALS,
     score: Callable[[Hyperparameters], float | None] = _smooth,
+    energies_j: Sequence[float | None] = (),
 ) -> list[Hyperparameters]:
     """Return what is proposed in `trials` trials, fewer if the strategy ends early."""
     proposals: list[Hyperparameters] = []
     with suppress(SearchExhaustedError):
-        for _ in range(trials):
+        for index in range(trials):
             proposal = strategy.ask()
             proposals.append(dict(proposal))
+            if energies_j and isinstance(strategy, EnergyAware):
+                strategy.tell_energy(proposal, energies_j[index % len(energies_j)])
             strategy.tell(proposal, score(proposal))
+    return proposals
+
+
+def _search_with_second_thoughts(strategy: Strategy) -> list[Hyperparameters]:
+    """Return what is proposed when each score is told again, better, after the next trial."""
+    proposals: list[Hyperparameters] = []
+    with suppress(SearchExhaustedError):
+        for index in range(TRIALS):
+            proposals.append(dict(strategy.ask()))
+            strategy.tell(proposals[-1], _smooth(proposals[-1]))
+            if index:
+                strategy.tell(proposals[-2], 1.1 * _smooth(proposals[-2]))
+        proposals.append(dict(strategy.ask()))
     return proposals

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from greenbench.results import TrialStatus
-from greenbench.table import METRICS, OF_CASE, TAGS, Row
+from greenbench.table import ENDED_WELL, METRICS, OF_CASE, TAGS, Row, optimism_of, proposal_wh
 
 ENDED = ("FINISHED", "FAILED")
 PARENT = "mlflow.parentRunId"
@@ -182,15 +181,19 @@ def _to_row(run: Any) -> Row:
 def _to_trial_row(run: Any, parent: Mapping[str, Any], position: int) -> Row:
     tags, metrics = run.data.tags, run.data.metrics
     status = _shared(tags.get("status"))
-    is_completed = status == TrialStatus.COMPLETED.value
+    energy_wh, again = metrics.get("energy/total_wh"), tags.get("reevaluates")
     return {
         **{name: parent[name] for name in (*OF_CASE, "repeat")},
         # Trials that were logged before they had this tag are in order of time.
         "trial": int(tags.get("trial", position)),
         "status": status,
-        "energy_wh": metrics.get("energy/total_wh"),
+        "energy_wh": energy_wh,
+        "search_wh": proposal_wh(energy_wh, metrics.get("energy/search_wh")),
         "duration_s": metrics.get("time/total_s"),
-        "val_accuracy": metrics.get("accuracy/validation") if is_completed else None,
+        "val_accuracy": metrics.get("accuracy/validation") if status in ENDED_WELL else None,
+        "segments": tags.get("segments"),
+        "reevaluates": None if again is None else int(again),
+        "optimism": optimism_of(parent["val_accuracy"], parent["test_accuracy"]),
         "session": parent["session"],
         "run_id": parent["run_id"],
     }

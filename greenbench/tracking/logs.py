@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from greenbench.results import CaseResult, Trial, TrialStatus
-from greenbench.table import METRICS, TAGS, to_row
+from greenbench.results import CaseResult, Trial
+from greenbench.table import ENDED_WELL, METRICS, TAGS, segments_text, to_row
 from greenbench.tracking.records import (
     anytime,
     describe,
@@ -55,7 +55,7 @@ def log_case(client: "MlflowClient", experiment: str, result: CaseResult, key: s
         client,
         run_id,
         [(name, value, end_ms, 0) for name, value in metrics.items()]
-        + list(anytime(result.trials))
+        + list(anytime(result))
         + list(witness_metrics(result, end_ms)),
         {**case.to_dict(), "repeat": result.repeat},
     )
@@ -83,10 +83,14 @@ def _log_trial(
         "energy_provenance": reading.provenance.value,
         "mlflow.note.content": trial.error or f"Trial {trial.index} of {result.case.id}.",
     }
+    if trial.reevaluates is not None:
+        tags["reevaluates"] = str(trial.reevaluates)
+    if segments := segments_text(trial):
+        tags["segments"] = segments
     run = client.create_run(experiment, start_ms, tags, run_name=f"trial {trial.index}")
     metrics = [*trial_metrics(trial, end_ms), *learning_curve(trial, start_ms, end_ms)]
     _log_batch(client, run.info.run_id, metrics, trial.hyperparameters)
-    status = "FINISHED" if trial.status is TrialStatus.COMPLETED else "FAILED"
+    status = "FINISHED" if trial.status in ENDED_WELL else "FAILED"
     client.set_terminated(run.info.run_id, status, end_ms)
 
 

@@ -1,10 +1,11 @@
 """Records: what MLflow is told of a result, as texts and metrics over steps."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from greenbench.readings import JOULES_PER_WH, Account
+from greenbench.chronology import chronology
+from greenbench.readings import JOULES_PER_WH
 from greenbench.results import CaseResult, Trial
-from greenbench.table import Row
+from greenbench.table import Row, to_trial_rows
 
 MetricStep = tuple[str, float, int, int]
 """Name, value, time in ms since 1970-01-01 UTC, step."""
@@ -31,20 +32,23 @@ def witness_metrics(result: CaseResult, end_ms: int) -> Iterator[MetricStep]:
                 yield f"energy/{meter}/{name}_wh", part.energy_j / JOULES_PER_WH, end_ms, 0
 
 
-def anytime(trials: Sequence[Trial]) -> Iterator[MetricStep]:
-    """Yield best-so-far accuracy and cumulative energy, a step a trial."""
-    best = None
-    spent = Account()
-    for trial in trials:
-        time_ms = int((trial.started_at + trial.account.total.duration_s) * 1000)
-        spent += trial.account
-        spent_j = spent.total.energy_j
-        if trial.val_accuracy is not None and (best is None or trial.val_accuracy > best):
-            best = trial.val_accuracy
+def anytime(result: CaseResult) -> Iterator[MetricStep]:
+    """Yield best-so-far accuracy and cumulative energy, a step a trial or segment, in time."""
+    best, spent_wh, time_ms = None, 0.0, 0
+    is_known = True
+    for number, step in enumerate(chronology(to_trial_rows(result))):
+        trial = result.trials[step.trial]
+        end_s = trial.started_at + trial.account.total.duration_s
+        # When a segment ended is not known: not before what came before it.
+        time_ms = max(time_ms, int((trial.started_at if trial.segments else end_s) * 1000))
+        is_known = is_known and step.energy_wh is not None
+        spent_wh += step.energy_wh or 0.0
+        if step.val_accuracy is not None and (best is None or step.val_accuracy > best):
+            best = step.val_accuracy
         if best is not None:
-            yield "search/incumbent_validation", best, time_ms, trial.index
-        if spent_j is not None:
-            yield "search/cumulative_wh", spent_j / JOULES_PER_WH, time_ms, trial.index
+            yield "search/incumbent_validation", best, time_ms, number
+        if is_known:
+            yield "search/cumulative_wh", spent_wh, time_ms, number
 
 
 def trial_metrics(trial: Trial, end_ms: int) -> Iterator[MetricStep]:

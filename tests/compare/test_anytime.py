@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -6,9 +7,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from greenbench.compare.anytime import MOST_POINTS, Anytime, band, best_so_far, read_searches
+from greenbench.cases import Case
+from greenbench.compare.anytime import MOST_POINTS, Anytime, band, best_so_far
 from greenbench.compare.files import CsvRow
+from greenbench.compare.searches import read_searches
 from greenbench.errors import ConfigurationError, NotComparableError
+from greenbench.results import TrialStatus
+from greenbench.table import to_trial_rows
+from tests.builders import make_result, make_segmented, make_trial
 
 # A coarse grid, so that ties and trials without energy come up.
 energies = st.integers(0, 8).map(float)
@@ -213,6 +219,42 @@ def test_energy_counts_if_it_is_known_of_every_trial_and_undisturbed(
 def test_what_is_no_figure_is_refused_by_its_place(figures: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"^mine\.csv:7: {words}"):
         read_searches([row(), CsvRow("mine.csv:7", row(**figures).items())])
+
+
+def asha_rows(**changed: Any) -> list[dict[str, Any]]:
+    """Return a search whose best trial pauses while another one runs, and is trained again."""
+    found = [
+        make_segmented(0, (0, 3600.0, 0.5), (2, 7200.0, 0.9), status=TrialStatus.COMPLETED),
+        make_segmented(1, (1, 3600.0, 0.6), status=TrialStatus.STOPPED),
+        replace(make_trial(2, accuracy=1.0, energy_j=3600.0), reevaluates=0),
+    ]
+    result = make_result(Case("random+asha"), trials=found, **changed)
+    return to_trial_rows(result)
+
+
+def test_curve_of_a_scheduler_follows_time() -> None:
+    (search,) = read_searches(asha_rows())["random+asha"]
+    assert search.curve is not None
+    assert search.curve.energy_wh.tolist() == [1.0, 2.0, 4.0, 5.0]
+    assert search.curve.accuracy.tolist() == [0.0, 0.0, 0.9, 0.9]
+
+
+def test_first_trials_of_a_scheduler_count_as_they_ended() -> None:
+    (search,) = read_searches(asha_rows())["random+asha"]
+    assert search.best.tolist() == [0.9, 0.9]
+    assert len(search.rows) == 3
+
+
+@pytest.mark.parametrize(
+    ("changed", "has_block"),
+    [({"prior": "log"}, True), ({"prior": None}, False), ({"prior": "log", "repeat": 3}, True)],
+    ids=str,
+)
+def test_searches_share_seeds_if_results_name_their_prior(
+    changed: dict[str, Any], has_block: bool
+) -> None:
+    (search,) = read_searches(asha_rows(**changed))["random+asha"]
+    assert search.block == ((None, changed.get("repeat", 0)) if has_block else None)
 
 
 @example([(1.0, 0.5)])

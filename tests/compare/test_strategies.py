@@ -2,7 +2,7 @@ import csv
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from greenbench.cases import Case
-from greenbench.compare.anytime import Horizon
+from greenbench.compare.horizons import Horizon
 from greenbench.compare.placings import summarise
+from greenbench.compare.standings import Standing
 from greenbench.compare.strategies import (
     OWN_GROUP,
-    Standing,
     Strategies,
     compare_strategies,
 )
 from greenbench.errors import ConfigurationError, NotComparableError, UnknownNameError
+from greenbench.results import TrialStatus
 from greenbench.table import to_trial_rows
-from tests.builders import make_result, make_trial
+from tests.builders import make_result, make_segmented, make_trial
 
 Trials = Sequence[tuple[float | None, float | None]]
 
@@ -187,10 +188,11 @@ def test_unit_of_energy_changes_nothing_but_energies(
     one = compare(plan)
     scaled = [{**row, "energy_wh": row["energy_wh"] * scale} for row in rows_of(plan)]
     (other,) = compare_strategies(scaled, group=())
-    for energy in ("energy_wh", "energy_wh_low", "energy_wh_high", "energy_to_target_wh"):
+    of_searches = ("energy_wh", "energy_wh_low", "energy_wh_high", "energy_to_target_wh")
+    for energy in (*of_searches, "energy_to_target_above_wh"):
         for before, after in zip(one.records(), other.records(), strict=True):
             assert after[energy] == (None if before[energy] is None else before[energy] * scale)
-    energies = {"energy_wh", "energy_wh_low", "energy_wh_high", "energy_to_target_wh", "equal_wh"}
+    energies = {*of_searches, "energy_to_target_above_wh", "equal_wh"}
     for before, after in zip(one.records(), other.records(), strict=True):
         same = [{k: v for k, v in r.items() if k not in energies} for r in (before, after)]
         assert same[0] == pytest.approx(same[1])
@@ -293,7 +295,8 @@ def test_without_energies_equal_trials_are_still_answered() -> None:
     assert found.reason == "no energy of b counts (energy unknown)"
     assert found.sentence == (
         "At equal trials (3) b finds 98.0%, a 90.0%; not tested: 1 and 1 searches cannot reach "
-        "5% over 1 pair; not at equal energy: no energy of b counts (energy unknown)."
+        "5% over 1 pair; not at equal energy: no energy of b counts (energy unknown). "
+        "No control: run `default` too."
     )
     uncounted = standing(found, "b")
     assert (uncounted.energy_wh, uncounted.area, uncounted.curve) == (None, None, None)
@@ -304,7 +307,8 @@ def test_sentence_answers_both_questions_and_says_why_nothing_was_tested() -> No
     assert compare({"frugal": [FRUGAL], "thorough": [THOROUGH]}).sentence == (
         "At equal energy (5 Wh) frugal finds 97.0%, thorough 96.0%; at equal trials (3) thorough "
         "finds 98.0%, frugal 90.0%; frugal comes within 1 point of the best for 5 Wh, 83% of "
-        "thorough's; not tested: 1 and 1 searches cannot reach 5% over 1 pair."
+        "thorough's; not tested: 1 and 1 searches cannot reach 5% over 1 pair. "
+        "No control: run `default` too."
     )
 
 
@@ -316,7 +320,7 @@ def test_sentence_says_which_differences_are_significant() -> None:
         "At equal energy (2 Wh) good finds 90.2%, worse 80.2%; at equal trials (2) good finds "
         "90.2%, worse 90.1%; good comes within 1 point of the best for 1 Wh, 25% of worse's; "
         "at equal energy significant: good above worse (p = 0.0079), at equal trials no "
-        "difference is significant."
+        "difference is significant. No control: run `default` too."
     )
 
 
@@ -453,6 +457,43 @@ def test_default_is_compared_with_searches_of_any_number_of_trials() -> None:
     }
 
 
+def test_searches_are_compared_whether_they_reevaluate_or_not() -> None:
+    rows = [*own_rows("default"), *own_rows("random", reevaluate=2, trials=8)]
+    (found,) = compare_strategies(rows, group=OWN_GROUP)
+    assert found.group["setting"] == "digits"
+
+
+def test_standing_says_what_the_energy_went_into() -> None:
+    trials = [
+        make_segmented(0, (0, 90.0, 0.5), status=TrialStatus.STOPPED, proposal_j=10.0),
+        make_segmented(1, (1, 90.0, 0.4), (2, 200.0, 0.9)),
+        make_trial(2, accuracy=None, energy_j=90.0),
+        replace(make_trial(3, accuracy=0.8, energy_j=20.0), reevaluates=1),
+    ]
+    case = Case("random+asha")
+    rows = to_trial_rows(make_result(case, trials=trials, prior="log", accuracy=0.77))
+    rows += rows_of({"old": [[(0.1, 0.5), (0.1, None)]]}, energy_provenance="model")
+    for row in rows[-2:]:
+        del row["energy_provenance"]
+    (found,) = compare_strategies(rows, group=())
+    asha, old = standing(found, "random+asha"), standing(found, "old")
+    assert (asha.prior, asha.trials, asha.stopped_trials, asha.failed_trials) == ("log", 3, 1, 1)
+    assert asha.reevaluations == 1
+    assert asha.optimism == pytest.approx(0.03)
+    assert asha.proposal_share == pytest.approx(10 / 500)
+    assert asha.wasted_share == pytest.approx(190 / 500)
+    assert (old.prior, old.stopped_trials, old.proposal_share, old.optimism) == (None,) * 4
+    assert (old.reevaluations, old.wasted_share) == (0, 0.5)
+
+
+def test_censored_energy_to_target_is_known_to_be_above() -> None:
+    misses: list[Trials] = [[(1.0, 0.5), (1.0, 0.5)], [(2.0, 0.5), (3.0, 0.5)]]
+    found = compare({"hits": [[(1.0, 0.9), (1.0, 0.5)]], "misses": misses})
+    missing, hitting = standing(found, "misses"), standing(found, "hits")
+    assert (missing.energy_to_target_wh, missing.energy_to_target_above_wh) == (None, 3.5)
+    assert (hitting.energy_to_target_wh, hitting.energy_to_target_above_wh) == (1.0, None)
+
+
 def test_same_strategy_with_different_numbers_of_trials_is_refused() -> None:
     rows = [*own_rows("default"), *own_rows("random"), *own_rows("random", trials=32)]
     with pytest.raises(NotComparableError, match=r"random: .*--where setting=digits`"):
@@ -474,7 +515,8 @@ def grouped(*plans_of_groups: Mapping[str, Sequence[Trials]]) -> list[Strategies
 def test_summary_counts_the_groups_in_which_each_was_best() -> None:
     found = summarise(grouped(*[{"a": [FRUGAL], "b": [THOROUGH]}] * 3))
     assert found.sentence == (
-        "a is best in 3 of 3 groups at equal energy and b in 3 of 3 at equal trials."
+        "a is best in 3 of 3 groups at equal energy and b in 3 of 3 at equal trials. "
+        "No control: run `default` too."
     )
     assert found.records()[0] == {
         "strategy": "a",
@@ -495,7 +537,8 @@ def test_strategies_that_tie_share_the_group() -> None:
         [1 / 3, (0.25 + 0.75 * 2) / 3, (0.25 + 0.75 * 2) / 3]
     )
     assert found.sentence == (
-        "a, b and c are each best in 1 of 3 groups at equal energy and in 1 of 3 at equal trials."
+        "a, b and c are each best in 1 of 3 groups at equal energy and in 1 of 3 at equal trials. "
+        "No control: run `default` too."
     )
 
 
@@ -505,7 +548,8 @@ def test_summary_says_that_energies_are_unknown() -> None:
     assert (found.groups, found.energy_groups) == (2, 1)
     found = summarise(grouped({"a": [unknown], "b": [THOROUGH]}))
     assert found.sentence == (
-        "b is best in 1 of 1 group at equal trials; no group has an answer at equal energy."
+        "b is best in 1 of 1 group at equal trials; no group has an answer at equal energy. "
+        "No control: run `default` too."
     )
     assert found.placings[0].win_rate_at_equal_energy is None
 
@@ -553,7 +597,8 @@ def test_best_accuracies_are_those_of_the_paper(paper: list[dict[str, Any]]) -> 
 def test_bayesian_search_is_best_in_most_of_the_papers_cells(paper: list[dict[str, Any]]) -> None:
     found = summarise(compare_strategies(paper, group=("dataset", "network")))
     assert found.sentence == (
-        "bayesian is best in 5 of 6 groups at equal energy and in 5 of 6 at equal trials."
+        "bayesian is best in 5 of 6 groups at equal energy and in 5 of 6 at equal trials. "
+        "No control: run `default` too."
     )
 
 

@@ -250,6 +250,28 @@ def test_classes_may_be_called_train_and_test(context: LoadContext, tmp_path: Pa
     assert load(context, root).classes == 3
 
 
+def test_shrunk_pixels_are_means_of_those_that_they_cover(
+    context: LoadContext, tmp_path: Path
+) -> None:
+    for name in ("blue", "red"):
+        for i in range(5):
+            path = tmp_path / "mine" / name / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            image = Image.new("L", (4, 4), 40)
+            image.paste(80, (0, 0, 2, 1))
+            image.save(path)
+    dataset = registry.datasets.get("image_folder")(context, path=str(tmp_path / "mine"), side=2)
+    assert dataset.image_shape == (1, 2, 2)
+    assert np.rint(dataset.test.images[0, 0] * 255).tolist() == [[60, 40], [40, 40]]
+
+
+@pytest.mark.parametrize("side", [0, 7, 2.5, True])
+def test_side_that_cannot_be_is_refused(context: LoadContext, tmp_path: Path, side: object) -> None:
+    root = fill(tmp_path / "mine")
+    with pytest.raises(DatasetError, match=r"side is .*; expected a whole number from 1 to 5"):
+        registry.datasets.get("image_folder")(context, path=str(root), side=side)
+
+
 def test_real_photographs(data_dir: Path) -> None:
     context = LoadContext(seed=0, data_dir=data_dir)
     dataset = load(context, "cifar10-jpeg")

@@ -65,6 +65,26 @@ def test_energy_of_a_trial_whose_worker_died_is_unknown_and_never_zero(plugin: G
     assert rows[0]["energy_wh"] is None
 
 
+def test_a_crash_among_paused_trials_costs_their_models_and_no_more(plugin: Greenbench) -> None:
+    scheduled = ("--dataset", "digits", "--repeats", "1", "--epochs", "9", "-s", "random+asha")
+    # The fifth build is that of the fourth trial; three were started, and the best was promoted.
+    done = plugin("run", *scheduled, "-a", "bomb", "--trials", "8", "--set", "build=5")
+
+    assert done.returncode == 0, done.stderr
+    (journal,) = plugin.journals
+    lines = events(journal, "trial")
+    crash = next(i for i, line in enumerate(lines) if line["status"] == "crashed")
+    paused = {line["index"] for line in lines[:crash] if line["status"] == "stopped"}
+    assert paused
+    assert not paused & {line["index"] for line in lines[crash:]}
+    trials = events(journal, "result")[0]["trials"]
+    assert [trial["index"] for trial in trials] == list(range(8))
+    assert "completed" in {trial["status"] for trial in trials}
+    positions = [part["position"] for trial in trials for part in trial["segments"]]
+    assert sorted(positions) == list(range(len(lines)))
+    assert stored(plugin)[0]["energy_wh"] is None
+
+
 def test_a_hung_trial_is_stopped_at_its_limit(plugin: Greenbench) -> None:
     done = plugin(*BOMB, "--set", "effect=hang", "--trial-timeout", "15")
 

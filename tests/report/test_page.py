@@ -160,6 +160,16 @@ def test_strategies_table_has_equal_energy_equal_trials_and_wins(parts: list[Sec
         assert re.fullmatch(r"\d+%", shown["wins"])
 
 
+def test_strategies_say_what_their_energy_went_into(parts: list[Section]) -> None:
+    (part,) = [part for part in parts if part.name == "strategies"]
+    (table,) = [table for table in part.tables if table.name == "spending"]
+    assert {record["strategy"] for record in table.records} == {"bayesian", "default", "random"}
+    for row, record in zip(table.rows, table.records, strict=True):
+        shown = dict(zip(table.headings, (cell.text for cell in row), strict=True))
+        assert shown["never incumbent"] == f"{record['wasted_share']:.1%}"
+        assert (shown["stopped"], shown["proposals"]) == ("0", "0.0%")
+
+
 def test_ratios_of_the_baseline_are_one_and_shades_grow(parts: list[Section]) -> None:
     (part,) = [part for part in parts if part.name == "ratios"]
     (table,) = part.tables

@@ -2,15 +2,21 @@
 
 import math
 import statistics
+import time
 import warnings
 
+import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
 from greenbench.errors import SearchSpaceError
-from greenbench.strategies import Dimension, SearchSpace, bayesian
-from greenbench.strategies.bayesian import BayesianStrategy
-from greenbench.strategies.random import RandomStrategy
+from greenbench.strategies import Dimension, EnergyAware, SearchSpace, bayesian
+from greenbench.strategies.bayesian import (
+    BayesianCostStrategy,
+    BayesianPIStrategy,
+    BayesianStrategy,
+)
+from greenbench.strategies.random import RandomLogStrategy
 from greenbench.strategies.spaces import ADAM
 
 ONE_RATE = SearchSpace("rate", (Dimension("learning_rate", 1e-5, 1e-1, prior="log"),))
@@ -46,10 +52,18 @@ def after(scores, seed=5):
     return strategy.ask()
 
 
-def test_search_comes_much_closer_to_the_optimum_than_chance():
-    seeds = range(10)
-    by_model = statistics.median(regret(BayesianStrategy, seed) for seed in seeds)
-    by_chance = statistics.median(regret(RandomStrategy, seed) for seed in seeds)
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        BayesianStrategy,
+        pytest.param(BayesianPIStrategy, marks=pytest.mark.slow),
+        pytest.param(BayesianCostStrategy, marks=pytest.mark.slow),
+    ],
+)
+def test_search_comes_much_closer_to_the_optimum_than_chance(strategy):
+    seeds = range(5)
+    by_model = statistics.median(regret(strategy, seed) for seed in seeds)
+    by_chance = statistics.median(regret(RandomLogStrategy, seed) for seed in seeds)
     assert by_model < by_chance / 4
 
 
@@ -76,12 +90,11 @@ def test_first_proposals_follow_the_log_prior():
 @pytest.mark.parametrize("trials", [1, 2, 8, 40])
 def test_the_model_takes_over_after_a_third_of_the_trials(trials):
     strategy = BayesianStrategy(ONE_RATE, trials=trials, seed=1)
-    first = strategy.ask()
     random_trials = min(10, max(3, trials // 3))
     for told in range(random_trials):
         # A model always proposes the same point until it is told more; chance does not.
         assert strategy.ask() != strategy.ask(), f"after {told} scores"
-        strategy.tell(first, 0.5)
+        strategy.tell(strategy.ask(), 0.5)
     assert strategy.ask() == strategy.ask()
 
 
@@ -95,8 +108,108 @@ def test_a_failure_counts_as_the_worst_score_so_far():
     assert after([0.9, 0.2, None, 0.4]) != after([0.9, 0.2, 0.9, 0.4])
 
 
-def test_a_failure_before_any_score_counts_as_zero():
-    assert after([None, 0.2, 0.7, 0.4]) == after([0.0, 0.2, 0.7, 0.4])
+def test_a_failure_counts_as_the_worst_score_told_later_too():
+    assert after([None, 0.2, 0.7, 0.4]) == after([0.2, 0.2, 0.7, 0.4])
+
+
+def test_a_search_of_failures_alone_goes_on():
+    assert after([None, None, None]) == after([0.0, 0.0, 0.0])
+
+
+def test_first_proposals_are_those_of_random_search_with_the_same_seed():
+    first = [factory(ADAM, trials=30, seed=4) for factory in (BayesianStrategy, RandomLogStrategy)]
+    assert run(first[0], quadratic, 10) == run(first[1], quadratic, 10)
+
+
+def test_a_score_told_again_replaces_the_older_one():
+    strategies = [BayesianStrategy(ADAM, trials=12, seed=3) for _ in range(2)]
+    again, once = (run(each, quadratic, 6) for each in strategies)
+    assert again == once
+    # As many scores are told to both; with the seed they decide the random candidates.
+    for strategy, scores in zip(strategies, ([0.1, 0.95], [0.95, 0.95]), strict=True):
+        for score in scores:
+            strategy.tell(again[0], score)
+    assert strategies[0].ask() == strategies[1].ask()
+    strategies[0].tell(again[0], 0.1)
+    strategies[1].tell(again[0], 0.95)
+    assert strategies[0].ask() != strategies[1].ask()
+
+
+def costly_search(energy_j, trials=14, seed=2):
+    """Return the proposals where the score falls and the energy rises with beta1."""
+    strategy = BayesianCostStrategy(ADAM, trials=trials, seed=seed)
+    proposals = []
+    for _ in range(trials):
+        proposals.append(strategy.ask())
+        strategy.tell_energy(proposals[-1], energy_j(proposals[-1]))
+        strategy.tell(proposals[-1], quadratic(proposals[-1]))
+    return proposals
+
+
+@pytest.mark.parametrize("energy_j", [5.0, None, 0.0, math.nan, math.inf, -1.0])
+def test_equal_or_unknown_costs_leave_the_search_by_expected_improvement(energy_j):
+    by_improvement = run(BayesianStrategy(ADAM, trials=14, seed=2), quadratic, 14)
+    assert costly_search(lambda _: energy_j) == by_improvement
+
+
+def test_costs_that_differ_by_a_hair_change_the_proposals_by_little():
+    by_improvement = run(BayesianStrategy(ADAM, trials=14, seed=2), quadratic, 14)[10]
+    nearly = costly_search(lambda p: 5.0 * (1 + 1e-9 * p["beta1"]), seed=2)[10]
+    assert math.log10(nearly["learning_rate"]) == pytest.approx(
+        math.log10(by_improvement["learning_rate"]), abs=1.5
+    )
+
+
+@pytest.mark.slow
+def test_cheap_regions_are_searched_more_where_costs_differ():
+    def mean_beta(energy_j):
+        return statistics.fmean(
+            each["beta1"] for seed in range(2) for each in costly_search(energy_j, seed=seed)[5:]
+        )
+
+    dear_at_high_beta = mean_beta(lambda p: 100.0 ** p["beta1"])
+    cheap_at_high_beta = mean_beta(lambda p: 100.0 ** -p["beta1"])
+    assert dear_at_high_beta < cheap_at_high_beta
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+def test_the_unit_of_energy_does_not_matter(unit):
+    in_joules = costly_search(lambda p: 1 + p["beta2"])
+    assert costly_search(lambda p: unit * (1 + p["beta2"]))[:8] == [
+        pytest.approx(each, rel=1e-3) for each in in_joules[:8]
+    ]
+
+
+def test_an_unknown_energy_counts_as_the_median_of_the_others():
+    def told(energies_j):
+        energies = iter(energies_j)
+        return costly_search(lambda _: next(energies), trials=6)
+
+    assert told([1, 9, None, 5, 5, 5]) == told([1, 9, 5, 5, 5, 5])
+    assert told([1, 9, None, 5, 5, 5]) != told([1, 9, 9, 5, 5, 5])
+
+
+@pytest.mark.parametrize("strategy", [BayesianStrategy, BayesianPIStrategy, BayesianCostStrategy])
+def test_a_proposal_costs_little_beside_a_training_of_one_second(strategy):
+    searcher = strategy(ADAM, trials=32, seed=1)
+    before = time.process_time()
+    for index in range(32):
+        proposal = searcher.ask()
+        if isinstance(searcher, EnergyAware):
+            searcher.tell_energy(proposal, 1.0 + index % 3)
+        searcher.tell(proposal, quadratic(proposal))
+    assert (time.process_time() - before) / 32 < 0.05
+
+
+def test_numpy_scalars_are_taken_for_plain_numbers():
+    plain, numpy = (BayesianStrategy(ADAM, trials=9, seed=1) for _ in range(2))
+    for _ in range(4):
+        proposal = plain.ask()
+        assert numpy.ask() == proposal
+        plain.tell(proposal, 0.5)
+        scalars = {name: np.float64(value) for name, value in proposal.items()}
+        numpy.tell(scalars, np.float64(0.5))
+    assert plain.ask() == numpy.ask()
 
 
 def test_equal_scores_do_not_stop_the_search():
@@ -137,9 +250,9 @@ def fits(monkeypatch):
     return threads
 
 
-def test_the_last_score_is_not_fitted(fits):
+def test_scores_are_fitted_only_where_a_proposal_needs_them(fits):
     run(BayesianStrategy(ONE_RATE, trials=5, seed=1), lambda _: 0.5, 5)
-    assert len(fits) == 4
+    assert len(fits) == 2
 
 
 def test_fits_use_one_blas_thread(fits):

@@ -5,19 +5,32 @@ from collections import Counter
 import pytest
 
 from greenbench.errors import SearchExhaustedError, SearchSpaceError
+from greenbench.registry import strategies
 from greenbench.strategies import Dimension, SearchSpace
-from greenbench.strategies.bayesian import BayesianStrategy
+from greenbench.strategies.bayesian import (
+    BayesianCostStrategy,
+    BayesianPIStrategy,
+    BayesianStrategy,
+    BayesianWarmStrategy,
+)
+from greenbench.strategies.bayesian_paper import BayesianPaperStrategy
 from greenbench.strategies.default import DefaultStrategy
-from greenbench.strategies.grid import GridStrategy
-from greenbench.strategies.random import RandomStrategy
+from greenbench.strategies.grid import GridLogStrategy, GridStrategy
+from greenbench.strategies.optuna import CMAESStrategy, GPStrategy, TPEStrategy, TPEWarmStrategy
+from greenbench.strategies.random import RandomLogStrategy, RandomStrategy
+from greenbench.strategies.sobol import SobolStrategy
 from greenbench.strategies.spaces import ADAM, PAPER5
+from greenbench.strategies.survey import SurveyStrategy
 from greenbench.testing import StrategyConformance
+
+BUILT_IN = strategies.names()
 
 
 class TestDefault(StrategyConformance):
     strategy = DefaultStrategy
     is_deterministic = True
     integer_space = None
+    wide_space = None
 
     def test_proposal_is_the_published_one(self):
         assert DefaultStrategy(PAPER5, trials=1, seed=0).ask() == {
@@ -53,14 +66,12 @@ class TestGrid(StrategyConformance):
     strategy = GridStrategy
 
 
+class TestGridLog(StrategyConformance):
+    strategy = GridLogStrategy
+
+
 class TestRandom(StrategyConformance):
     strategy = RandomStrategy
-
-    def test_log_prior_draws_each_decade_equally_often(self):
-        strategy = RandomStrategy(ADAM, trials=2000, seed=3)
-        draws = [strategy.ask()["learning_rate"] for _ in range(2000)]
-        for low in (1e-5, 1e-4, 1e-3, 1e-2):
-            assert 420 < sum(low <= draw < 10 * low for draw in draws) < 580
 
     def test_outermost_whole_numbers_are_drawn_as_often_as_the_others(self):
         space = SearchSpace("layers", (Dimension("layers", 1, 5, type="int", excludes_high=True),))
@@ -70,5 +81,58 @@ class TestRandom(StrategyConformance):
         assert all(420 < count < 580 for count in draws.values())
 
 
+class TestRandomLog(StrategyConformance):
+    strategy = RandomLogStrategy
+
+
+class TestSobol(StrategyConformance):
+    strategy = SobolStrategy
+
+
+class TestSurvey(StrategyConformance):
+    strategy = SurveyStrategy
+
+
 class TestBayesian(StrategyConformance):
     strategy = BayesianStrategy
+
+
+class TestBayesianPI(StrategyConformance):
+    strategy = BayesianPIStrategy
+
+
+class TestBayesianCost(StrategyConformance):
+    strategy = BayesianCostStrategy
+
+
+class TestBayesianPaper(StrategyConformance):
+    strategy = BayesianPaperStrategy
+
+
+class TestBayesianWarm(StrategyConformance):
+    strategy = BayesianWarmStrategy
+    integer_space = None
+    wide_space = None
+
+
+class TestTPE(StrategyConformance):
+    strategy = TPEStrategy
+
+
+class TestTPEWarm(StrategyConformance):
+    strategy = TPEWarmStrategy
+    integer_space = None
+    wide_space = None
+
+
+class TestGP(StrategyConformance):
+    strategy = GPStrategy
+
+
+class TestCMAES(StrategyConformance):
+    strategy = CMAESStrategy
+
+
+def test_every_registered_strategy_has_its_class_above():
+    tested = {each.strategy for each in StrategyConformance.__subclasses__()}
+    assert {strategies.get(name) for name in BUILT_IN} <= tested

@@ -1,0 +1,53 @@
+"""The bench: what one worker process trains, measures and reports with."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from greenbench.backends import Backend
+from greenbench.energy.carbon import CarbonIntensity
+from greenbench.energy.meter import Meter
+
+Emit = Callable[[str, Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What repeats are run with; one a worker process.
+
+    Attributes
+    ----------
+    backend : Backend
+        Trains.
+    meter : Meter
+        Reads energy.
+    control : Meter
+        Another meter of the same kind: reads one window around all of a repeat.
+    intensity : CarbonIntensity
+        Turns energy into emissions.
+    environment : mapping
+        Recorded with each result.
+    data_dir : pathlib.Path
+        Local image files.
+    emit : callable
+        Told of progress, outside measured windows where it can be.
+    min_window_s : float
+        Shortest training window; see `Conditions`.
+    idle_w : mapping of str to float
+        Idle power by component, where it was measured before the suite.
+    clock : callable
+        Seconds since 1970-01-01 UTC.
+    """
+
+    backend: Backend
+    meter: Meter
+    control: Meter
+    intensity: CarbonIntensity
+    environment: Mapping[str, str]
+    data_dir: Path
+    emit: Emit
+    min_window_s: float = 0.0
+    idle_w: Mapping[str, float] = field(default_factory=dict)
+    clock: Callable[[], float] = time.time

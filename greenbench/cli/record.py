@@ -1,0 +1,166 @@
+"""`greenbench record`: trains a cell of the tabular benchmark, and writes it to a file."""
+
+import os
+import sys
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING
+
+import click
+
+from greenbench import registry
+from greenbench.cases import Case, freeze_options, split_network
+from greenbench.errors import ConfigurationError
+from greenbench.selection import parse_options
+from greenbench.settings import TABULAR_DIR, Settings
+
+if TYPE_CHECKING:
+    from greenbench.tabular import Recording
+
+SUITE = "record"
+REPLAY = "tabular"
+FEWEST_TRIALS = 24
+"""Below, nothing is left for what is held out, or for configurations with several seeds."""
+
+
+@click.command()
+@click.option("--architecture", "-a", required=True, help="With or without size: simple_cnn.m.")
+@click.option("--dataset", "-d", required=True, help="Data set.")
+@click.option("--size", help="Member of the architecture's family: m.")
+@click.option("--set", "settings", multiple=True, help="Architecture option: name=value.")
+@click.option("--data", multiple=True, help="Data set option: name=value.")
+@click.option("--backend", "-b", default="torch", show_default=True, help="Framework.")
+@click.option("--space", default="adam", show_default=True, help="Search space.")
+@click.option(
+    "--trials",
+    type=click.IntRange(min=FEWEST_TRIALS),
+    default=256,
+    show_default=True,
+    help="Trainings: a sixth are repetitions with other seeds, an eighth is held out.",
+)
+@click.option("--epochs", type=int, default=9, show_default=True, help="Epochs of a training.")
+@click.option("--batch-size", type=int, default=64, show_default=True, help="Samples a step.")
+@click.option("--seed", type=int, default=0, help="Another seed draws other configurations.")
+@click.option("--as", "name", help="Data set that it is replayed as; default: the data set.")
+@click.option(
+    "--output-dir",
+    type=click.Path(path_type=Path),
+    default=Path(TABULAR_DIR),
+    show_default=True,
+    help="Where the file goes.",
+)
+@click.option("--force", is_flag=True, help="Replace a recording that is there.")
+def record(
+    *,
+    architecture: str,
+    size: str | None,
+    settings: tuple[str, ...],
+    data: tuple[str, ...],
+    name: str | None,
+    output_dir: Path,
+    force: bool,
+    **budget: str | int,
+) -> None:
+    """Record trainings of one network on one data set, for the backend `tabular` to replay.
+
+    Trains for as long as so many trainings take; resumes what was interrupted. Nothing goes
+    to MLflow: a recording is no result of a search.
+    """
+    family, named_size = split_network(architecture)
+    if size and named_size:
+        raise ConfigurationError(
+            f"--size {size} contradicts --architecture {architecture}; name the size once"
+        )
+    case = Case(
+        strategy="survey",
+        architecture=family,
+        size=size or named_size,
+        architecture_options=freeze_options(parse_options(settings, "--set")),
+        dataset_options=freeze_options(parse_options(data, "--data")),
+        validate_every=1,
+        repeats=1,
+        **budget,  # type: ignore[arg-type]
+    )
+    name = name or case.dataset
+    registry.check_case(case)
+    registry.datasets.check(name)
+    if case.backend == REPLAY:
+        raise ConfigurationError(f"--backend {REPLAY} replays; record what another one trains")
+    _check_output(output_dir, f"{case.network}-{name}", is_forced=force)
+    _record(case, name, output_dir)
+
+
+def _record(case: Case, name: str, output_dir: Path) -> None:
+    from greenbench.journal import Journal  # noqa: PLC0415
+    from greenbench.progress import Progress  # noqa: PLC0415
+    from greenbench.session import Session  # noqa: PLC0415
+    from greenbench.tabular import from_result, read_recording, write_recording  # noqa: PLC0415
+
+    settings = Settings.from_environment(os.environ)
+    try:
+        with Progress([case]) as progress, Session(settings, SUITE, [case], progress) as session:
+            result = session.run_repeat(case, 0)
+            # `greenbench sync` must not take it for a result that MLflow lacks.
+            Journal.of(session.folder, case, 0).mark_delivered()
+            path = write_recording(from_result(result, name), output_dir)
+            session.finish()
+    except KeyboardInterrupt:
+        click.echo("interrupted: finished trainings are kept; the same command resumes", err=True)
+        sys.exit(130)
+    click.echo(f"recording: {path} ({path.stat().st_size / 1000:.0f} kB)")
+    for line in _summary(read_recording(path)):
+        click.echo(line)
+
+
+def _summary(recording: "Recording") -> list[str]:
+    from greenbench.tabular import Lookup  # noqa: PLC0415
+    from greenbench.tabular.faithfulness import faithfulness  # noqa: PLC0415
+
+    found = faithfulness(Lookup(recording))
+    trainings = recording.trainings
+    complete = sum(each.is_complete for each in trainings)
+    disturbed = sum(each.is_disturbed for each in trainings)
+    lines = [
+        f"{len(trainings)} trainings: {complete} complete, {disturbed} disturbed by others",
+        *_doubts(recording),
+        f"replays against {len(recording.held_out)} held-out trainings, accuracy in points:",
+        "epoch   error   noise between seeds   rank correlation   best, real   best, replayed",
+    ]
+    columns = zip(
+        found.error,
+        found.noise,
+        found.rank_correlation,
+        found.best_real,
+        found.best_replayed,
+        strict=True,
+    )
+    for epoch, (error, noise, rank, real, replayed) in enumerate(columns, start=1):
+        lines.append(
+            f"{epoch:>5}   {error:>5.1f}   {noise:>19.1f}   {rank:>16.2f}   "
+            f"{real:>10.1%}   {replayed:>14.1%}"
+        )
+    return lines
+
+
+def _doubts(recording: "Recording") -> list[str]:
+    if recording.has_calm_costs:
+        return []
+    return ["too few trainings were undisturbed: costs are those of all, and may be too high"]
+
+
+def _check_output(folder: Path, stem: str, *, is_forced: bool) -> None:
+    """Find out before hours of training whether their file can be written."""
+    path = folder / f"{stem}.parquet"
+    if path.exists() and not is_forced:
+        raise ConfigurationError(
+            f"recording {path} exists; replace it with --force, or choose another --output-dir"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigurationError(
+            f"recording {path} cannot be written ({error.strerror}); "
+            "choose another folder with --output-dir"
+        ) from error

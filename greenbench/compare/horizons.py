@@ -1,0 +1,152 @@
+"""Horizons: searches of several strategies, all cut at the same cost, and tested there."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from greenbench.compare.pairs import Blocks, Pair, compare_pairs
+from greenbench.compare.searches import Search, Searches
+from greenbench.compare.stats import Estimate, estimate
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the searches of one strategy had found when all searches were cut at one limit.
+
+    Attributes
+    ----------
+    strategy : str
+        Its name.
+    accuracy : Estimate
+        Best validation accuracy of a search, in [0, 1]; 0 if no trial had completed.
+    best : float
+        The best of all its searches.
+    win_rate : float
+        Share of all pairs of one of its searches with one of another strategy that it wins,
+        ties counted half.
+    """
+
+    strategy: str
+    accuracy: Estimate
+    best: float
+    win_rate: float
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """The searches of several strategies, all cut at the same cost.
+
+    Attributes
+    ----------
+    limit : float
+        Number of trials, or Wh.
+    found : tuple of Found
+        Best median first.
+    pairs : tuple of Pair
+        Each two strategies, tested by ranks over their searches.
+    """
+
+    limit: float
+    found: tuple[Found, ...]
+    pairs: tuple[Pair, ...]
+
+    @property
+    def best(self) -> tuple[str, ...]:
+        """The strategies of the best median."""
+        best = self.found[0].accuracy.median
+        return tuple(found.strategy for found in self.found if found.accuracy.median == best)
+
+    @property
+    def ranking(self) -> str:
+        """What each strategy finds, in words, best first."""
+        first, *others = (
+            (found.strategy, f"{median:.1%}" if (median := found.accuracy.median) else "nothing")
+            for found in self.found
+        )
+        return ", ".join([" finds ".join(first), *map(" ".join, others)])
+
+    @property
+    def verdict(self) -> str:
+        """What the tests say, in words."""
+        tested = [pair for pair in self.pairs if pair.p is not None]
+        if not tested:
+            return f"not tested: {self.pairs[0].reason}"
+        better = [above(pair) for pair in tested if pair.is_significant]
+        if better:
+            return f"significant: {', '.join(better)}"
+        are_paired = all(pair.is_paired for pair in tested)
+        return f"no difference is significant{' (paired)' if are_paired else ''}"
+
+
+def estimate_of(values: Sequence[float]) -> Estimate:
+    """Return the median of searches, whatever their order, with its bootstrap interval."""
+    return _estimate(tuple(sorted(values)))
+
+
+# Searches that end at the limit, or find nothing after it, are asked for again.
+_estimate = lru_cache(maxsize=64)(estimate)
+
+
+def cut_at_trials(searches: Searches) -> Horizon:
+    """Cut all searches at the fewest trials of any that has several."""
+    numbers = [len(search.best) for found in searches.values() for search in found]
+    limit = min((number for number in numbers if number > 1), default=1)
+    # A scheduler has started so many trials then; each counts as it ended.
+    return _cut(limit, searches, lambda search: float(search.best[:limit][-1]))
+
+
+def cut_at_energy(searches: Searches) -> Horizon | None:
+    """Cut all searches at the least energy of any of several trials, if there is one.
+
+    Parameters
+    ----------
+    searches : mapping of str to sequence of Search
+        Those whose energy counts, at least one of each strategy.
+    """
+    everything = [search for found in searches.values() for search in found]
+    totals = [s.curve.total_wh for s in everything if s.curve and len(s.best) > 1]
+    if not totals:
+        return None
+    limit = min(totals)
+    return _cut(limit, searches, lambda s: float(s.curve.accuracy_at(limit)) if s.curve else 0.0)
+
+
+def above(pair: Pair) -> str:
+    """Return in words which of two strategies finds more, and how sure that is."""
+    lower = pair.other if pair.larger == pair.one else pair.one
+    how = ", paired" if pair.is_paired else ""
+    return f"{pair.larger} above {lower} (p = {pair.p:.2g}{how})"
+
+
+def _cut(limit: float, searches: Searches, found_by: Callable[[Search], float]) -> Horizon:
+    accuracies = {name: list(map(found_by, found)) for name, found in searches.items()}
+    pairs = of_searches(compare_pairs(accuracies, blocks_of(searches)))
+    found = [
+        Found(name, estimate_of(values), max(values), _win_rate(name, pairs))
+        for name, values in accuracies.items()
+    ]
+    found.sort(key=lambda one: (-one.accuracy.median, one.strategy))
+    return Horizon(limit, tuple(found), pairs)
+
+
+def blocks_of(searches: Searches) -> Blocks:
+    """Return what searches share with those of other strategies, by strategy."""
+    return {name: [search.block for search in found] for name, found in searches.items()}
+
+
+def of_searches(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
+    """Return pairs whose reasons call samples searches."""
+    return tuple(
+        replace(pair, reason=pair.reason and pair.reason.replace("samples", "searches"))
+        for pair in pairs
+    )
+
+
+def _win_rate(name: str, pairs: Sequence[Pair]) -> float:
+    # A12 is the share of pairs that the first one wins, ties counted half.
+    wins = [
+        (pair.a12 if pair.one == name else 1 - pair.a12, pair.n_one * pair.n_other)
+        for pair in pairs
+        if name in (pair.one, pair.other)
+    ]
+    return sum(share * number for share, number in wins) / sum(number for _, number in wins)

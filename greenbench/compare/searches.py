@@ -1,0 +1,134 @@
+"""Searches: which trials belong together, what they found, and whether their energy counts."""
+
+import math
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from greenbench.chronology import candidate, chronology
+from greenbench.compare.anytime import Anytime, FloatArray, best_so_far
+from greenbench.compare.samples import marks_in
+from greenbench.errors import ConfigurationError, NotComparableError
+from greenbench.marks import DISTURBED
+
+Row = Mapping[str, Any]
+
+LIMITS = {
+    "energy_wh": (math.inf, "a finite number of at least 0, or none if it is unknown"),
+    "val_accuracy": (1.0, "a share from 0 to 1, or none for a trial that failed"),
+}
+
+
+@dataclass(frozen=True)
+class Search:
+    """One search of one strategy.
+
+    Attributes
+    ----------
+    strategy : str
+        Its name.
+    rows : tuple of mapping
+        Its trials, in the order in which they started, re-evaluations included.
+    best : array of float
+        Best validation accuracy of the first so many trials, each trained to its own end,
+        in [0, 1]; re-evaluations are none of them. See `best_so_far`.
+    curve : Anytime or None
+        The best so far over energy, in the order of time; None if its energy does not count.
+    reason : str or None
+        Why its energy does not count.
+    """
+
+    strategy: str
+    rows: tuple[Row, ...]
+    best: FloatArray
+    curve: Anytime | None
+    reason: str | None
+
+    @property
+    def block(self) -> Hashable | None:
+        """What it shares with the same repeat of other strategies: split, weights and order.
+
+        None if it is not known to: results say so since they name their prior.
+        """
+        first = self.rows[0]
+        if first.get("prior") is None or first.get("repeat") is None:
+            return None
+        return first.get("session"), first["repeat"]
+
+    @property
+    def name(self) -> str:
+        """Strategy, session and repeat, as far as they are known."""
+        parts = [(word, self.rows[0].get(word)) for word in ("session", "repeat")]
+        return ", ".join([self.strategy, *(f"{word} {of}" for word, of in parts if of is not None)])
+
+
+Searches = Mapping[str, Sequence[Search]]
+"""The searches of each strategy."""
+
+
+def read_searches(rows: Sequence[Row], *, include_disturbed: bool = False) -> Searches:
+    """Return the searches that trials belong to, by strategy.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        A row a trial, as `greenbench.compare.strategies.compare_strategies` takes them.
+    include_disturbed : bool
+        Whether the energy of disturbed searches counts.
+
+    Raises
+    ------
+    ConfigurationError
+        If an energy or an accuracy is none.
+    NotComparableError
+        If trials of several searches cannot be told apart.
+    """
+    trials: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        _check_figures(row)
+        key = (str(row["strategy"]), row.get("session"), row.get("repeat"))
+        trials.setdefault(key, []).append(row)
+    searches: dict[str, list[Search]] = {name: [] for name in sorted({key[0] for key in trials})}
+    for (name, *_), members in trials.items():
+        searches[name].append(_search(name, _in_order(name, members), include_disturbed))
+    return searches
+
+
+def _check_figures(row: Row) -> None:
+    for column, (most, expected) in LIMITS.items():
+        value = row[column]
+        is_number = isinstance(value, int | float) and math.isfinite(value)
+        if value is not None and not (is_number and 0 <= value <= most):
+            place = getattr(row, "place", row["strategy"])
+            raise ConfigurationError(f"{place}: {column} is {value!r}; expected {expected}")
+
+
+def _in_order(strategy: str, rows: list[Row]) -> tuple[Row, ...]:
+    indices = [row.get("trial") for row in rows]
+    index, times = Counter(indices).most_common(1)[0]
+    if index is not None and times > 1:
+        raise NotComparableError(
+            f"{strategy}: trial {index} occurs {times} times in one search; give each search its "
+            "number in a column `repeat`, or tell them apart with `--group COLUMN`"
+        )
+    if all(isinstance(index, int | float) for index in indices):
+        rows = sorted(rows, key=lambda row: float(row["trial"]))
+    return tuple(rows)
+
+
+def _search(strategy: str, rows: tuple[Row, ...], include_disturbed: bool) -> Search:
+    proposed = [candidate(row) for row in rows if row.get("reevaluates") is None]
+    best, curve = best_so_far(proposed or [None]), None
+    energies = [row["energy_wh"] for row in rows]
+    is_disturbed = any(DISTURBED in marks_in(row) for row in rows if row.get("marks"))
+    reason = "disturbed" if is_disturbed and not include_disturbed else None
+    if None in energies:
+        reason = "energy unknown"
+    if reason is None:
+        steps = chronology(rows)
+        spent = np.cumsum([step.energy_wh or 0.0 for step in steps], dtype=np.float64)
+        curve = Anytime(spent, best_so_far([step.val_accuracy for step in steps]))
+    return Search(strategy, rows, best, curve, reason)
