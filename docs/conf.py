@@ -98,5 +98,64 @@ def _compare() -> dict[str, str]:
     }
 
 
+SEARCH_TABLES = {
+    "search_of_grid": "share_of_grid",
+    "search_of_random_log": "share_of_random_log",
+    "search_seen": "share_of_random_log_seen",
+    "search_hits": "close_hits",
+    "search_accuracy": "accuracy",
+    "search_proposals": "proposal_share",
+    "search_proposals_1s": "proposal_share_1s",
+    "search_optimism": "optimism",
+}
+
+
+def _search() -> dict[str, str]:
+    found = _results("search")
+    best = found["recommended"]
+    own = [each for each in found["cells"] if each["strategy"] == best]
+    seeds = {each["seeds"] for each in found["cells"]}
+    close = {each["cell"]: each["share_of_random_log"] for each in own}
+    control = {e["cell"]: e["accuracy"] for e in found["cells"] if e["strategy"] == "default"}
+    searched: dict[str, float] = {}
+    for each in found["cells"]:
+        searched[each["cell"]] = max(searched.get(each["cell"], 0.0), each["accuracy"])
+    return {
+        **{name: _search_table(found["cells"], column) for name, column in SEARCH_TABLES.items()},
+        "search_best": f"`{best}`",
+        "search_date": found["date"],
+        "search_machine": _machine(found["machine"]),
+        "search_cells": str(len(own)),
+        "search_seeds": f"{max(seeds)} seeds ({min(seeds)} of strategies that learn)",
+        "search_grid_worst": f"{max(each['share_of_grid'] for each in own):.1%}",
+        "search_close_met": str(
+            sum(share is not None and share <= 0.6 for share in close.values())
+        ),
+        "search_close": ", ".join(f"{cell} {_share(share)}" for cell, share in close.items()),
+        "search_proposals_worst": f"{max(each['proposal_share_1s'] for each in own):.2%}",
+        "search_default_good": _listed(
+            [cell for cell, best in searched.items() if control[cell] >= best - 0.01]
+        ),
+    }
+
+
+def _search_table(cells: list[dict[str, Any]], column: str) -> str:
+    names = list(dict.fromkeys(each["cell"] for each in cells))
+    found = {(each["strategy"], each["cell"]): each[column] for each in cells}
+    table = f"| strategy | {' | '.join(names)} |\n" + "|---" * (1 + len(names)) + "|\n"
+    for strategy in dict.fromkeys(each["strategy"] for each in cells):
+        shares = [_share(found[strategy, name]) for name in names]
+        table += f"| `{strategy}` | {' | '.join(shares)} |\n"
+    return table
+
+
+def _share(share: float | None) -> str:
+    return "never" if share is None else f"{share:.1%}"
+
+
+def _listed(names: list[str]) -> str:
+    return f"{len(names)} cells ({', '.join(names)})" if names else "no cell"
+
+
 # Figures in pages come from what the benchmarks wrote.
-myst_substitutions = {**_overhead(), **_compare()}
+myst_substitutions = {**_overhead(), **_compare(), **_search()}

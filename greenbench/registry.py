@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.metadata
+import importlib.util
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -15,6 +16,7 @@ from greenbench.errors import (
     BrokenPluginError,
     ConfigurationError,
     GreenbenchError,
+    MissingPackageError,
     UnknownNameError,
 )
 
@@ -223,6 +225,9 @@ suites: Registry[Any] = Registry(
     },
 )
 
+OF_OPTUNA = ("tpe", "tpe_warm", "gp", "cmaes")
+"""Strategies that come with the extra ``optuna``."""
+
 register_dataset = datasets.register
 register_architecture = architectures.register
 register_backend = backends.register
@@ -254,11 +259,23 @@ def check_case(case: Case) -> None:
 
 
 def check_strategy(name: str) -> None:
-    """Raise `UnknownNameError` if a strategy or the scheduler after its plus is unknown."""
+    """Check the name of a strategy, with or without a scheduler; imports nothing heavy.
+
+    Raises
+    ------
+    UnknownNameError
+        If the strategy, or the scheduler after its plus, is not registered.
+    MissingPackageError
+        If the strategy comes with an extra that is not installed.
+    """
     proposer, _, scheduler = name.partition("+")
     strategies.check(proposer)
     if scheduler:
         schedulers.check(scheduler)
+    if proposer in OF_OPTUNA:
+        for package in ("optuna", "cmaes"):
+            if importlib.util.find_spec(package) is None:
+                raise MissingPackageError(f"strategy {proposer!r}", package, "optuna")
 
 
 def registering_modules(cases: Iterable[Case], meter_names: Iterable[str]) -> list[dict[str, str]]:

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from greenbench.cases import Case
 from greenbench.cli import cli
-from greenbench.results import CaseResult
+from greenbench.results import CaseResult, TrialStatus
 from greenbench.table import to_row, to_trial_rows
 from greenbench.tracking import Store
 from tests.builders import STARTED_AT, make_result, make_segmented, make_trial
@@ -584,7 +584,7 @@ def test_our_own_strategies_are_compared(source: list[str]) -> None:
 def test_schedulers_and_the_control_come_as_table_json_and_csv(table: Any) -> None:
     asha = [
         make_segmented(0, (0, 36.0, 0.5), (2, 36.0, 0.9), proposal_j=8.0),
-        make_segmented(1, (1, 72.0, 0.4)),
+        make_segmented(1, (1, 72.0, 0.4), status=TrialStatus.STOPPED),
     ]
     results = [
         make_result(Case("default"), accuracy=0.8, prior="log"),
@@ -596,7 +596,7 @@ def test_schedulers_and_the_control_come_as_table_json_and_csv(table: Any) -> No
     (pair,) = answer["equal_energy"]["pairs"]
     assert (pair["test"], pair["n_pairs"]) == ("wilcoxon", 1)
     _, row = records("strategies", path)
-    assert (row["strategy"], row["prior"], row["stopped_trials"]) == ("random+asha", "log", "2")
+    assert (row["strategy"], row["prior"], row["stopped_trials"]) == ("random+asha", "log", "1")
     assert float(row["proposal_share"]) == pytest.approx(8 / 152)
     assert float(row["wasted_share"]) == pytest.approx(72 / 152)
     shown = compare("strategies", path).stdout

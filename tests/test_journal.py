@@ -114,7 +114,7 @@ def test_cut_at_any_byte_loses_at_most_the_last_line(
     journal.path.write_bytes(kept)
     lines = kept.count(b"\n")
     assert journal.read() == JournalState(
-        trials=TRIALS[: max(lines - 1, 0)],
+        history=TRIALS[: max(lines - 1, 0)],
         starts=min(lines, 1),
         started_at=STARTED_AT if lines else 0.0,
         result=RESULT if lines > len(TRIALS) + 1 else None,
@@ -122,7 +122,7 @@ def test_cut_at_any_byte_loses_at_most_the_last_line(
     )
     journal.add_trial(TRIALS[0])
     assert journal.path.read_bytes().count(b"\n") == lines + 1
-    assert journal.read().trials[-1] == TRIALS[0]
+    assert journal.read().history[-1] == TRIALS[0]
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import os
 import subprocess
@@ -8,7 +9,12 @@ from pathlib import Path
 import pytest
 
 from greenbench import registry
-from greenbench.errors import BrokenPluginError, ConfigurationError, UnknownNameError
+from greenbench.errors import (
+    BrokenPluginError,
+    ConfigurationError,
+    MissingPackageError,
+    UnknownNameError,
+)
 from greenbench.registry import Registry
 
 HEAVY = (
@@ -273,3 +279,21 @@ def test_broken_plugins_are_reported_once_however_often_they_are_loaded(
 def test_built_in_registries_are_all_listed() -> None:
     own = {each.kind for each in vars(registry).values() if isinstance(each, Registry)}
     assert {each.kind for each in registry.ALL} == own
+
+
+def test_strategy_of_an_extra_that_is_not_installed_is_refused_with_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "cmaes" else found(name)
+    )
+    registry.check_strategy("bayesian+asha")
+    with pytest.raises(MissingPackageError, match=r"'tpe'.*'cmaes'.*greenbench\[optuna\]"):
+        registry.check_strategy("tpe+asha")
+
+
+def test_strategies_of_the_extra_are_those_of_its_module() -> None:
+    origins = registry.strategies._lazy
+    of_module = {name for name in origins if ".optuna:" in origins[name]}
+    assert of_module == set(registry.OF_OPTUNA)

@@ -11,6 +11,7 @@ from greenbench.testing import (
     FakeClock,
     FakeMeter,
     MeterConformance,
+    SchedulerConformance,
     StrategyConformance,
 )
 from greenbench.testing import meters as conformance
@@ -25,8 +26,11 @@ from dataclasses import replace
 import numpy as np
 from greenbench.errors import EnergyError, SearchExhaustedError
 from greenbench.readings import Component, Provenance, Reading
+from greenbench.schedulers.halving import AshaScheduler
 from greenbench.strategies.random import RandomStrategy
-from greenbench.testing import FakeClock, FakeMeter, MeterConformance, StrategyConformance
+from greenbench.testing import (
+    FakeClock, FakeMeter, MeterConformance, SchedulerConformance, StrategyConformance
+)
 """
 
 STRATEGY = """
@@ -121,6 +125,75 @@ BROKEN_STRATEGIES = {
         "self.last = proposal",
         "self._space = self._space if hyperparameters is self.last else None",
         "test_replay_gives_the_same_next_proposal",
+    ),
+    "no_second_score": (
+        "pass",
+        "key = str(hyperparameters); assert key not in vars(self); setattr(self, key, score)",
+        "test_a_score_may_be_told_again",
+    ),
+    "no_infinite_scores": (
+        "pass",
+        "assert score is None or abs(score) < 9",
+        "test_scores_that_are_not_finite_count_as_failures",
+    ),
+    "no_unknown_energy": (
+        "pass",
+        "pass\n\n    def tell_energy(self, hyperparameters, energy_j): energy_j + 0.0",
+        "test_energy_may_be_told",
+    ),
+    "no_wide_space": (
+        "assert len(self.space.dimensions) < 12",
+        "pass",
+        "test_twelve_dimensions_are_searched",
+    ),
+}
+
+SCHEDULER = """
+class {name}(AshaScheduler):
+    {body}
+
+class Test_{name}(SchedulerConformance):
+    scheduler = {name}
+"""
+
+BROKEN_SCHEDULERS = {
+    "from_scratch": (
+        "def target(self, index): return 1",
+        "test_every_trial_is_trained_further_each_time",
+    ),
+    "starts_itself": (
+        """calls = 0
+
+    def promote(self, *, is_last):
+        self.calls += 1
+        return 3 if self.calls == 1 else super().promote(is_last=is_last)
+        """,
+        "test_all_trials_are_started_in_order",
+    ),
+    "hopes": (
+        "def report(self, index, score): super().report(index, 1.0 if score is None else score)",
+        "test_failed_trials_never_go_on",
+    ),
+    "never_ends": (
+        "def promote(self, *, is_last): return super().promote(is_last=False)",
+        "test_some_trial_gets_to_its_end",
+    ),
+    "no_failures": (
+        "def report(self, index, score): super().report(index, score + 0.0)",
+        "test_nothing_breaks_if_all_fail",
+    ),
+    "counts_questions": (
+        """calls = 0
+
+    def promote(self, *, is_last):
+        self.calls += 1
+        return super().promote(is_last=is_last) if self.calls > 9 or is_last else None
+        """,
+        "test_replayed_reports_lead_to_the_same_decisions",
+    ),
+    "keeps_what_is_lost": (
+        "def drop(self, index): pass",
+        "test_dropped_trials_never_go_on",
     ),
 }
 
@@ -333,6 +406,15 @@ def test_broken_strategies_fail_where_they_are_broken(pytester):
     assert {name: test for name, test in expected.items() if test not in failed[name]} == {}
 
 
+def test_broken_schedulers_fail_where_they_are_broken(pytester):
+    expected = {name: test for name, (_, test) in BROKEN_SCHEDULERS.items()}
+    schedulers = (
+        SCHEDULER.format(name=name, body=body) for name, (body, _) in BROKEN_SCHEDULERS.items()
+    )
+    failed = failures(pytester, *schedulers)
+    assert {name: test for name, test in expected.items() if test not in failed[name]} == {}
+
+
 def test_broken_meters_fail_where_they_are_broken(pytester, monkeypatch):
     monkeypatch.setattr(conformance, "GRACE_S", 0.2)
     expected = {name: test for name, (_, test) in BROKEN_METERS.items()}
@@ -360,7 +442,11 @@ def test_a_meter_may_say_that_it_cannot_overlap(pytester):
 
 @pytest.mark.parametrize(
     ("suite", "broken"),
-    [(StrategyConformance, BROKEN_STRATEGIES), (MeterConformance, BROKEN_METERS)],
+    [
+        (StrategyConformance, BROKEN_STRATEGIES),
+        (SchedulerConformance, BROKEN_SCHEDULERS),
+        (MeterConformance, BROKEN_METERS),
+    ],
 )
 def test_every_rule_is_broken_by_something(suite, broken):
     rules = {name for name in vars(suite) if name.startswith("test_")} - {"test_it_is_a_meter"}

@@ -11,7 +11,7 @@ from greenbench.table import METRICS, TAGS
 from greenbench.tracking import Store
 from greenbench.tracking import view as views
 from greenbench.tracking.records import anytime
-from tests.builders import make_result, make_trial
+from tests.builders import make_result
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -72,7 +72,7 @@ def test_scatter_is_of_test_accuracy_over_energy() -> None:
 def test_line_is_of_the_metrics_that_a_search_logs() -> None:
     line = chart("LINE")
 
-    logged = {name for name, *_ in anytime([make_trial()])}
+    logged = {name for name, *_ in anytime(make_result())}
     assert {line["metricKey"], line["selectedXAxisMetricKey"]} == logged
     assert line["selectedMetricKeys"] == [line["metricKey"]] == ["search/incumbent_validation"]
     assert line["xAxisKey"] == "metric"

@@ -17,7 +17,10 @@ DESIGN, AGAIN, HELD_OUT = PARTS = ("design", "again", "held_out")
 STRATEGY = "survey"
 
 FEWEST_TRAININGS = 10
-"""What a curve is fitted to, at least; and undisturbed costs, below which all of them count."""
+"""What a curve is fitted to, at least."""
+
+FEWEST_CALM = 5
+"""Undisturbed trainings, below which the costs of all count."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,7 @@ class Recording:
         """Complete trainings that nothing else disturbed; all, if there are too few of those."""
         known = [e for e in self.trainings if e.is_complete and e.train and e.evaluate]
         calm = [each for each in known if not each.is_disturbed]
-        return calm if len(calm) >= FEWEST_TRAININGS else known
+        return calm if len(calm) >= FEWEST_CALM else known
 
     @property
     def costs(self) -> list[tuple[Cost, Cost]]:
