@@ -344,9 +344,6 @@ def main(
             "machine": describe_environment(1, {}, {}),
             "epochs": EPOCHS,
             "trials": TRIALS_OF,
-            "machine": {
-                name: machine[name] for name in ("cpu", "cores", "python") if name in machine
-            },
             "best_known": {cell: best_known(cell) for cell in cells},
             "cells": [asdict(each) for each in standings],
         }

@@ -98,6 +98,7 @@ def _compare() -> dict[str, str]:
     }
 
 
+CLOSE_BAR = 0.6
 SEARCH_TABLES = {
     "search_of_grid": "share_of_grid",
     "search_of_random_log": "share_of_random_log",
@@ -129,7 +130,7 @@ def _search() -> dict[str, str]:
         "search_seeds": f"{max(seeds)} seeds ({min(seeds)} of strategies that learn)",
         "search_grid_worst": f"{max(each['share_of_grid'] for each in own):.1%}",
         "search_close_met": str(
-            sum(share is not None and share <= 0.6 for share in close.values())
+            sum(share is not None and share <= CLOSE_BAR for share in close.values())
         ),
         "search_close": ", ".join(f"{cell} {_share(share)}" for cell, share in close.items()),
         "search_proposals_worst": f"{max(each['proposal_share_1s'] for each in own):.2%}",

@@ -134,8 +134,8 @@ def to_trial_rows(result: CaseResult) -> list[Row]:
     list of dict
         The columns of `OF_CASE` and ``repeat``; ``trial`` (its index), ``status``,
         ``energy_wh``, ``search_wh`` (of its proposal), ``duration_s``, ``val_accuracy``,
-        ``segments`` (see `greenbench.chronology`), ``reevaluates`` (another's index) and
-        ``optimism`` (of the whole repeat); None where a figure is unknown.
+        ``segments`` (see `greenbench.chronology`), ``reevaluates`` (another's index),
+        ``optimism`` and ``test_accuracy`` (of the whole repeat); None where a figure is unknown.
     """
     texts = _texts(result)
     common = {**{name: texts[name] for name in OF_CASE}, "repeat": result.repeat}
@@ -155,6 +155,7 @@ def to_trial_rows(result: CaseResult) -> list[Row]:
             "segments": segments_text(trial),
             "reevaluates": trial.reevaluates,
             "optimism": optimism,
+            "test_accuracy": result.test_accuracy,
         }
         for trial in result.trials
     ]

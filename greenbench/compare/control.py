@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from greenbench.compare.anytime import SLACK
 from greenbench.compare.horizons import Horizon, blocks_of, of_searches
 from greenbench.compare.pairs import DECIMALS, Pair, compare_together
-from greenbench.compare.searches import Searches
+from greenbench.compare.searches import Search, Searches
 from greenbench.compare.standings import Standing
 from greenbench.compare.units import with_unit
 
@@ -20,6 +21,10 @@ class Control:
 
     Attributes
     ----------
+    is_tested : bool
+        Whether accuracies here are those of the incumbents on the test split. Validation
+        accuracy is the best of many for a search, and not for the control, so it counts
+        only where a test accuracy is unknown.
     accuracy : float
         What the defaults find, median, in [0, 1]; 0 if no trial completed.
     energy_wh : float or None
@@ -37,9 +42,11 @@ class Control:
         Whether a test says so, at equal energy or at their ends.
     at_equal_energy, at_their_ends : tuple of Pair
         The control and each search, tested as one family; empty where the energy of one does
-        not count, or the control has not ended at equal energy.
+        not count, the control has not ended at equal energy, or test accuracies are known,
+        which are those at the end.
     """
 
+    is_tested: bool
     accuracy: float
     energy_wh: float | None
     best: str
@@ -57,12 +64,17 @@ class Control:
         best = _finds(self.best_accuracy, self.best_energy_wh)
         if not self.is_beaten:
             rest = f"the best search ({self.best}) {best.removeprefix('finds ')}"
-            return f"No search beats the published defaults here: {control}, {rest}."
+            return f"No search beats the published defaults{self._where}: {control}, {rest}."
         points = f"{100 * (self.best_accuracy - self.accuracy):.3g} points"
-        how = f"beats the published defaults by {points}"
+        how = f"beats the published defaults{self._where} by {points}"
         if not self.is_proven:
-            how = f"finds {points} more than the published defaults, which no test proves"
+            more = f"finds {points} more than the published defaults{self._where}"
+            how = f"{more}, which no statistical test proves"
         return f"{self.best} {how}: it {best}, {control}{self._times}."
+
+    @property
+    def _where(self) -> str:
+        return " on the test split" if self.is_tested else ""
 
     @property
     def _times(self) -> str:
@@ -94,24 +106,27 @@ def judge_control(
     own = standing.pop(CONTROL, None)
     if own is None or not standing:
         return None
-    ends = {name: [float(s.best[-1]) for s in found] for name, found in searches.items()}
+    is_tested = all(search.is_tested for found in searches.values() for search in found)
+    ends = {name: [_found(s, is_tested) for s in found] for name, found in searches.items()}
     at_ends = _against_control(ends, searches)
-    at_energy = _at_energy(searches, equal_energy)
-    gains = {
-        name: round(each.final_accuracy.median - own.final_accuracy.median, DECIMALS)
-        for name, each in standing.items()
-    }
+    at_energy = () if is_tested else _at_energy(searches, equal_energy)
+    finds = {name: median(accuracies) for name, accuracies in ends.items()}
+    gains = {name: round(finds[name] - finds[CONTROL], DECIMALS) for name in standing}
     proven = {
         pair.larger
         for pair in (*at_ends, *at_energy)
         if pair.is_significant and gains.get(pair.larger, 0.0) > 0
     }
-    best = max(sorted(proven or standing), key=lambda name: _merit(standing[name]))
+    best = max(
+        sorted(proven or standing),
+        key=lambda name: (finds[name], -(_energy(standing[name]) or 0.0)),
+    )
     return Control(
-        accuracy=own.final_accuracy.median,
+        is_tested=is_tested,
+        accuracy=finds[CONTROL],
         energy_wh=_energy(own),
         best=best,
-        best_accuracy=standing[best].final_accuracy.median,
+        best_accuracy=finds[best],
         best_energy_wh=_energy(standing[best]),
         is_beaten=bool(proven) or gains[best] > tolerance,
         is_proven=bool(proven),
@@ -143,8 +158,8 @@ def _against_control(accuracies: dict[str, list[float]], searches: Searches) -> 
     return of_searches(compare_together(couples, blocks_of(searches)))
 
 
-def _merit(standing: Standing) -> tuple[float, float]:
-    return standing.final_accuracy.median, -(_energy(standing) or 0.0)
+def _found(search: Search, is_tested: bool) -> float:
+    return search.test_accuracy or 0.0 if is_tested else float(search.best[-1])
 
 
 def _energy(standing: Standing) -> float | None:

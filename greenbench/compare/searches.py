@@ -59,6 +59,17 @@ class Search:
         return first.get("session"), first["repeat"]
 
     @property
+    def test_accuracy(self) -> float | None:
+        """Of the incumbent, in [0, 1]; None if it is unknown, or nothing was found."""
+        accuracy: float | None = self.rows[0].get("test_accuracy")
+        return accuracy
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether what it found was tested; nothing need not be."""
+        return self.test_accuracy is not None or not self.best[-1]
+
+    @property
     def name(self) -> str:
         """Strategy, session and repeat, as far as they are known."""
         parts = [(word, self.rows[0].get(word)) for word in ("session", "repeat")]

@@ -194,6 +194,7 @@ def _to_trial_row(run: Any, parent: Mapping[str, Any], position: int) -> Row:
         "segments": tags.get("segments"),
         "reevaluates": None if again is None else int(again),
         "optimism": optimism_of(parent["val_accuracy"], parent["test_accuracy"]),
+        "test_accuracy": parent["test_accuracy"],
         "session": parent["session"],
         "run_id": parent["run_id"],
     }
