@@ -94,7 +94,8 @@ def best_so_far(accuracies: Sequence[float | None]) -> FloatArray:
 
 def band(curves: Sequence[Anytime]) -> Band:
     """Return the median and the quartiles of at least one curve, at up to 60 energies."""
-    start = max(float(curve.energy_wh[0]) for curve in curves)
+    # Under a scheduler, nothing is found for a while: a line along 0 would say nothing.
+    start = max(float(curve.energy_wh[np.argmax(curve.accuracy > 0)]) for curve in curves)
     end = max(float(curve.energy_wh[-1]) for curve in curves)
     rises = [curve.energy_wh[1:][np.diff(curve.accuracy) > 0] for curve in curves]
     # Nothing happens between the points, so that few of them tell all.

@@ -69,7 +69,7 @@ class Control:
         how = f"beats the published defaults{self._where} by {points}"
         if not self.is_proven:
             more = f"finds {points} more than the published defaults{self._where}"
-            how = f"{more}, which no statistical test proves"
+            how = f"{more}, which is not proven"
         return f"{self.best} {how}: it {best}, {control}{self._times}."
 
     @property

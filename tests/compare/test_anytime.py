@@ -113,7 +113,8 @@ def test_band_of_one_search_is_its_curve(found: list[tuple[float, float | None]]
     summed = band([curve])
     assert summed.median == summed.low == summed.high
     assert list(summed.median) == curve.accuracy_at(summed.energy_wh).tolist()
-    assert summed.energy_wh[0] == curve.energy_wh[0]
+    # It begins with what was found first; where nothing ever was, with the first trial.
+    assert summed.energy_wh[0] == (curve.energy_to(1e-12) or curve.energy_wh[0])
     assert summed.energy_wh[-1] == curve.total_wh
 
 
@@ -265,3 +266,9 @@ def test_unit_of_energy_changes_no_accuracy(found: list[tuple[float, float | Non
     points = np.linspace(0, curve.total_wh, 7)
     assert curve.accuracy_at(points).tolist() == other.accuracy_at(points * 3600).tolist()
     assert band([curve]).median == band([other]).median
+
+
+def test_band_begins_where_each_search_has_found_something() -> None:
+    early = Anytime(np.array([1.0, 2.0]), np.array([0.5, 0.6]))
+    late = Anytime(np.array([0.5, 1.5, 3.0]), np.array([0.0, 0.7, 0.8]))
+    assert band([early, late]).energy_wh[0] == 1.5
