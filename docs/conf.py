@@ -34,9 +34,9 @@ def _interval(found: dict[str, Any], scale: float, unit: str, digits: int) -> st
     return f"{middle}{unit} [{low}, {high}], n = {found['n']}"
 
 
-def _results(name: str) -> dict[str, Any]:
+def _results(name: str) -> Any:
     path = Path(__file__).parent / "results" / f"{name}.json"
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    found: Any = json.loads(path.read_text(encoding="utf-8"))
     return found
 
 
@@ -134,10 +134,22 @@ def _search() -> dict[str, str]:
         ),
         "search_close": ", ".join(f"{cell} {_share(share)}" for cell, share in close.items()),
         "search_proposals_worst": f"{max(each['proposal_share_1s'] for each in own):.2%}",
+        "search_real": _real_searches(),
         "search_default_good": _listed(
             [cell for cell, best in searched.items() if control[cell] >= best - 0.01]
         ),
     }
+
+
+def _real_searches() -> str:
+    table = (
+        "| repeat | control | grid | search, after a twentieth | search, at its end "
+        "| its epochs, of the grid's |\n|---|---|---|---|---|---|\n"
+    )
+    for each in _results("search_real"):
+        figures = list(map(_share, list(each.values())[1:]))
+        table += f"| {each['repeat'] + 1} | {' | '.join(figures)} |\n"
+    return table
 
 
 def _search_table(cells: list[dict[str, Any]], column: str) -> str:

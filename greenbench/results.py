@@ -208,8 +208,8 @@ class CaseResult:
     started_at : float
         Seconds since 1970-01-01 UTC.
     prior : str or None
-        How the strategy spreads its proposals, ``"uniform"`` or ``"log"`` if any dimension's
-        prior is; None where results do not say.
+        How the strategy spreads its proposals: ``"uniform"``, ``"log"`` if any dimension's
+        prior is, or ``"none"`` for the control; None where results do not say.
     """
 
     case: Case

@@ -13,8 +13,8 @@ class Strategy(Protocol):
     trial at a time. A strategy is built as ``Strategy(space, trials=..., seed=...)`` and
     depends on nothing else, so that replaying its asks and tells gives the same search.
 
-    It may have an attribute `prior`, ``"uniform"`` or ``"log"``, if it does not spread its
-    proposals as the space says.
+    It may have an attribute `prior`, ``"uniform"``, ``"log"`` or ``"none"``, if it does not
+    spread its proposals as the space says.
     """
 
     def __init__(self, space: SearchSpace, *, trials: int, seed: int) -> None: ...

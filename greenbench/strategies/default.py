@@ -1,6 +1,7 @@
 """The control: the optimiser's published defaults, proposed once."""
 
 from dataclasses import asdict
+from typing import ClassVar
 
 from greenbench.backends.base import AdamOptions
 from greenbench.errors import SearchExhaustedError, SearchSpaceError
@@ -22,6 +23,8 @@ class DefaultStrategy:
     SearchSpaceError
         If a dimension has no published default, or has one outside its bounds.
     """
+
+    prior: ClassVar[str] = "none"
 
     def __init__(self, space: SearchSpace, *, trials: int, seed: int) -> None:
         self._proposal = {each.name: _published_default(each) for each in space.dimensions}

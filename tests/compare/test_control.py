@@ -83,9 +83,8 @@ def test_proven_search_is_named_before_a_better_one_by_chance() -> None:
 
 def test_defaults_that_find_nothing_are_beaten() -> None:
     found = compare({"default": [[(0.5, None)]], "tpe": searches(0.0, number=1)})
-    assert (
-        "which is not proven: it finds 90.0% with 2 Wh, default finds nothing with 0.5 Wh"
-        in (found.sentence)
+    assert "which is not proven: it finds 90.0% with 2 Wh, default finds nothing with 0.5 Wh" in (
+        found.sentence
     )
 
 
