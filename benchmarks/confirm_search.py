@@ -105,9 +105,14 @@ def confirm(results: Mapping[str, CaseResult], backend: Backend, data_dir: Path)
     dataset: Dataset = load(context, **dict(case.dataset_options))
     backend.load(dataset)
     early = chosen(search, SHARE * grid.costs.epochs)
-    configurations = (chosen(results[CONTROL]), chosen(grid), early, chosen(search))
-    accuracies = [train_again(backend, dataset, case, each) for each in configurations]
-    return Found(repeat, *accuracies, search.costs.epochs / grid.costs.epochs)
+    return Found(
+        repeat,
+        control=train_again(backend, dataset, case, chosen(results[CONTROL])),
+        grid=train_again(backend, dataset, case, chosen(grid)),
+        search_early=train_again(backend, dataset, case, early),
+        search=train_again(backend, dataset, case, chosen(search)),
+        search_epochs=search.costs.epochs / grid.costs.epochs,
+    )
 
 
 @click.command()
