@@ -132,11 +132,14 @@ def _search() -> dict[str, str]:
         "search_close_met": str(
             sum(share is not None and share <= CLOSE_BAR for share in close.values())
         ),
+        "search_seen_met": str(
+            sum((each["share_of_random_log_seen"] or 1.0) <= CLOSE_BAR for each in own)
+        ),
         "search_close": ", ".join(f"{cell} {_share(share)}" for cell, share in close.items()),
         "search_proposals_worst": f"{max(each['proposal_share_1s'] for each in own):.2%}",
         "search_real": _real_searches(),
         "search_default_good": _listed(
-            [cell for cell, best in searched.items() if control[cell] >= best - 0.01]
+            [cell for cell, best in searched.items() if control[cell] > best - 0.01 + 1e-9]
         ),
     }
 
