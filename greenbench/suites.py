@@ -18,6 +18,7 @@ SEARCHES = (
     "bayesian",
     "random_log+asha",
     "bayesian+asha",
+    "sobol+asha",
 )
 DENSE_SIZES = [f"dense.{size}" for size in SIZES]
 
