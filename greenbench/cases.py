@@ -13,9 +13,17 @@ from greenbench.errors import ConfigurationError
 
 SCHEMA_VERSION = 1
 LABEL_PART = re.compile(r"[a-z0-9_]+")
-UNSEEDED = ("strategy", "space", "trials", "validate_every", "backend", "repeats", "reevaluate")
+LATER: Mapping[str, Any] = {
+    "reevaluate": 0,
+    "threads": None,
+    "backend_options": {},
+    "batched_trials": 1,
+}
+"""Fields that older versions lack: at these values, cases are hashed as they were without."""
+UNSEEDED = ("strategy", "space", "trials", "validate_every", "backend", "repeats", *LATER)
 """What no seed depends on: cases that differ in nothing else are compared in pairs."""
 LONGEST_TEXT = 24
+OPTION_FIELDS = ("architecture_options", "dataset_options", "backend_options")
 
 Scalar = str | int | float | bool
 Options = tuple[tuple[str, Scalar], ...]
@@ -48,6 +56,14 @@ class Case:
     reevaluate : int
         After the search, train so many of its best configurations again with new seeds, and
         choose among those; the energy is the search's.
+    threads : int or None
+        CPU threads of an operation, the same for training and BLAS; None takes the setting's
+        number, by default the physical cores that the process may use.
+    backend_options : tuple of (str, scalar)
+        How the backend computes, such as ``precision``; what a backend takes, it documents.
+    batched_trials : int
+        Trials that are trained at once, as one vectorised model, and share its energy out;
+        on a GPU, for strategies that do not learn from one trial to the next.
     """
 
     strategy: str = "default"
@@ -65,16 +81,25 @@ class Case:
     repeats: int = 3
     seed: int = 0
     reevaluate: int = 0
+    threads: int | None = None
+    backend_options: Options = ()
+    batched_trials: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("architecture_options", "dataset_options"):
+        for name in OPTION_FIELDS:
             object.__setattr__(self, name, freeze_options(getattr(self, name)))
         self._check_labels()
         if self.strategy == "default":
             object.__setattr__(self, "trials", 1)
             object.__setattr__(self, "reevaluate", min(self.reevaluate, 1))
-        for name in ("trials", "epochs", "batch_size", "repeats"):
+            object.__setattr__(self, "batched_trials", 1)
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        for name in ("trials", "epochs", "batch_size", "repeats", "threads", "batched_trials"):
             value = getattr(self, name)
+            if name == "threads" and value is None:
+                continue
             if not isinstance(value, int) or value < 1:
                 raise ConfigurationError(f"{name} is {value!r}; expected a whole number above 0")
         again = self.reevaluate
@@ -99,7 +124,7 @@ class Case:
                 f"strategy is {self.strategy!r}; the default strategy has one trial, and nothing "
                 "to stop: leave the scheduler out"
             )
-        names = [name for name, _ in (*self.architecture_options, *self.dataset_options)]
+        names = [name for field in OPTION_FIELDS for name, _ in getattr(self, field)]
         sizes = [] if self.size is None else [self.size]
         for kind, labels in (("option name", names), ("size", sizes)):
             for label in labels:
@@ -111,7 +136,7 @@ class Case:
     @property
     def id(self) -> str:
         """Readable, stable name: ``strategy-architecture-backend-dataset`` plus differences."""
-        return f"{self.strategy}-{self.network}-{self.backend}-{self.setting}"
+        return f"{self.strategy}-{self.network}-{self.backend_variant}-{self.setting}"
 
     @property
     def proposer(self) -> str:
@@ -139,6 +164,8 @@ class Case:
                 "validate_every",
                 "seed",
                 "reevaluate",
+                "threads",
+                "batched_trials",
             )
             if getattr(self, name) != defaults[name]
         ]
@@ -147,8 +174,12 @@ class Case:
     @property
     def network(self) -> str:
         """The architecture with its size and options, such as ``simple_cnn.m``."""
-        variation = "_".join(filter(None, [self.size, *_labels(self.architecture_options)]))
-        return f"{self.architecture}.{variation}" if variation else self.architecture
+        return _varied(self.architecture, self.size, *_labels(self.architecture_options))
+
+    @property
+    def backend_variant(self) -> str:
+        """The backend with its options, such as ``torch.precisionbfloat16``."""
+        return _varied(self.backend, *_labels(self.backend_options))
 
     @property
     def hash(self) -> str:
@@ -166,10 +197,8 @@ class Case:
 
     def _hash_without(self, *names: str) -> str:
         definition = {"schema": SCHEMA_VERSION, **self.to_dict()}
-        if not self.reevaluate:
-            # As cases were hashed before there were re-evaluations.
-            del definition["reevaluate"]
-        for name in names:
+        unset = [name for name, value in LATER.items() if definition[name] == value]
+        for name in (*names, *unset):
             definition.pop(name, None)
         text = json.dumps(definition, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -177,8 +206,8 @@ class Case:
     def to_dict(self) -> dict[str, Any]:
         """Return the definition as JSON-ready values."""
         values = dataclasses.asdict(self)
-        values["architecture_options"] = dict(self.architecture_options)
-        values["dataset_options"] = dict(self.dataset_options)
+        for name in OPTION_FIELDS:
+            values[name] = dict(getattr(self, name))
         return values
 
     @classmethod
@@ -224,6 +253,11 @@ def split_network(network: str) -> tuple[str, str | None]:
     """Split ``"simple_cnn.m"`` into architecture and size."""
     architecture, _, size = network.partition(".")
     return architecture, size or None
+
+
+def _varied(name: str, *labels: str | None) -> str:
+    variation = "_".join(filter(None, labels))
+    return f"{name}.{variation}" if variation else name
 
 
 def _labels(options: Options) -> Iterator[str]:

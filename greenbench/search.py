@@ -215,7 +215,13 @@ class Search:
         seed = self._case.derive_seed(self._job.repeat, "trial", index)
         optimizer = adam_options(hyperparameters)
         return self._bench.backend.build(
-            BuildRequest(self._job.architecture, optimizer, self._case.batch_size, seed)
+            BuildRequest(
+                self._job.architecture,
+                optimizer,
+                self._case.batch_size,
+                seed,
+                dict(self._case.backend_options),
+            )
         )
 
     def _tell(self, trial: Trial) -> None:

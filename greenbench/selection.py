@@ -31,7 +31,8 @@ class Selection:
         Glob that case ids must match.
     budget : mapping
         Fields of `Case` to set: ``trials``, ``epochs``, ``batch_size``, ``repeats``,
-        ``space``, ``seed``, ``validate_every``, ``reevaluate``; None leaves them alone.
+        ``space``, ``seed``, ``validate_every``, ``reevaluate``, ``threads``,
+        ``batched_trials``, ``backend_options``; None leaves them alone.
     architecture_options, dataset_options : mapping
         Only without a suite.
     listed : sequence of Case or None

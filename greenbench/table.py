@@ -268,7 +268,7 @@ def _texts(result: CaseResult) -> Row:
         "family": case.architecture,
         "size": case.size,
         "options": json.dumps(dict(case.architecture_options), sort_keys=True),
-        "backend": case.backend,
+        "backend": case.backend_variant,
         "dataset": case.dataset,
         "setting": case.setting,
         "energy_provenance": total.provenance.value,

@@ -162,7 +162,8 @@ def warm_up(
     backend: Backend, architecture: Spec | Native, case: Case, dataset: Dataset
 ) -> tuple[int, int]:
     """Train a throw-away model for a few batches, and count parameters and FLOPs."""
-    model = backend.build(BuildRequest(architecture, batch_size=case.batch_size))
+    options = dict(case.backend_options)
+    model = backend.build(BuildRequest(architecture, batch_size=case.batch_size, options=options))
     order = sample_order(len(dataset.train), case.batch_size, seed=0, epoch=0)
     model.train_epoch(order[: WARM_UP_BATCHES * case.batch_size])
     model.evaluate("validation")

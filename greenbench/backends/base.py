@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from greenbench.architectures.spec import Native, Spec, Weights
-from greenbench.cases import Case
+from greenbench.cases import Case, Scalar
 from greenbench.datasets.base import Dataset
 from greenbench.errors import ArchitectureError
 
@@ -52,12 +52,15 @@ class BuildRequest:
         Samples a step.
     seed : int
         Seed of the initial weights and of the order of samples.
+    options : mapping of str to scalar
+        How to compute; see `Case.backend_options`.
     """
 
     architecture: Spec | Native
     optimizer: AdamOptions = field(default_factory=AdamOptions)
     batch_size: int = 64
     seed: int = 0
+    options: Mapping[str, Scalar] = field(default_factory=dict)
 
 
 @runtime_checkable

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from greenbench import registry
-from greenbench.cases import Case
+from greenbench.cases import Case, freeze_options
 from greenbench.cli.tables import including, shown_uri
 from greenbench.errors import CaseFailedError, ConfigurationError, GreenbenchError
 from greenbench.selection import Selection, parse_options
@@ -36,6 +36,9 @@ def _selecting(command: Command) -> Command:
         click.option("--space", help="Search space."),
         click.option("--reevaluate", type=int, help="Best ones to train again with new seeds."),
         click.option("--seed", type=int, help="Tells otherwise equal cases apart."),
+        click.option("--threads", type=int, help="CPU threads; default: physical cores."),
+        click.option("--batched-trials", type=int, help="Trials trained as one model, on a GPU."),
+        click.option("--compute", multiple=True, help="Backend option: name=value."),
         click.option("--set", "settings", multiple=True, help="Architecture option: name=value."),
         click.option("--data", multiple=True, help="Data set option: name=value."),
     ]
@@ -47,7 +50,7 @@ def _selecting(command: Command) -> Command:
 def _selection(given: dict[str, Any]) -> Selection:
     budget_names = (
         "trials", "epochs", "batch_size", "repeats", "validate_every", "space", "seed",
-        "reevaluate",
+        "reevaluate", "threads", "batched_trials",
     )  # fmt: skip
     if given["space"] is not None:
         registry.spaces.check(given["space"])
@@ -58,7 +61,8 @@ def _selection(given: dict[str, Any]) -> Selection:
         backends=given["backend"],
         datasets=given["dataset"],
         pattern=given["pattern"],
-        budget={name: given[name] for name in budget_names},
+        budget={name: given[name] for name in budget_names}
+        | {"backend_options": freeze_options(parse_options(given["compute"], "--compute")) or None},
         architecture_options=parse_options(given["settings"], "--set"),
         dataset_options=parse_options(given["data"], "--data"),
     )
@@ -69,7 +73,6 @@ def _selection(given: dict[str, Any]) -> Selection:
 @click.option("--fresh", is_flag=True, help="Start over instead of resuming.")
 @click.option("--carbon-intensity", type=float, help="Your own figure, in g CO2e/kWh.")
 @click.option("--country", help="Country mix, by ISO code of three letters.")
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads of a worker.")
 @click.option("--trial-timeout", type=float, help="Seconds after which a trial is stopped.")
 @click.option("--meter", help="Such as 'codecarbon,zeus': the first counts, others bear witness.")
 @click.option(
@@ -81,7 +84,6 @@ def run(
     fresh: bool,
     carbon_intensity: float | None,
     country: str | None,
-    threads: int | None,
     trial_timeout: float | None,
     meter: str | None,
     min_window: float | None,
@@ -102,7 +104,6 @@ def run(
         os.environ,
         carbon_g_per_kwh=carbon_intensity,
         country=country,
-        threads=threads,
         trial_timeout_s=trial_timeout,
         meter=meter,
         min_window_s=min_window,
