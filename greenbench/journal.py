@@ -19,6 +19,8 @@ from greenbench.results import CaseResult, Trial
 
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError, ConfigurationError)
 """What a line raises that is not what greenbench wrote."""
+LONGEST_NAME = 200
+"""Of an id in the name of a file, which systems limit to 255; its hash tells it apart."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Journal:
     @classmethod
     def of(cls, folder: Path, case: Case, repeat: int) -> "Journal":
         """Return the journal of `case` and `repeat` in a run's folder."""
-        return cls(folder / f"{case.id}.{case.hash}.r{repeat}.jsonl")
+        return cls(folder / f"{case.id[:LONGEST_NAME]}.{case.hash}.r{repeat}.jsonl")
 
     def start(self, at: float) -> None:
         """Record that the repeat starts, or starts again."""

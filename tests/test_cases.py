@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from greenbench import registry
 from greenbench.cases import Case, Scalar, matrix
 from greenbench.errors import ConfigurationError
+from greenbench.journal import Journal
 
 ID = re.compile(r"[a-z0-9_.+-]+")
 NAME_MAX = 255
@@ -35,6 +36,9 @@ cases = st.builds(
     validate_every=st.none() | st.integers(1, 5),
     repeats=st.integers(1, 9),
     seed=st.integers(0, 2**31),
+    threads=st.none() | st.integers(1, 64),
+    backend_options=options,
+    batched_trials=st.integers(1, 100),
 )
 
 
@@ -58,6 +62,14 @@ def all_suite_cases() -> list[Case]:
         (
             Case(dataset="synthetic", dataset_options=(("noise", 0.25),), batch_size=512),
             "default-simple_cnn-torch-synthetic+noise0p25+batch_size512",
+        ),
+        (
+            Case(backend_options={"precision": "bfloat16", "channels_last": True}),  # type: ignore[arg-type]
+            "default-simple_cnn-torch.channels_last_precisionbfloat16-digits",
+        ),
+        (
+            Case("random", threads=2, batched_trials=8),
+            "random-simple_cnn-torch-digits+threads2+batched_trials8",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -85,8 +97,7 @@ def test_options_in_another_order_are_the_same_case() -> None:
 @example(Case(dataset="image_folder", dataset_options=(("path", "x" * 300),)))
 def test_id_is_safe_in_file_names_filters_and_expressions(case: Case) -> None:
     assert ID.fullmatch(case.id)
-    journal = f"{case.id}.{case.hash}.r{case.repeats}.jsonl"
-    assert len(journal) < NAME_MAX
+    assert len(Journal.of(Path(), case, case.repeats).path.name) < NAME_MAX
 
 
 @settings(deadline=None)
@@ -169,6 +180,9 @@ def test_hash_ignores_repeats() -> None:
         {"batch_size": 65},
         {"validate_every": 1},
         {"seed": 1},
+        {"threads": 1},
+        {"backend_options": (("channels_last", True),)},
+        {"batched_trials": 2},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -198,6 +212,27 @@ def test_seeds_do_not_depend_on_the_order_in_which_they_are_asked_for() -> None:
     assert len(set(forwards.values())) == len(indices)
 
 
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"threads": 2},
+        {"backend_options": (("precision", "bfloat16"),)},
+        {"batched_trials": 4},
+        {"backend": "keras"},
+    ],
+    ids=lambda how: next(iter(how)),
+)
+def test_seeds_do_not_depend_on_how_a_case_is_computed(how: dict[str, Any]) -> None:
+    one, other = Case("random", trials=8), Case("random", trials=8, **how)
+    assert one.derive_seed(0, "trial", 1) == other.derive_seed(0, "trial", 1)
+
+
+@pytest.mark.parametrize("value", [0, -1, 2.5, "3"])
+def test_threads_below_one_or_not_whole_are_refused(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"threads is {value!r}"):
+        Case(threads=value)
+
+
 def test_seeds_of_another_case_differ() -> None:
     assert Case(seed=1).derive_seed(0) != Case(seed=2).derive_seed(0)
 
@@ -212,7 +247,7 @@ def test_seed_fits_32_bits_and_is_the_same_in_every_process() -> None:
 
 
 @pytest.mark.parametrize("value", [0, -1, 2.5, "3", None])
-@pytest.mark.parametrize("name", ["trials", "epochs", "batch_size", "repeats"])
+@pytest.mark.parametrize("name", ["trials", "epochs", "batch_size", "repeats", "batched_trials"])
 def test_budget_below_one_or_not_whole_is_refused(name: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=f"{name} is {value!r}"):
         Case(strategy="grid", **{name: value})
