@@ -19,7 +19,7 @@ LATER: Mapping[str, Any] = {
     "backend_options": {},
     "batched_trials": 1,
 }
-"""Fields that older versions lack: at these values, cases are hashed as they were without."""
+"""Fields that older versions lack; at these values they are left out of a definition."""
 UNSEEDED = ("strategy", "space", "trials", "validate_every", "backend", "repeats", *LATER)
 """What no seed depends on: cases that differ in nothing else are compared in pairs."""
 LONGEST_TEXT = 24
@@ -197,18 +197,21 @@ class Case:
 
     def _hash_without(self, *names: str) -> str:
         definition = {"schema": SCHEMA_VERSION, **self.to_dict()}
-        unset = [name for name, value in LATER.items() if definition[name] == value]
-        for name in (*names, *unset):
+        for name in names:
             definition.pop(name, None)
         text = json.dumps(definition, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the definition as JSON-ready values."""
+        """Return the definition as JSON-ready values, without what older versions lack."""
         values = dataclasses.asdict(self)
         for name in OPTION_FIELDS:
             values[name] = dict(getattr(self, name))
-        return values
+        return {
+            name: value
+            for name, value in values.items()
+            if name not in LATER or value != LATER[name]
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Case":

@@ -2,12 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from greenbench.errors import GreenbenchError, JournalError, TrackingError
 from greenbench.journal import Journal
 from greenbench.results import CaseResult
 from greenbench.settings import Settings
+
+if TYPE_CHECKING:
+    from greenbench.tracking import Store
 
 IDLE_DRIFT = "idle-drift.json"
 
@@ -31,15 +34,14 @@ class Delivery:
     """
 
     def __init__(self, tracking_uri: str, listener: Notices) -> None:
+        self._uri = tracking_uri
         self._listener = listener
-        self._store: Any = None
+        self._store: Store | None = None
         self.has_failed = False
         try:
-            # Importing MLflow and creating a store take seconds: they pass while the
-            # workers import, too, and nothing is measured.
-            from greenbench.tracking import Store  # noqa: PLC0415
-
-            self._store = Store(tracking_uri)
+            # Importing MLflow takes seconds: they pass while the workers import, too, and
+            # nothing is measured. A store that is yet to be made would take more of them.
+            self._store = _store_class().prepare(tracking_uri)
         except TrackingError as error:
             self._fail(error)
 
@@ -63,7 +65,7 @@ class Delivery:
 
         try:
             key = session_key(journal.path)
-            self._store.log_result(result, key, may_exist=may_exist)
+            self._opened().log_result(result, key, may_exist=may_exist)
             journal.mark_delivered()
         except TrackingError as error:
             self._fail(error)
@@ -87,9 +89,14 @@ class Delivery:
         if self.has_failed:
             return
         try:
-            _log_idle_drift(self._store, note)
+            _log_idle_drift(self._opened(), note)
         except TrackingError as error:
             self._fail(error)
+
+    def _opened(self) -> "Store":
+        if self._store is None:
+            self._store = _store_class()(self._uri)
+        return self._store
 
     def _fail(self, error: TrackingError) -> None:
         self.has_failed = True
@@ -134,7 +141,13 @@ def deliver_all(settings: Settings) -> tuple[int, list[GreenbenchError]]:
     return len(waiting), errors
 
 
-def _log_idle_drift(store: Any, note: Path) -> None:
+def _store_class() -> "type[Store]":
+    from greenbench.tracking import Store  # noqa: PLC0415
+
+    return Store
+
+
+def _log_idle_drift(store: "Store", note: Path) -> None:
     found = json.loads(note.read_text(encoding="utf-8"))
     store.log_idle_drift(found["suite"], note.parent.name, found["drift"])
     note.unlink()

@@ -13,6 +13,7 @@ from greenbench.environment import cpu_model
 from greenbench.errors import GreenbenchError
 from greenbench.readings import Component, Components, Provenance, headline
 from greenbench.settings import Settings
+from greenbench.threads import available_cores
 from greenbench.tracking import Store, redact
 
 SYS = Path("/sys")
@@ -48,7 +49,10 @@ def examine(settings: Settings) -> Findings:
     return {
         "cpu": f"{cpu_model()}, {os.cpu_count()} logical cores",
         "gpu": (gpu.reason or gpu.source) if gpu else "none found",
-        "threads": f"{settings.threads} a worker (GREENBENCH_THREADS)",
+        "threads": (
+            f"{settings.threads} a worker (GREENBENCH_THREADS) of {available_cores()} cores; see "
+            "--threads"
+        ),
         "energy": _lines(components),
         **{f"{name}, a witness": _lines(parts) for name, parts in witnesses.items()},
         "figures are for": _uses(components, meter.name),

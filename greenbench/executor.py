@@ -1,4 +1,4 @@
-"""The executor: runs repeats in worker processes, one a backend, that may crash or hang."""
+"""The executor: runs repeats in worker processes that may crash or hang, and are used again."""
 
 import contextlib
 import json
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,19 @@ from greenbench.settings import Settings
 
 START_TIMEOUT_S = 300.0
 
+# Whichever of them a library reads, it reads once, when it is loaded.
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+
 Event = tuple[str, Mapping[str, Any]]
 OnEvent = Callable[[str, Mapping[str, Any]], None]
+_Kind = tuple[str, int]
 
 
 @dataclass(frozen=True)
@@ -44,7 +55,7 @@ class Job:
 
 
 class WorkerPool:
-    """Worker processes, one a backend, started once and used again.
+    """Worker processes, one a backend and number of threads, started once and used again.
 
     Parameters
     ----------
@@ -71,15 +82,15 @@ class WorkerPool:
         self._checkout = checkout
         self._place_of = checkout.place_of if checkout else str
         self._revision = {"commit": checkout.commit} if checkout else git_revision(settings.branch)
-        self._workers: dict[str, _Worker] = {}
+        self._workers: dict[_Kind, _Worker] = {}
         self._lacks_parts = False
 
     def launch(self, cases: Iterable[Case]) -> None:
-        """Start the workers of all backends at once, without waiting for their imports."""
+        """Start all workers that cases need at once, without waiting for their imports."""
         cases = list(cases)
         modules = registry.registering_modules(cases, meter_names(self._settings.meter))
-        for backend in sorted({case.backend for case in cases} - set(self._workers)):
-            self._workers[backend] = self._launch(backend, modules)
+        for kind in sorted({self._kind(case) for case in cases} - set(self._workers)):
+            self._workers[kind] = self._launch(kind, modules)
 
     def wait_until_ready(self) -> None:
         """Wait for all workers.
@@ -113,15 +124,16 @@ class WorkerPool:
         while True:
             self.launch([job.case])
             self.wait_until_ready()
-            worker = self._workers[job.case.backend]
+            worker = self._workers[self._kind(job.case)]
             try:
                 worker.run(job, on_event, self._settings.trial_timeout_s)
             except _BrokenOffError as broken:
-                del self._workers[job.case.backend]
-                if broken.trial is None:
+                del self._workers[self._kind(job.case)]
+                if not broken.trials:
                     raise WorkerError(f"{job.case.id}: {broken}; see {worker.log}") from broken
-                job.journal.add_trial(_with_what_was(broken.trial, job))
-                on_event("trial_finished", _trial_event(broken.trial))
+                for trial in broken.trials:
+                    job.journal.add_trial(_with_what_was(trial, job))
+                    on_event("trial_finished", _trial_event(trial))
                 continue
             result = job.journal.read().result
             if result is None:
@@ -139,12 +151,16 @@ class WorkerPool:
             worker.stop()
         self._workers.clear()
 
-    def _launch(self, backend: str, modules: list[dict[str, str]]) -> "_Worker":
-        settings, placed = self._settings, self._placed(modules)
+    def _kind(self, case: Case) -> _Kind:
+        return case.backend, case.threads or self._settings.threads
+
+    def _launch(self, kind: _Kind, modules: list[dict[str, str]]) -> "_Worker":
+        (backend, threads), settings = kind, self._settings
+        placed = self._placed(modules)
         self._lacks_parts = len(placed) < len(modules)
         request = {
             "backend": backend,
-            "threads": settings.threads,
+            "threads": threads,
             "meter": settings.meter,
             "min_window_s": settings.min_window_s,
             "intensity": asdict(self._intensity),
@@ -157,7 +173,7 @@ class WorkerPool:
         return _Worker(
             backend,
             request,
-            self._log_dir / f"worker-{backend}.log",
+            self._log_dir / f"worker-{backend}-{threads}.log",
             self._place_of(str(Path.cwd())),
             os.pathsep.join(map(self._place_of, searched)),
         )
@@ -179,11 +195,11 @@ class WorkerPool:
 
 
 class _BrokenOffError(Exception):
-    """A worker died or was stopped; `trial` is what it was at, if it was at one."""
+    """A worker died or was stopped; `trials` are what it was at."""
 
-    def __init__(self, message: str, trial: Trial | None) -> None:
+    def __init__(self, message: str, trials: Sequence[Trial]) -> None:
         super().__init__(message)
-        self.trial = trial
+        self.trials = trials
 
 
 class _Worker:
@@ -201,9 +217,7 @@ class _Worker:
         environment = {
             **os.environ,
             "PYTHONPATH": python_path,
-            # BLAS reads its thread count once, when it is loaded.
-            "OMP_NUM_THREADS": threads,
-            "MKL_NUM_THREADS": threads,
+            **dict.fromkeys(THREAD_VARIABLES, threads),
             # Threads that spin while they wait were seen to take 40 times as long when
             # something else ran on one of the cores, and they burn the energy we measure.
             "OMP_WAIT_POLICY": "PASSIVE",
@@ -255,20 +269,23 @@ class _Worker:
                 "idle_w": dict(job.idle_w),
             }
         )
-        current: Mapping[str, Any] | None = None
+        # Several are trained at once, in a batch.
+        current: dict[int, Mapping[str, Any]] = {}
         deadline = time.monotonic() + trial_timeout_s
         while True:
             event = self._next(deadline - time.monotonic())
             if event is None:
-                self._break_off(current, trial_timeout_s)
+                self._break_off(list(current.values()), trial_timeout_s)
                 return
             kind, values = event
             if kind == "finished":
                 return
             self._raise_if_failed(event)
             if kind in ("trial_started", "trial_finished"):
-                current = values if kind == "trial_started" else None
-                deadline = time.monotonic() + trial_timeout_s
+                current.pop(values["index"], None)
+                if kind == "trial_started":
+                    current[values["index"]] = values
+                deadline = time.monotonic() + trial_timeout_s * max(len(current), 1)
             on_event(kind, values)
 
     def stop(self) -> None:
@@ -292,28 +309,32 @@ class _Worker:
         self._process.wait()
         self._kill()
 
-    def _break_off(self, current: Mapping[str, Any] | None, trial_timeout_s: float) -> None:
+    def _break_off(self, current: Sequence[Mapping[str, Any]], trial_timeout_s: float) -> None:
         hung = self._process.poll() is None and not self._is_closed
         if hung:
             self._kill()
         self._process.wait()
         status = TrialStatus.TIMED_OUT if hung else TrialStatus.CRASHED
-        what = f"took longer than {trial_timeout_s:g} s" if hung else self._cause()
+        limit_s = trial_timeout_s * max(len(current), 1)
+        what = f"took longer than {limit_s:g} s" if hung else self._cause()
         message = f"the {self.backend} worker {what}"
-        if current is None:
-            raise _BrokenOffError(message, None)
         # What it used until then went with it: the energy is unknown, which is not 0.
         part = Component(None, Provenance.NONE, "lost with its worker", message)
         lost = Reading(0.0, {"cpu": part}, cpu_s=None, other_cpu_s=None)
-        trial = Trial(
-            current["index"],
-            current["hyperparameters"],
-            status,
-            account=Account({"train": lost}),
-            error=message,
-            reevaluates=current["reevaluates"],
-        )
-        raise _BrokenOffError(message, trial)
+        trials = [
+            Trial(
+                trial["index"],
+                trial["hyperparameters"],
+                status,
+                account=Account({"train": lost}),
+                error=message,
+                reevaluates=trial["reevaluates"],
+                # Workers of older revisions do not tell.
+                lanes=trial.get("lanes", 1),
+            )
+            for trial in current
+        ]
+        raise _BrokenOffError(message, trials)
 
     def _raise_if_failed(self, event: Event) -> None:
         kind, values = event

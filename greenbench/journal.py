@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from zipfile import BadZipFile
 
 import numpy as np
@@ -182,21 +182,25 @@ class Journal:
     def _append(self, event: str, values: Mapping[str, Any]) -> None:
         line = json.dumps({"event": event, "values": values}).encode() + b"\n"
         try:
-            with self.path.open("ab") as file:
-                self._drop_torn_line(file.fileno())
+            with self.path.open("ab+") as file:
+                _drop_torn_line(file)
                 file.write(line)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             raise self._unwritable(error) from error
 
-    def _drop_torn_line(self, descriptor: int) -> None:
-        content = self.path.read_bytes()
-        if content and not content.endswith(b"\n"):
-            os.ftruncate(descriptor, content.rfind(b"\n") + 1)
-
     def _unwritable(self, error: OSError) -> JournalError:
         return JournalError(
             f"journal {self.path} cannot be written ({error.strerror}); finished trials are "
             "kept: make room, then run the same command again"
         )
+
+
+def _drop_torn_line(file: BinaryIO) -> None:
+    end = file.seek(0, os.SEEK_END)
+    # Its last byte tells: a journal that is read anew for each line would cost its square.
+    file.seek(max(end - 1, 0))
+    if file.read() not in (b"", b"\n"):
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)

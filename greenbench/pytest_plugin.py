@@ -23,6 +23,7 @@ from greenbench.selection import Selection
 from greenbench.settings import Settings
 
 CASE = "greenbench_case"
+BUDGET = ("trials", "epochs", "repeats", "threads")
 ROWS = pytest.StashKey[list[dict[str, Any]]]()
 BUDGETS = pytest.StashKey[tuple[Any, list[str]]]()
 EXTRA_INFO = pytest.StashKey[dict[str, Any]]()
@@ -42,7 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             help=f"only cases with this {part}; repeatable",
         )
     group.addoption("--greenbench-case", metavar="GLOB", help="only case ids that match")
-    for field in ("trials", "epochs", "repeats"):
+    for field in BUDGET:
         group.addoption(f"--greenbench-{field}", type=int, metavar="N", help=f"set the {field}")
     group.addoption(
         "--greenbench-keep-order",
@@ -255,7 +256,7 @@ def _selected(config: pytest.Config, marked: Sequence[Case] | None) -> list[Case
         backends=option("backend"),
         datasets=option("dataset"),
         pattern=option("case"),
-        budget={name: option(name) for name in ("trials", "epochs", "repeats")},
+        budget={name: option(name) for name in BUDGET},
         listed=marked,
     )
     return selection.cases()

@@ -236,6 +236,9 @@ class Account:
             merged[phase] = merged[phase] + reading if phase in merged else reading
         return Account(merged)
 
+    def __mul__(self, share: float) -> "Account":
+        return Account({phase: reading * share for phase, reading in self.phases.items()})
+
     @property
     def total(self) -> Reading:
         """Sum over all phases."""

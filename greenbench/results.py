@@ -90,6 +90,9 @@ class Trial:
         Under a scheduler, what it was trained at a time; `account` is their sum.
     reevaluates : int or None
         The trial whose configuration it trains again, with another seed, after the search.
+    lanes : int
+        How many trials were trained as one model when it started: what their windows read,
+        seconds too, is shared out evenly among them.
     """
 
     index: int
@@ -104,6 +107,7 @@ class Trial:
     error: str | None = None
     segments: tuple[Segment, ...] = ()
     reevaluates: int | None = None
+    lanes: int = 1
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Trial":

@@ -7,6 +7,7 @@ from typing import Any
 from greenbench import registry
 from greenbench.architectures import build_architecture
 from greenbench.backends import ReplayingBackend
+from greenbench.batch_training import check_batching
 from greenbench.bench import Bench
 from greenbench.cases import Case
 from greenbench.datasets import Dataset, LoadContext
@@ -40,6 +41,7 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
     CaseResult
         Already in the journal.
     """
+    check_batching(case, bench.backend)
     state = journal.read()
     dataset = _open_dataset(bench, case, repeat)
     architecture = build_architecture(

@@ -1,25 +1,31 @@
 """The search of one repeat: ask, train, measure, tell; pause, go on, and re-evaluate."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import cast
 
 from greenbench import registry
 from greenbench.architectures import Native, Spec
 from greenbench.backends import BuildRequest, ReplayingBackend, TrainableModel
-from greenbench.backends.base import OutOfMemoryError, adam_options
+from greenbench.backends.base import BatchingBackend, TrainableBatch, adam_options
+from greenbench.batch_training import BatchTraining
 from greenbench.bench import Bench
 from greenbench.cases import Case
 from greenbench.energy.host import HostWatch, peak_memory_bytes, reset_peak_memory
 from greenbench.energy.ledger import Ledger
 from greenbench.energy.reconcile import reconcile
-from greenbench.errors import GreenbenchError, SearchExhaustedError
+from greenbench.errors import SearchExhaustedError
 from greenbench.journal import Journal
 from greenbench.readings import Account
 from greenbench.results import Reconciliation, Segment, Trial, TrialStatus, find_incumbent
 from greenbench.schedulers import make_scheduler
 from greenbench.strategies import EnergyAware, SearchSpace, Strategy
-from greenbench.training import Conditions, Training
+from greenbench.strategies.spaces import Hyperparameters
+from greenbench.training import Conditions, Training, attempt
 
 EVENT_INTERVAL_S = 1.0
 NEW_SEEDS = 3
@@ -144,17 +150,31 @@ class Search:
             self._scheduler.drop(trial.index)
 
     def _search(self) -> None:
-        while (training := self._next()) is not None:
-            self._go_on(training, self._scheduler.target(training.trial.index))
+        while trainings := self._next():
+            targets = [self._scheduler.target(each.trial.index) for each in trainings]
+            self._go_on(trainings, targets)
         while self._lost and find_incumbent(self._searched()) is None:
             # Nothing else is left: train the most promising of them once more, from its start.
             trial = max(self._lost, key=lambda each: (len(each.epochs), each.val_accuracy or 0.0))
             self._lost.remove(trial)
-            self._go_on(self._training(trial), self._case.epochs)
+            self._go_on([self._training(trial)], [self._case.epochs])
 
-    def _go_on(self, training: Training, target: int) -> None:
-        self._emit_start(training.trial)
-        trial = self._advance(training, target)
+    def _go_on(self, trainings: Sequence[Training], targets: Sequence[int]) -> None:
+        if len(trainings) > 1:
+            lanes = Counter(targets)
+            for training, target in zip(trainings, targets, strict=True):
+                training.trial = replace(training.trial, lanes=lanes[target])
+        for training in trainings:
+            self._emit_start(training.trial)
+        if len(trainings) == 1:
+            self._advance(trainings[0], targets[0])
+        else:
+            self._advance_batches(trainings, targets)
+        for training in trainings:
+            self._conclude(training)
+
+    def _conclude(self, training: Training) -> None:
+        trial = training.trial
         if trial.status is TrialStatus.STOPPED:
             self._paused[trial.index] = training
         self._trials[trial.index] = trial
@@ -165,25 +185,30 @@ class Search:
         with self._ledger.phase("search"):
             self._tell(trial)
 
-    def _next(self) -> Training | None:
-        """Return a paused trial that goes on, or a new one; None at the end of the search."""
+    def _next(self) -> list[Training]:
+        """Return a paused trial that goes on, or new ones; none at the end of the search."""
         if not self._is_exhausted and len(self._searched()) < self._case.trials:
             index = self._scheduler.promote(is_last=False)
             if index is not None:
-                return self._paused.pop(index)
-            try:
-                return self._start()
-            except SearchExhaustedError:
-                self._is_exhausted = True
+                return [self._paused.pop(index)]
+            if started := self._start():
+                return started
         index = self._scheduler.promote(is_last=True)
-        return None if index is None else self._paused.pop(index)
+        return [] if index is None else [self._paused.pop(index)]
 
-    def _start(self) -> Training:
-        index, started_at = len(self._searched()), self._bench.clock()
-        with self._ledger.phase("search"):
-            hyperparameters = self._strategy.ask()
-        trial = Trial(index, hyperparameters, TrialStatus.STOPPED, started_at=started_at)
-        return self._training(trial)
+    def _start(self) -> list[Training]:
+        """Return new trials, as many as are trained at once; fewer if there are no more."""
+        first, started_at = len(self._searched()), self._bench.clock()
+        count = min(self._case.batched_trials, self._case.trials - first)
+        proposals: list[Hyperparameters] = []
+        with self._ledger.phase("search"), suppress(SearchExhaustedError):
+            while len(proposals) < count:
+                proposals.append(self._strategy.ask())
+        self._is_exhausted = len(proposals) < count
+        return [
+            self._training(Trial(first + i, each, TrialStatus.STOPPED, started_at=started_at))
+            for i, each in enumerate(proposals)
+        ]
 
     def _training(self, trial: Trial) -> Training:
         order_seed = self._case.derive_seed(self._job.repeat, "order", trial.index)
@@ -191,17 +216,30 @@ class Search:
 
     def _advance(self, training: Training, target: int) -> Trial:
         """Train a trial to `target` epochs and book it; no error of a training ends the search."""
+        build = partial(self._build, training.trial)
+        attempt(lambda: training.advance(build, target), training.fail)
+        return self._book(training, target, self._ledger.take())
+
+    def _advance_batches(self, trainings: Sequence[Training], targets: Sequence[int]) -> None:
+        """Train new trials, those with the same target as one model, and share out the energy."""
+        asked = self._ledger.take() * (1 / len(trainings))
+        shares: dict[int, Account] = {}
+        for target in dict.fromkeys(targets):
+            lanes = [each for each, its in zip(trainings, targets, strict=True) if its == target]
+            if len(lanes) == 1:
+                build = partial(self._build, lanes[0].trial)
+                attempt(partial(lanes[0].advance, build, target), lanes[0].fail)
+            else:
+                batch = BatchTraining(self._conditions, lanes)
+                build_batch = partial(self._build_batch, lanes)
+                attempt(partial(batch.advance, build_batch, target), batch.fail)
+            share = self._ledger.take() * (1 / len(lanes))
+            shares |= {lane.trial.index: share for lane in lanes}
+        for training, target in zip(trainings, targets, strict=True):
+            self._book(training, target, asked + shares[training.trial.index])
+
+    def _book(self, training: Training, target: int, account: Account) -> Trial:
         trial = training.trial
-        index, hyperparameters = trial.index, trial.hyperparameters
-        try:
-            trial = training.advance(lambda: self._build(index, hyperparameters), target)
-        except OutOfMemoryError as error:
-            trial = training.fail(TrialStatus.OUT_OF_MEMORY, error)
-        except GreenbenchError:
-            raise
-        except Exception as error:
-            trial = training.fail(TrialStatus.FAILED, error)
-        account = self._ledger.take()
         if self._case.scheduler and trial.reevaluates is None:
             segment = Segment(self._segments, target, trial.val_accuracy, account)
             trial = trial.with_segment(segment)
@@ -211,17 +249,20 @@ class Search:
         training.trial = trial
         return trial
 
-    def _build(self, index: int, hyperparameters: Mapping[str, float | int]) -> TrainableModel:
-        seed = self._case.derive_seed(self._job.repeat, "trial", index)
-        optimizer = adam_options(hyperparameters)
-        return self._bench.backend.build(
-            BuildRequest(
-                self._job.architecture,
-                optimizer,
-                self._case.batch_size,
-                seed,
-                dict(self._case.backend_options),
-            )
+    def _build(self, trial: Trial) -> TrainableModel:
+        return self._bench.backend.build(self._request(trial))
+
+    def _build_batch(self, lanes: Sequence[Training]) -> TrainableBatch:
+        backend = cast("BatchingBackend", self._bench.backend)
+        return backend.build_batch([self._request(lane.trial) for lane in lanes])
+
+    def _request(self, trial: Trial) -> BuildRequest:
+        return BuildRequest(
+            self._job.architecture,
+            adam_options(trial.hyperparameters),
+            self._case.batch_size,
+            self._case.derive_seed(self._job.repeat, "trial", trial.index),
+            dict(self._case.backend_options),
         )
 
     def _tell(self, trial: Trial) -> None:
@@ -267,7 +308,7 @@ class Search:
             return None
         if model is None or best.reevaluates is not None:
             # It was trained before the repeat was interrupted, or again.
-            model = self._build(best.index, best.hyperparameters)
+            model = self._build(best)
             model.set_weights(self._journal.load_checkpoint(best.reevaluates))
         with self._ledger.phase("evaluate"):
             return model.evaluate("test")
@@ -287,6 +328,7 @@ class Search:
             "index": trial.index,
             "hyperparameters": trial.hyperparameters,
             "reevaluates": trial.reevaluates,
+            "lanes": trial.lanes,
         }
         self._bench.emit("trial_started", values)
 

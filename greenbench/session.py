@@ -35,6 +35,7 @@ from greenbench.marks import is_drifted
 from greenbench.results import CaseResult, TrialStatus
 from greenbench.schedulers import make_scheduler
 from greenbench.settings import Settings
+from greenbench.tracking.database import check_uri
 
 MANIFEST = "run.json"
 DONE = "done"
@@ -102,6 +103,7 @@ class Session:
     def __enter__(self) -> "Session":
         check_cases(self.cases)
         check_meters(self.settings.meter)
+        check_uri(self.settings.tracking_uri)
         intensity = carbon_intensity(self.settings.carbon_g_per_kwh, self.settings.country)
         with ExitStack() as stack:
             self.folder, self.is_resumed = self._open_folder(stack)

@@ -2,11 +2,12 @@
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from greenbench.errors import ConfigurationError
+from greenbench.threads import available_cores
 
 RUNS_DIR = "mlruns"
 TABULAR_DIR = "benchmarks/tabular"
@@ -30,8 +31,8 @@ class Settings:
     host_lock : pathlib.Path
         The lock that allows one measurement at a time on this machine.
     threads : int
-        CPU threads of a worker. The default of one is what small networks train cheapest
-        with; two were seen to take five times the CPU time on cores that are shared.
+        CPU threads of a case that does not say them, the same for training and BLAS; by
+        default the physical cores that this process may use.
     meter : str
         Names of meters, as `greenbench.energy.meters.open_meter` takes them.
     carbon_g_per_kwh : float or None
@@ -56,7 +57,7 @@ class Settings:
     tracking_uri: str
     data_dir: Path
     host_lock: Path
-    threads: int = 1
+    threads: int = field(default_factory=available_cores)
     meter: str = "codecarbon"
     carbon_g_per_kwh: float | None = None
     country: str | None = None

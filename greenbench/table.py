@@ -79,6 +79,7 @@ TAGS = (
     "host",
     "cpu",
     "device",
+    "threads",
     "commit",
     "branch",
     "status",
@@ -101,6 +102,7 @@ OF_CASE = (
     "meter",
     "marks",
     "host",
+    "threads",
 )
 """Columns that a trial's row has from its repeat's, as well as ``repeat``."""
 
@@ -284,7 +286,10 @@ def _texts(result: CaseResult) -> Row:
         "marks": join(marks_of(result)),
         "emissions_source": result.emissions["source"],
         "host": result.environment["host"],
-        **{name: result.environment.get(name) for name in ("cpu", "device", "commit", "branch")},
+        **{
+            name: result.environment.get(name)
+            for name in ("cpu", "device", "threads", "commit", "branch")
+        },
         "status": "finished" if result.incumbent else "failed",
     }
 

@@ -2,18 +2,21 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from greenbench.architectures import Native, Spec
 from greenbench.backends import Backend, BuildRequest, TrainableModel
-from greenbench.backends.base import sample_order
+from greenbench.backends.base import BatchingBackend, OutOfMemoryError, sample_order
 from greenbench.cases import Case
 from greenbench.datasets import Dataset
 from greenbench.energy.ledger import Ledger, Window
+from greenbench.errors import GreenbenchError
 from greenbench.results import Epoch, Trial, TrialStatus
 
 Order = NDArray[np.int64]
@@ -47,6 +50,21 @@ class Conditions:
     ledger: Ledger
     min_window_s: float
     epoch_done: Callable[[int], None]
+
+    def intervals(self, done: int, target: int) -> Iterator[range]:
+        """Yield the epochs between validations, from those that are done to `target`."""
+        every = self.case.validate_every or self.case.epochs
+        while done < target:
+            epochs = range(done, min((done // every + 1) * every, target))
+            yield epochs
+            done = epochs.stop
+
+    def fill(self, window: Window, train_again: Callable[[], None], started_s: float) -> None:
+        """Train again until the window is long enough."""
+        while time.perf_counter() - started_s < self.min_window_s:
+            train_again()
+            self.backend.synchronize()
+            window.passes += 1
 
 
 class Training:
@@ -92,56 +110,73 @@ class Training:
         """
         if self.model is None:
             self.model = build()
-            self._spare = build() if self._conditions.min_window_s else None
-        ledger = self._conditions.ledger
-        every = self._case.validate_every or self._case.epochs
-        done = len(self._epochs)
-        while done < target:
-            epochs = range(done, min((done // every + 1) * every, target))
-            with ledger.phase("train") as window:
+        if self._spare is None and self._conditions.min_window_s:
+            self._spare = build()
+        conditions = self._conditions
+        val_accuracy = 0.0
+        for epochs in conditions.intervals(len(self._epochs), target):
+            with conditions.ledger.phase("train") as window:
                 started_s = time.perf_counter()
-                is_finite = self._train(self.model, epochs)
-                self._conditions.backend.synchronize()
-                if is_finite and self._spare is not None:
-                    self._fill(window, self._spare, epochs, started_s)
-            self._passes = max(self._passes, window.passes)
-            if not is_finite:
-                return self._finish(TrialStatus.DIVERGED, "the loss is not finite")
-            with ledger.phase("evaluate"):
+                self._train(self.model, epochs)
+                conditions.backend.synchronize()
+                if self.is_finite and self._spare is not None:
+                    conditions.fill(window, partial(self._pass, self._spare, epochs), started_s)
+            self.end_window(window)
+            if not self.is_finite:
+                return self.diverge()
+            with conditions.ledger.phase("evaluate"):
                 val_accuracy = self.model.evaluate("validation")
-            self._epochs[-1] = replace(self._epochs[-1], val_accuracy=val_accuracy)
-            done = len(self._epochs)
-        is_whole = done == self._case.epochs
+            self.validated(val_accuracy)
+        return self.conclude(val_accuracy)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the loss was finite so far."""
+        return not self._epochs or self._epochs[-1].train_loss is not None
+
+    def order(self, epoch: int) -> Order:
+        """Return the samples of an epoch in their order."""
+        return sample_order(self._conditions.train_size, self._case.batch_size, self._seed, epoch)
+
+    def epoch_trained(self, epoch: int, samples: int, loss: float) -> None:
+        """Take down an epoch with its mean loss."""
+        self._samples_seen += samples
+        self._epochs.append(Epoch(epoch, loss if math.isfinite(loss) else None))
+
+    def end_window(self, window: Window) -> None:
+        """Take down how often a window's epochs were trained in it."""
+        self._passes = max(self._passes, window.passes)
+
+    def validated(self, val_accuracy: float) -> None:
+        """Take down the accuracy after the last epoch."""
+        self._epochs[-1] = replace(self._epochs[-1], val_accuracy=val_accuracy)
+
+    def conclude(self, val_accuracy: float) -> Trial:
+        """Return the trial as it is at its target, with its last accuracy."""
+        is_whole = len(self._epochs) == self._case.epochs
         status = TrialStatus.COMPLETED if is_whole else TrialStatus.STOPPED
         return self._finish(status, None, val_accuracy)
+
+    def diverge(self) -> Trial:
+        """Return the trial as one whose loss is not finite."""
+        return self._finish(TrialStatus.DIVERGED, "the loss is not finite")
 
     def fail(self, status: TrialStatus, error: Exception) -> Trial:
         """Return the trial as it was when `error` ended it."""
         text = " ".join(str(error).split()) or type(error).__name__
         return self._finish(status, f"{type(error).__name__}: {text}")
 
-    def _train(self, model: TrainableModel, epochs: range) -> bool:
-        for epoch, order in self._orders(epochs):
-            loss = model.train_epoch(order)
-            self._samples_seen += len(order)
-            is_finite = math.isfinite(loss)
-            self._epochs.append(Epoch(epoch, loss if is_finite else None))
-            if not is_finite:
-                return False
+    def _train(self, model: TrainableModel, epochs: range) -> None:
+        for epoch in epochs:
+            order = self.order(epoch)
+            self.epoch_trained(epoch, len(order), model.train_epoch(order))
+            if not self.is_finite:
+                return
             self._conditions.epoch_done(epoch)
-        return True
 
-    def _fill(self, window: Window, spare: TrainableModel, epochs: range, started_s: float) -> None:
-        """Train the spare model until the window is long enough."""
-        while time.perf_counter() - started_s < self._conditions.min_window_s:
-            for _, order in self._orders(epochs):
-                spare.train_epoch(order)
-            self._conditions.backend.synchronize()
-            window.passes += 1
-
-    def _orders(self, epochs: range) -> Iterable[tuple[int, Order]]:
-        size, batch_size = self._conditions.train_size, self._case.batch_size
-        return ((e, sample_order(size, batch_size, self._seed, e)) for e in epochs)
+    def _pass(self, spare: TrainableModel, epochs: range) -> None:
+        for epoch in epochs:
+            spare.train_epoch(self.order(epoch))
 
     def _finish(
         self, status: TrialStatus, error: str | None, val_accuracy: float | None = None
@@ -158,6 +193,31 @@ class Training:
         return self.trial
 
 
+def attempt(train: Callable[[], object], fail: Callable[[TrialStatus, Exception], object]) -> None:
+    """Call `train`; hand its errors to `fail`, but for those that end the search.
+
+    Parameters
+    ----------
+    train : callable
+        Trains.
+    fail : callable
+        Takes down why a training ended, such as `Training.fail`.
+
+    Raises
+    ------
+    GreenbenchError
+        What no other trial would survive either.
+    """
+    try:
+        train()
+    except OutOfMemoryError as error:
+        fail(TrialStatus.OUT_OF_MEMORY, error)
+    except GreenbenchError:
+        raise
+    except Exception as error:
+        fail(TrialStatus.FAILED, error)
+
+
 def warm_up(
     backend: Backend, architecture: Spec | Native, case: Case, dataset: Dataset
 ) -> tuple[int, int]:
@@ -168,5 +228,18 @@ def warm_up(
     model.train_epoch(order[: WARM_UP_BATCHES * case.batch_size])
     model.evaluate("validation")
     flops = model.count_train_flops()
+    if case.batched_trials > 1 and isinstance(backend, BatchingBackend):
+        # If it does not fit, the trials will say so.
+        with suppress(OutOfMemoryError):
+            _warm_up_batch(backend, architecture, case, order)
     backend.synchronize()
     return model.parameters, flops
+
+
+def _warm_up_batch(
+    backend: BatchingBackend, architecture: Spec | Native, case: Case, order: Order
+) -> None:
+    lanes = min(case.batched_trials, case.trials)
+    batch = backend.build_batch([BuildRequest(architecture, batch_size=case.batch_size)] * lanes)
+    batch.train_epoch(np.tile(order[: WARM_UP_BATCHES * case.batch_size], (lanes, 1)))
+    batch.evaluate("validation")

@@ -16,6 +16,7 @@ from greenbench.doctor import Findings, examine
 from greenbench.errors import ConfigurationError, UnknownNameError
 from greenbench.readings import Component, Provenance, Reading
 from greenbench.settings import Settings
+from greenbench.threads import available_cores
 
 NVIDIA, OTHER = "0x10de\n", "0x8086\n"
 
@@ -355,7 +356,8 @@ def test_settings_are_shown_with_the_variables_that_set_them(
     model: Machine, tmp_path: Path
 ) -> None:
     shown = found(threads=3, data_dir=tmp_path / "images", country="NLD")
-    assert shown["threads"] == "3 a worker (GREENBENCH_THREADS)"
+    cores = available_cores()
+    assert shown["threads"] == f"3 a worker (GREENBENCH_THREADS) of {cores} cores; see --threads"
     assert shown["data"] == f"{tmp_path / 'images'} (GREENBENCH_DATA_DIR)"
     assert shown["host lock"] == f"{tmp_path / 'host.lock'} (GREENBENCH_HOST_LOCK)"
     assert "Netherlands" in shown["carbon intensity"]

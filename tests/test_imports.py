@@ -19,6 +19,7 @@ ORDER = (
     "readings",
     "results",
     "registry",
+    "threads",
     "settings",
     "environment",
     "checkout",
@@ -48,6 +49,7 @@ ORDER = (
     "progress",
     "terminal",
     "selection",
+    "thread_counts",
     "doctor",
     "testing",
     "pytest_plugin",
@@ -73,7 +75,7 @@ HOMES = {
     "matplotlib": ("report",),
     "statsmodels": ("compare/anova.py", "compare/pairs.py"),
     "kneed": ("compare/front.py",),
-    "psutil": ("environment.py", "energy/host.py"),
+    "psutil": ("environment.py", "energy/host.py", "threads.py"),
     "click": ("cli",),
 }
 """Third-party packages, and the modules or folders that alone may import them."""

@@ -103,13 +103,14 @@ def test_order_is_the_same_in_another_process() -> None:
         (CASES, {"meter": "codecarbon:x"}, ConfigurationError, "takes no argument"),
         (CASES, {"meter": "replay"}, ConfigurationError, "needs an argument"),
         (CASES, {"country": "XYZ"}, UnknownNameError, "country 'XYZ'"),
+        (CASES, {"tracking_uri": "file:///runs"}, ConfigurationError, "no longer writes to plain"),
         ([], {}, ConfigurationError, "no case selected"),
         ([*CASES, CASES[0]], {}, ConfigurationError, "listed twice"),
         ([Case(backend="jax")], {}, UnknownNameError, "did you mean keras_jax?"),
     ],
     ids=[
         "unknown meter", "meter twice", "needless argument", "no argument", "country",
-        "no case", "case twice", "unknown backend",
+        "plain folder", "no case", "case twice", "unknown backend",
     ],
 )  # fmt: skip
 def test_what_cannot_work_is_refused_before_anything_starts(

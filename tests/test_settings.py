@@ -5,6 +5,7 @@ import pytest
 
 from greenbench.errors import ConfigurationError
 from greenbench.settings import Settings, default_uri
+from greenbench.threads import available_cores
 
 BAD_NUMBERS = ["three", "-1", "nan", "inf", "-inf", "1,5"]
 
@@ -16,7 +17,7 @@ BAD_NUMBERS = ["three", "-1", "nan", "inf", "-inf", "1,5"]
         ("MLFLOW_TRACKING_URI", "http://host:5000", "tracking_uri", "http://host:5000"),
         ("GREENBENCH_DATA_DIR", "/somewhere/data", "data_dir", Path("/somewhere/data")),
         ("GREENBENCH_HOST_LOCK", "/somewhere/lock", "host_lock", Path("/somewhere/lock")),
-        ("GREENBENCH_THREADS", "4", "threads", 4),
+        ("GREENBENCH_THREADS", "977", "threads", 977),
         ("GREENBENCH_METER", "my_meter", "meter", "my_meter"),
         ("GREENBENCH_CARBON_INTENSITY", "12.5", "carbon_g_per_kwh", 12.5),
         ("GREENBENCH_COUNTRY", "NLD", "country", "NLD"),
@@ -106,6 +107,10 @@ def test_bad_window_of_the_command_line_is_refused_in_one_line(seconds: float) -
 def test_window_may_last_almost_as_long_as_a_trial() -> None:
     settings = Settings.from_environment({}, min_window_s=59.9, trial_timeout_s=60.0)
     assert settings.min_window_s == 59.9
+
+
+def test_threads_are_the_cores_of_this_process_by_default() -> None:
+    assert Settings.from_environment({}).threads == available_cores()
 
 
 def test_half_a_thread_is_refused() -> None:

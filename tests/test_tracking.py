@@ -620,3 +620,18 @@ def test_two_processes_may_start_on_one_fresh_store(tmp_path: Path) -> None:
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
     assert {row["repeat"] for row in Store(uri).read_rows("both")} == {0, 1}
+
+
+def test_only_our_own_database_commits_without_waiting_for_the_disk(
+    store: Store, tmp_path: Path
+) -> None:
+    from sqlalchemy import create_engine  # noqa: PLC0415
+
+    found = {}
+    for uri in (store.uri, f"sqlite:///{tmp_path}/theirs.db"):
+        engine = create_engine(uri)
+        with engine.connect() as connection:
+            found[uri] = connection.exec_driver_sql("PRAGMA synchronous").scalar()
+        engine.dispose()
+    normal, full = 1, 2
+    assert list(found.values()) == [normal, full]

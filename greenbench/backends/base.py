@@ -1,6 +1,6 @@
 """The backend protocol: what builds and trains models, and what all backends share."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from greenbench.architectures.spec import Native, Spec, Weights
 from greenbench.cases import Case, Scalar
 from greenbench.datasets.base import Dataset
-from greenbench.errors import ArchitectureError
+from greenbench.errors import ArchitectureError, ConfigurationError
 
 EVALUATION_BATCH = 1024
 
@@ -120,6 +120,46 @@ class Backend(Protocol):
 
 
 @runtime_checkable
+class TrainableBatch(Protocol):
+    """Models of one architecture that are trained as one; each is a lane of it."""
+
+    def train_epoch(self, orders: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Train lane i on the training samples in row i, and return the lanes' mean losses."""
+
+    def evaluate(self, split: str) -> NDArray[np.float64]:
+        """Return the lanes' accuracies on ``"validation"`` or ``"test"``, in inference mode."""
+
+    def lane(self, index: int) -> TrainableModel:
+        """Return a lane as a model of its own, which goes on where the lane is.
+
+        It shares no memory with the batch, and has the state of the optimiser.
+        """
+
+
+@runtime_checkable
+class BatchingBackend(Protocol):
+    """A backend that can train several models of one architecture as one."""
+
+    @property
+    def batches_pay(self) -> bool:
+        """Whether that spares energy on this device."""
+
+    def build_batch(self, requests: Sequence[BuildRequest]) -> TrainableBatch:
+        """Return new models on the loaded data, one a request.
+
+        Parameters
+        ----------
+        requests : sequence of BuildRequest
+            They differ in optimiser and seed only.
+
+        Raises
+        ------
+        ArchitectureError
+            If the architecture cannot be vectorised; a batch may find out in training.
+        """
+
+
+@runtime_checkable
 class ReplayingBackend(Protocol):
     """A backend that replays recorded trainings instead of training.
 
@@ -181,6 +221,15 @@ def check_native(name: str, native: Native) -> None:
         raise ArchitectureError(
             f"architecture {native.name!r} is written for the backend {native.backend!r} and "
             f"cannot run on {name!r}; choose `--backend {native.backend}`"
+        )
+
+
+def refuse_options(name: str, request: BuildRequest) -> None:
+    """Raise `ConfigurationError` if a request has options, for a backend that takes none."""
+    for option, value in request.options.items():
+        raise ConfigurationError(
+            f"backend {name!r} has no option {option!r} (given: {value!r}); expected none: leave "
+            "it out, or choose `--backend torch`"
         )
 
 

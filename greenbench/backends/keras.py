@@ -31,9 +31,11 @@ from greenbench.backends.base import (
     BuildRequest,
     check_native,
     memory_errors_translated,
+    refuse_options,
 )
 from greenbench.backends.keras_engines import (
     Engine,
+    Epoch,
     JaxEngine,
     TensorflowEngine,
     TorchEngine,
@@ -105,7 +107,13 @@ class KerasBackend:
 
         A native model gets images as ``(C, H, W)``, on TensorFlow as ``(H, W, C)``; building
         it seeds the global generators of Python and NumPy, too.
+
+        Raises
+        ------
+        ConfigurationError
+            If the request has options.
         """
+        refuse_options(self.name, request)
         architecture = request.architecture
         with memory_errors_translated():
             if isinstance(architecture, Native):
@@ -155,22 +163,12 @@ class KerasModel:
         self.parameters = sum(math.prod(v.shape) for v in model.trainable_variables)
 
     def train_epoch(self, order: NDArray[np.int64]) -> float:
-        """Train once on the samples in `order`; Keras reads the loss back at every step."""
-        from keras import ops  # noqa: PLC0415
-
+        """Train once on the samples in `order`; the loss is read back once, at the end."""
         split = self._splits["train"]
-        size = self._request.batch_size
-        total = 0.0
+        epoch = Epoch(split.images, split.labels, order, self._request.batch_size)
         own_random_numbers = self._engine.own_random_numbers(self._random_states)
         with memory_errors_translated(), own_random_numbers:
-            for batch in (order[start : start + size] for start in range(0, len(order), size)):
-                images = ops.take(split.images, batch, axis=0)
-                labels = ops.take(split.labels, batch, axis=0)
-                # Up to Keras 3.8 at least, the loss is a running mean until the next reset.
-                self._model.reset_metrics()
-                logs = self._model.train_on_batch(images, labels, return_dict=True)
-                total += float(logs["loss"]) * len(batch)
-        return total / len(order)
+            return self._engine.train(self._model, epoch)
 
     def evaluate(self, split: str) -> float:
         """Return accuracy in inference mode, in large batches."""

@@ -7,9 +7,33 @@ import importlib
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from greenbench.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What an epoch trains on.
+
+    Attributes
+    ----------
+    images, labels : tensor
+        The training split in the engine's memory.
+    order : ndarray of int64, shape (n,)
+        Which samples, in which order.
+    batch_size : int
+        Samples a step.
+    """
+
+    images: Any
+    labels: Any
+    order: NDArray[np.int64]
+    batch_size: int
 
 
 class Engine(Protocol):
@@ -34,6 +58,9 @@ class Engine(Protocol):
 
     def device(self) -> str:
         """Return the name of the device that computes."""
+
+    def train(self, model: Any, epoch: Epoch) -> float:
+        """Train with the model's own step; return the mean loss a sample."""
 
     def own_random_numbers(self, states: list[Any]) -> AbstractContextManager[None]:
         """Draw from where a model left off, and keep in `states` where it does so now."""
@@ -61,6 +88,18 @@ class TorchEngine:
         """Return the GPU's name, or ``"cpu"``."""
         cuda = _package("torch").cuda
         return str(cuda.get_device_name()) if cuda.is_available() else "cpu"
+
+    def train(self, model: Any, epoch: Epoch) -> float:
+        """Train as ``fit`` does, without its data loader and callbacks."""
+        order = _package("torch").from_numpy(epoch.order).to(epoch.images.device)
+        model.make_train_function()
+        model.reset_metrics()
+        model.train()
+        for batch in order.split(epoch.batch_size):
+            logs = model.train_function([(epoch.images[batch], epoch.labels[batch])])
+        model.eval()
+        # The running mean of the epoch, by samples.
+        return float(logs["loss"])
 
     @contextmanager
     def own_random_numbers(self, states: list[Any]) -> Iterator[None]:
@@ -109,6 +148,17 @@ class JaxEngine:
         """Return the kind of the first device."""
         return str(_package("jax").devices()[0].device_kind)
 
+    def train(self, model: Any, epoch: Epoch) -> float:
+        """Train by ``fit``, which takes weights out of the model and back once an epoch."""
+        history = model.fit(
+            epoch.images[epoch.order],
+            epoch.labels[epoch.order],
+            batch_size=epoch.batch_size,
+            shuffle=False,
+            verbose=0,
+        )
+        return float(history.history["loss"][0])
+
     def own_random_numbers(self, states: list[Any]) -> AbstractContextManager[None]:
         """Do nothing: each layer has a generator of its own."""
         return nullcontext()
@@ -145,6 +195,17 @@ class TensorflowEngine:
         if not gpus:
             return "cpu"
         return str(config.experimental.get_device_details(gpus[0]).get("device_name", "gpu"))
+
+    def train(self, model: Any, epoch: Epoch) -> float:
+        """Train as ``fit`` does, which would build a pipeline of its own every epoch."""
+        take = _package("tensorflow").gather
+        model.make_train_function()
+        model.reset_metrics()
+        for start in range(0, len(epoch.order), epoch.batch_size):
+            batch = epoch.order[start : start + epoch.batch_size]
+            data = take(epoch.images, batch), take(epoch.labels, batch)
+            logs = model.train_function(iter([data]))
+        return float(logs["loss"])
 
     def own_random_numbers(self, states: list[Any]) -> AbstractContextManager[None]:
         """Do nothing: each layer has a generator of its own."""

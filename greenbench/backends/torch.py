@@ -1,7 +1,7 @@
 """The torch backend: data in memory, batches by index, no synchronisation inside an epoch."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 
@@ -30,6 +30,13 @@ from greenbench.backends.base import (
     check_native,
     memory_errors_translated,
 )
+from greenbench.backends.torch_batched import Moments, TorchBatch
+from greenbench.backends.torch_compute import (
+    Compute,
+    GraphedStep,
+    make_reproducible,
+    read_options,
+)
 from greenbench.datasets.base import Dataset
 
 
@@ -47,6 +54,7 @@ class TorchBackend:
     def __init__(self, name: str, *, threads: int) -> None:
         self.name = name
         torch.set_num_threads(threads)
+        make_reproducible()
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._splits: dict[str, tuple[Tensor, Tensor]] = {}
 
@@ -65,15 +73,44 @@ class TorchBackend:
         }
 
     def build(self, request: BuildRequest) -> "TorchModel":
-        """Return a new model with its optimiser."""
+        """Return a new model with its optimiser.
+
+        Raises
+        ------
+        ConfigurationError
+            If an option of the request is unknown, or nothing for this device.
+        """
+        compute = read_options(request.options, self._device)
         torch.manual_seed(request.seed)
         architecture = request.architecture
         with memory_errors_translated():
-            module = self._module(architecture).to(self._device)
-            model = TorchModel(module, self._splits, request, self._device)
+            layout = compute.memory_format
+            # Copies nothing but where the former model had another layout.
+            self._splits = {
+                name: (images.contiguous(memory_format=layout), labels)
+                for name, (images, labels) in self._splits.items()
+            }
+            module = self._module(architecture).to(self._device).to(memory_format=layout)
+            model = TorchModel(module, self._splits, request, compute)
             if isinstance(architecture, Spec):
                 model.set_weights(architecture.initial_weights(request.seed))
         return model
+
+    @property
+    def batches_pay(self) -> bool:
+        """Whether several models trained as one cost less: not on a CPU."""
+        return self._device.type == "cuda"
+
+    def build_batch(self, requests: Sequence[BuildRequest]) -> TorchBatch:
+        """Return new models that are trained as one."""
+        models = [self.build(request) for request in requests]
+        with memory_errors_translated():
+            return TorchBatch(
+                [model._module for model in models],
+                requests,
+                self._splits,
+                lambda lane, *state: models[lane].resume(*state),
+            )
 
     def synchronize(self) -> None:
         """Wait for the GPU; the CPU never runs ahead."""
@@ -102,12 +139,17 @@ class TorchModel:
         module: nn.Module,
         splits: Mapping[str, tuple[Tensor, Tensor]],
         request: BuildRequest,
-        device: torch.device,
+        compute: Compute,
     ) -> None:
         self._module = module
         self._splits = splits
-        self._device = device
+        self._device = device = splits["train"][0].device
         self._batch_size = request.batch_size
+        self._layout = compute.memory_format
+        self._forward_passes = compute.autocast(device)
+        self._scaler = compute.scaler(device)
+        self._graphed = GraphedStep(request.batch_size, device) if compute.cuda_graphs else None
+        self._total = torch.zeros((), device=device)
         self._gpus = [device] if device.type == "cuda" else []
         self._random_states = self._global_random_states()
         options = request.optimizer
@@ -118,26 +160,21 @@ class TorchModel:
             eps=options.epsilon,
             weight_decay=options.weight_decay,
             fused=True,
+            capturable=compute.cuda_graphs,
         )
         self.parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
 
     def train_epoch(self, order: NDArray[np.int64]) -> float:
         """Train once on the samples in `order`; the loss is read back once, at the end."""
-        images, labels = self._splits["train"]
         self._module.train()
-        total = torch.zeros((), device=self._device)
-
-        def step(batch: Tensor) -> None:
-            self._optimizer.zero_grad(set_to_none=True)
-            loss = cross_entropy(self._module(images[batch]), labels[batch])
-            loss.backward()  # type: ignore[no-untyped-call]
-            self._optimizer.step()
-            total.add_(loss.detach(), alpha=len(batch))
-
+        self._total.zero_()
         with memory_errors_translated(), self._own_random_numbers():
             for batch in torch.split(torch.from_numpy(order).to(self._device), self._batch_size):
-                step(batch)
-            return float(total) / len(order)
+                if self._graphed is None:
+                    self._step(batch)
+                else:
+                    self._graphed(batch, self._step, self._changed)
+            return float(self._total) / len(order)
 
     def evaluate(self, split: str) -> float:
         """Return accuracy in inference mode, in large batches."""
@@ -149,7 +186,10 @@ class TorchModel:
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return outputs before the softmax."""
         outputs: NDArray[np.float32] = (
-            self._outputs(torch.from_numpy(images).to(self._device)).cpu().numpy()
+            self._outputs(torch.from_numpy(images).to(self._device, memory_format=self._layout))
+            .float()
+            .cpu()
+            .numpy()
         )
         return outputs
 
@@ -163,6 +203,20 @@ class TorchModel:
             for tensor, values in zip(self._weight_tensors(), weights, strict=True):
                 tensor.copy_(torch.from_numpy(values))
 
+    def resume(
+        self, tensors: Mapping[str, Tensor], moments: Mapping[str, Moments], steps: int
+    ) -> "TorchModel":
+        """Go on from weights, running statistics and Adam's moments, by name."""
+        for name, tensor in chain(self._module.named_parameters(), self._module.named_buffers()):
+            tensor.detach().copy_(tensors[name])
+        for name, parameter in self._module.named_parameters():
+            if name in moments:
+                mean, square = (moment.clone() for moment in moments[name])
+                step = torch.tensor(float(steps), device=self._device)
+                state = {"step": step, "exp_avg": mean, "exp_avg_sq": square}
+                self._optimizer.state[parameter] = state
+        return self
+
     def count_train_flops(self) -> int:
         """Count one batch with torch's own counter, on a pass whose traces are removed."""
         images, labels = self._splits["train"]
@@ -175,16 +229,37 @@ class TorchModel:
             torch.random.fork_rng(self._gpus),
             FlopCounterMode(display=False) as counter,
         ):
-            loss = cross_entropy(self._module(images[:count]), labels[:count])
+            with self._forward_passes:
+                loss = cross_entropy(self._module(images[:count]), labels[:count])
             loss.backward()  # type: ignore[no-untyped-call]
         self._module.load_state_dict(state)
         self._optimizer.zero_grad(set_to_none=True)
         flops: int = counter.get_total_flops()
         return math.ceil(flops / count)
 
+    def _step(self, batch: Tensor) -> None:
+        images, labels = self._splits["train"]
+        self._optimizer.zero_grad(set_to_none=True)
+        # Faster than indexing, but forgets the layout.
+        inputs = images.index_select(0, batch).contiguous(memory_format=self._layout)
+        with self._forward_passes:
+            loss = cross_entropy(self._module(inputs), labels.index_select(0, batch))
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        self._total.add_(loss.detach(), alpha=len(batch))
+
+    def _changed(self) -> Iterator[Tensor]:
+        """Yield the tensors that a step changes."""
+        yield from self._module.parameters()
+        yield from self._module.buffers()
+        for state in self._optimizer.state.values():
+            yield from state.values()
+        yield self._total
+
     def _outputs(self, images: Tensor) -> Tensor:
         self._module.eval()
-        with torch.inference_mode():
+        with torch.inference_mode(), self._forward_passes:
             return torch.cat([self._module(part) for part in torch.split(images, EVALUATION_BATCH)])
 
     @contextmanager

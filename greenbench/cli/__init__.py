@@ -2,15 +2,14 @@
 
 import json
 import os
-import shutil
 import sys
 from typing import Any
 
 import click
-from click.formatting import wrap_text
 
 from greenbench import __version__, registry
 from greenbench.cli.compare import compare
+from greenbench.cli.doctor import doctor
 from greenbench.cli.gate import gate
 from greenbench.cli.record import record
 from greenbench.cli.report import report
@@ -18,8 +17,6 @@ from greenbench.cli.run import run
 from greenbench.cli.tables import shown_uri
 from greenbench.errors import GreenbenchError
 from greenbench.settings import Settings
-
-NARROWEST = 80
 
 
 class _Group(click.Group):
@@ -45,6 +42,7 @@ cli.add_command(record)
 cli.add_command(compare)
 cli.add_command(report)
 cli.add_command(gate)
+cli.add_command(doctor)
 
 
 def main() -> None:
@@ -83,27 +81,6 @@ def _case_ids(suite: str) -> list[str] | str:
         return [case.id for case in registry.suites.get(suite)()]
     except Exception as error:
         return f"{suite} is broken: {type(error).__name__}: {error}"
-
-
-@cli.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor(as_json: bool) -> None:
-    """Say what this machine measures and what it estimates, and how to measure more."""
-    from greenbench.doctor import examine  # noqa: PLC0415
-
-    findings = examine(Settings.from_environment(os.environ))
-    if as_json:
-        click.echo(json.dumps(findings, indent=2))
-        return
-    width = max(shutil.get_terminal_size().columns, NARROWEST)
-    for name, text in findings.items():
-        for i, line in enumerate(text if isinstance(text, list) else [text]):
-            label = f"{'' if i else name:<18}"
-            # A command is for copying: it must stay on one line.
-            is_command = line.startswith("$ ")
-            click.echo(
-                label + line if is_command else wrap_text(line, width, label, " " * len(label))
-            )
 
 
 @cli.command()

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 DEFAULT_QUESTION = "returns"
+THREADS = "threads"
 OTHER_GROUP = "choose other columns with `--group`"
 LAYER_FACTORS = ("conv_layers", "linear_layers", "relu")
 
@@ -209,41 +210,55 @@ def _with_factors(
     return found or rows
 
 
-def _ratio_command(compared: str, question: str) -> Callable[..., None]:
+def _ratio_command(compared: str, question: str, words: str) -> Callable[..., None]:
     def command(*, baseline: str | None, **given: Any) -> None:
-        from greenbench.compare.columns import to_variants  # noqa: PLC0415
-        from greenbench.compare.ratios import OWN_GROUP, compare_ratios  # noqa: PLC0415
+        from greenbench.compare.ratios import compare_ratios  # noqa: PLC0415
         from greenbench.terminal import print_ratios  # noqa: PLC0415
 
         asked = _asked(given)
-        tables = read_tables(asked.wanted)
-        rows, group = (
-            to_variants(tables.rows, asked.names, compared)
-            if tables.is_foreign
-            else (_own(tables.rows, asked.names), OWN_GROUP)
-        )
+        tables, group = _variants(compared, asked)
         found = compare_ratios(
-            rows,
+            tables.rows,
             compared,
             group=group,
             baseline=baseline,
             include_disturbed=asked.wanted.include_disturbed,
         )
-        _print(f"{compared}s", [found], asked, print_ratios)
+        _print(question, [found], asked, print_ratios)
         _print_notes(tables, asked)
 
-    command.__doc__ = question
-    baseline = click.option("--baseline", metavar="NAME", help=f"The {compared} to divide by.")
+    command.__doc__ = f"Compare {words}: paired ratios of energy, duration and accuracy."
+    baseline = click.option(
+        "--baseline", metavar="NAME", help=f"Of the {question}, what to divide by."
+    )
     naming = _naming("energy", "energy_unit", "accuracy", "seed", "group")
     return _printing(baseline(naming(command)))
 
 
-for _compared in ("backend", "practice"):
-    compare.command(f"{_compared}s")(
-        _ratio_command(
-            _compared, f"Compare {_compared}s: paired ratios of energy, duration and accuracy."
-        )
-    )
+for _compared, _question, _words in (
+    ("backend", "backends", "backends"),
+    ("practice", "practices", "practices"),
+    (THREADS, THREADS, "numbers of threads, across sessions"),
+):
+    compare.command(_question)(_ratio_command(_compared, _question, _words))
+
+
+def _variants(compared: str, asked: _Asked) -> tuple["Tables", tuple[str, ...]]:
+    """Read results to pair by their repeats, and the columns of their groups."""
+    from greenbench.compare.columns import to_variants  # noqa: PLC0415
+    from greenbench.compare.ratios import OWN_GROUP  # noqa: PLC0415
+    from greenbench.compare.threads import to_pairs  # noqa: PLC0415
+
+    wanted = asked.wanted
+    if compared == THREADS and not wanted.files:
+        # A session has one number of threads, as a rule.
+        wanted = replace(wanted, all_sessions=True)
+    tables = read_tables(wanted)
+    if tables.is_foreign:
+        rows, group = to_variants(tables.rows, asked.names, compared)
+        return replace(tables, rows=rows), group
+    rows = _own(tables.rows, asked.names)
+    return replace(tables, rows=to_pairs(rows) if compared == THREADS else rows), OWN_GROUP
 
 
 def _asked(given: dict[str, Any]) -> _Asked:

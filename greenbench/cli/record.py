@@ -40,6 +40,7 @@ FEWEST_TRIALS = 24
 )
 @click.option("--epochs", type=int, default=9, show_default=True, help="Epochs of a training.")
 @click.option("--batch-size", type=int, default=64, show_default=True, help="Samples a step.")
+@click.option("--threads", type=int, help="CPU threads; default: physical cores.")
 @click.option("--seed", type=int, default=0, help="Another seed draws other configurations.")
 @click.option("--as", "name", help="Data set that it is replayed as; default: the data set.")
 @click.option(
@@ -59,7 +60,7 @@ def record(
     name: str | None,
     output_dir: Path,
     force: bool,
-    **budget: str | int,
+    **budget: str | int | None,
 ) -> None:
     """Record trainings of one network on one data set, for the backend `tabular` to replay.
 

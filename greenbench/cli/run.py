@@ -130,7 +130,6 @@ def _run_cases(
     from greenbench.progress import Progress  # noqa: PLC0415
     from greenbench.session import Session, check_completed  # noqa: PLC0415
     from greenbench.table import to_row  # noqa: PLC0415
-    from greenbench.terminal import print_summary  # noqa: PLC0415
 
     rows, failures = [], []
     places = {case.id: place for place, case in enumerate(cases)}
@@ -160,6 +159,9 @@ def _run_cases(
     except KeyboardInterrupt:
         click.echo("interrupted: finished trials are kept; the same command resumes", err=True)
         sys.exit(130)
+    # SciPy, which it needs, would keep the first trial waiting.
+    from greenbench.terminal import print_summary  # noqa: PLC0415
+
     # They ran in random order.
     rows.sort(key=lambda row: places[row["case_id"]])
     for row in rows:

@@ -11,8 +11,12 @@ ENERGY = {
     "energy_provenance": "energy provenance",
     "meter": "meter",
     "host": "host",
+    "threads": "threads",
 }
 """Columns that energies of one comparison must agree in, and what they are called."""
+
+UNRECORDED = {"threads": "1"}
+"""What older versions, which have no such column, took unless they were told otherwise."""
 
 
 def check_agree(where: str, rows: Sequence[Row], columns: Mapping[str, str]) -> None:
@@ -33,9 +37,15 @@ def check_agree(where: str, rows: Sequence[Row], columns: Mapping[str, str]) -> 
         If they differ; the message names in what, and how to select.
     """
     for column, words in columns.items():
-        values = sorted({str(row[column]) for row in rows if column in row})
+        values = sorted({str(value_of(row, column)) for row in rows if column in row})
         if len(values) > 1:
             raise NotComparableError(
                 f"{where}: figures differ in {words} ({', '.join(values)}) and are not averaged; "
                 f"select one with `--where {column}={values[0]}`"
             )
+
+
+def value_of(row: Row, column: str) -> Any:
+    """Return the value of a column that must agree; of an older version's row, the usual one."""
+    value = row.get(column)
+    return UNRECORDED.get(column) if value is None else value

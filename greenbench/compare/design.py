@@ -22,7 +22,7 @@ MOST_LEVELS = 50
 LARGEST = 1e100
 ROUNDING = 1e-12
 COMMON = {"dataset": "data set", "backend": "backend", "strategy": "strategy"}
-PARTS_OF_SETTING = ("dataset", "trials", "epochs")
+PARTS_OF_SETTING = ("dataset", "trials", "epochs", "threads")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Paired ratios to a baseline: what another backend or practice costs, and what it gives."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from greenbench.compare.comparable import ENERGY, check_agree
@@ -80,10 +80,18 @@ class Ratios:
     def sentence(self) -> str:
         """The answer in words."""
         if self.overall:
-            return " ".join(_sentence(each, "over all groups", "groups") for each in self.overall)
+            return " ".join(self._say(each, "over all groups", "groups") for each in self.overall)
         return " ".join(
-            _sentence(each, each.group and f"in {each.group}", "pairs") for each in self.ratios
+            self._say(each, each.group and f"in {each.group}", "pairs") for each in self.ratios
         )
+
+    def _say(self, ratio: Ratio, where: str, samples: str) -> str:
+        variant, baseline = map(self._name, (ratio.variant, ratio.baseline))
+        return _sentence(replace(ratio, variant=variant, baseline=baseline), where, samples)
+
+    def _name(self, variant: str) -> str:
+        # A number alone would not say of what.
+        return f"{self.compared}={variant}" if variant.isdecimal() else variant
 
     def records(self) -> list[dict[str, Any]]:
         """Return the table, a row a group and variant."""
@@ -131,14 +139,16 @@ def compare_ratios(
     """
     # A repeat that failed broke off, or trained for nothing.
     rows = [r for r in rows if r.get(compared) is not None and r.get("status") != FAILED]
-    baseline = _choose(baseline, compared, sorted({str(row[compared]) for row in rows}))
+    variants = sorted({str(row[compared]) for row in rows}, key=_in_order)
+    baseline = _choose(baseline, compared, variants)
     known = [row for row in rows if row["energy_wh"] is not None]
-    check_agree(compared, known, ENERGY)
+    alike = {column: words for column, words in ENERGY.items() if column != compared}
+    check_agree(compared, known, alike)
     columns = [name for name in group if name != compared]
     ratios: list[Ratio] = []
     unpaired = []
     for name, members in _grouped(rows, columns, compared).items():
-        others = sorted(members.keys() - {baseline})
+        others = sorted(members.keys() - {baseline}, key=_in_order)
         if baseline in members and others:
             ratios += [_ratio(name, one, baseline, members, include_disturbed) for one in others]
         else:
@@ -169,6 +179,10 @@ def _choose(baseline: str | None, compared: str, variants: Sequence[str]) -> str
     if baseline not in variants:
         raise UnknownNameError(compared, baseline, variants)
     return baseline
+
+
+def _in_order(variant: str) -> tuple[int, str]:
+    return int(variant) if variant.isdecimal() else 0, variant
 
 
 def _grouped(
@@ -264,7 +278,7 @@ def _overall(ratios: Sequence[Ratio], baseline: str) -> tuple[Ratio, ...]:
     if len({ratio.group for ratio in ratios}) == 1:
         return ()
     found = []
-    for variant in sorted({ratio.variant for ratio in ratios}):
+    for variant in sorted({ratio.variant for ratio in ratios}, key=_in_order):
         groups = [ratio for ratio in ratios if ratio.variant == variant]
         figures: dict[str, Estimate | None] = {}
         for name in FIGURES:

@@ -23,13 +23,15 @@ SCHEMA = 1
 FAILED = "failed"
 FOLDER = Path("benchmarks/baselines")
 
-OF_CASE = ("case_hash", "host", "cpu", "device", "energy_provenance", "meter", "commit")
+OF_CASE = (
+    "case_hash", "host", "cpu", "device", "threads", "energy_provenance", "meter", "commit",
+)  # fmt: skip
 """Texts that all samples of a case share."""
 
 SAMPLES = ("repeat", "marks", "intensity_g_per_kwh", *(m.column for m in METRICS.values()))
 """Columns that have a value for each sample."""
 
-MAY_BE_ABSENT = ("case_hash", "host", "cpu", "device", "meter", "commit")
+MAY_BE_ABSENT = ("case_hash", "host", "cpu", "device", "threads", "meter", "commit")
 """What results of an older greenbench lack."""
 
 

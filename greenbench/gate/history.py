@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from greenbench.compare.comparable import value_of
 from greenbench.compare.samples import marks_in
 from greenbench.compare.units import energy_unit, mass_unit
 from greenbench.errors import UnknownNameError
@@ -31,8 +32,8 @@ SMALLEST = {Kind.ENERGY: 0.05, Kind.TIME: 0.05, Kind.ACCURACY: 0.01}
 COMPARABLE: Mapping[Kind, tuple[str, ...]] = {
     Kind.COUNT: (),
     Kind.ACCURACY: (),
-    Kind.ENERGY: ("host", "meter", "energy_provenance"),
-    Kind.TIME: ("host",),
+    Kind.ENERGY: ("host", "threads", "meter", "energy_provenance"),
+    Kind.TIME: ("host", "threads"),
 }
 """Columns that must agree in a series, beside the definition of the case."""
 
@@ -164,7 +165,8 @@ def find_steps(
     -------
     list of Series
         By case, then in the order of `metrics`. One of its own for each definition of a case,
-        and for each host, and meter, on which the metric depends: a change of these is no step.
+        and for each host, number of threads, and meter, on which the metric depends: a change of
+        these is no step.
         A metric that no session knows has none.
 
     Raises
@@ -210,7 +212,7 @@ def _grouped(rows: Iterable[Row], metric: Metric) -> list[list[Row]]:
     for row in rows:
         value = row.get(metric.column)
         if value is not None and math.isfinite(value):
-            groups.setdefault(tuple(row.get(column) for column in columns), []).append(row)
+            groups.setdefault(tuple(value_of(row, name) for name in columns), []).append(row)
     return list(groups.values())
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from greenbench.compare.comparable import ENERGY, check_agree
+from greenbench.compare.comparable import ENERGY, check_agree, value_of
 from greenbench.compare.samples import marks_in
 from greenbench.gate.baselines import Baseline
 from greenbench.gate.causes import UNCHANGED, likely_cause
@@ -39,12 +39,21 @@ NEEDED_ALIKE = {
         "cpu": "CPU",
         "device": "device",
         "host": "host",
+        "threads": "number of threads",
         "meter": "energy source",
         "energy_provenance": "energy source",
     },
-    Kind.TIME: {"case_hash": "definition", "cpu": "CPU", "device": "device", "host": "host"},
+    Kind.TIME: {
+        "case_hash": "definition",
+        "cpu": "CPU",
+        "device": "device",
+        "host": "host",
+        "threads": "number of threads",
+    },
 }
 """Columns in which a baseline must agree, by kind of metric, and what they are called."""
+OF_TIME = ("host", "threads")
+"""Those of energies that times of one comparison must agree in, too."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,8 @@ class Question:
     def judge(self) -> Judgement:
         """Return the answer."""
         if self._is_noisy:
-            columns = ENERGY if self.metric.kind is Kind.ENERGY else {"host": ENERGY["host"]}
+            is_energy = self.metric.kind is Kind.ENERGY
+            columns = ENERGY if is_energy else {name: ENERGY[name] for name in OF_TIME}
             check_agree(self.case_id, self._known_values(self.rows), columns)
         rows, known = self._counted(self.rows), self._counted(self._comparable())
         finding = self._missing(rows, known) or self._finding(rows, known)
@@ -178,7 +188,8 @@ class Question:
         if not self.limit.rule.is_relative:
             return []
         alike = self._needed_alike
-        rows = [r for r in self.known if all(r.get(c) == self._here.get(c) for c in alike)]
+        here = self._here
+        rows = [r for r in self.known if all(value_of(r, c) == value_of(here, c) for c in alike)]
         if self.metric.kind in (Kind.COUNT, Kind.ACCURACY):
             return _latest(rows)
         # What cost another number of operations then is another thing than what costs it now.
@@ -228,11 +239,11 @@ class Question:
             return f"{self.metric.name} is unknown in all results"
         last, here = self.known[-1], self._here
         for column, words in self._needed_alike.items():
-            if last.get(column) != here.get(column):
+            before, now = value_of(last, column), value_of(here, column)
+            if before != now:
                 return (
-                    f"skipped: another {words} ({last.get(column) or 'unknown'} in the "
-                    f"baseline, {here.get(column) or 'unknown'} here), so figures are not "
-                    "comparable"
+                    f"skipped: another {words} ({before or 'unknown'} in the baseline, "
+                    f"{now or 'unknown'} here), so figures are not comparable"
                 )
         return "no sample of the baseline counts: they are disturbed or unknown"
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from greenbench.compare.comparable import value_of
 from greenbench.compare.units import energy_unit, mass_unit
 from greenbench.report.cells import estimate_cell, median_cell, number_cell, percent_cell
 from greenbench.report.findings import RATIOS, CaseFigures, Findings
@@ -34,11 +35,15 @@ def cases_table(findings: Findings) -> Table:
     """
     unit, scale = energy_unit(_medians(findings.cases, "energy_wh"))
     gram, mass_scale = mass_unit(_medians(findings.cases, "emissions_g"))
-    hosts = {str(case.row["host"]) for case in findings.cases}
+    apart = [
+        name
+        for name in ("host", "threads")
+        if len({value_of(case.row, name) for case in findings.cases}) > 1
+    ]
     rows = [
         [
             Cell(case.case_id),
-            *([Cell(str(case.row["host"]))] if len(hosts) > 1 else []),
+            *(Cell(str(value_of(case.row, name))) for name in apart),
             _counted(case),
             estimate_cell(case.figures.get("energy_wh"), scale),
             Cell(case.label),
@@ -52,7 +57,7 @@ def cases_table(findings: Findings) -> Table:
         for case in findings.cases
     ]
     headings = (
-        "case", *(["host"] if len(hosts) > 1 else []), "n", f"energy, {unit}", "energy is", "CV",
+        "case", *apart, "n", f"energy, {unit}", "energy is", "CV",
         f"emissions, {gram} CO2e", "test accuracy", "train GFLOP", "on the front", "marks",
     )  # fmt: skip
     caption = "Cases: median [95% interval] over repeats"
@@ -112,7 +117,7 @@ def environments_table(findings: Findings) -> Table:
 
 
 def _case_record(case: CaseFigures) -> dict[str, Any]:
-    columns = ("case_id", "case_hash", "dataset", "host", "energy_provenance", "meter")
+    columns = ("case_id", "case_hash", "dataset", "host", "threads", "energy_provenance", "meter")
     record: dict[str, Any] = {name: case.row[name] for name in columns}
     record |= {"n": len(case.samples.counted), "samples": len(case.samples.rows)}
     for name, found in case.figures.items():

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from greenbench.compare.columns import with_options
-from greenbench.compare.comparable import ENERGY
+from greenbench.compare.comparable import ENERGY, value_of
 from greenbench.compare.factors import Factors, compare_factors
 from greenbench.compare.front import pareto_front
 from greenbench.compare.placings import Summary, summarise
@@ -230,7 +230,7 @@ def _place(row: Row) -> tuple[Any, ...]:
 def _grouped(rows: Iterable[Row], columns: Sequence[str]) -> dict[tuple[str, ...], list[Row]]:
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault(tuple(str(row[name] or "") for name in columns), []).append(row)
+        groups.setdefault(tuple(str(value_of(row, name) or "") for name in columns), []).append(row)
     return groups
 
 
@@ -261,15 +261,16 @@ def _fronts(cases: Sequence[CaseFigures]) -> tuple[Front, ...]:
     groups: dict[tuple[str, ...], list[CaseFigures]] = {}
     for case in cases:
         if {"energy_wh", "test_accuracy"} <= case.figures.keys():
-            groups.setdefault(tuple(str(case.row[name]) for name in COMPARABLE), []).append(case)
+            key = tuple(str(value_of(case.row, name)) for name in COMPARABLE)
+            groups.setdefault(key, []).append(case)
     several = [len(set(values)) > 1 for values in zip(*groups, strict=True)]
     return tuple(_front(members, _title(key, several)) for key, members in sorted(groups.items()))
 
 
 def _title(key: Sequence[str], several: Sequence[bool]) -> str:
-    """Return the data set, and meter and host if there are others."""
+    """Return the data set, and meter, host and threads if there are others."""
     named = dict(zip(COMPARABLE, zip(key, several, strict=True), strict=True))
-    apart = [f"{name} {named[name][0]}" for name in ("meter", "host") if named[name][1]]
+    apart = [f"{name} {named[name][0]}" for name in ("meter", "host", "threads") if named[name][1]]
     return joined(key[0], *apart)
 
 

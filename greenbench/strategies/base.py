@@ -14,7 +14,8 @@ class Strategy(Protocol):
     depends on nothing else, so that replaying its asks and tells gives the same search.
 
     It may have an attribute `prior`, ``"uniform"``, ``"log"`` or ``"none"``, if it does not
-    spread its proposals as the space says.
+    spread its proposals as the space says. It may have a class attribute `learns`, False if it
+    proposes the same whatever it is told: then it may be asked several times before it is told.
     """
 
     def __init__(self, space: SearchSpace, *, trials: int, seed: int) -> None: ...

@@ -25,6 +25,7 @@ class DefaultStrategy:
     """
 
     prior: ClassVar[str] = "none"
+    learns: ClassVar[bool] = False
 
     def __init__(self, space: SearchSpace, *, trials: int, seed: int) -> None:
         self._proposal = {each.name: _published_default(each) for each in space.dimensions}

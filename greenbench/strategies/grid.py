@@ -28,6 +28,7 @@ class GridStrategy:
     """
 
     prior: ClassVar[Literal["uniform", "log"]] = "uniform"
+    learns: ClassVar[bool] = False
 
     def __init__(self, space: SearchSpace, *, trials: int, seed: int) -> None:
         dimensions = space.with_prior(self.prior).dimensions

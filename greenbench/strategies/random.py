@@ -23,6 +23,7 @@ class RandomStrategy:
     """
 
     prior: ClassVar[Literal["uniform", "log"]] = "uniform"
+    learns: ClassVar[bool] = False
 
     def __init__(self, space: SearchSpace, *, trials: int, seed: int) -> None:
         self._draws = Draws(space.with_prior(self.prior), seed)

@@ -1,5 +1,7 @@
 """Sobol search: a scrambled low-discrepancy sequence, by SciPy."""
 
+from typing import ClassVar
+
 from scipy.stats import qmc
 
 from greenbench.strategies.spaces import Hyperparameters, SearchSpace
@@ -22,6 +24,8 @@ class SobolStrategy:
     I. M. Sobol (1967), On the distribution of points in a cube and the approximate evaluation
     of integrals; A. B. Owen (1998), Scrambling Sobol' and Niederreiter-Xing points.
     """
+
+    learns: ClassVar[bool] = False
 
     def __init__(self, space: SearchSpace, *, trials: int, seed: int) -> None:
         self._space = space

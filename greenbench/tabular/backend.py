@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from greenbench import registry
 from greenbench.architectures.spec import Spec, Weights
-from greenbench.backends.base import AdamOptions, BuildRequest
+from greenbench.backends.base import AdamOptions, BuildRequest, refuse_options
 from greenbench.cases import Case
 from greenbench.datasets.base import Dataset, Split
 from greenbench.errors import ConfigurationError
@@ -74,8 +74,9 @@ class TabularBackend:
         Raises
         ------
         ConfigurationError
-            If nothing like it was recorded.
+            If nothing like it was recorded, or the request has options.
         """
+        refuse_options(self.name, request)
         with self._odometer.uncounted():
             if self._lookup is None:
                 raise ConfigurationError("no recording is open; open one for a case first")

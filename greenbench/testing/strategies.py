@@ -165,6 +165,17 @@ class StrategyConformance:
             replayed.tell(proposal, _some_fail(proposal))
         assert replayed.ask() == last
 
+    def test_one_that_does_not_learn_proposes_the_same_whatever_it_is_told(
+        self, space: SearchSpace
+    ) -> None:
+        """Its trials may be trained at once: it is asked for several before it is told of any."""
+        if getattr(type(self).strategy, "learns", True):
+            pytest.skip("the strategy may learn")
+        asked = self.make_strategy(space, TRIALS, seed=1)
+        ahead = [dict(asked.ask()) for _ in range(len(self._proposals(space)))]
+        for score in (_smooth, lambda proposal: -_smooth(proposal), _some_fail):
+            assert _search(self.make_strategy(space, TRIALS, seed=1), score=score) == ahead
+
     def test_global_random_state_is_left_alone(self) -> None:
         """Training draws from it."""
         before = (random.getstate(), repr(np.random.get_state()))

@@ -7,21 +7,39 @@ import warnings
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from greenbench.errors import ConfigurationError, TrackingError
 from greenbench.marks import DRIFTED, add_mark, is_drifted
 from greenbench.results import CaseResult
 from greenbench.table import METRICS, Row
 from greenbench.tracking.bulk import ENDED, read_cases, read_trials, search
-from greenbench.tracking.database import first_access, probe, redact, sqlite_path, use_wal
+from greenbench.tracking.database import (
+    check_uri,
+    first_access,
+    is_fresh,
+    probe,
+    redact,
+    sqlite_path,
+    sync,
+    sync_seldom,
+    use_wal,
+)
 from greenbench.tracking.experiments import open_experiment
 from greenbench.tracking.logs import log_case
 from greenbench.tracking.reports import log_report
 from greenbench.tracking.view import charts_path, seed, ui_address
 
-# An absent server must be noticed in seconds; MLflow's own defaults take minutes.
-HTTP_DEFAULTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+DEFAULTS = {
+    # An absent server must be noticed in seconds; MLflow's own defaults take minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    # A thread that reports to MLflow's makers would do so while something is measured.
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
 EXPERIMENT_PREFIX = "greenbench/"
 
 
@@ -42,34 +60,48 @@ class Store:
     """
 
     def __init__(self, uri: str) -> None:
+        check_uri(uri)
         self.uri = uri
-        database = sqlite_path(uri)
-        if uri.startswith("file:") or ("://" not in uri and not uri.startswith("databricks")):
-            folder = uri.removeprefix("file:").removeprefix("//").rstrip("/")
-            raise ConfigurationError(
-                f"MLFLOW_TRACKING_URI is {uri!r}; MLflow no longer writes to plain folders: "
-                f"use sqlite:///{folder}/mlflow.db or a server's http:// address"
-            )
-        with self._translated(), first_access(database):
-            probe(uri, database)
-            for name, value in HTTP_DEFAULTS.items():
-                os.environ.setdefault(name, value)
-            with warnings.catch_warnings():
-                # MLflow's and SQLAlchemy's deprecations are not for our users to mend.
-                warnings.simplefilter("ignore")
-                from mlflow import MlflowClient  # noqa: PLC0415
-
-                # Importing MLflow sets these to INFO.
-                for logger in ("mlflow", "alembic"):
-                    logging.getLogger(logger).setLevel(logging.WARNING)
-                self._client = MlflowClient(uri)
+        self._database = sqlite_path(uri)
+        with _translated(self.uri), first_access(self._database):
+            probe(uri, self._database)
+            if self._database is not None:
+                sync_seldom(self._database)
+            client_class = _client_class()
+            with _quiet():
+                self._client = client_class(uri)
                 self._client.search_experiments(max_results=1)
-            if database is not None:
-                use_wal(database)
-        artifacts = database.absolute().parent / "artifacts" if database else None
+            if self._database is not None:
+                use_wal(self._database)
+        artifacts = self._database.absolute().parent / "artifacts" if self._database else None
         self._artifacts = artifacts.as_uri() if artifacts else None
         self._experiments: dict[str, str] = {}
         self._described: set[tuple[str, str]] = set()
+
+    @classmethod
+    def prepare(cls, uri: str) -> "Store | None":
+        """Open a store, or find out that it can be made, and leave that for later.
+
+        To make one takes MLflow seconds, which a first run need not wait for.
+
+        Returns
+        -------
+        Store or None
+            None if it is yet to be made: by whoever opens it.
+
+        Raises
+        ------
+        ConfigurationError, TrackingError
+            As of `Store`.
+        """
+        check_uri(uri)
+        database = sqlite_path(uri)
+        if not is_fresh(database):
+            return cls(uri)
+        with _translated(uri), first_access(database):
+            probe(uri, database)
+            _client_class()
+        return None
 
     @classmethod
     def existing(cls, uri: str) -> "Store":
@@ -81,7 +113,7 @@ class Store:
             If it is a local database that does not exist yet.
         """
         database = sqlite_path(uri)
-        if database is not None and not database.exists():
+        if is_fresh(database):
             raise TrackingError(f"there is no store at {database} yet; make one: greenbench run")
         return cls(uri)
 
@@ -107,11 +139,14 @@ class Store:
         TrackingError
             If the store cannot be written.
         """
-        with self._translated():
+        with _translated(self.uri):
             experiment = self._experiment(result)
             if may_exist and (found := self._find(experiment, key)):
                 return found
-            return log_case(self._client, experiment, result, key)
+            run_id = log_case(self._client, experiment, result, key)
+            if self._database is not None:
+                sync(self._database)
+            return run_id
 
     def read_rows(self, suite: str | None = None, tag: tuple[str, str] | None = None) -> list[Row]:
         """Return all finished repeats, oldest first, with ``session`` and ``run_id``.
@@ -123,7 +158,7 @@ class Store:
         tag : (str, str), optional
             Only runs that have this tag, name and text.
         """
-        with self._translated():
+        with _translated(self.uri):
             wanted = f"{EXPERIMENT_PREFIX}{suite}"
             ids = [i for name, i in self.experiments().items() if suite is None or name == wanted]
             return read_cases(self._client, ids, tag)
@@ -142,7 +177,7 @@ class Store:
             The columns of `greenbench.table.to_trial_rows`, and ``session`` and ``run_id``
             of the repeat.
         """
-        with self._translated():
+        with _translated(self.uri):
             wanted = {f"{EXPERIMENT_PREFIX}{row['suite']}" for row in rows}
             ids = [i for name, i in self.experiments().items() if name in wanted]
             return read_trials(self._client, ids, rows)
@@ -157,7 +192,7 @@ class Store:
         drift : float
             Share of the idle power before.
         """
-        with self._translated():
+        with _translated(self.uri):
             experiment = self.experiments().get(f"{EXPERIMENT_PREFIX}{suite}")
             experiments = [experiment] if experiment else []
             found = search(self._client, experiments, f"tags.session = '{session}'")
@@ -176,7 +211,7 @@ class Store:
             Fingerprints.
         """
         found: dict[str, dict[str, str]] = {}
-        with self._translated():
+        with _translated(self.uri):
             for number in self.experiments().values():
                 tags = self._client.get_experiment(number).tags
                 for host in hosts:
@@ -199,18 +234,18 @@ class Store:
         TrackingError
             If the store cannot be written; the files stay where they are.
         """
-        with self._translated():
+        with _translated(self.uri):
             path = log_report(self._client, folder, files, self._artifacts)
             return ui_address(self.uri) + path
 
     def experiments(self) -> dict[str, str]:
         """Return greenbench's experiments, name to id."""
-        with self._translated():
+        with _translated(self.uri):
             return {found.name: str(found.experiment_id) for found in self._find_experiments()}
 
     def seed_views(self) -> None:
         """Give experiments the views that they lack: those of older versions of greenbench."""
-        with self._translated():
+        with _translated(self.uri):
             for experiment in self._find_experiments():
                 seed(self._client, experiment.experiment_id, experiment.tags)
 
@@ -263,20 +298,40 @@ class Store:
             self._client.delete_run(run.info.run_id)
         return None
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except (TrackingError, ConfigurationError):
-            raise
-        except Exception as error:
-            text = " ".join(str(error).split())
-            raise TrackingError(
-                f"MLflow store {redact(self.uri)} failed: {type(error).__name__}: "
-                f"{redact(text)[:300]}"
-            ) from error
-
 
 def session_key(journal: Path) -> str:
     """Return what identifies a repeat in the store: its run's folder and journal."""
     return f"{journal.parent.name}/{journal.stem}"
+
+
+def _client_class() -> "type[MlflowClient]":
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    with _quiet():
+        from mlflow import MlflowClient  # noqa: PLC0415
+
+        # Importing MLflow sets these to INFO.
+        for logger in ("mlflow", "alembic"):
+            logging.getLogger(logger).setLevel(logging.WARNING)
+    return MlflowClient
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        # MLflow's and SQLAlchemy's deprecations are not for our users to mend.
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def _translated(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except (TrackingError, ConfigurationError):
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise TrackingError(
+            f"MLflow store {redact(uri)} failed: {type(error).__name__}: {redact(text)[:300]}"
+        ) from error

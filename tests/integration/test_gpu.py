@@ -1,11 +1,25 @@
-"""What a GPU's energy counter gives, where there is one."""
+"""What a GPU's energy counter gives, and what the torch backend computes on one."""
 
+import json
 import shutil
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
+from greenbench.architectures import Native
+from greenbench.backends.base import BuildRequest, TrainableModel
+from greenbench.cases import Scalar
+from greenbench.datasets.base import RawImages, make_dataset
 from greenbench.tracking import Store
 from tests.conftest import Greenbench
+
+if TYPE_CHECKING:
+    from greenbench.backends.torch import TorchBackend
+
+BATCH = 64
 
 pytestmark = [
     pytest.mark.gpu,
@@ -26,3 +40,116 @@ def test_gpu_energy_is_a_counters_gross_and_net_and_two_meters_agree(
         assert row["gpu_provenance"] == "counter"
         assert 0 < row["gpu_net_wh"] < row["gpu_wh"]
         assert row["meter_disagreement"] < 0.05
+
+
+@pytest.fixture(scope="module")
+def backend() -> "TorchBackend":
+    from greenbench.backends.torch import TorchBackend  # noqa: PLC0415
+
+    loaded = TorchBackend("torch", threads=1)
+    pixels, labels = load_digits(return_X_y=True)
+    images = pixels.reshape(-1, 1, 8, 8).repeat(2, axis=2).repeat(2, axis=3)
+    loaded.load(make_dataset("digits", "scikit-learn", RawImages(images, labels, 16.0), seed=0))
+    return loaded
+
+
+def dropout_net() -> Native:
+    from torch import nn  # noqa: PLC0415
+
+    def build() -> nn.Module:
+        layers = [nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.3)]
+        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(8 * 14 * 14, 10))
+
+    return Native("dropout_net", "torch", build)
+
+
+def trained(
+    backend: "TorchBackend", options: Mapping[str, Scalar], epochs: int = 3, seed: int = 1
+) -> tuple[list[float], TrainableModel]:
+    """Return losses and model; each epoch ends with a batch that is not full."""
+    request = BuildRequest(dropout_net(), batch_size=BATCH, seed=seed, options=options)
+    model = backend.build(request)
+    orders = (np.random.default_rng(epoch).permutation(10 * BATCH + 17) for epoch in range(epochs))
+    return [model.train_epoch(order) for order in orders], model
+
+
+OPTIONS = [
+    {},
+    {"channels_last": True},
+    {"precision": "bfloat16"},
+    {"precision": "float16"},
+    {"cuda_graphs": True},
+    {"cuda_graphs": True, "precision": "bfloat16", "channels_last": True},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_equal_seeds_give_equal_weights_on_a_gpu(
+    backend: "TorchBackend", options: Mapping[str, Scalar]
+) -> None:
+    (losses, one), (again, other) = (trained(backend, options) for _ in range(2))
+    assert losses == again
+    for left, right in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(left, right)
+    assert trained(backend, options, seed=2)[0] != losses
+
+
+@pytest.mark.parametrize("options", OPTIONS[1:], ids=str)
+def test_options_train_along_the_losses_of_float32(
+    backend: "TorchBackend", options: Mapping[str, Scalar]
+) -> None:
+    expected, plain = trained(backend, {})
+    losses, model = trained(backend, options)
+    assert losses == pytest.approx(expected, rel=0.1)
+    assert model.evaluate("test") == pytest.approx(plain.evaluate("test"), abs=0.05)
+    assert model.count_train_flops() == plain.count_train_flops()
+
+
+def test_replayed_steps_are_the_steps_that_would_have_been_taken(backend: "TorchBackend") -> None:
+    # Also the numbers that dropout draws, the running statistics and the moments of Adam.
+    expected, plain = trained(backend, {})
+    losses, model = trained(backend, {"cuda_graphs": True})
+    assert losses == pytest.approx(expected, rel=1e-4)
+    for left, right in zip(model.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(left, right, atol=2e-4)
+
+
+def test_weights_that_are_loaded_after_the_capture_are_trained(backend: "TorchBackend") -> None:
+    _, model = trained(backend, {"cuda_graphs": True}, epochs=1)
+    zeros = [np.zeros_like(values) for values in model.get_weights()]
+    model.set_weights(zeros)
+    # Outputs of zero: each of the ten classes is as likely as another.
+    assert model.train_epoch(np.arange(BATCH)) == pytest.approx(np.log(10), abs=1e-3)
+
+
+def test_models_with_graphs_in_turns_train_as_each_would_alone(backend: "TorchBackend") -> None:
+    def build() -> TrainableModel:
+        request = BuildRequest(
+            dropout_net(), batch_size=BATCH, seed=1, options={"cuda_graphs": True}
+        )
+        return backend.build(request)
+
+    alone, one, other = build(), build(), build()
+    order = np.arange(4 * BATCH)
+    for _ in range(2):
+        alone.train_epoch(order)
+    for _ in range(2):
+        one.train_epoch(order)
+        other.train_epoch(order[::-1].copy())
+    for left, right in zip(alone.get_weights(), one.get_weights(), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_trials_of_a_batch_share_a_gpus_energy(greenbench: Greenbench) -> None:
+    done = greenbench(
+        "run", "-s", "random", "-a", "simple_cnn", "--trials", "8", "--epochs", "2",
+        "--repeats", "1", "--batched-trials", "8", "--min-window", "10",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (journal,) = greenbench.journals
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    (result,) = (line["values"] for line in lines if line["event"] == "result")
+    assert [trial["lanes"] for trial in result["trials"]] == [8] * 8
+    parts = [each["account"]["phases"]["train"]["components"]["gpu"] for each in result["trials"]]
+    whole = result["account"]["phases"]["train"]["components"]["gpu"]["energy_j"]
+    assert sum(part["energy_j"] for part in parts) == pytest.approx(whole)

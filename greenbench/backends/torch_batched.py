@@ -1,0 +1,216 @@
+"""Batched torch models: k models of one architecture, trained as one vectorised model."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.nn.functional import cross_entropy
+
+from greenbench.backends.base import (
+    EVALUATION_BATCH,
+    AdamOptions,
+    BuildRequest,
+    TrainableModel,
+    memory_errors_translated,
+)
+from greenbench.errors import ArchitectureError
+
+Moments = tuple[Tensor, Tensor]
+"""Adam's means of a parameter's gradient, and of its square."""
+
+Resume = Callable[[int, Mapping[str, Tensor], Mapping[str, Moments], int], TrainableModel]
+"""Returns the model of a lane, by its tensors, its moments and the steps that it has done."""
+
+
+class TorchBatch:
+    """Lanes of one architecture, each with its own weights, statistics, Adam and samples.
+
+    No random numbers are drawn: a layer that needs some is refused, because what a lane draws
+    would depend on which other lanes there are.
+
+    Parameters
+    ----------
+    modules : sequence of torch.nn.Module
+        One a lane, with its initial weights, on the device.
+    requests : sequence of BuildRequest
+        What they were built from; they differ in optimiser and seed only.
+    splits : mapping of str to (Tensor, Tensor)
+        Images and labels on the device.
+    resume : callable
+        Makes an ordinary model of a lane.
+    """
+
+    def __init__(
+        self,
+        modules: Sequence[nn.Module],
+        requests: Sequence[BuildRequest],
+        splits: Mapping[str, tuple[Tensor, Tensor]],
+        resume: Resume,
+    ) -> None:
+        self._module = modules[0]
+        self._splits = splits
+        self._resume = resume
+        self._name = requests[0].architecture.name
+        self._batch_size = requests[0].batch_size
+        trained = [dict(_trained(module)) for module in modules]
+        self._shapes = {name: parameter.shape for name, parameter in trained[0].items()}
+        # All parameters of a lane in one row, so that Adam takes a few operations a step,
+        # however many layers there are.
+        self._weights = torch.stack(
+            [torch.cat([each.detach().flatten() for each in lane.values()]) for lane in trained]
+        )
+        self._fixed = _stacked([dict(_fixed(module)) for module in modules])
+        self._adam = _Adam([request.optimizer for request in requests], self._weights)
+        self._losses = vmap(self._loss)
+
+    def train_epoch(self, orders: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Train each lane once on the samples in its row; losses are read back once."""
+        self._module.train()
+        lanes, count = orders.shape
+        total = self._weights.new_zeros(lanes)
+        with memory_errors_translated(), _randomness_refused(self._name):
+            on_device = torch.from_numpy(orders).to(total.device)
+            batches = torch.split(on_device, self._batch_size, dim=1)
+            for batch, rates in zip(batches, self._adam.rates(len(batches)), strict=True):
+                losses, gradient = self._differentiate(batch)
+                self._adam.step(self._weights, gradient, rates)
+                total.add_(losses, alpha=batch.shape[1])
+            means: NDArray[np.float64] = total.double().cpu().numpy() / count
+            return means
+
+    def evaluate(self, split: str) -> NDArray[np.float64]:
+        """Return each lane's accuracy in inference mode, in batches as large as one model's."""
+        self._module.eval()
+        images, labels = self._splits[split]
+        size = max(EVALUATION_BATCH // len(self._weights), self._batch_size)
+        outputs = vmap(self._outputs, in_dims=(0, 0, None))
+        with memory_errors_translated(), torch.inference_mode():
+            parameters = self._parameters(self._weights)
+            correct = sum(
+                (outputs(parameters, self._fixed, part).argmax(dim=-1) == answers).sum(dim=1)
+                for part, answers in zip(
+                    torch.split(images, size), torch.split(labels, size), strict=True
+                )
+            )
+            accuracies: NDArray[np.float64] = torch.as_tensor(correct).double().cpu().numpy()
+            return accuracies / len(labels)
+
+    def lane(self, index: int) -> TrainableModel:
+        """Return a lane as a model of its own, which goes on where the lane is."""
+        parameters = self._parameters(self._weights[index : index + 1])
+        means, squares = (
+            self._parameters(moment[index : index + 1]) for moment in self._adam.moments
+        )
+        tensors = {
+            **{name: stacked[0] for name, stacked in parameters.items()},
+            **{name: stacked[index] for name, stacked in self._fixed.items()},
+        }
+        moments = {name: (means[name][0], squares[name][0]) for name in parameters}
+        with memory_errors_translated():
+            return self._resume(index, tensors, moments, self._adam.steps)
+
+    def _differentiate(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        images, labels = self._splits["train"]
+        weights = self._weights.detach().requires_grad_()
+        # Faster than indexing.
+        inputs, answers = (
+            each.index_select(0, batch.flatten()).view(*batch.shape, *each.shape[1:])
+            for each in (images, labels)
+        )
+        losses = self._losses(self._parameters(weights), self._fixed, inputs, answers)
+        # Lanes share nothing, so the gradient of the sum is each lane's own.
+        (gradient,) = torch.autograd.grad(losses, weights, torch.ones_like(losses))
+        return losses.detach(), gradient
+
+    def _loss(
+        self,
+        parameters: dict[str, Tensor],
+        fixed: dict[str, Tensor],
+        images: Tensor,
+        labels: Tensor,
+    ) -> Tensor:
+        return cross_entropy(self._outputs(parameters, fixed, images), labels)
+
+    def _outputs(
+        self, parameters: dict[str, Tensor], fixed: dict[str, Tensor], images: Tensor
+    ) -> Tensor:
+        outputs: Tensor = functional_call(self._module, (parameters, fixed), (images,))
+        return outputs
+
+    def _parameters(self, rows: Tensor) -> dict[str, Tensor]:
+        """Return the parameters that rows hold, by name, with an axis of lanes in front."""
+        parts = torch.split(rows, [shape.numel() for shape in self._shapes.values()], dim=1)
+        named = zip(self._shapes.items(), parts, strict=True)
+        return {name: part.view(len(rows), *shape) for (name, shape), part in named}
+
+
+class _Adam:
+    """Adam with hyperparameters of their own for each row; the formula of `torch.optim.Adam`."""
+
+    def __init__(self, options: Sequence[AdamOptions], rows: Tensor) -> None:
+        self.steps = 0
+        self.moments: Moments = (torch.zeros_like(rows), torch.zeros_like(rows))
+        self._learning_rate, self._beta1, self._beta2, epsilon, decay = (
+            np.array([[getattr(each, name)] for each in options], np.float64)
+            for name in ("learning_rate", "beta1", "beta2", "epsilon", "weight_decay")
+        )
+        # Differences from 1 lose digits in single precision: they are taken before.
+        self._share1, self._share2, self._epsilon, self._decay = (
+            _like(rows, values) for values in (1 - self._beta1, 1 - self._beta2, epsilon, decay)
+        )
+        self._decays = bool(decay.any())
+
+    def rates(self, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the step size and the scale of the root for each of the next steps."""
+        # Sent to the device at once: a copy a step would wait for the step before.
+        powers = np.arange(self.steps + 1, self.steps + steps + 1)[:, None, None]
+        sizes = _like(self._share1, self._learning_rate / (1 - self._beta1**powers))
+        scales = _like(self._share1, 1 / np.sqrt(1 - self._beta2**powers))
+        return zip(sizes, scales, strict=True)
+
+    def step(self, rows: Tensor, gradient: Tensor, rates: tuple[Tensor, Tensor]) -> None:
+        """Update `rows` in place."""
+        size, scale = rates
+        mean, square = self.moments
+        self.steps += 1
+        if self._decays:
+            gradient = torch.addcmul(gradient, rows, self._decay)
+        mean.lerp_(gradient, self._share1)
+        square.lerp_(gradient.square(), self._share2)
+        root = torch.addcmul(self._epsilon, square.sqrt(), scale)
+        rows.addcdiv_(mean * size, root, value=-1)
+
+
+def _like(tensor: Tensor, values: NDArray[np.float64]) -> Tensor:
+    return torch.from_numpy(values).to(tensor.device, tensor.dtype)
+
+
+def _trained(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    return ((name, each) for name, each in module.named_parameters() if each.requires_grad)
+
+
+def _fixed(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield what the optimiser leaves alone: running statistics, and parameters that are frozen."""
+    yield from module.named_buffers()
+    yield from ((name, each) for name, each in module.named_parameters() if not each.requires_grad)
+
+
+def _stacked(lanes: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.stack([lane[name].detach() for lane in lanes]) for name in lanes[0]}
+
+
+@contextmanager
+def _randomness_refused(name: str) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        if "randomness" not in str(error):
+            raise
+        raise ArchitectureError(
+            f"architecture {name!r} draws random numbers in training, such as dropout does, and "
+            "cannot be trained in batches of trials: leave --batched-trials out"
+        ) from error

@@ -1,0 +1,143 @@
+"""`greenbench doctor`: what this machine measures, and which number of threads it takes least."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from datetime import date
+from typing import TYPE_CHECKING
+
+import click
+from click.formatting import wrap_text
+
+from greenbench.cases import Case, split_network
+from greenbench.errors import ConfigurationError
+from greenbench.settings import Settings
+from greenbench.threads import available_cores
+
+if TYPE_CHECKING:
+    from greenbench.compare.stats import Estimate
+    from greenbench.thread_counts import NetworkThreads, ThreadCounts
+
+NARROWEST = 80
+UNKNOWN = "unknown"
+PLAIN = 1000
+
+
+@click.command()
+@click.option("--threads", is_flag=True, help="Find the number of threads that takes least energy.")
+@click.option("--architecture", "-a", help="With --threads: what is trained, such as resnet.s.")
+@click.option("--dataset", "-d", help="With --threads: what on.")
+@click.option("--backend", "-b", help="With --threads: framework.")
+@click.option("--batch-size", type=int, help="With --threads: samples a step.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor(*, threads: bool, as_json: bool, **network: str | int | None) -> None:
+    """Say what this machine measures and what it estimates, and how to measure more.
+
+    With --threads, train a small and a larger network, or the one that is named, with 1, 2, 4
+    and more threads in turn, and say which number takes least. Takes about a minute.
+    """
+    named = {name: value for name, value in network.items() if value is not None}
+    if threads:
+        _print_threads(named, as_json=as_json)
+        return
+    if named:
+        option = f"--{next(iter(named)).replace('_', '-')}"
+        raise ConfigurationError(f"{option} says what to train: give it with --threads")
+    from greenbench.doctor import examine  # noqa: PLC0415
+
+    findings = examine(Settings.from_environment(os.environ))
+    if as_json:
+        click.echo(json.dumps(findings, indent=2))
+        return
+    width = max(shutil.get_terminal_size().columns, NARROWEST)
+    for name, text in findings.items():
+        for i, line in enumerate(text if isinstance(text, list) else [text]):
+            label = f"{'' if i else name:<18}"
+            # A command is for copying: it must stay on one line.
+            is_command = line.startswith("$ ")
+            click.echo(
+                label + line if is_command else wrap_text(line, width, label, " " * len(label))
+            )
+
+
+def _print_threads(named: dict[str, str | int], *, as_json: bool) -> None:
+    from greenbench.environment import cpu_model  # noqa: PLC0415
+    from greenbench.progress import Progress  # noqa: PLC0415
+    from greenbench.thread_counts import counts_up_to, measure_threads, to_cases  # noqa: PLC0415
+
+    settings = Settings.from_environment(os.environ)
+    cases = to_cases(_networks(named), counts_up_to(available_cores()))
+    try:
+        with Progress(cases) as progress:
+            found = measure_threads(settings, cases, progress)
+    except KeyboardInterrupt:
+        click.echo("interrupted: nothing is known of the threads", err=True)
+        sys.exit(130)
+    if as_json:
+        said = {
+            "cpu": cpu_model(),
+            "cores": available_cores(),
+            "date": date.today().isoformat(),
+            "sentences": [network.sentence for network in found.networks],
+            "notes": found.notes,
+        }
+        click.echo(json.dumps({**said, **asdict(found)}, indent=2))
+        return
+    for line in _lines(found):
+        click.echo(line)
+
+
+def _networks(named: dict[str, str | int]) -> list[Case]:
+    """Return the network that is named, on the small one's data, or a small and a larger one."""
+    from greenbench.thread_counts import LARGE, SMALL  # noqa: PLC0415
+
+    if not named:
+        return [SMALL, LARGE]
+    if "architecture" in named:
+        named["architecture"], size = split_network(str(named["architecture"]))
+        return [replace(SMALL, size=size, **named)]  # type: ignore[arg-type]
+    return [replace(SMALL, **named)]  # type: ignore[arg-type]
+
+
+def _lines(found: "ThreadCounts") -> Iterator[str]:
+    for network in found.networks:
+        yield f"{network.network}: median [95% interval] of {network.rounds} rounds"
+        yield from _table(network)
+        yield ""
+    width = max(shutil.get_terminal_size().columns, NARROWEST)
+    for text in (*(network.sentence for network in found.networks), *found.notes):
+        yield wrap_text(text, width)
+    yield f"export GREENBENCH_THREADS={found.best}"
+
+
+def _table(network: "NetworkThreads") -> Iterator[str]:
+    headings = (
+        "threads", "samples/s", "CPU s/1000 samples",
+        f"J/1000 samples, {network.provenance}", f"{network.decides}, ratio to best",
+    )  # fmt: skip
+    rows = [
+        (
+            str(each.threads),
+            *map(_cell, (each.samples_per_s, each.cpu_s, each.energy_j, each.ratio)),
+        )
+        for each in network.figures
+    ]
+    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    for row in (headings, *rows):
+        yield "   ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+
+
+def _cell(found: "Estimate | None") -> str:
+    if found is None:
+        return UNKNOWN
+    if found.low is None or found.high is None:
+        return _digits(found.median)
+    return f"{_digits(found.median)} [{_digits(found.low)}, {_digits(found.high)}]"
+
+
+def _digits(value: float) -> str:
+    """Return a number with three significant digits, or all of a larger one's."""
+    return f"{value:.0f}" if value >= PLAIN else f"{value:.3g}"
