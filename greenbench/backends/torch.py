@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.utils.flop_counter import FlopCounterMode
 
 from greenbench.architectures.spec import (
     BatchNorm,
@@ -30,13 +29,15 @@ from greenbench.backends.base import (
     check_native,
     memory_errors_translated,
 )
-from greenbench.backends.torch_batched import Moments, TorchBatch
+from greenbench.backends.torch_adam import FusedAdam, Moments
+from greenbench.backends.torch_batched import TorchBatch
 from greenbench.backends.torch_compute import (
     Compute,
     GraphedStep,
     make_reproducible,
     read_options,
 )
+from greenbench.backends.torch_flops import FlopCounter
 from greenbench.datasets.base import Dataset
 
 
@@ -152,16 +153,7 @@ class TorchModel:
         self._total = torch.zeros((), device=device)
         self._gpus = [device] if device.type == "cuda" else []
         self._random_states = self._global_random_states()
-        options = request.optimizer
-        self._optimizer = torch.optim.Adam(
-            module.parameters(),
-            lr=options.learning_rate,
-            betas=(options.beta1, options.beta2),
-            eps=options.epsilon,
-            weight_decay=options.weight_decay,
-            fused=True,
-            capturable=compute.cuda_graphs,
-        )
+        self._optimizer = FusedAdam(module.parameters(), request.optimizer)
         self.parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
 
     def train_epoch(self, order: NDArray[np.int64]) -> float:
@@ -209,16 +201,12 @@ class TorchModel:
         """Go on from weights, running statistics and Adam's moments, by name."""
         for name, tensor in chain(self._module.named_parameters(), self._module.named_buffers()):
             tensor.detach().copy_(tensors[name])
-        for name, parameter in self._module.named_parameters():
-            if name in moments:
-                mean, square = (moment.clone() for moment in moments[name])
-                step = torch.tensor(float(steps), device=self._device)
-                state = {"step": step, "exp_avg": mean, "exp_avg_sq": square}
-                self._optimizer.state[parameter] = state
+        trained = (name for name, each in self._module.named_parameters() if each.requires_grad)
+        self._optimizer.resume(map(moments.get, trained), steps)
         return self
 
     def count_train_flops(self) -> int:
-        """Count one batch with torch's own counter, on a pass whose traces are removed."""
+        """Count one batch by torch's own formulas, on a pass whose traces are removed."""
         images, labels = self._splits["train"]
         state = {k: v.clone() for k, v in self._module.state_dict().items()}
         count = min(self._batch_size, len(labels))
@@ -227,25 +215,26 @@ class TorchModel:
         with (
             memory_errors_translated(),
             torch.random.fork_rng(self._gpus),
-            FlopCounterMode(display=False) as counter,
+            FlopCounter() as counter,  # type: ignore[no-untyped-call]
         ):
             with self._forward_passes:
                 loss = cross_entropy(self._module(images[:count]), labels[:count])
             loss.backward()  # type: ignore[no-untyped-call]
         self._module.load_state_dict(state)
-        self._optimizer.zero_grad(set_to_none=True)
-        flops: int = counter.get_total_flops()
+        self._optimizer.zero_grad()
+        flops: int = counter.total
         return math.ceil(flops / count)
 
     def _step(self, batch: Tensor) -> None:
         images, labels = self._splits["train"]
-        self._optimizer.zero_grad(set_to_none=True)
+        self._optimizer.zero_grad()
         # Faster than indexing, but forgets the layout.
         inputs = images.index_select(0, batch).contiguous(memory_format=self._layout)
         with self._forward_passes:
             loss = cross_entropy(self._module(inputs), labels.index_select(0, batch))
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        self._scaler.step(self._optimizer)
+        # It reads the groups of parameters, and calls `step`.
+        self._scaler.step(self._optimizer)  # type: ignore[arg-type]
         self._scaler.update()
         self._total.add_(loss.detach(), alpha=len(batch))
 
@@ -253,8 +242,7 @@ class TorchModel:
         """Yield the tensors that a step changes."""
         yield from self._module.parameters()
         yield from self._module.buffers()
-        for state in self._optimizer.state.values():
-            yield from state.values()
+        yield from self._optimizer.tensors()
         yield self._total
 
     def _outputs(self, images: Tensor) -> Tensor:

@@ -17,10 +17,8 @@ from greenbench.backends.base import (
     TrainableModel,
     memory_errors_translated,
 )
+from greenbench.backends.torch_adam import Moments
 from greenbench.errors import ArchitectureError
-
-Moments = tuple[Tensor, Tensor]
-"""Adam's means of a parameter's gradient, and of its square."""
 
 Resume = Callable[[int, Mapping[str, Tensor], Mapping[str, Moments], int], TrainableModel]
 """Returns the model of a lane, by its tensors, its moments and the steps that it has done."""
