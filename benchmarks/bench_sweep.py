@@ -154,7 +154,7 @@ def measure_pairs(setting: Setting, pairs: int) -> dict[str, Any]:
     """Return by which shares a sweep and its logging take longer than the bare loop."""
     store = Store(f"sqlite:///{setting.folder / 'pairs.db'}")
     client = Timed(store._client)
-    store._client = client
+    vars(store)["_client"] = client
     logging_s: list[float] = []
     inside_s: list[float] = []
 
@@ -255,7 +255,7 @@ def _bare_peak_mib(folder: Path, case: Case) -> float:
     settings = _settings(folder)
     context = LoadContext(seed=0, data_dir=settings.data_dir)
     data = registry.datasets.get(case.dataset)(context)
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for name in ("train", "validation", "test"):
         split = getattr(data, name)
         arrays |= {name: split.images, f"{name}_labels": split.labels}

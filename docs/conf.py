@@ -1,10 +1,18 @@
 """Sphinx configuration. Nothing is fetched while building."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import greenbench
+
+# Modules beside this file make the figures of some pages.
+sys.path.insert(0, str(Path(__file__).parent))
+
+import speed_figures
+import startup_figures
+import threads_figures
 
 project = "greenbench"
 author = "The greenbench developers"
@@ -26,7 +34,7 @@ myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
-myst_enable_extensions = ["substitution"]
+myst_enable_extensions = ["deflist", "substitution"]
 
 
 def _interval(found: dict[str, Any], scale: float, unit: str, digits: int) -> str:
@@ -195,5 +203,21 @@ def _listed(names: list[str]) -> str:
     return f"{len(names)} cells ({', '.join(names)})" if names else "no cell"
 
 
+def _speed() -> dict[str, str]:
+    found = _results("speed")
+    return {"speed_machine": _machine(found["machine"]), **speed_figures.figures(found)}
+
+
+def _startup() -> dict[str, str]:
+    return startup_figures.figures({name: _results(name) for name in ("startup", "sweep")})
+
+
 # Figures in pages come from what the benchmarks wrote.
-myst_substitutions = {**_overhead(), **_compare(), **_search()}
+myst_substitutions = {
+    **_overhead(),
+    **_compare(),
+    **_search(),
+    **_speed(),
+    **_startup(),
+    **threads_figures.figures(_results("threads")),
+}

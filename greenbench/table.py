@@ -137,7 +137,8 @@ def to_trial_rows(result: CaseResult) -> list[Row]:
         The columns of `OF_CASE` and ``repeat``; ``trial`` (its index), ``status``,
         ``energy_wh``, ``search_wh`` (of its proposal), ``duration_s``, ``val_accuracy``,
         ``segments`` (see `greenbench.chronology`), ``reevaluates`` (another's index),
-        ``optimism`` and ``test_accuracy`` (of the whole repeat); None where a figure is unknown.
+        ``lanes`` (trials that shared its windows, itself among them), ``optimism`` and
+        ``test_accuracy`` (of the whole repeat); None where a figure is unknown.
     """
     texts = _texts(result)
     common = {**{name: texts[name] for name in OF_CASE}, "repeat": result.repeat}
@@ -156,6 +157,7 @@ def to_trial_rows(result: CaseResult) -> list[Row]:
             "val_accuracy": trial.val_accuracy,
             "segments": segments_text(trial),
             "reevaluates": trial.reevaluates,
+            "lanes": trial.lanes,
             "optimism": optimism,
             "test_accuracy": result.test_accuracy,
         }

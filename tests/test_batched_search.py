@@ -11,6 +11,7 @@ from greenbench import registry
 from greenbench.backends.base import OutOfMemoryError
 from greenbench.backends.torch import TorchBackend
 from greenbench.backends.torch_batched import TorchBatch
+from greenbench.batch_training import NOT_LEARNING
 from greenbench.bench import Bench
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
@@ -388,6 +389,12 @@ def test_cases_that_cannot_be_batched_are_refused(
     assert "batched_trials is 4" in str(refused.value)
     assert "\n" not in str(refused.value)
     assert list(tmp_path.glob("*.jsonl")) == []
+
+
+@pytest.mark.parametrize("strategy", NOT_LEARNING)
+def test_strategies_that_are_advised_can_be_batched(run: Run, strategy: str):
+    result = run(replace(CASE, strategy=strategy, epochs=1, trials=2))
+    assert [trial.lanes for trial in result.trials] == [2, 2]
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,7 @@ def made_later(result: CaseResult, seconds: float) -> CaseResult:
             make_segmented(3, (4, None, 0.4), status=TrialStatus.STOPPED),
             replace(make_trial(4), reevaluates=1),
         ],
+        [replace(make_trial(i), lanes=lanes) for i, lanes in enumerate([2, 2, 1])],
     ],
     ids=[
         "one",
@@ -66,6 +67,7 @@ def made_later(result: CaseResult, seconds: float) -> CaseResult:
         "clock set back",
         "none",
         "segmented",
+        "batched",
     ],
 )
 def test_trials_come_back_as_they_went_in(store: Store, suite: str, trials: list[Any]) -> None:

@@ -6,7 +6,7 @@ import pytest
 from greenbench.cases import Case
 from greenbench.readings import Account, Component, Provenance, Reading
 from greenbench.results import Reconciliation, TrialStatus
-from greenbench.table import ENDED_WELL, METRICS, TAGS, to_row
+from greenbench.table import ENDED_WELL, METRICS, TAGS, to_row, to_trial_rows
 from tests.builders import make_reading, make_result, make_trial
 
 
@@ -112,6 +112,11 @@ def test_training_time_is_the_training_windows_alone() -> None:
     row = row_of(account=Account(phases))
     assert (row["train_s"], row["duration_s"]) == (3.0, 4.0)
     assert row_of(account=Account({"other": make_reading()}))["train_s"] == 0.0
+
+
+def test_trials_say_how_many_shared_their_windows() -> None:
+    trials = [replace(make_trial(i), lanes=lanes) for i, lanes in enumerate([2, 2, 1])]
+    assert [row["lanes"] for row in to_trial_rows(make_result(trials=trials))] == [2, 2, 1]
 
 
 COUNTER = Provenance.COUNTER

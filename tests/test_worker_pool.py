@@ -10,8 +10,9 @@ import pytest
 
 from greenbench.cases import Case
 from greenbench.energy.carbon import carbon_intensity
-from greenbench.executor import THREAD_VARIABLES, WorkerPool
+from greenbench.executor import WorkerPool
 from greenbench.settings import Settings
+from greenbench.worker_process import THREAD_VARIABLES
 
 Started = list[dict[str, Any]]
 
@@ -34,7 +35,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Started:
         found.append(options)
         return start([sys.executable, "-c", TAUGHT], **options)
 
-    monkeypatch.setattr("greenbench.executor.subprocess.Popen", record)
+    monkeypatch.setattr("greenbench.worker_process.subprocess.Popen", record)
     return found
 
 

@@ -22,7 +22,7 @@ VAL_ACCURACY = ("val_accuracy", "accuracy", "test_accuracy")
 SEED = ("repeat", "seed")
 SIZE = ("size", "architecture", "network", "model")
 DURATION = ("duration_s", "train_s", "time_s")
-OWN_ONLY = ("search_wh", "segments", "reevaluates", "optimism", "test_accuracy")
+OWN_ONLY = ("search_wh", "segments", "reevaluates", "lanes", "optimism", "test_accuracy")
 """Columns of trials that greenbench alone writes."""
 GROUP = ("dataset", "family", "network", "architecture", "model", "strategy", "backend", "setting")
 """Columns that tell apart what is never averaged, unless they are what is compared."""

@@ -24,7 +24,7 @@ LARGEST = 1e100
 NEEDED = ("case_id", "strategy", "architecture", "backend", "dataset", "energy_provenance")
 TRIAL = (
     "trial", "status", "energy_wh", "search_wh", "duration_s", "val_accuracy", "segments",
-    "reevaluates", "optimism", "test_accuracy",
+    "reevaluates", "lanes", "optimism", "test_accuracy",
 )  # fmt: skip
 LIMITS = {
     "energy_wh": (0.0, LARGEST),

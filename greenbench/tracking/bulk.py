@@ -193,6 +193,8 @@ def _to_trial_row(run: Any, parent: Mapping[str, Any], position: int) -> Row:
         "val_accuracy": metrics.get("accuracy/validation") if status in ENDED_WELL else None,
         "segments": tags.get("segments"),
         "reevaluates": None if again is None else int(again),
+        # Trained alone, unless the tag says otherwise.
+        "lanes": int(tags.get("lanes", 1)),
         "optimism": optimism_of(parent["val_accuracy"], parent["test_accuracy"]),
         "test_accuracy": parent["test_accuracy"],
         "session": parent["session"],

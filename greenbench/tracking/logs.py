@@ -85,6 +85,8 @@ def _log_trial(
     }
     if trial.reevaluates is not None:
         tags["reevaluates"] = str(trial.reevaluates)
+    if trial.lanes > 1:
+        tags["lanes"] = str(trial.lanes)
     if segments := segments_text(trial):
         tags["segments"] = segments
     run = client.create_run(experiment, start_ms, tags, run_name=f"trial {trial.index}")
