@@ -76,9 +76,12 @@ class WorkerProcess:
             **os.environ,
             "PYTHONPATH": python_path,
             **dict.fromkeys(THREAD_VARIABLES, threads),
-            # Threads that spin while they wait were seen to take 40 times as long when
-            # something else ran on one of the cores, and they burn the energy we measure.
+            # Threads that spin for long while they wait burn the energy we measure, and were
+            # seen to take 40 times as long when something else ran on one of the cores. To
+            # wake one that sleeps, for each operation of a small network, costs more than
+            # half a millisecond of spinning, which is what PyTorch's OpenMP may do.
             "OMP_WAIT_POLICY": "PASSIVE",
+            "GOMP_SPINCOUNT": "10000",
         }
         with log.open("ab") as output:
             self._process = subprocess.Popen(
