@@ -212,9 +212,11 @@ def run_bare(setting: Setting, case: Case, seed: int) -> None:
     best: tuple[float, TrainableModel] | None = None
     for index in range(case.trials):
         hyperparameters = strategy.ask()
-        model = build(setting, case, hyperparameters, index)
+        # With the seeds of a repeat: what a training costs depends on the numbers it meets.
+        model = build(setting, case, hyperparameters, case.derive_seed(seed + 1, "trial", index))
+        order = case.derive_seed(seed + 1, "order", index)
         for epoch in range(case.epochs):
-            model.train_epoch(sample_order(len(dataset.train), case.batch_size, index, epoch))
+            model.train_epoch(sample_order(len(dataset.train), case.batch_size, order, epoch))
         accuracy = model.evaluate("validation")
         strategy.tell(hyperparameters, accuracy)
         if best is None or accuracy > best[0]:
