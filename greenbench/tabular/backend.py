@@ -76,8 +76,8 @@ class TabularBackend:
         ConfigurationError
             If nothing like it was recorded, or the request has options.
         """
-        refuse_options(self.name, request)
         with self._odometer.uncounted():
+            refuse_options(self.name, request)
             if self._lookup is None:
                 raise ConfigurationError("no recording is open; open one for a case first")
             recording = self._lookup.recording
