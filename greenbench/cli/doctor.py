@@ -28,7 +28,7 @@ PLAIN = 1000
 
 @click.command()
 @click.option("--threads", is_flag=True, help="Find the number of threads that takes least energy.")
-@click.option("--architecture", "-a", help="With --threads: what is trained, such as resnet.s.")
+@click.option("--architecture", "-a", help="With --threads: what is trained, such as simple_cnn.s.")
 @click.option("--dataset", "-d", help="With --threads: what on.")
 @click.option("--backend", "-b", help="With --threads: framework.")
 @click.option("--batch-size", type=int, help="With --threads: samples a step.")
