@@ -39,7 +39,7 @@ from greenbench.compare.stats import estimate
 from greenbench.datasets import Dataset, LoadContext
 from greenbench.energy.ledger import Ledger
 from greenbench.energy.meters import open_meter
-from greenbench.environment import describe_environment
+from greenbench.machine.environment import describe_environment
 
 METER = "codecarbon"
 Order = NDArray[np.int64]

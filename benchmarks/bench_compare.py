@@ -34,7 +34,7 @@ from make_store import make_store
 from greenbench.compare.returns import compare_returns
 from greenbench.compare.rows import select
 from greenbench.energy.host import peak_memory_bytes
-from greenbench.environment import describe_environment
+from greenbench.machine.environment import describe_environment
 from greenbench.tracking import Store
 
 T = TypeVar("T")

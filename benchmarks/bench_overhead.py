@@ -34,7 +34,6 @@ from greenbench.architectures import build_architecture
 from greenbench.backends import BuildRequest, TrainableModel
 from greenbench.backends.base import adam_options, sample_order
 from greenbench.backends.torch import TorchBackend
-from greenbench.bench import Bench
 from greenbench.cases import Case
 from greenbench.compare.stats import estimate
 from greenbench.datasets import Dataset, LoadContext
@@ -42,9 +41,10 @@ from greenbench.energy.carbon import carbon_intensity
 from greenbench.energy.host import HostWatch
 from greenbench.energy.ledger import Ledger
 from greenbench.energy.meters import open_meter
-from greenbench.environment import describe_environment
-from greenbench.journal import Journal
-from greenbench.runner import run_repeat
+from greenbench.machine.environment import describe_environment
+from greenbench.results.journal import Journal
+from greenbench.search.bench import Bench
+from greenbench.search.repeat import run_repeat
 from greenbench.tracking import Store
 
 T = TypeVar("T")

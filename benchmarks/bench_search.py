@@ -20,16 +20,16 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from greenbench.bench import Bench
 from greenbench.cases import Case
-from greenbench.chronology import chronology
 from greenbench.energy.carbon import CarbonIntensity
-from greenbench.environment import describe_environment
-from greenbench.journal import Journal
+from greenbench.machine.environment import describe_environment
 from greenbench.results import CaseResult
-from greenbench.runner import run_repeat
+from greenbench.results.chronology import chronology
+from greenbench.results.journal import Journal
+from greenbench.results.table import to_trial_rows
+from greenbench.search.bench import Bench
+from greenbench.search.repeat import run_repeat
 from greenbench.strategies.sobol import SobolStrategy
-from greenbench.table import to_trial_rows
 from greenbench.tabular import Lookup, read_recording
 from greenbench.tabular.backend import TabularBackend
 

@@ -31,7 +31,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from greenbench.compare.stats import estimate
-from greenbench.environment import describe_environment
+from greenbench.machine.environment import describe_environment
 
 BARS = {"command_s": 0.4, "first_step_s": 8.0}
 COMMANDS = ("--help", "list")
@@ -39,7 +39,8 @@ BACKENDS = ("torch", "keras")
 TIMEOUT_S = 120.0
 HEAVIEST = 8
 PARENT = (
-    "import sys, greenbench.cli, greenbench.cli.run, greenbench.session, greenbench.progress;"
+    "import sys, greenbench.cli, greenbench.cli.run, greenbench.running.session;"
+    "import greenbench.terminal.progress;"
     "from greenbench.tracking import Store; Store('sqlite:///' + sys.argv[1])"
 )
 WORKER = """
@@ -49,12 +50,13 @@ laps, at = {}, time.perf_counter()
 def lap(name):
     global at
     laps[name], at = time.perf_counter() - at, time.perf_counter()
-from greenbench import registry, worker
+from greenbench import registry
+from greenbench.running import worker
 from greenbench.architectures import build_architecture
 from greenbench.cases import Case
 from greenbench.datasets import LoadContext
 from greenbench.energy.meters import open_meter
-from greenbench.training import warm_up
+from greenbench.search.training import warm_up
 registry.load_plugins()
 lap("greenbench")
 backend = registry.backends.get("BACKEND")("BACKEND", threads=1)

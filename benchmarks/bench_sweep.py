@@ -36,10 +36,10 @@ from bench_overhead import Setting, over, run_bare, set_up, shuffled, summary
 from greenbench import registry
 from greenbench.cases import Case
 from greenbench.datasets import LoadContext
-from greenbench.journal import Journal
 from greenbench.results import CaseResult
-from greenbench.runner import run_repeat
-from greenbench.session import Session
+from greenbench.results.journal import Journal
+from greenbench.running.session import Session
+from greenbench.search.repeat import run_repeat
 from greenbench.settings import Settings
 from greenbench.tracking import Store
 

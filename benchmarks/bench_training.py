@@ -38,7 +38,7 @@ from greenbench.backends.base import sample_order
 from greenbench.backends.torch import TorchBackend
 from greenbench.compare.stats import FEWEST_FOR_INTERVAL, estimate
 from greenbench.datasets import Dataset, LoadContext
-from greenbench.environment import describe_environment
+from greenbench.machine.environment import describe_environment
 
 BARS = {"torch/bare": 1.02, "torch/tutorial": 0.65, "keras/fit": 1.02}
 LOSS_TOLERANCE = 0.02

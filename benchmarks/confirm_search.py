@@ -18,13 +18,13 @@ from greenbench.architectures import build_architecture
 from greenbench.backends import Backend, BuildRequest
 from greenbench.backends.base import adam_options, sample_order
 from greenbench.cases import Case
-from greenbench.chronology import chronology
 from greenbench.datasets import Dataset, LoadContext
-from greenbench.journal import Journal
 from greenbench.results import CaseResult
+from greenbench.results.chronology import chronology
+from greenbench.results.journal import Journal
+from greenbench.results.table import to_trial_rows
 from greenbench.settings import Settings
 from greenbench.strategies.spaces import Hyperparameters
-from greenbench.table import to_trial_rows
 
 GRID, SEARCH, CONTROL = "grid", "sobol+asha", "default"
 SHARE = 0.05

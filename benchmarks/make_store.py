@@ -15,8 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from greenbench.cases import Case
-from greenbench.readings import Account, Component, Provenance, Reading
 from greenbench.results import CaseResult, Costs, Epoch, Trial, TrialStatus
+from greenbench.results.readings import Account, Component, Provenance, Reading
 from greenbench.tracking import Store
 
 FAMILIES = ("simple_cnn", "dense_poly", "dense_linear")

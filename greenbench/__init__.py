@@ -13,6 +13,9 @@ from greenbench.registry import (
 
 __version__ = "0.1.0"
 
+# Where modules used to be, before they moved into rooms; for one release.
+__path__.append(f"{__path__[0]}/moved")
+
 __all__ = [
     "register_architecture",
     "register_backend",

@@ -107,9 +107,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def greenbench_session(request: pytest.FixtureRequest) -> Iterator[Any]:
     """Hold the workers, the host lock and the journal behind all cases of this pytest run."""
-    from greenbench.marks import mark_drift  # noqa: PLC0415
-    from greenbench.progress import Progress  # noqa: PLC0415
-    from greenbench.session import Session  # noqa: PLC0415
+    from greenbench.results.marks import mark_drift  # noqa: PLC0415
+    from greenbench.running.session import Session  # noqa: PLC0415
+    from greenbench.terminal.progress import Progress  # noqa: PLC0415
 
     items = request.session.items
     parameters = map(_parameters, items)
@@ -137,8 +137,8 @@ def greenbench_run(
     request: pytest.FixtureRequest, greenbench_session: Any
 ) -> Callable[[Case], list[Any]]:
     """Return a function that runs all repeats of a case and returns their results."""
-    from greenbench.session import check_completed  # noqa: PLC0415
-    from greenbench.table import to_row, to_trial_rows  # noqa: PLC0415
+    from greenbench.results.table import to_row, to_trial_rows  # noqa: PLC0415
+    from greenbench.running.session import check_completed  # noqa: PLC0415
 
     def run(case: Case) -> list[Any]:
         results: list[Any] = []
@@ -342,7 +342,7 @@ def _why_untimed(config: pytest.Config) -> str | None:
 
 def _extra_info(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return medians of numbers, common texts, all marks, and all rows under ``repeats``."""
-    from greenbench.marks import merge_marks  # noqa: PLC0415
+    from greenbench.results.marks import merge_marks  # noqa: PLC0415
 
     summary: dict[str, Any] = {}
     # Under this name are the trials themselves; how many there were is said of each repeat.

@@ -215,13 +215,13 @@ meters: Registry[Any] = Registry(
 suites: Registry[Any] = Registry(
     "suite",
     {
-        "ci": "greenbench.suites:ci",
-        "scaling": "greenbench.suites:scaling",
-        "strategies": "greenbench.suites:strategies",
-        "tabular": "greenbench.suites:tabular",
-        "backends": "greenbench.suites:backends",
-        "layers": "greenbench.suites:layers",
-        "paper": "greenbench.suites:paper",
+        "ci": "greenbench.cases.suites:ci",
+        "scaling": "greenbench.cases.suites:scaling",
+        "strategies": "greenbench.cases.suites:strategies",
+        "tabular": "greenbench.cases.suites:tabular",
+        "backends": "greenbench.cases.suites:backends",
+        "layers": "greenbench.cases.suites:layers",
+        "paper": "greenbench.cases.suites:paper",
     },
 )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from greenbench.errors import ConfigurationError
-from greenbench.threads import available_cores
+from greenbench.machine.threads import available_cores
 
 RUNS_DIR = "mlruns"
 TABULAR_DIR = "benchmarks/tabular"

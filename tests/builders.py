@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from greenbench.cases import Case
-from greenbench.readings import Account, Component, Provenance, Reading
 from greenbench.results import CaseResult, Costs, Epoch, Segment, Trial, TrialStatus
-from greenbench.table import to_row
+from greenbench.results.readings import Account, Component, Provenance, Reading
+from greenbench.results.table import to_row
 
 STARTED_AT = 1_700_000_000.0
 FLOPS_PER_SAMPLE = 1_000_000

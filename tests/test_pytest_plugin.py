@@ -2,8 +2,8 @@
 
 import pytest
 
+from greenbench.cases.suites import ci
 from greenbench.pytest_plugin import _extra_info
-from greenbench.suites import ci
 from tests.builders import make_row
 
 BENCH = """

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from greenbench.errors import ConfigurationError
+from greenbench.machine.threads import available_cores
 from greenbench.settings import Settings, default_uri
-from greenbench.threads import available_cores
 
 BAD_NUMBERS = ["three", "-1", "nan", "inf", "-inf", "1,5"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from greenbench.energy.meter import Meter
 from greenbench.errors import ConfigurationError, EnergyError
-from greenbench.readings import Provenance
+from greenbench.results.readings import Provenance
 from greenbench.testing import (
     FakeClock,
     FakeMeter,
@@ -25,7 +25,7 @@ import time
 from dataclasses import replace
 import numpy as np
 from greenbench.errors import EnergyError, SearchExhaustedError
-from greenbench.readings import Component, Provenance, Reading
+from greenbench.results.readings import Component, Provenance, Reading
 from greenbench.schedulers.halving import AshaScheduler
 from greenbench.strategies.random import RandomStrategy
 from greenbench.testing import (

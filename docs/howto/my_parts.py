@@ -15,7 +15,7 @@ from greenbench.architectures import native
 from greenbench.datasets import Dataset, LoadContext, make_dataset
 from greenbench.datasets.base import RawImages
 from greenbench.errors import EnergyError
-from greenbench.readings import Component, Provenance, Reading
+from greenbench.results.readings import Component, Provenance, Reading
 from greenbench.strategies import Dimension, SearchSpace
 
 

@@ -96,7 +96,7 @@ def ui(port: int | None) -> None:
 @cli.command()
 def sync() -> None:
     """Deliver results to MLflow that it could not take when they were made."""
-    from greenbench.delivery import deliver_all  # noqa: PLC0415
+    from greenbench.running.delivery import deliver_all  # noqa: PLC0415
 
     settings = Settings.from_environment(os.environ)
     delivered, errors = deliver_all(settings)

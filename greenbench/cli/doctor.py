@@ -14,12 +14,12 @@ from click.formatting import wrap_text
 
 from greenbench.cases import Case, split_network
 from greenbench.errors import ConfigurationError
+from greenbench.machine.threads import available_cores
 from greenbench.settings import Settings
-from greenbench.threads import available_cores
 
 if TYPE_CHECKING:
     from greenbench.compare.stats import Estimate
-    from greenbench.thread_counts import NetworkThreads, ThreadCounts
+    from greenbench.doctor.thread_counts import NetworkThreads, ThreadCounts
 
 NARROWEST = 80
 UNKNOWN = "unknown"
@@ -46,7 +46,7 @@ def doctor(*, threads: bool, as_json: bool, **network: str | int | None) -> None
     if named:
         option = f"--{next(iter(named)).replace('_', '-')}"
         raise ConfigurationError(f"{option} says what to train: give it with --threads")
-    from greenbench.doctor import examine  # noqa: PLC0415
+    from greenbench.doctor.doctor import examine  # noqa: PLC0415
 
     findings = examine(Settings.from_environment(os.environ))
     if as_json:
@@ -64,9 +64,9 @@ def doctor(*, threads: bool, as_json: bool, **network: str | int | None) -> None
 
 
 def _print_threads(named: dict[str, str | int], *, as_json: bool) -> None:
-    from greenbench.environment import cpu_model  # noqa: PLC0415
-    from greenbench.progress import Progress  # noqa: PLC0415
-    from greenbench.thread_counts import counts_up_to, measure_threads, to_cases  # noqa: PLC0415
+    from greenbench.doctor.thread_counts import counts_up_to, measure_threads, to_cases  # noqa: PLC0415
+    from greenbench.machine.environment import cpu_model  # noqa: PLC0415
+    from greenbench.terminal.progress import Progress  # noqa: PLC0415
 
     settings = Settings.from_environment(os.environ)
     cases = to_cases(_networks(named), counts_up_to(available_cores()))
@@ -92,7 +92,7 @@ def _print_threads(named: dict[str, str | int], *, as_json: bool) -> None:
 
 def _networks(named: dict[str, str | int]) -> list[Case]:
     """Return the network that is named, on the small one's data, or a small and a larger one."""
-    from greenbench.thread_counts import LARGE, SMALL  # noqa: PLC0415
+    from greenbench.doctor.thread_counts import LARGE, SMALL  # noqa: PLC0415
 
     if not named:
         return [SMALL, LARGE]

@@ -171,7 +171,7 @@ def _judge_interleaved(
 ) -> tuple[Sequence[Row], "Judgements", bool]:
     from greenbench.gate.interleave import interleave  # noqa: PLC0415
     from greenbench.gate.judging import judge  # noqa: PLC0415
-    from greenbench.progress import Progress  # noqa: PLC0415
+    from greenbench.terminal.progress import Progress  # noqa: PLC0415
 
     suite = asked.suite or DEFAULT_SUITE
     cases = [

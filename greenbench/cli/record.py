@@ -92,10 +92,10 @@ def record(
 
 
 def _record(case: Case, name: str, output_dir: Path) -> None:
-    from greenbench.journal import Journal  # noqa: PLC0415
-    from greenbench.progress import Progress  # noqa: PLC0415
-    from greenbench.session import Session  # noqa: PLC0415
+    from greenbench.results.journal import Journal  # noqa: PLC0415
+    from greenbench.running.session import Session  # noqa: PLC0415
     from greenbench.tabular import from_result, read_recording, write_recording  # noqa: PLC0415
+    from greenbench.terminal.progress import Progress  # noqa: PLC0415
 
     settings = Settings.from_environment(os.environ)
     try:

@@ -126,10 +126,10 @@ def _run_cases(
     is_fresh: bool,
     include_disturbed: bool,
 ) -> list[GreenbenchError]:
-    from greenbench.marks import mark_drift  # noqa: PLC0415
-    from greenbench.progress import Progress  # noqa: PLC0415
-    from greenbench.session import Session, check_completed  # noqa: PLC0415
-    from greenbench.table import to_row  # noqa: PLC0415
+    from greenbench.results.marks import mark_drift  # noqa: PLC0415
+    from greenbench.results.table import to_row  # noqa: PLC0415
+    from greenbench.running.session import Session, check_completed  # noqa: PLC0415
+    from greenbench.terminal.progress import Progress  # noqa: PLC0415
 
     rows, failures = [], []
     places = {case.id: place for place, case in enumerate(cases)}

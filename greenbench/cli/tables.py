@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from greenbench.cases.suites import GATE
 from greenbench.errors import ConfigurationError
 from greenbench.selection import parse_pairs
 from greenbench.settings import Settings
-from greenbench.suites import GATE
 
 if TYPE_CHECKING:
     from greenbench.compare.files import Tables

@@ -9,7 +9,7 @@ from typing import Any
 from greenbench.compare.comparable import check_agree
 from greenbench.compare.files import LARGEST, number
 from greenbench.errors import ConfigurationError, UnknownNameError
-from greenbench.readings import JOULES_PER_WH, Provenance
+from greenbench.results.readings import JOULES_PER_WH, Provenance
 
 Row = dict[str, Any]
 

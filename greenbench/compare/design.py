@@ -12,7 +12,7 @@ import pandas as pd
 from greenbench.compare.comparable import ENERGY, check_agree
 from greenbench.compare.samples import marks_in
 from greenbench.errors import ConfigurationError, NotComparableError, UnknownNameError
-from greenbench.marks import DISTURBED
+from greenbench.results.marks import DISTURBED
 
 Row = Mapping[str, Any]
 Levels = tuple[str, ...]

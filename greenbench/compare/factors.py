@@ -108,7 +108,7 @@ def compare_factors(
     Parameters
     ----------
     rows : iterable of mapping
-        As `greenbench.table.to_row` gives them, or of a foreign table. Failed repeats and
+        As `greenbench.results.table.to_row` gives them, or of a foreign table. Failed repeats and
         unknown figures of a store are left out.
     factors : sequence of str
         Columns of at most 6 factors; numbers and texts are categories alike.

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from greenbench.chronology import SEGMENT, read_segments
 from greenbench.compare.rows import select
 from greenbench.errors import ConfigurationError
-from greenbench.readings import Provenance
-from greenbench.table import METRICS, OF_CASE, TAGS
+from greenbench.results.chronology import SEGMENT, read_segments
+from greenbench.results.readings import Provenance
+from greenbench.results.table import METRICS, OF_CASE, TAGS
 
 Row = dict[str, Any]
 

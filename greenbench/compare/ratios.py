@@ -117,7 +117,7 @@ def compare_ratios(
     Parameters
     ----------
     rows : iterable of mapping
-        As `greenbench.table.to_row` or `greenbench.compare.columns.to_variants` give them;
+        As `greenbench.results.table.to_row` or `greenbench.compare.columns.to_variants` give them;
         failed repeats are left out.
     compared : str
         The column whose values are compared, such as ``"backend"``.

@@ -198,7 +198,7 @@ def compare_returns(
     Parameters
     ----------
     rows : iterable of mapping
-        As `greenbench.table.to_row` or `greenbench.compare.columns.to_results` give them;
+        As `greenbench.results.table.to_row` or `greenbench.compare.columns.to_results` give them;
         failed repeats are left out.
     tolerance : float
         How much accuracy may be below the best, as a share: 0.01 is one percentage point.

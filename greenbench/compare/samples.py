@@ -6,7 +6,7 @@ from typing import Any
 
 from scipy.stats import variation
 
-from greenbench.marks import DISTURBED, FEW, UNSTABLE_CV
+from greenbench.results.marks import DISTURBED, FEW, UNSTABLE_CV
 
 Row = Mapping[str, Any]
 
@@ -40,7 +40,7 @@ def describe_samples(rows: Sequence[Row], *, include_disturbed: bool = False) ->
     Parameters
     ----------
     rows : sequence of mapping
-        Of one case, as `greenbench.table.to_row` gives them.
+        Of one case, as `greenbench.results.table.to_row` gives them.
     include_disturbed : bool
         Whether disturbed samples count, too.
     """

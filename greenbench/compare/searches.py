@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from greenbench.chronology import candidate, chronology
 from greenbench.compare.anytime import Anytime, FloatArray, best_so_far
 from greenbench.compare.samples import marks_in
 from greenbench.errors import ConfigurationError, NotComparableError
-from greenbench.marks import DISTURBED
+from greenbench.results.chronology import candidate, chronology
+from greenbench.results.marks import DISTURBED
 
 Row = Mapping[str, Any]
 

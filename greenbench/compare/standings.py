@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from greenbench.chronology import spending
 from greenbench.compare.anytime import Anytime, Band, band
 from greenbench.compare.horizons import Horizon, estimate_of
 from greenbench.compare.searches import Search, Searches
 from greenbench.compare.stats import Estimate
 from greenbench.results import TrialStatus
+from greenbench.results.chronology import spending
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ def compare_strategies(
     ----------
     trials : iterable of mapping
         A row a trial, in the order in which they ran, such as
-        `greenbench.table.to_trial_rows` gives them: ``strategy``, ``energy_wh`` (None if
+        `greenbench.results.table.to_trial_rows` gives them: ``strategy``, ``energy_wh`` (None if
         unknown) and ``val_accuracy`` (in [0, 1]; None if the trial failed). Columns
         ``session`` and ``repeat`` tell the searches of a strategy apart, ``trial`` orders
         theirs, ``marks`` says which are disturbed, and the other columns say what energy went

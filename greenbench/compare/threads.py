@@ -21,7 +21,7 @@ def to_pairs(rows: Iterable[Row]) -> list[dict[str, Any]]:
     Parameters
     ----------
     rows : iterable of mapping
-        As `greenbench.table.to_row` gives them, oldest first.
+        As `greenbench.results.table.to_row` gives them, oldest first.
 
     Returns
     -------

@@ -9,7 +9,7 @@ from io import StringIO
 from typing import Any
 
 from greenbench.errors import EnergyError
-from greenbench.readings import Component, Provenance, Reading
+from greenbench.results.readings import Component, Provenance, Reading
 
 JOULES_PER_KWH = 3.6e6
 

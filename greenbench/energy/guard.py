@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from greenbench.energy.meter import Meter
 from greenbench.errors import EnergyError
-from greenbench.readings import Component, Provenance, Reading
+from greenbench.results.readings import Component, Provenance, Reading
 
 JUMP_S = 1.0
 STILL_S = 1.0

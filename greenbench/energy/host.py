@@ -6,10 +6,6 @@ from pathlib import Path
 
 import psutil
 
-SHARE = 0.05
-TICK_S = 0.02
-"""Kernels account CPU time in ticks of 10 ms, at both ends of a window."""
-
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _STATUS = Path("/proc/self/status")
 
@@ -30,20 +26,6 @@ class HostWatch:
         own, busy = own_s - self._own_s, busy_s - self._busy_s
         self._own_s, self._busy_s = own_s, busy_s
         return own, max(busy - own, 0.0)
-
-
-def others_share(other_cpu_s: float | None, duration_s: float, cores: int) -> float | None:
-    """Return the share of the host's CPU time that others used; None if it is unknown."""
-    if other_cpu_s is None or duration_s <= 0:
-        return None
-    return other_cpu_s / (duration_s * cores)
-
-
-def is_disturbed(other_cpu_s: float | None, duration_s: float, cores: int) -> bool:
-    """Return whether others used over 5% of the host, beyond what ticks can resolve."""
-    surely_s = None if other_cpu_s is None else other_cpu_s - TICK_S * cores
-    share = others_share(surely_s, duration_s, cores)
-    return share is not None and share > SHARE
 
 
 def reset_peak_memory() -> bool:

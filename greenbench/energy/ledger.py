@@ -7,7 +7,7 @@ from typing import Protocol
 
 from greenbench.energy.meter import Meter
 from greenbench.errors import EnergyError
-from greenbench.readings import PHASES, Account, Reading
+from greenbench.results.readings import PHASES, Account, Reading
 
 
 class Watch(Protocol):

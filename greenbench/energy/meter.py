@@ -2,7 +2,7 @@
 
 from typing import Protocol, runtime_checkable
 
-from greenbench.readings import Component, Reading
+from greenbench.results.readings import Component, Reading
 
 
 @runtime_checkable

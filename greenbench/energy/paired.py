@@ -1,12 +1,10 @@
 """Several meters over the same windows: the first counts, the others bear witness."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from greenbench.energy.meter import Meter
-from greenbench.readings import Component, Components, Reading
-
-DISAGREEMENT = 0.05
+from greenbench.results.readings import Component, Reading
 
 
 class PairedMeter:
@@ -44,27 +42,3 @@ class PairedMeter:
         """Stop all."""
         for meter in (self._first, *self._witnesses):
             meter.close()
-
-
-def disagreement(reading: Reading) -> float | None:
-    """Return the largest share by which a witness differs from the first meter.
-
-    Only components that both measured are compared: a model is no witness. None if there
-    are none.
-    """
-    shares = [
-        share
-        for components in reading.witnesses.values()
-        for share in _shares(reading.components, components)
-    ]
-    return max(shares, default=None)
-
-
-def _shares(first: Components, second: Mapping[str, Component]) -> list[float]:
-    shares = []
-    for name in first.keys() & second.keys():
-        one, other = first[name], second[name]
-        both_measured = one.provenance.is_measured and other.provenance.is_measured
-        if both_measured and one.energy_j and other.energy_j is not None:
-            shares.append(abs(other.energy_j - one.energy_j) / one.energy_j)
-    return shares

@@ -1,7 +1,7 @@
 """Reconciliation: the phases of a ledger against one window around all of them."""
 
-from greenbench.readings import Provenance, Reading
 from greenbench.results import Reconciliation
+from greenbench.results.readings import Provenance, Reading
 
 COUNTER_LIMIT = 0.02
 MODEL_LIMIT = 0.05

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from greenbench.energy.trace import Trace, load_traces
 from greenbench.errors import EnergyError
-from greenbench.readings import Component, Reading
+from greenbench.results.readings import Component, Reading
 
 
 class ReplayMeter:

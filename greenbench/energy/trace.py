@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from greenbench.errors import ConfigurationError
-from greenbench.readings import Provenance
+from greenbench.results.readings import Provenance
 
 TIME = "time_s"
 COLUMNS = tuple(f"{part}_{unit}" for part in ("cpu", "gpu", "ram") for unit in ("w", "j"))

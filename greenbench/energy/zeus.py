@@ -10,7 +10,7 @@ from io import StringIO
 from typing import Any
 
 from greenbench.errors import EnergyError, MissingPackageError
-from greenbench.readings import Component, Provenance, Reading
+from greenbench.results.readings import Component, Provenance, Reading
 
 WINDOW = "greenbench"
 MICROJOULES_PER_JOULE = 1e6

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from greenbench.cases.suites import GATE
 from greenbench.compare.comparable import ENERGY, check_agree
 from greenbench.compare.files import LARGEST
 from greenbench.errors import ConfigurationError, GateError
 from greenbench.gate.metrics import METRICS
-from greenbench.readings import Provenance
-from greenbench.suites import GATE
+from greenbench.results.readings import Provenance
 from greenbench.tracking import Store
 
 Row = Mapping[str, Any]
@@ -44,7 +44,7 @@ class Baseline:
     label : str
         Where it came from, in words.
     rows : tuple of row
-        Results, oldest first, as `greenbench.table.to_row` gives them, with ``session``.
+        Results, oldest first, as `greenbench.results.table.to_row` gives them, with ``session``.
     is_interleaved : bool
         Whether it was measured alternately with what is judged, in one session.
     update : str or None
@@ -170,7 +170,7 @@ def write_baseline(path: Path, rows: Iterable[Row]) -> list[str]:
     path : Path
         Made with its folders if it does not exist.
     rows : iterable of row
-        Results, as `greenbench.table.to_row` gives them.
+        Results, as `greenbench.results.table.to_row` gives them.
 
     Returns
     -------

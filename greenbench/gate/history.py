@@ -16,7 +16,7 @@ from greenbench.errors import UnknownNameError
 from greenbench.gate.changepoints import CONFIRMING, Floats, find_places, medians_of, size_of
 from greenbench.gate.metrics import METRICS, Kind, Metric
 from greenbench.gate.wording import clean, number
-from greenbench.marks import DISTURBED
+from greenbench.results.marks import DISTURBED
 
 Row = Mapping[str, Any]
 

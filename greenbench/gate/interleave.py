@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from greenbench.cases import Case
-from greenbench.checkout import checked_out
+from greenbench.cases.suites import GATE
 from greenbench.compare.samples import describe_samples
 from greenbench.errors import GreenbenchError
 from greenbench.gate.baselines import Baseline
 from greenbench.results import CaseResult
-from greenbench.session import Listener, Session, check_completed
+from greenbench.results.table import to_row
+from greenbench.running.checkout import checked_out
+from greenbench.running.session import Listener, Session, check_completed
 from greenbench.settings import Settings
-from greenbench.suites import GATE
-from greenbench.table import to_row
 
 Row = dict[str, Any]
 

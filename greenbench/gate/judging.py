@@ -26,7 +26,7 @@ def judge(
     Parameters
     ----------
     rows : sequence of row
-        One a repeat, as `greenbench.table.to_row` gives them.
+        One a repeat, as `greenbench.results.table.to_row` gives them.
     budgets : Budgets
         What is allowed.
     baseline : Baseline, optional

@@ -41,7 +41,7 @@ class Metric:
     name : str
         In budgets.
     column : str
-        In tables of results, see `greenbench.table`.
+        In tables of results, see `greenbench.results.table`.
     kind : Kind
         How it is judged.
     unit : str

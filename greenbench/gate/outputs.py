@@ -20,8 +20,8 @@ from greenbench.gate.wording import (
     sentence,
     value_text,
 )
-from greenbench.marks import DISTURBED
-from greenbench.readings import Provenance
+from greenbench.results.marks import DISTURBED
+from greenbench.results.readings import Provenance
 
 Row = Mapping[str, Any]
 
@@ -259,7 +259,7 @@ def to_smaller_is_better(rows: Sequence[Row], *, include_disturbed: bool = False
     Parameters
     ----------
     rows : sequence of row
-        One a repeat, as `greenbench.table.to_row` gives them.
+        One a repeat, as `greenbench.results.table.to_row` gives them.
     include_disturbed : bool
         Whether disturbed samples count, too.
 
@@ -287,7 +287,7 @@ def to_bencher(rows: Sequence[Row], *, include_disturbed: bool = False) -> str:
     Parameters
     ----------
     rows : sequence of row
-        One a repeat, as `greenbench.table.to_row` gives them.
+        One a repeat, as `greenbench.results.table.to_row` gives them.
     include_disturbed : bool
         Whether disturbed samples count, too.
     """

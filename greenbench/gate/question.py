@@ -23,8 +23,8 @@ from greenbench.gate.rules import (
     judge_least,
     judge_turns,
 )
-from greenbench.marks import DISTURBED
-from greenbench.readings import Provenance
+from greenbench.results.marks import DISTURBED
+from greenbench.results.readings import Provenance
 
 Row = Mapping[str, Any]
 

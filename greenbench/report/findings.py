@@ -174,7 +174,7 @@ def find(
     Parameters
     ----------
     rows, trials : iterable of mapping
-        Results and their trials, as `greenbench.table` gives them.
+        Results and their trials, as `greenbench.results.table` gives them.
     environments : mapping
         Host to what it is.
     tolerance : float

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from greenbench.readings import Provenance
+from greenbench.results.readings import Provenance
 
 LEAST_P = 0.001
 THREE_DIGITS = 100
@@ -63,7 +63,7 @@ def provenance_label(*provenances: str | None) -> str:
     Parameters
     ----------
     *provenances : str or None
-        As `greenbench.readings.Provenance` names them; others are of unknown origin.
+        As `greenbench.results.readings.Provenance` names them; others are of unknown origin.
     """
     known = list(Provenance)
     labels = {Provenance(each).label if each in known else UNKNOWN for each in provenances}

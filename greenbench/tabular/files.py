@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from greenbench.errors import ConfigurationError, GreenbenchError
-from greenbench.readings import Provenance
 from greenbench.results import TrialStatus
+from greenbench.results.readings import Provenance
 from greenbench.strategies.spaces import Dimension, SearchSpace
 from greenbench.tabular.recording import PARTS, Cost, RecordedTraining, Recording
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from greenbench.errors import EnergyError
-from greenbench.readings import Component, Provenance, Reading
+from greenbench.results.readings import Component, Provenance, Reading
 from greenbench.tabular.recording import Cost
 
 

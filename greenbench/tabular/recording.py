@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from greenbench import registry
-from greenbench.energy.host import is_disturbed
 from greenbench.errors import ConfigurationError
-from greenbench.readings import Provenance, Reading
 from greenbench.results import CaseResult, Trial, TrialStatus
+from greenbench.results.quality import is_disturbed
+from greenbench.results.readings import Provenance, Reading
 from greenbench.strategies.spaces import SearchSpace
 from greenbench.strategies.survey import SEEDS, parts
 

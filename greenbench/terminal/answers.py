@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from greenbench.compare.units import energy_unit
-from greenbench.readings import Provenance
+from greenbench.results.readings import Provenance
 from greenbench.terminal.formats import at_or_above, interval, new_console, signed
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from greenbench.compare.samples import Samples, describe_samples, marks_in
 from greenbench.compare.stats import estimate
 from greenbench.compare.units import energy_unit
 from greenbench.errors import NotComparableError
-from greenbench.marks import MEANINGS
-from greenbench.readings import Provenance
+from greenbench.results.marks import MEANINGS
+from greenbench.results.readings import Provenance
 from greenbench.terminal.answers import print_returns
 from greenbench.terminal.formats import interval, new_console
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from greenbench.errors import ConfigurationError, EnergyError
-from greenbench.readings import Component, Provenance, Reading
+from greenbench.results.readings import Component, Provenance, Reading
 
 
 class FakeClock:

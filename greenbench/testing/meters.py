@@ -15,7 +15,7 @@ import pytest
 
 from greenbench.energy.meter import Meter
 from greenbench.errors import EnergyError
-from greenbench.readings import Provenance, Reading
+from greenbench.results.readings import Provenance, Reading
 
 GRACE_S = 2.0
 WINDOW_S = 0.3

@@ -7,7 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from greenbench.table import ENDED_WELL, METRICS, OF_CASE, TAGS, Row, optimism_of, proposal_wh
+from greenbench.results.table import (
+    ENDED_WELL,
+    METRICS,
+    OF_CASE,
+    TAGS,
+    Row,
+    optimism_of,
+    proposal_wh,
+)
 
 ENDED = ("FINISHED", "FAILED")
 PARENT = "mlflow.parentRunId"

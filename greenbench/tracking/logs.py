@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from greenbench.results import CaseResult, Trial
-from greenbench.table import ENDED_WELL, METRICS, TAGS, segments_text, to_row
+from greenbench.results.table import ENDED_WELL, METRICS, TAGS, segments_text, to_row
 from greenbench.tracking.records import (
     anytime,
     describe,

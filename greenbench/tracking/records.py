@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from greenbench.chronology import chronology
-from greenbench.readings import JOULES_PER_WH
 from greenbench.results import CaseResult, Trial
-from greenbench.table import Row, to_trial_rows
+from greenbench.results.chronology import chronology
+from greenbench.results.readings import JOULES_PER_WH
+from greenbench.results.table import Row, to_trial_rows
 
 MetricStep = tuple[str, float, int, int]
 """Name, value, time in ms since 1970-01-01 UTC, step."""

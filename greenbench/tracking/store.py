@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from greenbench.errors import ConfigurationError, TrackingError
-from greenbench.marks import DRIFTED, add_mark, is_drifted
 from greenbench.results import CaseResult
-from greenbench.table import METRICS, Row
+from greenbench.results.marks import DRIFTED, add_mark, is_drifted
+from greenbench.results.table import METRICS, Row
 from greenbench.tracking.bulk import ENDED, read_cases, read_trials, search
 from greenbench.tracking.database import (
     check_uri,
@@ -174,7 +174,7 @@ class Store:
         Returns
         -------
         list of dict
-            The columns of `greenbench.table.to_trial_rows`, and ``session`` and ``run_id``
+            The columns of `greenbench.results.table.to_trial_rows`, and ``session`` and ``run_id``
             of the repeat.
         """
         with _translated(self.uri):

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from greenbench.table import METRICS
+from greenbench.results.table import METRICS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

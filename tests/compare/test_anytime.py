@@ -13,7 +13,7 @@ from greenbench.compare.files import CsvRow
 from greenbench.compare.searches import read_searches
 from greenbench.errors import ConfigurationError, NotComparableError
 from greenbench.results import TrialStatus
-from greenbench.table import to_trial_rows
+from greenbench.results.table import to_trial_rows
 from tests.builders import make_result, make_segmented, make_trial
 
 # A coarse grid, so that ties and trials without energy come up.

@@ -17,7 +17,7 @@ from statsmodels.stats.multitest import multipletests
 
 from greenbench.compare.factors import Effect, Factors, compare_factors
 from greenbench.errors import ConfigurationError, NotComparableError, UnknownNameError
-from greenbench.table import to_trial_rows
+from greenbench.results.table import to_trial_rows
 from tests.builders import make_result, make_row, make_trial
 
 Table = list[dict[str, Any]]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from greenbench.compare.files import CsvRow, Tables, number, read_files, to_csv
 from greenbench.errors import ConfigurationError, UnknownNameError
-from greenbench.table import METRICS, TAGS, to_row, to_trial_rows
+from greenbench.results.table import METRICS, TAGS, to_row, to_trial_rows
 from tests.builders import make_result, make_trial
 
 Write = Callable[..., Path]

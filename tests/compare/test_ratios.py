@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from greenbench.cases import Case
 from greenbench.compare.ratios import Ratio, Ratios, compare_ratios
 from greenbench.errors import NotComparableError, UnknownNameError
-from greenbench.table import to_row
+from greenbench.results.table import to_row
 from tests.builders import make_result
 
 Row = dict[str, Any]

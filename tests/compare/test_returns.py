@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from greenbench.compare.returns import Returns, Size, compare_returns
 from greenbench.errors import NotComparableError
-from greenbench.readings import Provenance
-from greenbench.table import to_row
+from greenbench.results.readings import Provenance
+from greenbench.results.table import to_row
 from tests.builders import make_result, make_row
 
 SIZES = ("xs", "s", "m", "l", "xl")

@@ -21,7 +21,7 @@ from greenbench.compare.strategies import (
 )
 from greenbench.errors import ConfigurationError, NotComparableError, UnknownNameError
 from greenbench.results import TrialStatus
-from greenbench.table import to_trial_rows
+from greenbench.results.table import to_trial_rows
 from tests.builders import make_result, make_segmented, make_trial
 
 Trials = Sequence[tuple[float | None, float | None]]

@@ -14,7 +14,7 @@ from greenbench.compare.ratios import compare_ratios
 from greenbench.compare.returns import compare_returns
 from greenbench.compare.threads import to_pairs
 from greenbench.errors import NotComparableError
-from greenbench.table import to_row
+from greenbench.results.table import to_row
 from tests.builders import make_result, make_row
 
 Row = dict[str, Any]

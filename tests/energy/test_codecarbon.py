@@ -24,7 +24,7 @@ from codecarbon.input import DataSource
 from greenbench.energy import codecarbon
 from greenbench.energy.codecarbon import CodecarbonMeter
 from greenbench.errors import EnergyError
-from greenbench.readings import Provenance
+from greenbench.results.readings import Provenance
 from greenbench.testing import MeterConformance
 
 RAPL = Path("/sys/class/powercap/intel-rapl")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from greenbench.energy.guard import GuardedMeter
 from greenbench.energy.ledger import Ledger
 from greenbench.errors import EnergyError
-from greenbench.readings import Component, Provenance, Reading
+from greenbench.results.readings import Component, Provenance, Reading
 from greenbench.testing import FakeClock, FakeMeter, MeterConformance
 
 POWER_W = 10.0

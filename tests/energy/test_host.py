@@ -12,15 +12,8 @@ import psutil
 import pytest
 
 from greenbench.energy import host
-from greenbench.energy.host import (
-    SHARE,
-    TICK_S,
-    HostWatch,
-    is_disturbed,
-    others_share,
-    peak_memory_bytes,
-    reset_peak_memory,
-)
+from greenbench.energy.host import HostWatch, peak_memory_bytes, reset_peak_memory
+from greenbench.results.quality import SHARE, TICK_S, is_disturbed, others_share
 
 BUSY = "while True: pass"
 BUSY_FOR = "import time\nwhile time.process_time() < {seconds}: pass"

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from greenbench.energy.idle import drift, measure_idle_w, measures, net_j
+from greenbench.energy.idle import drift, measure_idle_w, measures
 from greenbench.energy.ledger import Ledger
 from greenbench.errors import EnergyError
-from greenbench.readings import Component, Provenance, Reading
+from greenbench.results.quality import net_j
+from greenbench.results.readings import Component, Provenance, Reading
 from greenbench.testing import FakeClock, FakeMeter
 
 COUNTER, SAMPLED, MODEL, CONSTANT, NONE = Provenance

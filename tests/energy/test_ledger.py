@@ -13,7 +13,7 @@ from greenbench.energy import ledger as ledger_module
 from greenbench.energy.host import HostWatch
 from greenbench.energy.ledger import Ledger
 from greenbench.errors import EnergyError
-from greenbench.readings import PHASES, Account, Provenance
+from greenbench.results.readings import PHASES, Account, Provenance
 from greenbench.testing import FakeClock, FakeMeter
 
 POWER_W = 10.0

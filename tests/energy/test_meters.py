@@ -9,7 +9,7 @@ import pytest
 from greenbench import registry
 from greenbench.energy.meters import check_meters, meter_names, open_meter
 from greenbench.errors import ConfigurationError, MissingPackageError, UnknownNameError
-from greenbench.readings import Component, Provenance
+from greenbench.results.readings import Component, Provenance
 from greenbench.testing import FakeMeter
 
 TRACE = "# provenance: counter\ntime_s,cpu_w\n0,30\n3600,30\n"

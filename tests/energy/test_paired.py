@@ -5,9 +5,10 @@ import time
 import pytest
 
 from greenbench.energy.ledger import Ledger
-from greenbench.energy.paired import PairedMeter, disagreement
+from greenbench.energy.paired import PairedMeter
 from greenbench.errors import EnergyError
-from greenbench.readings import Component, Provenance, Reading
+from greenbench.results.quality import disagreement
+from greenbench.results.readings import Component, Provenance, Reading
 from greenbench.testing import FakeClock, FakeMeter, MeterConformance
 
 

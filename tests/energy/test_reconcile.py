@@ -4,7 +4,7 @@ import pytest
 
 from greenbench.energy.ledger import Ledger
 from greenbench.energy.reconcile import reconcile
-from greenbench.readings import Component, Provenance, Reading
+from greenbench.results.readings import Component, Provenance, Reading
 from greenbench.testing import FakeClock, FakeMeter
 from tests.builders import make_reading
 

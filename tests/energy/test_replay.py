@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from greenbench.energy.replay import ReplayMeter
 from greenbench.errors import ConfigurationError, EnergyError
-from greenbench.readings import Provenance
+from greenbench.results.readings import Provenance
 from greenbench.testing import FakeClock, MeterConformance
 
 RAMP = "time_s,cpu_w\n0,0\n100,200\n"

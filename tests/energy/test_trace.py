@@ -10,7 +10,7 @@ from scipy.integrate import trapezoid
 
 from greenbench.energy.trace import Trace, load_traces
 from greenbench.errors import ConfigurationError
-from greenbench.readings import Provenance
+from greenbench.results.readings import Provenance
 
 WATTS = st.floats(0, 1000)
 MOMENTS = st.integers(0, 700).map(lambda sevenths: sevenths / 7)

@@ -12,7 +12,7 @@ import pytest
 from greenbench.energy.guard import GuardedMeter
 from greenbench.energy.zeus import ZeusMeter
 from greenbench.errors import EnergyError, MissingPackageError
-from greenbench.readings import Provenance
+from greenbench.results.readings import Provenance
 from greenbench.testing import MeterConformance
 
 cpu = pytest.importorskip("zeus.device.cpu")

@@ -23,8 +23,8 @@ from greenbench.gate.baselines import (
     read_baseline,
     write_baseline,
 )
-from greenbench.readings import Provenance
-from greenbench.table import to_row
+from greenbench.results.readings import Provenance
+from greenbench.results.table import to_row
 from greenbench.tracking import Store
 from tests.builders import STARTED_AT, make_result, make_row
 

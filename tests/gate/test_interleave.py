@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from greenbench.cases import Case
-from greenbench.checkout import Checkout
 from greenbench.errors import ConfigurationError
 from greenbench.gate import interleave as module
 from greenbench.gate.interleave import Alternation, interleave
-from greenbench.progress import Progress
-from greenbench.readings import Account
 from greenbench.results import CaseResult
+from greenbench.results.readings import Account
+from greenbench.running.checkout import Checkout
 from greenbench.settings import Settings
+from greenbench.terminal.progress import Progress
 from tests.builders import make_reading, make_result
 
 SMALL, MEDIUM = Case("default", "dense", size="s"), Case("default", "dense", size="m")

@@ -36,7 +36,7 @@ from pathlib import Path
 import sitecustomize
 from greenbench import register_meter
 from greenbench.errors import EnergyError
-from greenbench.readings import Component, Provenance, Reading
+from greenbench.results.readings import Component, Provenance, Reading
 
 PIDS = Path(os.environ["PLUGIN_PIDS"])
 

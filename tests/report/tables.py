@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from greenbench.cases import Case
-from greenbench.readings import Provenance
 from greenbench.results import CaseResult
-from greenbench.table import to_row, to_trial_rows
+from greenbench.results.readings import Provenance
+from greenbench.results.table import to_row, to_trial_rows
 from tests.builders import make_result, make_trial
 
 Row = dict[str, Any]

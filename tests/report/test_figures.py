@@ -8,7 +8,6 @@ from matplotlib.transforms import Bbox
 
 from greenbench.cases import Case
 from greenbench.compare.front import pareto_front
-from greenbench.readings import Provenance
 from greenbench.report.axes import EnergyAxes
 from greenbench.report.canvas import COLOURS, SVG, Canvas, Figure, Look, draw
 from greenbench.report.figures import (
@@ -19,6 +18,7 @@ from greenbench.report.figures import (
 )
 from greenbench.report.findings import Findings, Front, find
 from greenbench.report.page import DARK
+from greenbench.results.readings import Provenance
 from tests.builders import make_result
 from tests.report.tables import Table, everything, family, table_of
 

@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 
 from greenbench.cases import Case
-from greenbench.marks import DISTURBED
-from greenbench.readings import Provenance
 from greenbench.report.findings import Findings, find
 from greenbench.report.verdicts import REFUSED, in_words, refusals
+from greenbench.results.marks import DISTURBED
+from greenbench.results.readings import Provenance
 from tests.builders import make_result
 from tests.report.tables import HOST, Table, everything, family, layers, searches, table_of
 

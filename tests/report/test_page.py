@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from greenbench.cases import Case
-from greenbench.readings import Provenance
 from greenbench.report.findings import Findings, find
 from greenbench.report.page import DARK, Section, render, sections
-from greenbench.table import METRICS, TAGS
+from greenbench.results.readings import Provenance
+from greenbench.results.table import METRICS, TAGS
 from tests.builders import make_result, make_trial
 from tests.report.tables import Table, everything, family, searches, table_of
 

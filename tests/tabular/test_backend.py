@@ -16,16 +16,16 @@ from greenbench import registry
 from greenbench.architectures import Native, build_architecture
 from greenbench.backends import Backend, BuildRequest, ReplayingBackend, TrainableModel
 from greenbench.backends.base import AdamOptions, sample_order
-from greenbench.bench import Bench
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.meter import Meter
 from greenbench.errors import ConfigurationError, EnergyError
-from greenbench.journal import Journal
-from greenbench.marks import marks_of
-from greenbench.readings import Provenance
 from greenbench.results import CaseResult
-from greenbench.runner import run_repeat
+from greenbench.results.journal import Journal
+from greenbench.results.marks import marks_of
+from greenbench.results.readings import Provenance
+from greenbench.search.bench import Bench
+from greenbench.search.repeat import run_repeat
 from greenbench.strategies.spaces import ADAM, Dimension, SearchSpace
 from greenbench.tabular import write_recording
 from greenbench.tabular.backend import TabularBackend, TabularModel

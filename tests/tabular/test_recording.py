@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from greenbench.errors import ConfigurationError
-from greenbench.readings import Account
 from greenbench.results import TrialStatus
+from greenbench.results.readings import Account
 from greenbench.strategies.survey import SEEDS, parts
 from greenbench.tabular import (
     Cost,

@@ -1,0 +1,1 @@
+"""The doctor: what this machine measures, and what computes best on it."""

@@ -1,0 +1,182 @@
+"""The doctor: what this machine measures, what it estimates, and how to measure more."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+from greenbench.energy.carbon import carbon_intensity
+from greenbench.energy.host import HostWatch
+from greenbench.energy.meter import Meter
+from greenbench.energy.meters import meter_names, open_meter
+from greenbench.errors import GreenbenchError
+from greenbench.machine.environment import cpu_model
+from greenbench.machine.threads import available_cores
+from greenbench.results.quality import SHARE, others_share
+from greenbench.results.readings import Component, Components, Provenance, headline
+from greenbench.settings import Settings
+from greenbench.tracking import Store, redact
+
+SYS = Path("/sys")
+CPUINFO = Path("/proc/cpuinfo")
+NVIDIA = "0x10de"
+LISTENING_S = 1.0
+
+Findings = dict[str, str | list[str]]
+
+
+def examine(settings: Settings) -> Findings:
+    """Return what is found, as lines for people by subject.
+
+    Parameters
+    ----------
+    settings : Settings
+        As a run would use them.
+
+    Raises
+    ------
+    ConfigurationError
+        If the meter or the carbon intensity cannot be used.
+    """
+    meter = open_meter(settings.meter)
+    try:
+        components = meter.describe()
+        witnesses = _witnesses(meter)
+        others = _listen()
+    finally:
+        meter.close()
+    intensity = carbon_intensity(settings.carbon_g_per_kwh, settings.country)
+    gpu = components.get("gpu")
+    return {
+        "cpu": f"{cpu_model()}, {os.cpu_count()} logical cores",
+        "gpu": (gpu.reason or gpu.source) if gpu else "none found",
+        "threads": (
+            f"{settings.threads} a worker (GREENBENCH_THREADS) of {available_cores()} cores; see "
+            "--threads"
+        ),
+        "energy": _lines(components),
+        **{f"{name}, a witness": _lines(parts) for name, parts in witnesses.items()},
+        "figures are for": _uses(components, meter.name),
+        "to measure more": _advice(components),
+        "quiet": _quietness(others),
+        "carbon intensity": f"{intensity.g_per_kwh:g} g CO2e/kWh, {intensity.source}",
+        "data": f"{settings.data_dir} (GREENBENCH_DATA_DIR)",
+        "host lock": f"{settings.host_lock} (GREENBENCH_HOST_LOCK)",
+        "mlflow store": _store(settings),
+    }
+
+
+def _witnesses(meter: Meter) -> dict[str, Components]:
+    names = meter_names(meter.name)[1:]
+    if not names:
+        return {}
+    meter.begin_window()
+    return dict(meter.end_window().witnesses)
+
+
+def _listen() -> float | None:
+    """Return the share of the CPUs that others use while we wait."""
+    watch = HostWatch()
+    time.sleep(LISTENING_S)
+    return others_share(watch.lap()[1], LISTENING_S, os.cpu_count() or 1)
+
+
+def _lines(components: Components) -> list[str]:
+    return [_line(name, part, components) for name, part in sorted(components.items())]
+
+
+def _line(name: str, part: Component, components: Components) -> str:
+    if part.reason:
+        return f"{name}: none, {part.reason} ({part.source})"
+    aside = "" if part in headline(components) else "; beside the headline figure, never in it"
+    return f"{name}: {part.provenance.label} ({part.provenance}) by {part.source}{aside}"
+
+
+def _uses(components: Components, meter: str) -> list[str]:
+    if meter.partition(",")[0] == "replay":
+        return ["tests and simulation only: the energy is a replayed trace's, not this machine's"]
+    provenance = Provenance.worst(part.provenance for part in headline(components))
+    if provenance.is_measured:
+        return ["absolute figures, ratios, and deterministic costs (FLOPs, parameters, samples)"]
+    if provenance is not Provenance.MODEL:
+        return ["deterministic costs only (FLOPs, parameters, samples)"]
+    uses = [
+        "ratios of paired runs on this machine, and deterministic costs (FLOPs, parameters, "
+        "samples); not absolute figures, since part of the total is estimated"
+    ]
+    measured = sorted(name for name, part in components.items() if part.provenance.is_measured)
+    if measured:
+        uses.append(f"absolute figures of {', '.join(measured)} alone, which is measured")
+    return uses
+
+
+def _advice(components: Components) -> list[str]:
+    cpu, gpu = components.get("cpu"), components.get("gpu")
+    advice = []
+    if cpu is None or not cpu.provenance.is_measured:
+        advice += _cpu_advice()
+    if gpu is None or not gpu.provenance.is_measured:
+        advice += _gpu_advice()
+    return advice or ["nothing: all that counts is measured"]
+
+
+def _cpu_advice() -> list[str]:
+    powercap = SYS / "class" / "powercap"
+    counters = sorted(powercap.glob("*/energy_uj"))
+    if counters and not all(os.access(counter, os.R_OK) for counter in counters):
+        return [
+            "the CPU has an energy counter (RAPL) that you may not read; until the next start:",
+            f"$ sudo chmod a+r {powercap}/*/energy_uj",
+            "for good:",
+            f"$ echo 'z {powercap}/*/energy_uj 0444' | sudo tee /etc/tmpfiles.d/rapl.conf",
+        ]
+    if counters:
+        return ["the CPU's energy counter (RAPL) can be read, but the meter does not use it"]
+    if _is_virtual():
+        return [
+            "CPU: this is a virtual machine, which hides the energy counter (RAPL), and no "
+            "command brings it back; use a bare-metal Linux machine with an Intel or AMD CPU"
+        ]
+    return [
+        "no energy counter (RAPL) for the CPU; load its driver, where CPU and kernel have one:",
+        "$ sudo modprobe -a intel_rapl_common intel_rapl_msr",
+    ]
+
+
+def _gpu_advice() -> list[str]:
+    vendors = SYS.glob("bus/pci/devices/*/vendor")
+    if not any(_text(vendor) == NVIDIA for vendor in vendors):
+        return ["GPU: none by NVIDIA on the PCI bus, so there is nothing to measure"]
+    if shutil.which("nvidia-smi") is None:
+        return [
+            "the GPU's energy counter comes with NVIDIA's driver:",
+            "$ sudo ubuntu-drivers install    # Debian: sudo apt install nvidia-driver",
+        ]
+    return ["the GPU's driver does not answer; see what it says:", "$ nvidia-smi"]
+
+
+def _is_virtual() -> bool:
+    return "hypervisor" in _text(CPUINFO)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def _quietness(others: float | None) -> str:
+    if others is None:
+        return "unknown: the system does not say what other processes use"
+    verdict = "quiet enough" if others <= SHARE else "samples would be marked as disturbed"
+    return f"others use {others:.1%} of the CPU time now; {verdict} (limit {SHARE:.0%})"
+
+
+def _store(settings: Settings) -> str:
+    uri = settings.tracking_uri
+    try:
+        count = len(Store.existing(uri).read_rows())
+    except GreenbenchError as error:
+        return str(error)
+    return f"{redact(uri)}, {count} results"

@@ -1,0 +1,23 @@
+"""Results: what came out of a case, as readings, records, journal and table."""
+
+from greenbench.results.result import (
+    CaseResult,
+    Costs,
+    Epoch,
+    Reconciliation,
+    Segment,
+    Trial,
+    TrialStatus,
+    find_incumbent,
+)
+
+__all__ = [
+    "CaseResult",
+    "Costs",
+    "Epoch",
+    "Reconciliation",
+    "Segment",
+    "Trial",
+    "TrialStatus",
+    "find_incumbent",
+]

@@ -1,0 +1,198 @@
+"""Chronology: the trials of one search in the order of time, and what its energy went into.
+
+A trial under a scheduler is trained in segments, between which other trials run. All functions
+take rows of the trials of one search, as `greenbench.results.table.to_trial_rows` gives them;
+columns that older rows lack are taken as unknown.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from greenbench.errors import ConfigurationError
+
+Row = Mapping[str, Any]
+
+COMPLETED = "completed"
+"""Status of a trial that was trained to its end."""
+
+SEGMENT = ("position", "epochs", "energy_wh", "val_accuracy")
+"""What is kept of a segment, a list over the segments for each."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A trial, or a segment of one: after it the search may have found more.
+
+    Attributes
+    ----------
+    trial : int
+        Which of the rows it is of.
+    energy_wh : float or None
+        What it took; None if unknown.
+    val_accuracy : float or None
+        What it found, in [0, 1]; None if it failed, was not trained to its end, or trains again
+        what the search has chosen.
+    """
+
+    trial: int
+    energy_wh: float | None
+    val_accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Spending:
+    """What the energy of a search went into, as shares of it; None where that is unknown.
+
+    Attributes
+    ----------
+    proposal_share : float or None
+        Spent on proposals.
+    wasted_share : float or None
+        Spent on trials that were never the incumbent; re-evaluations are none of them.
+    """
+
+    proposal_share: float | None
+    wasted_share: float | None
+
+
+def to_text(segments: Sequence[Sequence[Any]]) -> str | None:
+    """Return segments as the compact JSON that rows have; None without any.
+
+    Parameters
+    ----------
+    segments : sequence of sequence
+        The values of `SEGMENT` of each.
+    """
+    if not segments:
+        return None
+    columns = dict(zip(SEGMENT, map(list, zip(*segments, strict=True)), strict=True))
+    return json.dumps(columns, separators=(",", ":"))
+
+
+def read_segments(row: Row) -> list[dict[str, Any]]:
+    """Return the segments of a trial, each with the values of `SEGMENT`.
+
+    Parameters
+    ----------
+    row : mapping
+        Of the trial; without segments there are none.
+
+    Raises
+    ------
+    ConfigurationError
+        If they are not what `to_text` gives.
+    """
+    text = row.get("segments")
+    if text is None:
+        return []
+    try:
+        columns = json.loads(text)
+        members = zip(*(columns[name] for name in SEGMENT), strict=True)
+        segments = [dict(zip(SEGMENT, values, strict=True)) for values in members]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        segments = []
+    if not segments or not all(map(_is_segment, segments)):
+        raise ConfigurationError(
+            f"segments of trial {row.get('trial')} are {str(text)[:60]!r}; expected JSON with a "
+            f"list for each of {', '.join(SEGMENT)}: run the search again"
+        )
+    return segments
+
+
+def candidate(row: Row) -> float | None:
+    """Return the accuracy with which a trial may become the incumbent, in [0, 1]; else None.
+
+    A trial that was stopped is no candidate: of many early figures the best is mostly luck.
+    Nor is one that trains again what the search has chosen.
+
+    Parameters
+    ----------
+    row : mapping
+        Of the trial.
+    """
+    is_completed = row.get("status", COMPLETED) == COMPLETED
+    accuracy: float | None = row["val_accuracy"]
+    return accuracy if is_completed and row.get("reevaluates") is None else None
+
+
+def chronology(rows: Sequence[Row]) -> list[Step]:
+    """Return the steps of a search in the order of time.
+
+    Segments are in the order of their positions; a trial without any stands before the first
+    segment of the next trial that has some. Re-evaluations come last.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Trials, in the order in which they started.
+    """
+    steps: list[tuple[tuple[float, ...], Step]] = []
+    following = float("inf")
+    for number, row in reversed(list(enumerate(rows))):
+        segments = read_segments(row)
+        if segments:
+            following = segments[0]["position"]
+        if row.get("reevaluates") is not None:
+            steps.append(((1, number), Step(number, row["energy_wh"], candidate(row))))
+        elif segments:
+            places = [(0, segment["position"], 1, number) for segment in segments]
+            steps += zip(places, _segment_steps(number, row, segments), strict=True)
+        else:
+            step = Step(number, row["energy_wh"], candidate(row))
+            steps.append(((0, following, 0, number), step))
+    return [step for _, step in sorted(steps, key=lambda placed: placed[0])]
+
+
+def spending(rows: Sequence[Row]) -> Spending:
+    """Return what the energy of a search went into.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Trials, in the order in which they started.
+    """
+    energies = [row["energy_wh"] for row in rows]
+    total_wh = None if None in energies else sum(energies)
+    if not total_wh:
+        return Spending(None, None)
+    proposals = [row.get("search_wh") for row in rows]
+    best, chosen = 0.0, set()
+    for step in chronology(rows):
+        if (step.val_accuracy or 0.0) > best:
+            best = step.val_accuracy or 0.0
+            chosen.add(step.trial)
+    wasted_wh = sum(
+        row["energy_wh"]
+        for number, row in enumerate(rows)
+        if number not in chosen and row.get("reevaluates") is None
+    )
+    known = [wh for wh in proposals if wh is not None]
+    is_known = len(known) == len(rows)
+    return Spending(sum(known) / total_wh if is_known else None, wasted_wh / total_wh)
+
+
+def _is_segment(segment: Row) -> bool:
+    limits = zip(SEGMENT, (math.inf, math.inf, math.inf, 1.0), strict=True)
+    return all(
+        isinstance(value, int | float) and 0 <= value <= most
+        for name, most in limits
+        if (value := segment[name]) is not None or name in SEGMENT[:2]
+    )
+
+
+def _segment_steps(number: int, row: Row, segments: Sequence[Row]) -> list[Step]:
+    """Return a step a segment; together they take what the trial took."""
+    total_wh = row["energy_wh"]
+    found = [*[None] * (len(segments) - 1), candidate(row)]
+    energies = [segment["energy_wh"] for segment in segments]
+    if total_wh is None or None in energies:
+        # Nothing is booked before it was surely spent.
+        energies = [0.0] * len(segments)
+    energies[-1] = None if total_wh is None else max(total_wh - sum(energies[:-1]), 0.0)
+    return [
+        Step(number, energy_wh, val_accuracy)
+        for energy_wh, val_accuracy in zip(energies, found, strict=True)
+    ]

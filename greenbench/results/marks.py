@@ -1,0 +1,92 @@
+"""Marks: what a reader must know of a sample before trusting its energy."""
+
+from collections.abc import Iterable, Mapping, MutableMapping
+from typing import Any
+
+from greenbench.results.quality import DISAGREEMENT, DRIFT, disagreement, is_disturbed
+from greenbench.results.result import CaseResult
+
+SHORT_S = 10.0
+FEW = 5
+UNSTABLE_CV = 0.05
+REPLAYING = ("replay", "tabular")
+"""Meters that read what was recorded elsewhere."""
+
+DISTURBED = "disturbed"
+DRIFTED = "drifted"
+
+MEANINGS: Mapping[str, str] = {
+    "replayed": "the energy is that of a replayed trace or recording, not of this machine",
+    DISTURBED: (
+        "something else used over 5% of the host's CPU time: such samples are left out of "
+        "energy statistics (`--include-disturbed` counts them)"
+    ),
+    "short": (
+        f"under {SHORT_S:.0f} s were measured, which is little for a counter: "
+        f"`--min-window {SHORT_S:.0f}` repeats training inside its window"
+    ),
+    "unreconciled": (
+        "the phases and one window around all of them differ by over 2% (counter) or 5% (model)"
+    ),
+    "disagreeing": "two meters differ by over 5%",
+    DRIFTED: "idle power changed by over 5% from before the suite to after it",
+    "unstable": "the energy of repeats varies by over 5% (CV)",
+    "few": f"fewer than {FEW} samples count: `--repeats {FEW}` narrows the interval",
+}
+"""All marks, those of a sample and those of a case, and what they say."""
+
+
+def marks_of(result: CaseResult) -> tuple[str, ...]:
+    """Return the marks of one repeat of a case.
+
+    Parameters
+    ----------
+    result : CaseResult
+        What the repeat gave.
+    """
+    total = result.account.total
+    cores = int(result.environment.get("cores", 1))
+    found = {
+        # The first of several meters counts.
+        "replayed": result.environment.get("meter", "").partition(",")[0] in REPLAYING,
+        DISTURBED: is_disturbed(total.other_cpu_s, total.duration_s, cores),
+        "short": total.provenance.is_measured and result.wall_s < SHORT_S,
+        "unreconciled": _is_unreconciled(result),
+        "disagreeing": (disagreement(total) or 0.0) > DISAGREEMENT,
+    }
+    return tuple(mark for mark, applies in found.items() if applies)
+
+
+def is_drifted(idle_drift: float | None) -> bool:
+    """Return whether idle power changed too much for net figures."""
+    return idle_drift is not None and idle_drift > DRIFT
+
+
+def join(marks: Iterable[str]) -> str | None:
+    """Return marks as one text, such as ``"disturbed short"``; None without any."""
+    return " ".join(marks) or None
+
+
+def merge_marks(texts: Iterable[str | None]) -> str | None:
+    """Return the marks of several texts as one, each mark once; None without any."""
+    return join(dict.fromkeys(mark for text in texts for mark in (text or "").split()))
+
+
+def add_mark(marks: str | None, mark: str) -> str:
+    """Return a text of marks with another one."""
+    return merge_marks([marks, mark]) or mark
+
+
+def mark_drift(row: MutableMapping[str, Any], idle_drift: float | None) -> None:
+    """Add to a sample's row by how much idle power changed during its suite."""
+    row["idle_drift"] = idle_drift
+    if is_drifted(idle_drift):
+        row["marks"] = add_mark(row["marks"], DRIFTED)
+
+
+def _is_unreconciled(result: CaseResult) -> bool:
+    found = result.reconciliation
+    if found is None or found.booked_j is None:
+        return False
+    # A check that could not be made is not one that was passed.
+    return found.deviation is None or found.deviation > found.limit

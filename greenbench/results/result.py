@@ -1,0 +1,279 @@
+"""Results: trials and case results as plain frozen dataclasses."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from statistics import fmean
+from typing import Any
+
+from greenbench.cases import Case
+from greenbench.results.readings import Account
+
+
+class TrialStatus(StrEnum):
+    """How a trial ended."""
+
+    COMPLETED = "completed"
+    STOPPED = "stopped"
+    DIVERGED = "diverged"
+    OUT_OF_MEMORY = "out_of_memory"
+    FAILED = "failed"
+    CRASHED = "crashed"
+    TIMED_OUT = "timed_out"
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch of a trial: mean training loss, and validation accuracy where it was measured."""
+
+    epoch: int
+    train_loss: float | None
+    val_accuracy: float | None = None
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What a trial was trained without a pause, under a scheduler.
+
+    Attributes
+    ----------
+    position : int
+        Which segment of the whole search it was, from 0.
+    epochs : int
+        How far the trial was trained when it ended.
+    val_accuracy : float or None
+        In [0, 1] at its end; None if it failed.
+    account : Account
+        Energy by phase, that of the proposal included in a trial's first segment.
+    """
+
+    position: int
+    epochs: int
+    val_accuracy: float | None
+    account: Account
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Segment":
+        """Rebuild a segment from its `dataclasses.asdict` form."""
+        return cls(**{**values, "account": Account.from_dict(values["account"])})
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training of one hyperparameter configuration.
+
+    Attributes
+    ----------
+    index : int
+        Position in the search, from 0.
+    hyperparameters : dict
+        What the strategy proposed.
+    status : TrialStatus
+        How it ended.
+    val_accuracy : float or None
+        In [0, 1], after the epochs that it was trained; None unless completed or stopped.
+    epochs : tuple of Epoch
+        The learning curve.
+    account : Account
+        Energy by phase, its proposal included.
+    samples_seen : int
+        Training samples, each epoch counted.
+    passes : int
+        How often it was trained inside its windows, so that they last long enough to be
+        read; `account` and `samples_seen` are those of one pass.
+    started_at : float
+        Seconds since 1970-01-01 UTC.
+    error : str or None
+        Why it did not complete.
+    segments : tuple of Segment
+        Under a scheduler, what it was trained at a time; `account` is their sum.
+    reevaluates : int or None
+        The trial whose configuration it trains again, with another seed, after the search.
+    lanes : int
+        How many trials were trained as one model when it started: what their windows read,
+        seconds too, is shared out evenly among them.
+    """
+
+    index: int
+    hyperparameters: Mapping[str, float | int]
+    status: TrialStatus
+    val_accuracy: float | None = None
+    epochs: tuple[Epoch, ...] = ()
+    account: Account = field(default_factory=Account)
+    samples_seen: int = 0
+    passes: int = 1
+    started_at: float = 0.0
+    error: str | None = None
+    segments: tuple[Segment, ...] = ()
+    reevaluates: int | None = None
+    lanes: int = 1
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Trial":
+        """Rebuild a trial from its `dataclasses.asdict` form."""
+        restored = {
+            "status": TrialStatus(values["status"]),
+            "epochs": tuple(Epoch(**epoch) for epoch in values["epochs"]),
+            "account": Account.from_dict(values["account"]),
+            "segments": tuple(Segment.from_dict(each) for each in values.get("segments", ())),
+        }
+        return cls(**{**values, **restored})
+
+    def with_segment(self, segment: Segment) -> "Trial":
+        """Return the trial with a further segment, its account included."""
+        segments = (*self.segments, segment)
+        return dataclasses.replace(self, segments=segments, account=self.account + segment.account)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Deterministic costs of a repeat, equal on every machine.
+
+    Attributes
+    ----------
+    parameters : int
+        Trainable parameters of the architecture.
+    train_flops_per_sample : int
+        Floating-point operations of a forward and backward pass, 2 a multiply-add.
+    train_flops, samples_seen, epochs, trials : int
+        Over all trials.
+    """
+
+    parameters: int
+    train_flops_per_sample: int
+    train_flops: int
+    samples_seen: int
+    epochs: int
+    trials: int
+
+
+@dataclass(frozen=True)
+class Reconciliation:
+    """What the phases booked, against one window around all of them by a second meter.
+
+    Attributes
+    ----------
+    booked_j, whole_j : float or None
+        Headline joules of the phases, and of the window; None if unknown.
+    limit : float
+        Largest share by which they may differ.
+    """
+
+    booked_j: float | None
+    whole_j: float | None
+    limit: float
+
+    @property
+    def deviation(self) -> float | None:
+        """Share of the whole by which the phases differ from it; None if unknown."""
+        if self.booked_j is None or not self.whole_j:
+            return None
+        return abs(self.booked_j - self.whole_j) / self.whole_j
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """What one repeat of a case gave.
+
+    Attributes
+    ----------
+    case : Case
+        The definition.
+    repeat : int
+        Which repeat, from 0.
+    suite : str
+        The suite that it ran in.
+    trials : tuple of Trial
+        All trials, failed ones too.
+    test_accuracy : float or None
+        Of the incumbent, in [0, 1]; None if no trial completed.
+    account : Account
+        Energy of the whole repeat; the trials' accounts are part of it.
+    costs : Costs
+        Deterministic costs.
+    emissions : dict
+        ``g_co2e`` (None if energy is unknown), ``intensity_g_per_kwh`` and ``source``.
+    environment : dict
+        ``host`` (fingerprint), CPU, GPU, threads, library versions.
+    dataset : dict
+        ``name``, ``digest``, ``source``, ``train``, ``validation``, ``test`` sizes.
+    wall_s : float
+        Seconds from opening to closing the ledger, by a clock of its own: what the phases'
+        durations must sum to.
+    reconciliation : Reconciliation or None
+        The phases against an independent window, since the last interruption.
+    idle_w : dict of str to float
+        Idle power before the suite by component, where it is measured.
+    peak_memory_bytes : int or None
+        Largest resident memory of the worker during the repeat; None where it is not known.
+    interruptions : int
+        How often the repeat was cut off and taken up again.
+    started_at : float
+        Seconds since 1970-01-01 UTC.
+    prior : str or None
+        How the strategy spreads its proposals: ``"uniform"``, ``"log"`` if any dimension's
+        prior is, or ``"none"`` for the control; None where results do not say.
+    """
+
+    case: Case
+    repeat: int
+    suite: str
+    trials: tuple[Trial, ...]
+    test_accuracy: float | None
+    account: Account
+    costs: Costs
+    emissions: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    dataset: Mapping[str, Any]
+    wall_s: float = 0.0
+    reconciliation: Reconciliation | None = None
+    idle_w: Mapping[str, float] = field(default_factory=dict)
+    peak_memory_bytes: int | None = None
+    interruptions: int = 0
+    started_at: float = 0.0
+    prior: str | None = None
+
+    @property
+    def incumbent(self) -> Trial | None:
+        """The best trial by validation accuracy."""
+        return find_incumbent(self.trials)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values."""
+        return {**dataclasses.asdict(self), "case": self.case.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "CaseResult":
+        """Rebuild a result from `to_dict`."""
+        restored = {
+            "case": Case.from_dict(values["case"]),
+            "trials": tuple(Trial.from_dict(trial) for trial in values["trials"]),
+            "account": Account.from_dict(values["account"]),
+            "costs": Costs(**values["costs"]),
+        }
+        if reconciliation := values.get("reconciliation"):
+            restored["reconciliation"] = Reconciliation(**reconciliation)
+        return cls(**{**values, **restored})
+
+
+def find_incumbent(trials: Sequence[Trial]) -> Trial | None:
+    """Return the best completed trial by validation accuracy, the first of equals, if any.
+
+    A trial that a scheduler stopped is none, however good it looked: of many figures that were
+    read early and often, the best is mostly luck. After a re-evaluation it is the first one of
+    the configuration with the best mean over its new seeds: that trial was selected neither by
+    its own accuracy nor by what the search saw.
+    """
+    again: dict[int, list[Trial]] = {}
+    for trial in trials:
+        if trial.reevaluates is not None and trial.val_accuracy is not None:
+            again.setdefault(trial.reevaluates, []).append(trial)
+    if again:
+        return max(again.values(), key=_mean_accuracy)[0]
+    scored = [trial for trial in trials if trial.status is TrialStatus.COMPLETED]
+    return max(scored, key=lambda trial: trial.val_accuracy or 0.0, default=None)
+
+
+def _mean_accuracy(trials: Sequence[Trial]) -> float:
+    return fmean(trial.val_accuracy or 0.0 for trial in trials)

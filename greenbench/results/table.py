@@ -1,0 +1,302 @@
+"""The tables that comparers read: results and trials as flat rows, and MLflow's names for them."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from greenbench.results import CaseResult, Trial, TrialStatus
+from greenbench.results.chronology import spending, to_text
+from greenbench.results.marks import join, marks_of
+from greenbench.results.quality import disagreement, net_j, others_share
+from greenbench.results.readings import JOULES_PER_WH, PHASES, Reading
+
+Row = dict[str, Any]
+
+BYTES_PER_MIB = 2**20
+PARTS = ("cpu", "gpu", "ram")
+ENDED_WELL = (TrialStatus.COMPLETED, TrialStatus.STOPPED)
+
+METRICS: Mapping[str, str] = {
+    "energy_wh": "energy/total_wh",
+    **{f"{phase}_wh": f"energy/{phase}_wh" for phase in PHASES},
+    **{f"{part}_wh": f"energy/{part}_wh" for part in PARTS},
+    "net_wh": "energy/net_wh",
+    **{f"{part}_net_wh": f"energy/{part}_net_wh" for part in PARTS},
+    "idle_w": "power/idle_w",
+    "emissions_g": "emissions/g_co2e",
+    "intensity_g_per_kwh": "emissions/intensity_g_per_kwh",
+    "val_accuracy": "accuracy/validation",
+    "test_accuracy": "accuracy/test",
+    "train_flops": "cost/train_flops",
+    "train_flops_per_sample": "cost/train_flops_per_sample",
+    "parameters": "cost/parameters",
+    "samples_seen": "cost/samples_seen",
+    "epochs": "cost/epochs",
+    "trials": "cost/trials",
+    "failed_trials": "cost/failed_trials",
+    "stopped_trials": "cost/stopped_trials",
+    "interruptions": "cost/interruptions",
+    "cpu_s": "cost/cpu_s",
+    "peak_memory_mib": "cost/peak_memory_mib",
+    "duration_s": "time/total_s",
+    "wall_s": "time/wall_s",
+    "train_s": "time/train_s",
+    "proposal_share": "search/proposal_share",
+    "wasted_share": "search/wasted_share",
+    "optimism": "search/optimism",
+    "other_cpu_share": "quality/other_cpu_share",
+    "unreconciled_share": "quality/unreconciled_share",
+    "meter_disagreement": "quality/meter_disagreement",
+    "idle_drift": "quality/idle_drift",
+    "passes": "quality/passes",
+}
+"""Numeric columns, and the metrics that hold them in MLflow."""
+
+TAGS = (
+    "case_id",
+    "case_hash",
+    "suite",
+    "strategy",
+    "proposer",
+    "scheduler",
+    "prior",
+    "architecture",
+    "family",
+    "size",
+    "options",
+    "backend",
+    "dataset",
+    "setting",
+    "energy_provenance",
+    "energy_source",
+    "energy_reason",
+    *(f"{part}_provenance" for part in PARTS),
+    "meter",
+    "marks",
+    "emissions_source",
+    "host",
+    "cpu",
+    "device",
+    "threads",
+    "commit",
+    "branch",
+    "status",
+)
+"""Text columns, each a tag of the same name in MLflow."""
+
+OF_CASE = (
+    "case_id",
+    "case_hash",
+    "suite",
+    "strategy",
+    "prior",
+    "architecture",
+    "family",
+    "size",
+    "backend",
+    "dataset",
+    "setting",
+    "energy_provenance",
+    "meter",
+    "marks",
+    "host",
+    "threads",
+)
+"""Columns that a trial's row has from its repeat's, as well as ``repeat``."""
+
+
+def to_row(result: CaseResult) -> Row:
+    """Return a result as one row; None where a figure is unknown.
+
+    Parameters
+    ----------
+    result : CaseResult
+        One repeat of a case.
+
+    Returns
+    -------
+    dict
+        The columns of `METRICS` and `TAGS`, and ``repeat``.
+    """
+    return {**_texts(result), **_numbers(result), "repeat": result.repeat}
+
+
+def to_trial_rows(result: CaseResult) -> list[Row]:
+    """Return the trials of a result, a row each, in the order in which they ran.
+
+    Parameters
+    ----------
+    result : CaseResult
+        One repeat of a case.
+
+    Returns
+    -------
+    list of dict
+        The columns of `OF_CASE` and ``repeat``; ``trial`` (its index), ``status``,
+        ``energy_wh``, ``search_wh`` (of its proposal), ``duration_s``, ``val_accuracy``,
+        ``segments`` (see `greenbench.results.chronology`), ``reevaluates`` (another's index),
+        ``lanes`` (trials that shared its windows, itself among them), ``optimism`` and
+        ``test_accuracy`` (of the whole repeat); None where a figure is unknown.
+    """
+    texts = _texts(result)
+    common = {**{name: texts[name] for name in OF_CASE}, "repeat": result.repeat}
+    optimism = _optimism(result)
+    return [
+        {
+            **common,
+            "trial": trial.index,
+            "status": trial.status.value,
+            "energy_wh": _to_wh(trial.account.total.energy_j),
+            "search_wh": proposal_wh(
+                _to_wh(trial.account.total.energy_j),
+                _to_wh(search.energy_j if (search := trial.account.phases.get("search")) else None),
+            ),
+            "duration_s": trial.account.total.duration_s,
+            "val_accuracy": trial.val_accuracy,
+            "segments": segments_text(trial),
+            "reevaluates": trial.reevaluates,
+            "lanes": trial.lanes,
+            "optimism": optimism,
+            "test_accuracy": result.test_accuracy,
+        }
+        for trial in result.trials
+    ]
+
+
+def segments_text(trial: Trial) -> str | None:
+    """Return the segments of a trial as one text; None if it has none."""
+    return to_text(
+        [
+            (each.position, each.epochs, _to_wh(each.account.total.energy_j), each.val_accuracy)
+            for each in trial.segments
+        ]
+    )
+
+
+def proposal_wh(energy_wh: float | None, search_wh: float | None) -> float | None:
+    """Return the energy of a trial's proposal: none where all is known but that phase."""
+    return 0.0 if search_wh is None and energy_wh is not None else search_wh
+
+
+def optimism_of(val_accuracy: float | None, test_accuracy: float | None) -> float | None:
+    """Return by how much validation flatters an incumbent; None if one of both is unknown."""
+    if val_accuracy is None or test_accuracy is None:
+        return None
+    return val_accuracy - test_accuracy
+
+
+def _numbers(result: CaseResult) -> Row:
+    costs, incumbent, total = result.costs, result.incumbent, result.account.total
+    train = result.account.phases.get("train")
+    return {
+        **_energies(result),
+        "emissions_g": result.emissions["g_co2e"],
+        "intensity_g_per_kwh": result.emissions["intensity_g_per_kwh"],
+        "val_accuracy": incumbent.val_accuracy if incumbent else None,
+        "test_accuracy": result.test_accuracy,
+        "train_flops": costs.train_flops,
+        "train_flops_per_sample": costs.train_flops_per_sample,
+        "parameters": costs.parameters,
+        "samples_seen": costs.samples_seen,
+        "epochs": costs.epochs,
+        "trials": costs.trials,
+        "failed_trials": sum(t.status not in ENDED_WELL for t in result.trials),
+        "stopped_trials": sum(t.status is TrialStatus.STOPPED for t in result.trials),
+        "interruptions": result.interruptions,
+        "cpu_s": total.cpu_s,
+        "peak_memory_mib": _scaled(result.peak_memory_bytes, BYTES_PER_MIB),
+        "duration_s": total.duration_s,
+        "wall_s": result.wall_s,
+        "train_s": train.duration_s if train else 0.0,
+        **vars(spending(to_trial_rows(result))),
+        "optimism": _optimism(result),
+        **_qualities(result),
+    }
+
+
+def _optimism(result: CaseResult) -> float | None:
+    incumbent = result.incumbent
+    return optimism_of(incumbent.val_accuracy if incumbent else None, result.test_accuracy)
+
+
+def _energies(result: CaseResult) -> Row:
+    account, idle_w = result.account, result.idle_w
+    total = account.total
+    joules = {name: part.energy_j for name, part in total.components.items()}
+    # A phase that nobody booked to is absent, not 0.
+    phases = {
+        f"{phase}_wh": _to_wh(account.energy_j(phase)) if phase in account.phases else None
+        for phase in PHASES
+    }
+    return {
+        "energy_wh": _to_wh(total.energy_j),
+        **phases,
+        **{f"{name}_wh": _to_wh(joules.get(name)) for name in PARTS},
+        "net_wh": _to_wh(net_j(total, idle_w)),
+        **{f"{name}_net_wh": _to_wh(net_j(_only(total, name), idle_w)) for name in PARTS},
+        "idle_w": sum(idle_w.values()) if idle_w else None,
+    }
+
+
+def _only(total: Reading, name: str) -> Reading:
+    parts = total.components
+    return Reading(total.duration_s, {name: parts[name]} if name in parts else {})
+
+
+def _qualities(result: CaseResult) -> Row:
+    total, reconciliation = result.account.total, result.reconciliation
+    cores = int(result.environment.get("cores", 1))
+    return {
+        "other_cpu_share": others_share(total.other_cpu_s, total.duration_s, cores),
+        "unreconciled_share": reconciliation.deviation if reconciliation else None,
+        "meter_disagreement": disagreement(total),
+        # Known once the whole suite has run.
+        "idle_drift": None,
+        "passes": max((trial.passes for trial in result.trials), default=1),
+    }
+
+
+def _texts(result: CaseResult) -> Row:
+    case, total = result.case, result.account.total
+    return {
+        "case_id": case.id,
+        "case_hash": case.hash,
+        "suite": result.suite,
+        "strategy": case.strategy,
+        "proposer": case.proposer,
+        "scheduler": case.scheduler,
+        "prior": result.prior,
+        "architecture": case.network,
+        "family": case.architecture,
+        "size": case.size,
+        "options": json.dumps(dict(case.architecture_options), sort_keys=True),
+        "backend": case.backend_variant,
+        "dataset": case.dataset,
+        "setting": case.setting,
+        "energy_provenance": total.provenance.value,
+        "energy_source": "; ".join(dict.fromkeys(part.source for part in total.headline)),
+        "energy_reason": next((part.reason for part in total.headline if part.reason), None),
+        **{
+            f"{name}_provenance": total.components[name].provenance.value
+            if name in total.components
+            else None
+            for name in PARTS
+        },
+        "meter": result.environment.get("meter"),
+        "marks": join(marks_of(result)),
+        "emissions_source": result.emissions["source"],
+        "host": result.environment["host"],
+        **{
+            name: result.environment.get(name)
+            for name in ("cpu", "device", "threads", "commit", "branch")
+        },
+        "status": "finished" if result.incumbent else "failed",
+    }
+
+
+def _to_wh(joules: float | None) -> float | None:
+    return _scaled(joules, JOULES_PER_WH)
+
+
+def _scaled(value: float | None, divisor: float) -> float | None:
+    return None if value is None else value / divisor

@@ -1,0 +1,1 @@
+"""The processes around a repeat: session, workers, delivery, checkouts."""

@@ -1,0 +1,153 @@
+"""Delivery: results from the journal into MLflow, at once or when the store is back."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from greenbench.errors import GreenbenchError, JournalError, TrackingError
+from greenbench.results import CaseResult
+from greenbench.results.journal import Journal
+from greenbench.settings import Settings
+
+if TYPE_CHECKING:
+    from greenbench.tracking import Store
+
+IDLE_DRIFT = "idle-drift.json"
+
+
+class Notices(Protocol):
+    """Shows lines to the user."""
+
+    def notice(self, message: str) -> None:
+        """Show one line that the user must see."""
+
+
+class Delivery:
+    """Brings results to MLflow; after a failure the journal keeps them for ``sync``.
+
+    Parameters
+    ----------
+    tracking_uri : str
+        Where to.
+    listener : Notices
+        Is told of the first failure.
+    """
+
+    def __init__(self, tracking_uri: str, listener: Notices) -> None:
+        self._uri = tracking_uri
+        self._listener = listener
+        self._store: Store | None = None
+        self.has_failed = False
+        try:
+            # Importing MLflow takes seconds: they pass while the workers import, too, and
+            # nothing is measured. A store that is yet to be made would take more of them.
+            self._store = _store_class().prepare(tracking_uri)
+        except TrackingError as error:
+            self._fail(error)
+
+    def deliver(self, journal: Journal, result: CaseResult, *, may_exist: bool) -> bool:
+        """Log a result unless it is there; return whether MLflow has it.
+
+        Parameters
+        ----------
+        journal : Journal
+            Marked once MLflow has the result.
+        result : CaseResult
+            What to log.
+        may_exist : bool
+            Whether an earlier, interrupted attempt may have logged it.
+        """
+        if self.has_failed:
+            return False
+        if journal.read().is_delivered:
+            return True
+        from greenbench.tracking import session_key  # noqa: PLC0415
+
+        try:
+            key = session_key(journal.path)
+            self._opened().log_result(result, key, may_exist=may_exist)
+            journal.mark_delivered()
+        except TrackingError as error:
+            self._fail(error)
+            return False
+        return True
+
+    def deliver_idle_drift(self, folder: Path, suite: str, drift: float) -> None:
+        """Log by how much idle power changed, with all results of a session.
+
+        Parameters
+        ----------
+        folder : pathlib.Path
+            The session's; holds the figure until MLflow has it.
+        suite : str
+            Whose results.
+        drift : float
+            Share of the idle power before.
+        """
+        note = folder / IDLE_DRIFT
+        note.write_text(json.dumps({"suite": suite, "drift": drift}), encoding="utf-8")
+        if self.has_failed:
+            return
+        try:
+            _log_idle_drift(self._opened(), note)
+        except TrackingError as error:
+            self._fail(error)
+
+    def _opened(self) -> "Store":
+        if self._store is None:
+            self._store = _store_class()(self._uri)
+        return self._store
+
+    def _fail(self, error: TrackingError) -> None:
+        self.has_failed = True
+        self._listener.notice(f"{error}; results are kept in the journal, and the run goes on")
+
+
+def deliver_all(settings: Settings) -> tuple[int, list[GreenbenchError]]:
+    """Deliver the finished repeats that MLflow does not have.
+
+    Returns
+    -------
+    int
+        How many were delivered.
+    list of GreenbenchError
+        Journals that could not be read, which do not hold up the others.
+
+    Raises
+    ------
+    TrackingError
+        If the store cannot be written.
+    """
+    from greenbench.tracking import Store, session_key  # noqa: PLC0415
+
+    waiting: list[tuple[Journal, CaseResult]] = []
+    errors: list[GreenbenchError] = []
+    for path in sorted(settings.journal_dir.glob("*/*.jsonl")):
+        try:
+            state = Journal(path).read()
+        except JournalError as error:
+            errors.append(error)
+            continue
+        if state.result is not None and not state.is_delivered:
+            waiting.append((Journal(path), state.result))
+    drifts = sorted(settings.journal_dir.glob(f"*/{IDLE_DRIFT}"))
+    if waiting or drifts:
+        store = Store(settings.tracking_uri)
+        for journal, result in waiting:
+            store.log_result(result, session_key(journal.path), may_exist=True)
+            journal.mark_delivered()
+        for note in drifts:
+            _log_idle_drift(store, note)
+    return len(waiting), errors
+
+
+def _store_class() -> "type[Store]":
+    from greenbench.tracking import Store  # noqa: PLC0415
+
+    return Store
+
+
+def _log_idle_drift(store: "Store", note: Path) -> None:
+    found = json.loads(note.read_text(encoding="utf-8"))
+    store.log_idle_drift(found["suite"], note.parent.name, found["drift"])
+    note.unlink()

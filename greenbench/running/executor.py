@@ -1,0 +1,203 @@
+"""The executor: runs repeats in worker processes that may crash or hang, and are used again."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from greenbench import registry
+from greenbench.cases import Case
+from greenbench.energy.carbon import CarbonIntensity
+from greenbench.energy.meters import meter_names
+from greenbench.errors import WorkerError
+from greenbench.machine.environment import git_revision
+from greenbench.results import CaseResult, Segment, Trial
+from greenbench.results.journal import Journal
+from greenbench.results.readings import Account
+from greenbench.running.checkout import WORKER_MODULE, Checkout
+from greenbench.running.worker_process import BrokenOffError, OnEvent, WorkerProcess
+from greenbench.settings import Settings
+
+_Kind = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One repeat of a case to run, with the journal that it writes, and the idle power."""
+
+    case: Case
+    repeat: int
+    suite: str
+    journal: Journal
+    idle_w: Mapping[str, float] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the request that a worker gets."""
+        return {
+            "case": self.case.to_dict(),
+            "repeat": self.repeat,
+            "suite": self.suite,
+            "journal": str(self.journal.path),
+            "idle_w": dict(self.idle_w),
+        }
+
+
+class WorkerPool:
+    """Worker processes, one a backend and number of threads, started once and used again.
+
+    Parameters
+    ----------
+    settings : Settings
+        What workers are set up with.
+    intensity : CarbonIntensity
+        Turns energy into emissions.
+    log_dir : pathlib.Path
+        Where a worker's own output goes.
+    checkout : Checkout, optional
+        Run the project's code of this revision instead of that in the working folder.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        intensity: CarbonIntensity,
+        log_dir: Path,
+        checkout: Checkout | None = None,
+    ) -> None:
+        self._settings = settings
+        self._intensity = intensity
+        self._log_dir = log_dir
+        self._checkout = checkout
+        self._place_of = checkout.place_of if checkout else str
+        self._revision = {"commit": checkout.commit} if checkout else git_revision(settings.branch)
+        self._workers: dict[_Kind, WorkerProcess] = {}
+        self._lacks_parts = False
+
+    def launch(self, cases: Iterable[Case]) -> None:
+        """Start all workers that cases need at once, without waiting for their imports."""
+        cases = list(cases)
+        modules = registry.registering_modules(cases, meter_names(self._settings.meter))
+        for kind in sorted({self._kind(case) for case in cases} - set(self._workers)):
+            self._workers[kind] = self._launch(kind, modules)
+
+    def wait_until_ready(self) -> None:
+        """Wait for all workers.
+
+        Imports take seconds of CPU time, which must not fall into anybody's measurement.
+
+        Raises
+        ------
+        ConfigurationError
+            If a backend or a registered part cannot be loaded.
+        WorkerError
+            If a worker dies before it is ready.
+        """
+        for worker in self._workers.values():
+            worker.wait_until_ready()
+            # Parts that the revision lacks are no code of ours that it would run; and workers
+            # of older revisions do not tell.
+            if self._checkout and worker.files and not self._lacks_parts:
+                self._checkout.check_code(worker.files)
+
+    def run(self, job: Job, on_event: OnEvent) -> CaseResult:
+        """Run a job; a trial that kills its worker is recorded, and the search goes on.
+
+        Raises
+        ------
+        ConfigurationError
+            If the case cannot work.
+        WorkerError
+            If the case fails outside a trial.
+        """
+        while True:
+            self.launch([job.case])
+            self.wait_until_ready()
+            worker = self._workers[self._kind(job.case)]
+            try:
+                worker.run(job.to_dict(), on_event, self._settings.trial_timeout_s)
+            except BrokenOffError as broken:
+                del self._workers[self._kind(job.case)]
+                if not broken.trials:
+                    raise WorkerError(f"{job.case.id}: {broken}; see {worker.log}") from broken
+                for trial in broken.trials:
+                    job.journal.add_trial(_with_what_was(trial, job))
+                    on_event("trial_finished", _trial_event(trial))
+                continue
+            result = job.journal.read().result
+            if result is None:
+                raise WorkerError(f"{job.case.id} finished without a result; see {worker.log}")
+            return result
+
+    def measure_idle_w(self, seconds: float) -> dict[str, float]:
+        """Return the idle power of the components that a worker can measure, in W."""
+        worker = next(iter(self._workers.values()), None)
+        return worker.measure_idle_w(seconds) if worker else {}
+
+    def close(self) -> None:
+        """Stop all workers."""
+        for worker in self._workers.values():
+            worker.stop()
+        self._workers.clear()
+
+    def _kind(self, case: Case) -> _Kind:
+        return case.backend, case.threads or self._settings.threads
+
+    def _launch(self, kind: _Kind, modules: list[dict[str, str]]) -> WorkerProcess:
+        (backend, threads), settings = kind, self._settings
+        placed = self._placed(modules)
+        self._lacks_parts = len(placed) < len(modules)
+        request = {
+            "backend": backend,
+            "threads": threads,
+            "meter": settings.meter,
+            "min_window_s": settings.min_window_s,
+            "intensity": asdict(self._intensity),
+            "data_dir": str(settings.data_dir.absolute()),
+            "sys_path": [*self._roots(modules), *map(self._place_of, filter(None, sys.path))],
+            "modules": placed,
+            "revision": self._revision,
+        }
+        module = self._checkout.worker_module() if self._checkout else WORKER_MODULE
+        searched = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+        return WorkerProcess(
+            backend,
+            module,
+            request,
+            self._log_dir / f"worker-{backend}-{threads}.log",
+            working=self._place_of(str(Path.cwd())),
+            python_path=os.pathsep.join(map(self._place_of, searched)),
+        )
+
+    def _placed(self, modules: list[dict[str, str]]) -> list[dict[str, str]]:
+        placed = [{**module, "file": self._place_of(module["file"])} for module in modules]
+        # Cases of a module that the other revision lacks cannot run there; others can.
+        return [module for module in placed if Path(module["file"]).exists()]
+
+    def _roots(self, modules: list[dict[str, str]]) -> Iterator[str]:
+        """Yield the folders that modules of another revision are imported from.
+
+        An editable installation need not be in the search path, and would find our own.
+        """
+        for module in modules if self._checkout else ():
+            file = Path(module["file"])
+            levels = module["name"].count(".") + (file.name == "__init__.py")
+            yield self._place_of(str(file.parents[levels]))
+
+
+def _with_what_was(lost: Trial, job: Job) -> Trial:
+    """Return a trial that was lost with what it had been before, if it had paused."""
+    if job.case.scheduler is None or lost.reevaluates is not None:
+        return lost
+    state = job.journal.read()
+    before = next((trial for trial in state.trials if trial.index == lost.index), None)
+    trial = replace(before or lost, status=lost.status, error=lost.error, val_accuracy=None)
+    if before is None:
+        trial = replace(trial, account=Account())
+    position = sum(len(each.segments) for each in state.trials)
+    return trial.with_segment(Segment(position, len(trial.epochs), None, lost.account))
+
+
+def _trial_event(trial: Trial) -> dict[str, Any]:
+    return {"index": trial.index, "status": trial.status.value, "val_accuracy": None}

@@ -1,0 +1,241 @@
+"""One worker process, seen from its parent: its start, its requests and events, its end."""
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from greenbench.errors import ConfigurationError, WorkerError
+from greenbench.results import Trial, TrialStatus
+from greenbench.results.readings import Account, Component, Provenance, Reading
+
+START_TIMEOUT_S = 300.0
+
+# Whichever of them a library reads, it reads once, when it is loaded.
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+
+Event = tuple[str, Mapping[str, Any]]
+OnEvent = Callable[[str, Mapping[str, Any]], None]
+
+
+class BrokenOffError(Exception):
+    """A worker died or was stopped; `trials` are what it was at."""
+
+    def __init__(self, message: str, trials: Sequence[Trial]) -> None:
+        super().__init__(message)
+        self.trials = trials
+
+
+class WorkerProcess:
+    """A worker that is started at once, and waited for when it is needed.
+
+    Parameters
+    ----------
+    backend : str
+        What it trains with.
+    module : str
+        What it runs.
+    set_up : dict
+        The first request.
+    log : pathlib.Path
+        Where its own output goes.
+    working : str
+        The folder that it works in.
+    python_path : str
+        What it finds as ``PYTHONPATH``.
+
+    Attributes
+    ----------
+    files : list of str
+        Those that parts were imported from; known when it is ready.
+    """
+
+    def __init__(
+        self,
+        backend: str,
+        module: str,
+        set_up: Mapping[str, Any],
+        log: Path,
+        *,
+        working: str,
+        python_path: str,
+    ) -> None:
+        self.backend = backend
+        self.log = log
+        self.files: list[str] = []
+        self._is_ready = False
+        self._is_closed = False
+        threads = str(set_up["threads"])
+        environment = {
+            **os.environ,
+            "PYTHONPATH": python_path,
+            **dict.fromkeys(THREAD_VARIABLES, threads),
+            # Threads that spin for long while they wait burn the energy we measure, and were
+            # seen to take 40 times as long when something else ran on one of the cores. To
+            # wake one that sleeps, for each operation of a small network, costs more than
+            # half a millisecond of spinning, which is what PyTorch's OpenMP may do.
+            "OMP_WAIT_POLICY": "PASSIVE",
+            "GOMP_SPINCOUNT": "10000",
+        }
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", module],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                env=environment,
+                cwd=working,
+                # Ctrl+C is for the parent: a worker that it ended would look like a crash.
+                start_new_session=True,
+            )
+        self._events: queue.Queue[Event | None] = queue.Queue()
+        threading.Thread(target=self._listen, daemon=True).start()
+        threading.Thread(target=self._clear_up, daemon=True).start()
+        self._send(set_up)
+
+    def wait_until_ready(self) -> None:
+        """Wait for the first answer."""
+        if self._is_ready:
+            return
+        event = self._next(START_TIMEOUT_S)
+        if event is None:
+            raise WorkerError(f"the {self.backend} worker {self._cause()}; see {self.log}")
+        self._raise_if_failed(event)
+        self.files = event[1].get("files", [])
+        self._is_ready = True
+
+    def measure_idle_w(self, seconds: float) -> dict[str, float]:
+        """Let the worker measure while it does nothing; empty if it cannot."""
+        self._send({"idle_s": seconds})
+        event = self._next(seconds + START_TIMEOUT_S)
+        if event is None:
+            raise WorkerError(f"the {self.backend} worker {self._cause()}; see {self.log}")
+        self._raise_if_failed(event)
+        return dict(event[1]["power_w"])
+
+    def run(self, job: Mapping[str, Any], on_event: OnEvent, trial_timeout_s: float) -> None:
+        """Send a job and pass its events on until it is finished.
+
+        Raises
+        ------
+        BrokenOffError
+            If the process dies, or has to be stopped.
+        """
+        self._send(job)
+        # Several are trained at once, in a batch.
+        current: dict[int, Mapping[str, Any]] = {}
+        deadline = time.monotonic() + trial_timeout_s
+        while True:
+            event = self._next(deadline - time.monotonic())
+            if event is None:
+                self._break_off(list(current.values()), trial_timeout_s)
+                return
+            kind, values = event
+            if kind == "finished":
+                return
+            self._raise_if_failed(event)
+            if kind in ("trial_started", "trial_finished"):
+                current.pop(values["index"], None)
+                if kind == "trial_started":
+                    current[values["index"]] = values
+                deadline = time.monotonic() + trial_timeout_s * max(len(current), 1)
+            on_event(kind, values)
+
+    def stop(self) -> None:
+        """End the process."""
+        with contextlib.suppress(OSError):
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=5)
+        self._kill()
+
+    def _kill(self) -> None:
+        # With the processes that a meter may have started: the worker leads their group.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def _clear_up(self) -> None:
+        # Those of a worker that crashed would go on. Forked ones hold its end of the pipe,
+        # too: without them its events end, and so does the wait for the next one.
+        self._process.wait()
+        self._kill()
+
+    def _break_off(self, current: Sequence[Mapping[str, Any]], trial_timeout_s: float) -> None:
+        hung = self._process.poll() is None and not self._is_closed
+        if hung:
+            self._kill()
+        self._process.wait()
+        status = TrialStatus.TIMED_OUT if hung else TrialStatus.CRASHED
+        limit_s = trial_timeout_s * max(len(current), 1)
+        what = f"took longer than {limit_s:g} s" if hung else self._cause()
+        message = f"the {self.backend} worker {what}"
+        # What it used until then went with it: the energy is unknown, which is not 0.
+        part = Component(None, Provenance.NONE, "lost with its worker", message)
+        lost = Reading(0.0, {"cpu": part}, cpu_s=None, other_cpu_s=None)
+        trials = [
+            Trial(
+                trial["index"],
+                trial["hyperparameters"],
+                status,
+                account=Account({"train": lost}),
+                error=message,
+                reevaluates=trial["reevaluates"],
+                # Workers of older revisions do not tell.
+                lanes=trial.get("lanes", 1),
+            )
+            for trial in current
+        ]
+        raise BrokenOffError(message, trials)
+
+    def _raise_if_failed(self, event: Event) -> None:
+        kind, values = event
+        if kind != "failed":
+            return
+        if values["is_configuration"]:
+            raise ConfigurationError(values["message"])
+        raise WorkerError(f"{values['message']}; see {self.log}")
+
+    def _cause(self) -> str:
+        code = self._process.wait()
+        if code < 0:
+            return f"was killed by {signal.Signals(-code).name}"
+        return f"ended with exit code {code}"
+
+    def _send(self, request: Mapping[str, Any]) -> None:
+        if self._process.stdin is None:
+            return
+        # A worker that has died is found out when its events are read.
+        with contextlib.suppress(OSError):
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.flush()
+
+    def _listen(self) -> None:
+        if self._process.stdout is not None:
+            for line in self._process.stdout:
+                entry = json.loads(line)
+                self._events.put((entry["event"], entry["values"]))
+        self._is_closed = True
+        self._events.put(None)
+
+    def _next(self, timeout_s: float) -> Event | None:
+        try:
+            return self._events.get(timeout=max(timeout_s, 0.001))
+        except queue.Empty:
+            return None

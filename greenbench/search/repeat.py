@@ -1,0 +1,134 @@
+"""The runner: one repeat of one case, from its data set to its result."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from greenbench import registry
+from greenbench.architectures import build_architecture
+from greenbench.backends import ReplayingBackend
+from greenbench.cases import Case
+from greenbench.datasets import Dataset, LoadContext
+from greenbench.energy.carbon import CarbonIntensity
+from greenbench.errors import DatasetError
+from greenbench.results import CaseResult, Costs, Trial
+from greenbench.results.journal import Journal
+from greenbench.results.readings import Account
+from greenbench.search.batch_training import check_batching
+from greenbench.search.bench import Bench
+from greenbench.search.search import Job, Search
+from greenbench.search.training import warm_up
+
+
+def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journal) -> CaseResult:
+    """Run one repeat of a case, or what its journal says is left of it.
+
+    Parameters
+    ----------
+    bench : Bench
+        What to work with.
+    case : Case
+        The definition.
+    repeat : int
+        Which repeat, from 0.
+    suite : str
+        Recorded with the result.
+    journal : Journal
+        Finished trials are read from it and appended to it.
+
+    Returns
+    -------
+    CaseResult
+        Already in the journal.
+    """
+    check_batching(case, bench.backend)
+    state = journal.read()
+    dataset = _open_dataset(bench, case, repeat)
+    architecture = build_architecture(
+        case.architecture,
+        dataset.image_shape,
+        dataset.classes,
+        size=case.size,
+        options=dict(case.architecture_options),
+    )
+    parameters, train_flops = warm_up(bench.backend, architecture, case, dataset)
+    search = Search(Job(bench, case, repeat, journal, architecture, len(dataset.train)))
+    started_at = bench.clock()
+    journal.start(started_at)
+    found = search.run(state.history)
+    result = CaseResult(
+        case=case,
+        repeat=repeat,
+        suite=suite,
+        trials=tuple(found.trials),
+        test_accuracy=found.test_accuracy,
+        account=found.account,
+        costs=_costs(parameters, train_flops, found.trials),
+        emissions=_emissions(found.account, bench.intensity),
+        environment=bench.environment,
+        dataset=_describe_dataset(dataset),
+        wall_s=found.wall_s,
+        reconciliation=found.reconciliation,
+        idle_w=bench.idle_w,
+        peak_memory_bytes=found.peak_memory_bytes,
+        interruptions=state.starts,
+        started_at=state.started_at or started_at,
+        prior=search.prior,
+    )
+    journal.finish(result)
+    return result
+
+
+def _open_dataset(bench: Bench, case: Case, repeat: int) -> Dataset:
+    if isinstance(bench.backend, ReplayingBackend):
+        return bench.backend.open(case)
+    dataset = _load_dataset(case, repeat, bench.data_dir)
+    bench.backend.load(dataset)
+    return dataset
+
+
+def _load_dataset(case: Case, repeat: int, data_dir: Path) -> Dataset:
+    load = registry.datasets.get(case.dataset)
+    context = LoadContext(seed=case.derive_seed(repeat, "split"), data_dir=data_dir)
+    options = dict(case.dataset_options)
+    try:
+        dataset: Dataset = load(context, **options)
+    except TypeError as error:
+        if "argument" not in str(error):
+            raise
+        raise DatasetError(f"dataset {case.dataset!r} does not take {options}: {error}") from error
+    return dataset
+
+
+def _describe_dataset(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "name": dataset.name,
+        "digest": dataset.digest,
+        "source": dataset.source,
+        "shape": list(dataset.image_shape),
+        "classes": dataset.classes,
+        "train": len(dataset.train),
+        "validation": len(dataset.validation),
+        "test": len(dataset.test),
+    }
+
+
+def _costs(parameters: int, train_flops: int, trials: Sequence[Trial]) -> Costs:
+    samples = sum(trial.samples_seen for trial in trials)
+    return Costs(
+        parameters=parameters,
+        train_flops_per_sample=train_flops,
+        train_flops=train_flops * samples,
+        samples_seen=samples,
+        epochs=sum(len(trial.epochs) for trial in trials),
+        trials=len(trials),
+    )
+
+
+def _emissions(account: Account, intensity: CarbonIntensity) -> dict[str, Any]:
+    energy_j = account.total.energy_j
+    return {
+        "g_co2e": None if energy_j is None else intensity.emissions_g(energy_j),
+        "intensity_g_per_kwh": intensity.g_per_kwh,
+        "source": intensity.source,
+    }

@@ -1,0 +1,348 @@
+"""The search of one repeat: ask, train, measure, tell; pause, go on, and re-evaluate."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import cast
+
+from greenbench import registry
+from greenbench.architectures import Native, Spec
+from greenbench.backends import BuildRequest, ReplayingBackend, TrainableModel
+from greenbench.backends.base import BatchingBackend, TrainableBatch, adam_options
+from greenbench.cases import Case
+from greenbench.energy.host import HostWatch, peak_memory_bytes, reset_peak_memory
+from greenbench.energy.ledger import Ledger
+from greenbench.energy.reconcile import reconcile
+from greenbench.errors import SearchExhaustedError
+from greenbench.results import Reconciliation, Segment, Trial, TrialStatus, find_incumbent
+from greenbench.results.journal import Journal
+from greenbench.results.readings import Account
+from greenbench.schedulers import make_scheduler
+from greenbench.search.batch_training import BatchTraining
+from greenbench.search.bench import Bench
+from greenbench.search.training import Conditions, Training, attempt
+from greenbench.strategies import EnergyAware, SearchSpace, Strategy
+from greenbench.strategies.spaces import Hyperparameters
+
+EVENT_INTERVAL_S = 1.0
+NEW_SEEDS = 3
+"""How often a configuration is trained that is re-evaluated."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a search is about."""
+
+    bench: Bench
+    case: Case
+    repeat: int
+    journal: Journal
+    architecture: Spec | Native
+    train_size: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search gave; see the fields of `CaseResult`."""
+
+    trials: list[Trial]
+    test_accuracy: float | None
+    account: Account
+    wall_s: float
+    reconciliation: Reconciliation
+    peak_memory_bytes: int | None
+
+
+class Search:
+    """The loop of one repeat.
+
+    Parameters
+    ----------
+    job : Job
+        What to search.
+
+    Attributes
+    ----------
+    prior : str
+        How the strategy spreads its proposals; see `CaseResult`.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._bench, self._case, self._journal = job.bench, job.case, job.journal
+        backend = job.bench.backend
+        replay = backend if isinstance(backend, ReplayingBackend) else None
+        self._now_s = replay.now_s if replay else time.perf_counter
+        self._ledger = Ledger(job.bench.meter, replay or HostWatch())
+        self._conditions = Conditions(
+            backend,
+            job.case,
+            job.train_size,
+            self._ledger,
+            job.bench.min_window_s,
+            self._epoch_done,
+        )
+        space: SearchSpace = registry.spaces.get(job.case.space)
+        self._strategy = self._make_strategy(space)
+        self._scheduler = make_scheduler(job.case)
+        self.prior: str = getattr(self._strategy, "prior", space.prior)
+        self._trials: dict[int, Trial] = {}
+        self._paused: dict[int, Training] = {}
+        self._is_exhausted = False
+        self._segments = 0
+        self._lost: list[Trial] = []
+        self._best_model: TrainableModel | None = None
+        self._last_event_at = 0.0
+
+    def run(self, history: Sequence[Trial]) -> Found:
+        """Run what is left of the search.
+
+        Parameters
+        ----------
+        history : sequence of Trial
+            What an interrupted search had done: each trial as it ended or paused, in order.
+        """
+        self._replay(history)
+        has_peak = reset_peak_memory()
+        opened_at = self._now_s() - self._booked().total.duration_s
+        control = self._bench.control
+        control.begin_window()
+        try:
+            self._ledger.open()
+            try:
+                self._search()
+                self._reevaluate()
+                test_accuracy = self._test()
+                account = self._booked() + self._ledger.take()
+            finally:
+                self._ledger.close()
+        finally:
+            whole = control.end_window()
+        return Found(
+            self._ordered(),
+            test_accuracy,
+            account,
+            self._now_s() - opened_at,
+            reconcile(self._ledger.measured, whole),
+            peak_memory_bytes() if has_peak else None,
+        )
+
+    def _make_strategy(self, space: SearchSpace) -> Strategy:
+        factory = registry.strategies.get(self._case.proposer)
+        seed = self._case.derive_seed(self._job.repeat, "strategy")
+        strategy: Strategy = factory(space, trials=self._case.trials, seed=seed)
+        return strategy
+
+    def _replay(self, history: Sequence[Trial]) -> None:
+        for trial in history:
+            if trial.reevaluates is None:
+                if trial.index not in self._trials:
+                    self._strategy.ask()
+                self._tell(trial)
+                self._segments += len(trial.segments) > 0
+            self._trials[trial.index] = trial
+        self._lost = [trial for trial in self._searched() if trial.status is TrialStatus.STOPPED]
+        for trial in self._lost:
+            # Its model was in the memory of a process that is gone.
+            self._scheduler.drop(trial.index)
+
+    def _search(self) -> None:
+        while trainings := self._next():
+            targets = [self._scheduler.target(each.trial.index) for each in trainings]
+            self._go_on(trainings, targets)
+        while self._lost and find_incumbent(self._searched()) is None:
+            # Nothing else is left: train the most promising of them once more, from its start.
+            trial = max(self._lost, key=lambda each: (len(each.epochs), each.val_accuracy or 0.0))
+            self._lost.remove(trial)
+            self._go_on([self._training(trial)], [self._case.epochs])
+
+    def _go_on(self, trainings: Sequence[Training], targets: Sequence[int]) -> None:
+        if len(trainings) > 1:
+            lanes = Counter(targets)
+            for training, target in zip(trainings, targets, strict=True):
+                training.trial = replace(training.trial, lanes=lanes[target])
+        for training in trainings:
+            self._emit_start(training.trial)
+        if len(trainings) == 1:
+            self._advance(trainings[0], targets[0])
+        else:
+            self._advance_batches(trainings, targets)
+        for training in trainings:
+            self._conclude(training)
+
+    def _conclude(self, training: Training) -> None:
+        trial = training.trial
+        if trial.status is TrialStatus.STOPPED:
+            self._paused[trial.index] = training
+        self._trials[trial.index] = trial
+        if find_incumbent(self._searched()) is trial and training.model is not None:
+            self._best_model = training.model
+            self._journal.save_checkpoint(training.model.get_weights())
+        self._record(trial)
+        with self._ledger.phase("search"):
+            self._tell(trial)
+
+    def _next(self) -> list[Training]:
+        """Return a paused trial that goes on, or new ones; none at the end of the search."""
+        if not self._is_exhausted and len(self._searched()) < self._case.trials:
+            index = self._scheduler.promote(is_last=False)
+            if index is not None:
+                return [self._paused.pop(index)]
+            if started := self._start():
+                return started
+        index = self._scheduler.promote(is_last=True)
+        return [] if index is None else [self._paused.pop(index)]
+
+    def _start(self) -> list[Training]:
+        """Return new trials, as many as are trained at once; fewer if there are no more."""
+        first, started_at = len(self._searched()), self._bench.clock()
+        count = min(self._case.batched_trials, self._case.trials - first)
+        proposals: list[Hyperparameters] = []
+        with self._ledger.phase("search"), suppress(SearchExhaustedError):
+            while len(proposals) < count:
+                proposals.append(self._strategy.ask())
+        self._is_exhausted = len(proposals) < count
+        return [
+            self._training(Trial(first + i, each, TrialStatus.STOPPED, started_at=started_at))
+            for i, each in enumerate(proposals)
+        ]
+
+    def _training(self, trial: Trial) -> Training:
+        order_seed = self._case.derive_seed(self._job.repeat, "order", trial.index)
+        return Training(self._conditions, trial, order_seed)
+
+    def _advance(self, training: Training, target: int) -> Trial:
+        """Train a trial to `target` epochs and book it; no error of a training ends the search."""
+        build = partial(self._build, training.trial)
+        attempt(lambda: training.advance(build, target), training.fail)
+        return self._book(training, target, self._ledger.take())
+
+    def _advance_batches(self, trainings: Sequence[Training], targets: Sequence[int]) -> None:
+        """Train new trials, those with the same target as one model, and share out the energy."""
+        asked = self._ledger.take() * (1 / len(trainings))
+        shares: dict[int, Account] = {}
+        for target in dict.fromkeys(targets):
+            lanes = [each for each, its in zip(trainings, targets, strict=True) if its == target]
+            if len(lanes) == 1:
+                build = partial(self._build, lanes[0].trial)
+                attempt(partial(lanes[0].advance, build, target), lanes[0].fail)
+            else:
+                batch = BatchTraining(self._conditions, lanes)
+                build_batch = partial(self._build_batch, lanes)
+                attempt(partial(batch.advance, build_batch, target), batch.fail)
+            share = self._ledger.take() * (1 / len(lanes))
+            shares |= {lane.trial.index: share for lane in lanes}
+        for training, target in zip(trainings, targets, strict=True):
+            self._book(training, target, asked + shares[training.trial.index])
+
+    def _book(self, training: Training, target: int, account: Account) -> Trial:
+        trial = training.trial
+        if self._case.scheduler and trial.reevaluates is None:
+            segment = Segment(self._segments, target, trial.val_accuracy, account)
+            trial = trial.with_segment(segment)
+            self._segments += 1
+        else:
+            trial = replace(trial, account=account)
+        training.trial = trial
+        return trial
+
+    def _build(self, trial: Trial) -> TrainableModel:
+        return self._bench.backend.build(self._request(trial))
+
+    def _build_batch(self, lanes: Sequence[Training]) -> TrainableBatch:
+        backend = cast("BatchingBackend", self._bench.backend)
+        return backend.build_batch([self._request(lane.trial) for lane in lanes])
+
+    def _request(self, trial: Trial) -> BuildRequest:
+        return BuildRequest(
+            self._job.architecture,
+            adam_options(trial.hyperparameters),
+            self._case.batch_size,
+            self._case.derive_seed(self._job.repeat, "trial", trial.index),
+            dict(self._case.backend_options),
+        )
+
+    def _tell(self, trial: Trial) -> None:
+        score = trial.val_accuracy
+        if isinstance(self._strategy, EnergyAware):
+            self._strategy.tell_energy(dict(trial.hyperparameters), trial.account.total.energy_j)
+        self._strategy.tell(dict(trial.hyperparameters), score)
+        self._scheduler.report(trial.index, score)
+
+    def _reevaluate(self) -> None:
+        """Train the best configurations again, with seeds that the search has not seen."""
+        ranked = sorted(
+            (trial for trial in self._searched() if trial.status is TrialStatus.COMPLETED),
+            key=lambda trial: -(trial.val_accuracy or 0.0),
+        )
+        index = self._case.trials
+        for original in ranked[: self._case.reevaluate]:
+            for _ in range(NEW_SEEDS):
+                if index not in self._trials:
+                    self._train_again(index, original)
+                index += 1
+
+    def _train_again(self, index: int, original: Trial) -> None:
+        trial = Trial(
+            index,
+            original.hyperparameters,
+            TrialStatus.STOPPED,
+            started_at=self._bench.clock(),
+            reevaluates=original.index,
+        )
+        self._emit_start(trial)
+        training = self._training(trial)
+        trial = self._advance(training, self._case.epochs)
+        self._trials[index] = trial
+        again = [each for each in self._trials.values() if each.reevaluates == original.index]
+        if training.model is not None and find_incumbent(again) is trial:
+            self._journal.save_checkpoint(training.model.get_weights(), again=original.index)
+        self._record(trial)
+
+    def _test(self) -> float | None:
+        best, model = find_incumbent(self._ordered()), self._best_model
+        if best is None:
+            return None
+        if model is None or best.reevaluates is not None:
+            # It was trained before the repeat was interrupted, or again.
+            model = self._build(best)
+            model.set_weights(self._journal.load_checkpoint(best.reevaluates))
+        with self._ledger.phase("evaluate"):
+            return model.evaluate("test")
+
+    def _ordered(self) -> list[Trial]:
+        return [self._trials[index] for index in sorted(self._trials)]
+
+    def _searched(self) -> list[Trial]:
+        """Return the trials of the search itself, without re-evaluations."""
+        return [trial for trial in self._ordered() if trial.reevaluates is None]
+
+    def _booked(self) -> Account:
+        return sum((trial.account for trial in self._trials.values()), Account())
+
+    def _emit_start(self, trial: Trial) -> None:
+        values = {
+            "index": trial.index,
+            "hyperparameters": trial.hyperparameters,
+            "reevaluates": trial.reevaluates,
+            "lanes": trial.lanes,
+        }
+        self._bench.emit("trial_started", values)
+
+    def _record(self, trial: Trial) -> None:
+        self._journal.add_trial(trial)
+        event = {
+            "index": trial.index,
+            "status": trial.status.value,
+            "val_accuracy": trial.val_accuracy,
+        }
+        self._bench.emit("trial_finished", event)
+
+    def _epoch_done(self, epoch: int) -> None:
+        now = time.monotonic()
+        if now - self._last_event_at >= EVENT_INTERVAL_S:
+            self._last_event_at = now
+            self._bench.emit("epoch", {"epoch": epoch})

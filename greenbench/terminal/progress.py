@@ -1,0 +1,181 @@
+"""What people see while cases run: the case, the trial and the time left."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from greenbench.cases import Case
+from greenbench.compare.units import with_unit
+from greenbench.results import CaseResult
+from greenbench.results.marks import marks_of
+from greenbench.results.readings import JOULES_PER_WH, Provenance
+
+LINE_INTERVAL_S = 20.0
+
+
+class Progress:
+    """Shows the case, the trial and the time left: a live line, or plain lines in a log.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+        What will run.
+    stream : file
+        Where to.
+    """
+
+    def __init__(self, cases: Sequence[Case], stream: TextIO | None = None) -> None:
+        self._console = Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
+        self._live: Live | None = None
+        self._cases = cases
+        self._total = sum(case.repeats for case in cases)
+        self._finished = 0
+        self._left = _TimeLeft(cases)
+        self._label = ""
+        self._trials = (0, 0)
+        self._shown_at = 0.0
+
+    def __enter__(self) -> "Progress":
+        if self._console.is_terminal:
+            # No refresh thread: it would run inside the measured windows.
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._live:
+            self._live.stop()
+            self._live = None
+
+    def notice(self, message: str) -> None:
+        """Show one line that stays."""
+        self._console.print(Text(message))
+
+    def repeat_started(
+        self, case: Case, repeat: int, done_trials: int, revision: str | None = None
+    ) -> None:
+        """Show that a repeat begins."""
+        count = f" repeat {repeat + 1}/{case.repeats}" if case.repeats > 1 else ""
+        count += f" at {revision}" if revision else ""
+        self._label = f"[{self._finished + 1}/{self._total}] {case.id}{count}"
+        self._trials = (done_trials, case.trials)
+        self._left.start(case, done_trials / case.trials)
+        self._show(force=True)
+
+    def event(self, kind: str, values: Mapping[str, Any]) -> None:
+        """Show a worker's event."""
+        if kind == "trial_finished":
+            self._trials = (int(values["index"]) + 1, self._trials[1])
+            self._left.progress(self._trials[0] / max(self._trials[1], 1))
+        self._show(force=False)
+
+    def repeat_finished(self, result: CaseResult | None) -> None:
+        """Show that a repeat ended."""
+        self._finished += 1
+        self._left.finish()
+        if result is None:
+            self.notice(f"{self._label}: FAILED")
+        elif self._live is None:
+            self.notice(f"{self._label}: {outcome(result)} · {self._left.text()} left")
+
+    def case_dropped(self, case: Case) -> None:
+        """Leave out the rest of a case that cannot work."""
+        self._total -= self._left.drop(case)
+
+    def _show(self, *, force: bool) -> None:
+        now = time.monotonic()
+        interval_s = 1.0 if self._live else LINE_INTERVAL_S
+        if now - self._shown_at < interval_s and not (force and self._live):
+            return
+        self._shown_at = now
+        done, total = self._trials
+        line = f"{self._label} · trial {min(done + 1, total)}/{total} · {self._left.text()} left"
+        if self._live:
+            self._live.update(Text(line), refresh=True)
+        else:
+            self._console.print(Text(line))
+
+
+class _TimeLeft:
+    """Estimates the rest: by a case's own repeats, else by trials × epochs done so far."""
+
+    def __init__(self, cases: Sequence[Case], clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        # A case may come twice, once for each revision.
+        self._remaining = Counter(case.id for case in cases for _ in range(case.repeats))
+        self._work = {case.id: case.trials * case.epochs for case in cases}
+        self._seconds: dict[str, list[float]] = {case.id: [] for case in cases}
+        self._current: str | None = None
+        self._started = 0.0
+        self._share = self._done_before = 0.0
+
+    def start(self, case: Case, done_share: float = 0.0) -> None:
+        self._current, self._started = case.id, self._clock()
+        # What was done before an interruption took no time now.
+        self._share = self._done_before = done_share
+
+    def progress(self, share: float) -> None:
+        self._share = share
+
+    def finish(self) -> None:
+        if self._current is not None:
+            if self._done_before < 1:
+                whole_s = (self._clock() - self._started) / (1 - self._done_before)
+                self._seconds[self._current].append(whole_s)
+            self._remaining[self._current] -= 1
+        self._current = None
+
+    def drop(self, case: Case) -> int:
+        count, self._remaining[case.id] = self._remaining[case.id], 0
+        return count
+
+    def text(self) -> str:
+        seconds = self.seconds()
+        if seconds is None:
+            return "unknown time"
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+    def seconds(self) -> float | None:
+        done_s = sum(map(sum, self._seconds.values()))
+        done_work = sum(len(times) * self._work[name] for name, times in self._seconds.items())
+        elapsed = self._clock() - self._started if self._current else 0.0
+        if self._current and self._share > self._done_before:
+            done_s += elapsed
+            done_work += round((self._share - self._done_before) * self._work[self._current])
+        if not done_work:
+            return None
+        pace = done_s / done_work
+        left = sum(count * self._expected(name, pace) for name, count in self._remaining.items())
+        if self._current:
+            left -= self._done_before * self._expected(self._current, pace)
+        return max(left - elapsed, 0.0)
+
+    def _expected(self, name: str, seconds_per_work: float) -> float:
+        times = self._seconds[name]
+        return sum(times) / len(times) if times else self._work[name] * seconds_per_work
+
+
+def outcome(result: CaseResult) -> str:
+    """Return one repeat in a few words."""
+    total = result.account.total
+    failed = sum(trial.val_accuracy is None for trial in result.trials)
+    trials = f"{len(result.trials)} trial{'s' if len(result.trials) != 1 else ''}"
+    if failed:
+        trials += f" ({failed} failed)"
+    accuracy = "–" if result.test_accuracy is None else f"{result.test_accuracy:.1%}"
+    energy = _energy(total.energy_j, total.provenance)
+    marks = " ".join(("", *marks_of(result)))
+    return f"{trials}, test accuracy {accuracy}, {energy}{marks and f' ({marks.strip()})'}"
+
+
+def _energy(energy_j: float | None, provenance: Provenance) -> str:
+    if energy_j is None:
+        return "energy unknown"
+    return f"{with_unit(energy_j / JOULES_PER_WH)} {provenance.label}"

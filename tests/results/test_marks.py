@@ -1,0 +1,223 @@
+"""Marks: what a reader must know of a sample, at both sides of each limit."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from greenbench.compare.samples import describe_samples
+from greenbench.results import CaseResult, Reconciliation
+from greenbench.results.marks import (
+    DRIFTED,
+    MEANINGS,
+    add_mark,
+    is_drifted,
+    join,
+    mark_drift,
+    marks_of,
+)
+from greenbench.results.readings import Account, Component, Provenance, Reading
+from tests.builders import make_reading, make_result, make_row
+
+COUNTER, SAMPLED = Provenance.COUNTER, Provenance.SAMPLED
+MODEL, NONE = Provenance.MODEL, Provenance.NONE
+TEN_S = 10.0
+TWO_CORES = {"host": "h", "cores": "2"}
+
+
+def result_of(reading: Reading | None = None, **changed: Any) -> CaseResult:
+    """Return a result without marks, unless `reading` or `changed` give it one."""
+    reading = reading or make_reading(100.0, duration_s=TEN_S, provenance=COUNTER)
+    return make_result(account=Account({"train": reading}), **changed)
+
+
+def disturbed_by(other_cpu_s: float | None, duration_s: float = TEN_S) -> CaseResult:
+    reading = make_reading(100.0, duration_s=duration_s)
+    environment = {**make_result().environment, **TWO_CORES}
+    return result_of(replace(reading, other_cpu_s=other_cpu_s), environment=environment)
+
+
+def witnessed_by(
+    energy_j: float | None, provenance: Provenance = COUNTER, part: str = "cpu"
+) -> CaseResult:
+    witness = Component(energy_j, provenance, "zeus")
+    reading = make_reading(100.0, duration_s=TEN_S, provenance=COUNTER)
+    return result_of(replace(reading, witnesses={"zeus": {part: witness}}))
+
+
+def of_meter(meter: str) -> CaseResult:
+    return result_of(environment={**make_result().environment, "meter": meter})
+
+
+def measured_for(wall_s: float, provenance: Provenance = COUNTER) -> CaseResult:
+    return result_of(make_reading(100.0, provenance=provenance), wall_s=wall_s)
+
+
+def reconciled(booked_j: float | None, whole_j: float | None, limit: float = 0.02) -> CaseResult:
+    return result_of(reconciliation=Reconciliation(booked_j, whole_j, limit))
+
+
+def test_an_ordinary_result_has_no_mark() -> None:
+    assert marks_of(result_of()) == ()
+    assert marks_of(make_result()) == ()
+
+
+@pytest.mark.parametrize(
+    ("result", "marks"),
+    [
+        (of_meter("codecarbon"), ()),
+        (of_meter("replay"), ("replayed",)),
+        (of_meter("replay,codecarbon"), ("replayed",)),
+        (of_meter("codecarbon,replay"), ()),
+        (of_meter("my_replayer"), ()),
+    ],
+    ids=["another", "replay", "replay first", "replay second", "name that holds it"],
+)
+def test_replayed_energy_is_marked(result: CaseResult, marks: tuple[str, ...]) -> None:
+    assert marks_of(result) == marks
+
+
+@pytest.mark.parametrize(
+    ("result", "marks"),
+    [
+        # 5% of 20 s, and a tick of 20 ms for each of two cores.
+        (disturbed_by(1.0 + 0.03), ()),
+        (disturbed_by(1.0 + 0.05), ("disturbed",)),
+        (disturbed_by(20.0), ("disturbed",)),
+        (disturbed_by(0.0), ()),
+        (disturbed_by(None), ()),
+        (disturbed_by(0.03, duration_s=0.1), ()),
+    ],
+    ids=["below", "above", "far above", "quiet", "unknown", "less than ticks resolve"],
+)
+def test_sample_that_others_disturbed_is_marked(result: CaseResult, marks: tuple[str, ...]) -> None:
+    assert marks_of(result) == marks
+
+
+@pytest.mark.parametrize(
+    ("result", "marks"),
+    [
+        (measured_for(9.9), ("short",)),
+        (measured_for(10.0), ()),
+        (measured_for(9.9, SAMPLED), ("short",)),
+        (measured_for(9.9, MODEL), ()),
+        (measured_for(9.9, NONE), ()),
+    ],
+    ids=["below", "at the limit", "sampled", "modelled", "unknown"],
+)
+def test_short_measurement_is_marked(result: CaseResult, marks: tuple[str, ...]) -> None:
+    assert marks_of(result) == marks
+
+
+@pytest.mark.parametrize(
+    ("result", "marks"),
+    [
+        (reconciled(98.1, 100.0), ()),
+        (reconciled(97.9, 100.0), ("unreconciled",)),
+        (reconciled(101.9, 100.0), ()),
+        (reconciled(102.1, 100.0), ("unreconciled",)),
+        (reconciled(95.1, 100.0, limit=0.05), ()),
+        (reconciled(94.9, 100.0, limit=0.05), ("unreconciled",)),
+        (reconciled(98.0, None), ("unreconciled",)),
+        (reconciled(98.0, 0.0), ("unreconciled",)),
+        (reconciled(None, 100.0), ()),
+        (result_of(reconciliation=None), ()),
+    ],
+    ids=[
+        "little less",
+        "less",
+        "little more",
+        "more",
+        "little less of a model",
+        "less of a model",
+        "control unknown",
+        "control zero",
+        "phases unknown",
+        "not reconciled",
+    ],
+)
+def test_phases_that_do_not_add_up_are_marked(result: CaseResult, marks: tuple[str, ...]) -> None:
+    assert marks_of(result) == marks
+
+
+@pytest.mark.parametrize(
+    ("result", "marks"),
+    [
+        (witnessed_by(104.9), ()),
+        (witnessed_by(105.1), ("disagreeing",)),
+        (witnessed_by(95.1), ()),
+        (witnessed_by(94.9), ("disagreeing",)),
+        (witnessed_by(0.0), ("disagreeing",)),
+        (witnessed_by(200.0, MODEL), ()),
+        (witnessed_by(None, NONE), ()),
+        (witnessed_by(200.0, part="gpu"), ()),
+    ],
+    ids=["little more", "more", "little less", "less", "zero", "model", "unknown", "other part"],
+)
+def test_meters_that_disagree_are_marked(result: CaseResult, marks: tuple[str, ...]) -> None:
+    assert marks_of(result) == marks
+
+
+def test_several_marks_stand_side_by_side() -> None:
+    result = replace(of_meter("replay"), wall_s=1.0)
+    assert marks_of(result) == ("replayed", "short")
+    assert join(marks_of(result)) == "replayed short"
+
+
+def test_no_marks_are_no_text() -> None:
+    assert join(()) is None
+
+
+@pytest.mark.parametrize(
+    ("drift", "marked"), [(None, False), (0.0, False), (0.05, False), (0.051, True)]
+)
+def test_drift_of_over_five_percent_is_marked(drift: float | None, marked: bool) -> None:
+    row = make_row()
+    mark_drift(row, drift)
+    assert is_drifted(drift) == marked
+    assert (row["idle_drift"], row["marks"]) == (drift, DRIFTED if marked else None)
+
+
+def test_drift_is_added_to_the_marks_that_are_there() -> None:
+    row = make_row(changed={"marks": "disturbed short"})
+    mark_drift(row, 0.2)
+    assert row["marks"] == "disturbed short drifted"
+
+
+@given(st.lists(st.sampled_from(list(MEANINGS)), unique=True), st.sampled_from(list(MEANINGS)))
+def test_adding_a_mark_twice_is_adding_it_once(marks: list[str], mark: str) -> None:
+    once = add_mark(join(marks), mark)
+    assert add_mark(once, mark) == once
+    assert once.split() == [*marks, *([] if mark in marks else [mark])]
+
+
+def test_marking_drift_twice_is_marking_it_once() -> None:
+    row = make_row()
+    mark_drift(row, 0.2)
+    once = dict(row)
+    mark_drift(row, 0.2)
+    assert row == once
+
+
+def test_every_mark_that_can_occur_has_a_meaning() -> None:
+    everything = replace(
+        witnessed_by(200.0),
+        wall_s=1.0,
+        environment={"host": "h", "cores": "1", "meter": "replay"},
+        reconciliation=Reconciliation(1.0, 2.0, 0.02),
+    )
+    total = everything.account.total
+    disturbed = replace(everything, account=Account({"train": replace(total, other_cpu_s=9.0)}))
+    row = make_row(energy_wh=1.0, changed={"marks": join(marks_of(disturbed))})
+    mark_drift(row, 1.0)
+    unstable = [row, {**row, "energy_wh": 2.0}]
+    assert set(describe_samples(unstable, include_disturbed=True).marks) == set(MEANINGS)
+
+
+@pytest.mark.parametrize("mark", list(MEANINGS))
+def test_meaning_is_one_line_and_a_mark_is_one_word(mark: str) -> None:
+    assert len(MEANINGS[mark].splitlines()) == 1
+    assert MEANINGS[mark] == MEANINGS[mark].strip() != ""
+    assert mark.split() == [mark]

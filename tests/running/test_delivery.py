@@ -1,0 +1,70 @@
+"""Delivery: what the store could not take waits in the journal's folder."""
+
+from pathlib import Path
+
+import pytest
+
+from greenbench.errors import TrackingError
+from greenbench.results.journal import Journal
+from greenbench.running.delivery import IDLE_DRIFT, Delivery, deliver_all
+from greenbench.settings import Settings
+from greenbench.tracking import Store
+from tests.builders import make_result
+
+
+class Notices:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def notice(self, message: str) -> None:
+        self.lines.append(message)
+
+
+def test_idle_drift_waits_with_the_results_until_the_store_is_back(tmp_path: Path) -> None:
+    settings = Settings.from_environment({"GREENBENCH_RUNS_DIR": str(tmp_path)})
+    session = settings.journal_dir / "ci-1"
+    session.mkdir(parents=True)
+    result = make_result()
+    journal = Journal.of(session, result.case, result.repeat)
+    journal.finish(result)
+    notices = Notices()
+    # A file is in the way of the store's folder.
+    (tmp_path / "file").touch()
+    away = Delivery(f"sqlite:///{tmp_path}/file/mlflow.db", notices)
+    assert len(notices.lines) == 1
+
+    assert not away.deliver(journal, result, may_exist=False)
+    away.deliver_idle_drift(session, "ci", 0.2)
+    assert len(notices.lines) == 1
+    assert (session / IDLE_DRIFT).exists()
+
+    assert deliver_all(settings) == (1, [])
+    (row,) = Store.existing(settings.tracking_uri).read_rows()
+    assert (row["idle_drift"], row["marks"]) == (0.2, "drifted")
+    assert not (session / IDLE_DRIFT).exists()
+    assert deliver_all(settings) == (0, [])
+
+
+def test_store_is_made_by_the_first_delivery_and_not_before_training(tmp_path: Path) -> None:
+    settings = Settings.from_environment({"GREENBENCH_RUNS_DIR": str(tmp_path)})
+    notices, result = Notices(), make_result()
+    journal = Journal.of(tmp_path, result.case, result.repeat)
+    journal.finish(result)
+
+    delivery = Delivery(settings.tracking_uri, notices)
+    with pytest.raises(TrackingError, match="there is no store"):
+        Store.existing(settings.tracking_uri)
+
+    assert delivery.deliver(journal, result, may_exist=False)
+    assert len(Store.existing(settings.tracking_uri).read_rows()) == 1
+    assert journal.read().is_delivered
+    assert notices.lines == []
+
+
+def test_store_without_room_is_told_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("greenbench.tracking.database.ROOM_BYTES", 2**60)
+    notices = Notices()
+    assert Delivery(f"sqlite:///{tmp_path}/mlflow.db", notices).has_failed
+    assert "no room for the store" in notices.lines[0]
