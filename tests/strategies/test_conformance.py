@@ -135,4 +135,6 @@ class TestCMAES(StrategyConformance):
 
 def test_every_registered_strategy_has_its_class_above():
     tested = {each.strategy for each in StrategyConformance.__subclasses__()}
-    assert {strategies.get(name) for name in BUILT_IN} <= tested
+    built_in = {strategies.get(name) for name in BUILT_IN}
+    # Tests register strategies of their own in this process.
+    assert {each for each in built_in if each.__module__.startswith("greenbench.")} <= tested
