@@ -18,6 +18,7 @@ import pytest
 
 from greenbench import registry
 from greenbench.cases import Case
+from greenbench.cases.spelling import spelled_once
 from greenbench.errors import BudgetWarning, GreenbenchError
 from greenbench.selection import Selection
 from greenbench.settings import Settings
@@ -143,6 +144,7 @@ def greenbench_run(
     def run(case: Case) -> list[Any]:
         results: list[Any] = []
         session = greenbench_session
+        case = spelled_once(case, session.settings.data_dir)
 
         def one_repeat() -> None:
             results.append(session.run_repeat(case, len(results)))
@@ -258,6 +260,7 @@ def _selected(config: pytest.Config, marked: Sequence[Case] | None) -> list[Case
         pattern=option("case"),
         budget={name: option(name) for name in BUDGET},
         listed=marked,
+        data_dir=Settings.from_environment(os.environ).data_dir,
     )
     return selection.cases()
 
@@ -269,8 +272,9 @@ def _budgets(config: pytest.Config, items: Sequence[pytest.Item]) -> tuple[Any, 
     from greenbench.selection import known_case_ids  # noqa: PLC0415
 
     collected = [_parameters(item)[CASE].id for item in items if CASE in _parameters(item)]
-    known = [*collected, *known_case_ids()]
     try:
+        data_dir = Settings.from_environment(os.environ).data_dir
+        known = [*collected, *known_case_ids(data_dir)]
         budgets = read_budgets(Path(config.getoption("greenbench_budget")))
         check_cases(budgets, known)
     except GreenbenchError as error:

@@ -1,13 +1,16 @@
 """Selection: which cases a command line or a pytest run asks for."""
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
+from pathlib import Path
 from typing import Any
 
 from greenbench import registry
 from greenbench.cases import Case, Scalar, freeze_options, matrix, split_network
+from greenbench.cases.spelling import spelled_once
 from greenbench.errors import ConfigurationError
 
 DEFAULT_SUITE = "ci"
@@ -37,6 +40,8 @@ class Selection:
         Only without a suite.
     listed : sequence of Case or None
         The cases to select among instead of the suite's.
+    data_dir : pathlib.Path or None
+        What relative folders of data sets start from; None leaves them as they are spelled.
     """
 
     suite: str | None = None
@@ -49,6 +54,7 @@ class Selection:
     architecture_options: Mapping[str, Scalar] = field(default_factory=dict)
     dataset_options: Mapping[str, Scalar] = field(default_factory=dict)
     listed: Sequence[Case] | None = None
+    data_dir: Path | None = None
 
     @property
     def suite_name(self) -> str:
@@ -69,6 +75,8 @@ class Selection:
             self._check_default(budget)
         is_suite = self.suite is not None or not self._has_parts
         cases = self._of_suite(budget) if is_suite else self._of_parts(budget)
+        if self.data_dir is not None:
+            cases = [spelled_once(case, self.data_dir) for case in cases]
         if self.pattern is not None:
             cases = [case for case in cases if fnmatch(case.id, self.pattern)]
         if not cases:
@@ -145,13 +153,18 @@ class Selection:
         return ", ".join([*asked, *([self.pattern] if self.pattern else [])])
 
 
-def known_case_ids() -> list[str]:
+def case_ids(suite: str, data_dir: Path) -> list[str]:
+    """Return the ids of a suite's cases, under which they run."""
+    return [spelled_once(case, data_dir).id for case in registry.suites.get(suite)()]
+
+
+def known_case_ids(data_dir: Path) -> list[str]:
     """Return the ids of all cases of all suites that can be listed, each once."""
     found: dict[str, None] = {}
     for name in registry.suites.names():
         # A suite of somebody's that is broken says so when it is listed or run.
         with suppress(Exception):
-            found.update(dict.fromkeys(case.id for case in registry.suites.get(name)()))
+            found.update(dict.fromkeys(case_ids(name, data_dir)))
     return list(found)
 
 
@@ -168,7 +181,7 @@ def parse_pairs(pairs: Sequence[str], flag: str) -> dict[str, str]:
     Raises
     ------
     ConfigurationError
-        If a pair has no ``=``, or a name comes twice.
+        If a pair has no ``=``, a name comes twice, or a value cannot be written down.
     """
     found: dict[str, str] = {}
     for pair in pairs:
@@ -177,6 +190,9 @@ def parse_pairs(pairs: Sequence[str], flag: str) -> dict[str, str]:
             raise ConfigurationError(f"{flag} is {pair!r}; expected name=value")
         if name in found:
             raise ConfigurationError(f"{flag} sets {name!r} twice; choose one value")
+        if re.search("[\ud800-\udfff]", pair):
+            # As such halves of letters bytes arrive that are no UTF-8; they cannot be written.
+            raise ConfigurationError(f"{flag} is {pair!r}; expected text in UTF-8")
         found[name] = text
     return found
 

@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,6 +75,24 @@ def test_options_make_a_case_of_its_own() -> None:
         dataset_options={"samples": 500},
     )
     assert found == ["default-simple_cnn.conv_layers4-torch-synthetic+samples500"]
+
+
+@pytest.mark.parametrize("path", ["pets", "pets/", "./pets", "{data}/pets"])
+def test_spellings_of_a_folder_are_one_case(tmp_path: Path, path: str) -> None:
+    options = {"path": path.format(data=tmp_path)}
+    expected = ["default-simple_cnn-torch-image_folder+pathpets"]
+    asked = Selection(datasets=["image_folder"], dataset_options=options, data_dir=tmp_path)
+    assert [case.id for case in asked.cases()] == expected
+    listed = [Case(dataset="image_folder", dataset_options=options)]  # type: ignore[arg-type]
+    marked = Selection(suite="ci", listed=listed, pattern="*+pathpets", data_dir=tmp_path)
+    assert [case.id for case in marked.cases()] == expected
+
+
+@pytest.mark.parametrize("value", ["\udcff", "caf\udce9"])
+def test_option_that_is_no_text_is_refused(value: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"--data is .*; expected text in UTF-8"):
+        parse_options([f"path={value}"], "--data")
+    assert parse_options(["path=caf\u00e9\u00a0"], "--data") == {"path": "caf\u00e9\u00a0"}
 
 
 def test_budget_is_set_on_every_case_and_none_leaves_it_alone() -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,6 +17,7 @@ from greenbench.cli.report import report
 from greenbench.cli.run import run
 from greenbench.cli.tables import shown_uri
 from greenbench.errors import GreenbenchError
+from greenbench.selection import case_ids
 from greenbench.settings import Settings
 
 
@@ -70,15 +72,16 @@ def list_command(as_json: bool) -> None:
 
 
 def _listing() -> dict[str, Any]:
-    suites = {name: _case_ids(name) for name in registry.suites.names()}
+    data_dir = Settings.from_environment(os.environ).data_dir
+    suites = {name: _case_ids(name, data_dir) for name in registry.suites.names()}
     parts = {reg.kind: reg.names() for reg in registry.ALL if reg is not registry.suites}
     failures = [vars(failure) for failure in registry.load_plugins()]
     return {"suites": suites, "parts": parts, "broken_plugins": failures}
 
 
-def _case_ids(suite: str) -> list[str] | str:
+def _case_ids(suite: str, data_dir: Path) -> list[str] | str:
     try:
-        return [case.id for case in registry.suites.get(suite)()]
+        return case_ids(suite, data_dir)
     except Exception as error:
         return f"{suite} is broken: {type(error).__name__}: {error}"
 

@@ -158,7 +158,7 @@ def _judge_stored(asked: _Asked, budgets: "Budgets") -> tuple[Sequence[Row], "Ju
         rows,
         budgets,
         find_baseline(asked.baseline, rows, settings.tracking_uri),
-        known_cases=known_case_ids(),
+        known_cases=known_case_ids(settings.data_dir),
         include_disturbed=asked.include_disturbed,
     )
     failed = [row for row in rows if row["status"] == "failed"]
@@ -174,11 +174,9 @@ def _judge_interleaved(
     from greenbench.terminal.progress import Progress  # noqa: PLC0415
 
     suite = asked.suite or DEFAULT_SUITE
-    cases = [
-        case
-        for case in Selection(suite=suite, pattern=asked.pattern).cases()
-        if budgets.of(case.id)
-    ]
+    settings = Settings.from_environment(os.environ)
+    asked_for = Selection(suite=suite, pattern=asked.pattern, data_dir=settings.data_dir)
+    cases = [case for case in asked_for.cases() if budgets.of(case.id)]
     if not cases:
         raise ConfigurationError(f"{asked.budget} limits no case of {suite!r} that is asked for")
     limits = [limit for case in cases for limit in budgets.of(case.id)]
@@ -187,7 +185,7 @@ def _judge_interleaved(
     try:
         with Progress(twice) as progress:
             found = interleave(
-                Settings.from_environment(os.environ),
+                settings,
                 cases,
                 str(asked.revision),
                 progress,
@@ -201,7 +199,7 @@ def _judge_interleaved(
         found.rows,
         budgets,
         found.baseline,
-        known_cases=known_case_ids(),
+        known_cases=known_case_ids(settings.data_dir),
         include_disturbed=asked.include_disturbed,
     )
     judged = replace(judged, notes=(*judged.notes, *found.notes))

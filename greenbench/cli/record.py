@@ -10,6 +10,7 @@ import click
 
 from greenbench import registry
 from greenbench.cases import Case, freeze_options, split_network
+from greenbench.cases.spelling import spelled_once
 from greenbench.errors import ConfigurationError
 from greenbench.selection import parse_options
 from greenbench.settings import TABULAR_DIR, Settings
@@ -82,22 +83,23 @@ def record(
         repeats=1,
         **budget,  # type: ignore[arg-type]
     )
+    given = Settings.from_environment(os.environ)
+    case = spelled_once(case, given.data_dir)
     name = name or case.dataset
     registry.check_case(case)
     registry.datasets.check(name)
     if case.backend == REPLAY:
         raise ConfigurationError(f"--backend {REPLAY} replays; record what another one trains")
     _check_output(output_dir, f"{case.network}-{name}", is_forced=force)
-    _record(case, name, output_dir)
+    _record(given, case, name, output_dir)
 
 
-def _record(case: Case, name: str, output_dir: Path) -> None:
+def _record(settings: Settings, case: Case, name: str, output_dir: Path) -> None:
     from greenbench.results.journal import Journal  # noqa: PLC0415
     from greenbench.running.session import Session  # noqa: PLC0415
     from greenbench.tabular import from_result, read_recording, write_recording  # noqa: PLC0415
     from greenbench.terminal.progress import Progress  # noqa: PLC0415
 
-    settings = Settings.from_environment(os.environ)
     try:
         with Progress([case]) as progress, Session(settings, SUITE, [case], progress) as session:
             result = session.run_repeat(case, 0)

@@ -47,7 +47,7 @@ def _selecting(command: Command) -> Command:
     return command
 
 
-def _selection(given: dict[str, Any]) -> Selection:
+def _selection(given: dict[str, Any], settings: Settings) -> Selection:
     budget_names = (
         "trials", "epochs", "batch_size", "repeats", "validate_every", "space", "seed",
         "reevaluate", "threads", "batched_trials",
@@ -65,6 +65,7 @@ def _selection(given: dict[str, Any]) -> Selection:
         | {"backend_options": freeze_options(parse_options(given["compute"], "--compute")) or None},
         architecture_options=parse_options(given["settings"], "--set"),
         dataset_options=parse_options(given["data"], "--data"),
+        data_dir=settings.data_dir,
     )
 
 
@@ -99,7 +100,6 @@ def run(
         raise ConfigurationError(
             "--carbon-intensity and --country contradict each other; choose one"
         )
-    selection = _selection(given)
     settings = Settings.from_environment(
         os.environ,
         carbon_g_per_kwh=carbon_intensity,
@@ -108,6 +108,7 @@ def run(
         meter=meter,
         min_window_s=min_window,
     )
+    selection = _selection(given, settings)
     failures = _run_cases(
         settings,
         selection.suite_name,
