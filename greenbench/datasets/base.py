@@ -67,6 +67,8 @@ class Dataset:
         Where the images come from, for people.
     digest : str
         First 16 hex digits of the SHA-256 over all splits.
+    notes : tuple of str
+        What a reader must know of how the images were read: what was left out or changed.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Dataset:
     classes: int
     source: str
     digest: str
+    notes: tuple[str, ...] = ()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -111,6 +114,7 @@ def make_dataset(
     seed: int,
     test: RawImages | None = None,
     class_names: Sequence[str] | None = None,
+    notes: Sequence[str] = (),
 ) -> Dataset:
     """Split, scale and digest raw images.
 
@@ -126,6 +130,8 @@ def make_dataset(
         The published test split.
     class_names : sequence of str, optional
         For messages.
+    notes : sequence of str, optional
+        Passed on to the data set.
 
     Raises
     ------
@@ -146,7 +152,14 @@ def make_dataset(
         _split(pool, validation_index),
         _split(test, np.arange(len(test.labels))),
     )
-    return Dataset(name, *splits, classes=classes, source=source, digest=_digest(splits))
+    return Dataset(
+        name,
+        *splits,
+        classes=classes,
+        source=source,
+        digest=_digest(splits),
+        notes=tuple(notes),
+    )
 
 
 def draw_stratified(

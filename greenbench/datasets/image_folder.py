@@ -1,47 +1,45 @@
 """The user's own images, in one folder a class."""
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from greenbench.datasets.base import MIN_CLASSES, Dataset, LoadContext, RawImages, make_dataset
+from greenbench.datasets.base import Dataset, LoadContext, RawImages, make_dataset
+from greenbench.datasets.image_files import GROUNDS, Size, counted, read_picture, shown
+from greenbench.datasets.image_tree import ImageFile, read_tree
 from greenbench.errors import DatasetError
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
-SPLITS = ("train", "test")
-GREY_MODES = {"1", "L", "LA"}
-COLOUR_MODES = {"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
-
 
 @dataclass(frozen=True)
-class _File:
-    path: Path
-    label: int
+class _Look:
+    """What all images are made to have in common; their own size if `side` is None."""
 
-
-@dataclass(frozen=True)
-class _Layout:
-    """What all images have in common."""
-
-    width: int
-    height: int
+    size: Size
     is_grey: bool
+    is_deep: bool
+    ground: str
+    side: int | None
 
 
-def load_image_folder(context: LoadContext, path: str, side: int | None = None) -> Dataset:
-    """Load PNG, JPEG, BMP and WebP files of one size.
+def load_image_folder(
+    context: LoadContext, path: str, side: int | None = None, ground: str = "white"
+) -> Dataset:
+    """Load images from files, in one folder a class.
 
     ``path`` holds a folder a class, or a ``train`` and a ``test`` folder that do. Without
     these two, the test split is drawn from all images; the validation split always is.
-    Classes are numbered in the order of their names. If all images are grey there is one
-    channel, else there are three. Transparency is dropped. Hidden files and folders, and
-    files of other types, are skipped.
+    Classes are numbered in the order of their names; folders inside a class belong to it.
+
+    Images are read as a viewer shows them: turned as EXIF says, and of several in a file the
+    first. The brightest value that a pixel could have is white, in 8 bits or in 16. If all are
+    grey there is one channel, else there are three. Hidden files and folders, and files that
+    are not called images, are skipped. The ``notes`` of the data set say with counts what was
+    skipped and what was changed.
 
     Parameters
     ----------
@@ -50,7 +48,10 @@ def load_image_folder(context: LoadContext, path: str, side: int | None = None) 
     path : str
         The folder.
     side : int, optional
-        Shrink the images to so many pixels a side; each is the mean of those that it covers.
+        Resize all images to so many pixels a side, whatever their sizes; each pixel is the mean
+        of those that it covers. Smaller images are enlarged.
+    ground : str
+        What transparent pixels show: ``"white"``, as in most viewers, or ``"black"``.
 
     Returns
     -------
@@ -61,156 +62,115 @@ def load_image_folder(context: LoadContext, path: str, side: int | None = None) 
     ------
     DatasetError
         If the folder is missing or has fewer than two classes, a class has too few images,
-        the classes of the two folders differ, an image is unreadable or of another size
-        than the others, or `side` is above that size.
+        the classes of the two folders differ, an image is broken, sizes differ without `side`,
+        or `side` is above that of all images.
     """
-    if not isinstance(path, str | os.PathLike):
-        raise DatasetError(f"dataset 'image_folder': path is {path!r}; expected a folder's name")
-    folder = context.data_dir / Path(path).expanduser()
-    if not folder.is_dir():
-        problem = "is not a folder" if folder.exists() else "does not exist"
-        raise DatasetError(f"image folder {folder} {problem}; give the path of a folder")
-    roots = _split_folders(folder)
-    names = [_class_names(root) for root in roots]
-    _check_same_classes(folder, names)
-    listed = [_list_files(root, names[0]) for root in roots]
-    layout = _shrunk(_common_layout([file for files in listed for file in files]), side)
-    splits = [_read(files, layout) for files in listed]
+    folder = _folder(context.data_dir, path)
+    if ground not in GROUNDS:
+        raise DatasetError(
+            f"dataset 'image_folder': ground is {ground!r}; expected {' or '.join(GROUNDS)}"
+        )
+    tree = read_tree(folder)
+    files = [file for split in tree.splits for file in split]
+    look = _common_look(files, side, ground)
+    changed: Counter[str] = Counter()
+    splits = [_read(split, look, changed) for split in tree.splits]
+    notes = [*tree.notes, *_notes(files, look, changed)]
     return make_dataset(
         "image_folder",
-        f"image folder {path}",
+        f"image folder {shown(path)}",
         splits[0],
         seed=context.seed,
         test=splits[1] if len(splits) > 1 else None,
-        class_names=names[0],
+        class_names=tree.classes,
+        notes=[f"{counted(len(files), 'image')} read", *notes] if notes else [],
     )
 
 
-def _split_folders(folder: Path) -> list[Path]:
-    """Return the folder itself, or its train and test folders."""
-    present = {entry.name: entry for entry in _subfolders(folder)}
-    found = [name for name in SPLITS if name in present and _subfolders(present[name])]
-    if not found:
-        return [folder]
-    if missing := sorted({*SPLITS} - {*found}):
+def _folder(data_dir: Path, path: object) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        advice = f", such as ./{path}" if isinstance(path, int | float) else ""
         raise DatasetError(
-            f"image folder {folder} has {found[0]}/, but no class folders in {missing[0]}/; "
-            f"add them, or put the class folders directly into {folder}"
+            f"dataset 'image_folder': path is {path!r}; expected a folder's name{advice}"
         )
-    if extra := sorted(present.keys() - {*SPLITS}):
-        raise DatasetError(
-            f"image folder {folder} has {extra[0]}/ beside train/ and test/; move its images "
-            "into train/, from which the validation split is drawn, or elsewhere"
-        )
-    return [folder / name for name in SPLITS]
+    folder = data_dir / Path(path).expanduser()
+    if not folder.is_dir():
+        problem = "is not a folder" if folder.exists() else "does not exist"
+        raise DatasetError(f"image folder {shown(folder)} {problem}; give the path of a folder")
+    return folder
 
 
-def _class_names(root: Path) -> list[str]:
-    names = [entry.name for entry in _subfolders(root)]
-    if not names:
-        raise DatasetError(
-            f"image folder {root} has no class folders; put the images of each class "
-            "into a folder of its own"
-        )
-    if len(names) < MIN_CLASSES:
-        raise DatasetError(
-            f"image folder {root} has one class, {names[0]!r}; expected at least {MIN_CLASSES} "
-            "folders with images"
-        )
-    return names
-
-
-def _check_same_classes(folder: Path, names: Sequence[Sequence[str]]) -> None:
-    for here, there, have, lack in (("train", "test", 0, -1), ("test", "train", -1, 0)):
-        if only := sorted({*names[have]} - {*names[lack]}):
-            raise DatasetError(
-                f"image folder {folder}: class {only[0]!r} is in {here}/ but not in {there}/; "
-                "expected the same class folders in both"
-            )
-
-
-def _list_files(root: Path, classes: Sequence[str]) -> list[_File]:
-    listed: list[_File] = []
-    for label, name in enumerate(classes):
-        paths = sorted(
-            path
-            for path in (root / name).iterdir()
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-        )
-        if not paths:
-            raise DatasetError(
-                f"class folder {root / name} has no images ({', '.join(sorted(SUFFIXES))}); "
-                "add some or remove the folder"
-            )
-        listed += [_File(path, label) for path in paths]
-    return listed
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    return sorted(
-        entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")
-    )
-
-
-def _common_layout(files: Sequence[_File]) -> _Layout:
-    """Read the headers only, so that a wrong size is found before memory is taken."""
-    first, size, is_grey = files[0].path, (0, 0), True
+def _common_look(files: Sequence[ImageFile], side: int | None, ground: str) -> _Look:
+    """Say what all images will be, so that a wrong size is found before memory is taken."""
+    is_grey = all(file.header.is_grey for file in files)
+    is_deep = any(file.header.is_deep for file in files)
+    if side is not None:
+        _check_side(side, [file.header.size for file in files])
+        return _Look((side, side), is_grey, is_deep, ground, side)
+    first = files[0]
     for file in files:
-        with _opened(file.path) as image:
-            if file.path == first:
-                size = image.size
-            if image.size != size:
-                raise DatasetError(
-                    f"images differ in size: {first} is {_shown(size)}, "
-                    f"{file.path} is {_shown(image.size)}; resize them to one size"
-                )
-            if image.mode not in GREY_MODES | COLOUR_MODES:
-                raise DatasetError(
-                    f"image {file.path} has pixels of the kind {image.mode!r}; "
-                    "save it with 8 bits a channel"
-                )
-            is_grey = is_grey and image.mode in GREY_MODES
-    return _Layout(*size, is_grey)
+        # Some lie on their side; how they are turned is known when they are decoded.
+        if sorted(file.header.size) != sorted(first.header.size):
+            raise _sizes_differ(first.path, first.header.size, file.path, file.header.size)
+    upright = read_picture(first.path, is_grey=is_grey, ground=ground)
+    return _Look(upright.size, is_grey, is_deep, ground, side)
 
 
-def _shrunk(layout: _Layout, side: int | None) -> _Layout:
-    if side is None:
-        return layout
-    most = min(layout.width, layout.height)
+def _check_side(side: int, sizes: Sequence[Size]) -> None:
+    most = max(map(min, sizes))
     if isinstance(side, bool) or not isinstance(side, int) or not 1 <= side <= most:
+        largest = max(sizes, key=lambda size: (min(size), max(size)))
+        which = "images are" if len({*sizes}) == 1 else "largest image is"
         raise DatasetError(
             f"dataset 'image_folder': side is {side!r}; expected a whole number from 1 to {most}, "
-            f"since the images are {_shown((layout.width, layout.height))}"
+            f"since the {which} {_of(largest)}"
         )
-    return _Layout(side, side, layout.is_grey)
 
 
-def _read(files: Sequence[_File], layout: _Layout) -> RawImages:
-    channels, mode = (1, "L") if layout.is_grey else (3, "RGB")
-    pixels: NDArray[np.uint8] = np.empty(
-        (len(files), channels, layout.height, layout.width), np.uint8
+def _read(files: Sequence[ImageFile], look: _Look, changed: Counter[str]) -> RawImages:
+    width, height = look.size
+    pixels: NDArray[np.uint8 | np.float32] = np.empty(
+        (len(files), 1 if look.is_grey else 3, height, width),
+        np.float32 if look.is_deep else np.uint8,
     )
     for target, file in zip(pixels, files, strict=True):
-        with _opened(file.path) as image:
-            # The same image, where it has that size already.
-            box = image.convert(mode).resize((layout.width, layout.height), Image.Resampling.BOX)
-            decoded = np.asarray(box)
-        target[:] = decoded.reshape(layout.height, layout.width, channels).transpose(2, 0, 1)
-    return RawImages(pixels, np.array([file.label for file in files]))
+        picture = read_picture(
+            file.path,
+            is_grey=look.is_grey,
+            ground=look.ground,
+            size=None if look.side is None else look.size,
+        )
+        if picture.size != look.size:
+            raise _sizes_differ(files[0].path, look.size, file.path, picture.size)
+        is_scaled = look.is_deep and not file.header.is_deep
+        target[:] = picture.pixels / np.float32(255) if is_scaled else picture.pixels
+        changed["transparent"] += picture.is_transparent
+        changed["blank"] += picture.is_blank
+    labels = np.array([file.label for file in files])
+    return RawImages(pixels, labels, white=1.0 if look.is_deep else 255.0)
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    # Pillow raises SyntaxError for a broken PNG and ValueError for some broken headers.
-    try:
-        with Image.open(path) as image:
-            yield image
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = " ".join(str(error).split())
-        raise DatasetError(
-            f"image {path} cannot be read ({reason}); replace or remove it"
-        ) from error
+def _sizes_differ(one: Path, size: Size, other: Path, other_size: Size) -> DatasetError:
+    return DatasetError(
+        f"images differ in size: {shown(one)} is {_of(size)}, {shown(other)} is "
+        f"{_of(other_size)}; resize them to one size, or let side=N do it"
+    )
 
 
-def _shown(size: tuple[int, int]) -> str:
+def _notes(files: Sequence[ImageFile], look: _Look, changed: Counter[str]) -> list[str]:
+    """Return what was changed in pictures, with counts."""
+    notes = []
+    if number := changed["transparent"]:
+        blank = changed["blank"]
+        other = next(name for name in GROUNDS if name != look.ground)
+        unseen = f", where {blank} show nothing (try ground={other})" if blank else ""
+        notes.append(f"{counted(number, 'image')} with transparency put on {look.ground}{unseen}")
+    if number := sum(file.header.is_sequence for file in files):
+        notes.append(f"{counted(number, 'image')} taken as the first of several in a file")
+    if number := sum(min(file.header.size) < (look.side or 0) for file in files):
+        notes.append(f"{counted(number, 'image')} enlarged to {_of(look.size)}")
+    return notes
+
+
+def _of(size: Size) -> str:
     return f"{size[0]}×{size[1]}"

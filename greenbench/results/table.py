@@ -67,6 +67,7 @@ TAGS = (
     "backend",
     "dataset",
     "setting",
+    "data_notes",
     "energy_provenance",
     "energy_source",
     "energy_reason",
@@ -273,6 +274,7 @@ def _texts(result: CaseResult) -> Row:
         "backend": case.backend_variant,
         "dataset": case.dataset,
         "setting": case.setting,
+        "data_notes": _data_notes(result.dataset),
         "energy_provenance": total.provenance.value,
         "energy_source": "; ".join(dict.fromkeys(part.source for part in total.headline)),
         "energy_reason": next((part.reason for part in total.headline if part.reason), None),
@@ -292,6 +294,12 @@ def _texts(result: CaseResult) -> Row:
         },
         "status": "finished" if result.incumbent else "failed",
     }
+
+
+def _data_notes(dataset: Mapping[str, Any]) -> str | None:
+    # Older results have none.
+    notes = dataset.get("notes")
+    return f"{dataset['source']}: {'; '.join(notes)}" if notes else None
 
 
 def _to_wh(joules: float | None) -> float | None:

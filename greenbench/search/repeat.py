@@ -110,6 +110,7 @@ def _describe_dataset(dataset: Dataset) -> dict[str, Any]:
         "train": len(dataset.train),
         "validation": len(dataset.validation),
         "test": len(dataset.test),
+        "notes": list(dataset.notes),
     }
 
 

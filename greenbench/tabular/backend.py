@@ -304,4 +304,5 @@ def _dataset(recording: Recording) -> Dataset:
         classes=described["classes"],
         source=f"recorded on {recording.recorded_on}: {described['source']}",
         digest=described["digest"],
+        notes=tuple(described.get("notes", ())),
     )

@@ -89,7 +89,8 @@ def provenance_lines(rows: Sequence[Row]) -> list[str]:
     for row in {str(row["emissions_source"]): row for row in known}.values():
         intensity = row["intensity_g_per_kwh"]
         lines.append(f"Emissions at {intensity:g} g CO2e/kWh: {row['emissions_source']}.")
-    return lines
+    notes = dict.fromkeys(row.get("data_notes") for row in rows)
+    return lines + [f"Data: {note}." for note in notes if note]
 
 
 def print_summary(

@@ -1,6 +1,6 @@
 """The user's own images: what is read, in which order, and what is refused and why."""
 
-from collections.abc import Sequence
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,49 +8,9 @@ import pytest
 from PIL import Image
 
 from greenbench import registry
-from greenbench.datasets import Dataset, LoadContext
+from greenbench.datasets import LoadContext
 from greenbench.errors import DatasetError
-
-CLASSES = ("cat", "dog", "owl")
-
-
-def load(context: LoadContext, path: str | Path) -> Dataset:
-    dataset: Dataset = registry.datasets.get("image_folder")(context, path=str(path))
-    return dataset
-
-
-def failure(context: LoadContext, path: str | Path) -> str:
-    with pytest.raises(DatasetError) as caught:
-        load(context, path)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
-
-
-def save(path: Path, *, mode: str = "L", size: tuple[int, int] = (6, 5), value: int = 0) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    colour = Image.new("L", size, value).convert(mode)
-    colour.save(path)
-    return path
-
-
-def fill(
-    root: Path,
-    *,
-    classes: Sequence[str] = CLASSES,
-    count: int = 6,
-    mode: str = "L",
-    suffix: str = "png",
-) -> Path:
-    """Write images whose brightness tells their class and number."""
-    for label, name in enumerate(classes):
-        for i in range(count):
-            save(root / name / f"{i}.{suffix}", mode=mode, value=50 * label + i)
-    return root
-
-
-def brightness(images: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> list[int]:
-    return [round(float(value) * 255) for value in images[:, 0, 0, 0]]
+from tests.pictures import CLASSES, brightness, failure, fill, images_in, load, save
 
 
 def test_one_folder_is_split_three_ways(context: LoadContext, tmp_path: Path) -> None:
@@ -85,16 +45,6 @@ def test_order_of_creation_does_not_matter(context: LoadContext, tmp_path: Path)
     assert load(context, tmp_path / "one").digest == load(context, tmp_path / "two").digest
 
 
-@pytest.mark.parametrize("suffix", ["png", "bmp", "PNG", "jpg", "JPEG", "webp"])
-def test_file_types(context: LoadContext, tmp_path: Path, suffix: str) -> None:
-    dataset = load(context, fill(tmp_path / "mine", suffix=suffix))
-    # Pillow's WebP has no grey.
-    assert dataset.image_shape == ((3 if suffix == "webp" else 1), 5, 6)
-    values = np.array(brightness(dataset.test.images))
-    # Lossy formats keep a plain image but for rounding.
-    assert np.abs(values // 25 * 25 - dataset.test.labels * 50).max() <= 25
-
-
 def test_colour_keeps_its_channels(context: LoadContext, tmp_path: Path) -> None:
     for name, colour in (("blue", (10, 20, 230)), ("red", (240, 30, 40))):
         for i in range(5):
@@ -123,14 +73,105 @@ def test_grey_has_one_channel(context: LoadContext, tmp_path: Path, mode: str) -
     assert dataset.image_shape == (1, 5, 6)
 
 
-def test_hidden_files_and_other_types_are_skipped(context: LoadContext, tmp_path: Path) -> None:
+def test_what_is_skipped_is_said_with_counts(context: LoadContext, tmp_path: Path) -> None:
     root = fill(tmp_path / "mine")
-    before = load(context, root).digest
+    before = load(context, root)
+    assert before.notes == ()
     (root / "labels.csv").write_text("cat")
-    (root / "cat" / "notes.txt").write_text("Felix")
-    (root / "cat" / "._0.png").write_text("left by another system")
+    (root / "dog" / "._0.png").write_text("left by another system")
+    for name in ("a.txt", "b.TXT", "Thumbs.db", "README"):
+        (root / "cat" / name).write_text("Felix")
     save(root / ".ipynb_checkpoints" / "0.png")
-    assert load(context, root).digest == before
+    save(root / "owl" / "@eaDir" / "preview.jpg")
+    after = load(context, root)
+    assert after.digest == before.digest
+    assert after.notes == (
+        "18 images read",
+        "6 files skipped (2 .txt, 1 .db, 1 hidden, 1 outside of classes, 1 without suffix)",
+        "folders skipped: .ipynb_checkpoints, @eaDir",
+    )
+
+
+def test_kinds_of_skipped_files_beyond_five_are_summed_up(
+    context: LoadContext, tmp_path: Path
+) -> None:
+    root = fill(tmp_path / "mine")
+    for i in range(7):
+        (root / "cat" / f"notes.{i}").write_text("Felix")
+    assert (
+        load(context, root).notes[1] == "7 files skipped (1 .0, 1 .1, 1 .2, 1 .3, 1 .4, 2 others)"
+    )
+
+
+def test_images_outside_of_classes_are_said(context: LoadContext, tmp_path: Path) -> None:
+    fill(tmp_path / "mine" / "train")
+    fill(tmp_path / "mine" / "test")
+    save(tmp_path / "mine" / "cover.png")
+    save(tmp_path / "mine" / "train" / "cover.png")
+    assert "2 files skipped (2 outside of classes)" in load(context, tmp_path / "mine").notes
+
+
+def test_images_in_folders_of_a_class_belong_to_it(context: LoadContext, tmp_path: Path) -> None:
+    root = fill(tmp_path / "mine", classes=["cat", "dog"])
+    for name in ("more/2019", "x.png"):
+        fill(root / "dog", classes=[name], count=5)
+    fill(root / "owl" / "deep", classes=["below"], count=4)
+    dataset = load(context, root)
+    assert (dataset.classes, images_in(dataset)) == (3, 26)
+    assert np.bincount(
+        np.concatenate([s.labels for s in (dataset.train, dataset.validation, dataset.test)])
+    ).tolist() == [6, 16, 4]
+    assert dataset.notes == (
+        "26 images read",
+        "14 images found deeper, in dog/more/2019, dog/x.png, owl/deep/below",
+    )
+
+
+@pytest.mark.parametrize("target", [".", "..", "../cat"])
+def test_links_that_lead_back_end(context: LoadContext, tmp_path: Path, target: str) -> None:
+    root = fill(tmp_path / "mine")
+    (root / "cat" / "more").symlink_to(target)
+    (root / "dog" / "more").symlink_to(target)
+    assert images_in(load(context, root)) >= 18
+
+
+def test_linked_folders_and_images_are_followed(context: LoadContext, tmp_path: Path) -> None:
+    elsewhere = fill(tmp_path / "elsewhere")
+    root = fill(tmp_path / "mine", classes=["cat"])
+    (root / "dog").symlink_to(elsewhere / "dog")
+    (root / "owl").mkdir()
+    for i in range(6):
+        (root / "owl" / f"{i}.png").symlink_to(elsewhere / "owl" / f"{i}.png")
+    assert load(context, root).digest == load(context, fill(tmp_path / "plain")).digest
+
+
+def test_link_to_nowhere_is_named(context: LoadContext, tmp_path: Path) -> None:
+    root = fill(tmp_path / "mine")
+    (root / "cat" / "x.png").symlink_to(tmp_path / "gone.png")
+    assert f"image {root / 'cat' / 'x.png'} cannot be read (No such file" in failure(context, root)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_pipe_is_skipped_and_never_waited_for(context: LoadContext, tmp_path: Path) -> None:
+    root = fill(tmp_path / "mine")
+    os.mkfifo(root / "cat" / "x.png")
+    assert load(context, root).notes == ("18 images read", "1 file skipped (1 special)")
+
+
+def test_names_that_are_no_text_are_read_and_shown(context: LoadContext, tmp_path: Path) -> None:
+    root = fill(tmp_path / "mine")
+    folder = os.fsencode(root / "cat")
+    (root / "cat" / "0.png").rename(os.fsdecode(folder + b"/caf\xe9.png"))
+    Path(os.fsdecode(folder + b"/notes.\xe9\n\x1b[31m")).write_text("Felix")
+    assert load(context, root).notes == ("18 images read", "1 file skipped (1 .???[31m)")
+    Path(os.fsdecode(folder + b"/caf\xe9.png")).write_bytes(b"")
+    assert f"image {root / 'cat'}/caf?.png cannot be read" in failure(context, root)
+
+
+def test_classes_that_differ_in_case_alone_are_said(context: LoadContext, tmp_path: Path) -> None:
+    dataset = load(context, fill(tmp_path / "mine", classes=["Cat", "cat", "dog"]))
+    assert dataset.classes == 3
+    assert "classes that differ in case alone: Cat, cat" in dataset.notes
 
 
 def test_missing_folder(context: LoadContext) -> None:
@@ -143,7 +184,7 @@ def test_file_in_place_of_the_folder(context: LoadContext, tmp_path: Path) -> No
 
 
 def test_path_that_is_no_text(context: LoadContext) -> None:
-    with pytest.raises(DatasetError, match="path is 5; expected a folder's name"):
+    with pytest.raises(DatasetError, match=r"path is 5; expected a folder's name, such as \./5"):
         registry.datasets.get("image_folder")(context, path=5)
 
 
@@ -160,8 +201,9 @@ def test_one_class(context: LoadContext, tmp_path: Path) -> None:
 def test_empty_class_is_named(context: LoadContext, tmp_path: Path) -> None:
     root = fill(tmp_path / "mine")
     (root / "bat").mkdir()
+    (root / "bat" / "a.svg").write_text("<svg/>")
     message = failure(context, root)
-    assert f"{root / 'bat'} has no images" in message
+    assert f"{root / 'bat'} has no images, 1 file skipped (1 .svg); add some" in message
     assert "remove the folder" in message
 
 
@@ -190,12 +232,6 @@ def test_text_named_as_image_is_named(context: LoadContext, tmp_path: Path) -> N
     assert f"image {root / 'dog' / 'x.jpg'} cannot be read" in failure(context, root)
 
 
-def test_folder_named_as_image_is_named(context: LoadContext, tmp_path: Path) -> None:
-    root = fill(tmp_path / "mine")
-    (root / "dog" / "x.png").mkdir()
-    assert f"image {root / 'dog' / 'x.png'} cannot be read" in failure(context, root)
-
-
 def test_images_of_two_sizes_are_named_with_their_sizes(
     context: LoadContext, tmp_path: Path
 ) -> None:
@@ -204,7 +240,7 @@ def test_images_of_two_sizes_are_named_with_their_sizes(
     message = failure(context, root)
     assert f"{root / 'cat' / '0.png'} is 6×5" in message
     assert f"{odd} is 5×6" in message
-    assert "resize them to one size" in message
+    assert "resize them to one size, or let side=N do it" in message
 
 
 def test_test_images_of_another_size_are_refused(context: LoadContext, tmp_path: Path) -> None:
@@ -212,13 +248,6 @@ def test_test_images_of_another_size_are_refused(context: LoadContext, tmp_path:
     fill(tmp_path / "mine" / "test")
     save(tmp_path / "mine" / "test" / "owl" / "odd.png", size=(7, 7))
     assert "odd.png is 7×7" in failure(context, tmp_path / "mine")
-
-
-def test_sixteen_bit_image_is_refused(context: LoadContext, tmp_path: Path) -> None:
-    root = fill(tmp_path / "mine")
-    Image.fromarray(np.full((5, 6), 40_000, np.uint16)).save(root / "cat" / "deep.png")
-    message = failure(context, root)
-    assert "deep.png has pixels of the kind 'I;16'; save it with 8 bits a channel" in message
 
 
 @pytest.mark.parametrize(("lacking", "having"), [("test", "train"), ("train", "test")])
@@ -247,29 +276,44 @@ def test_third_folder_beside_train_and_test_is_refused(
 
 def test_classes_may_be_called_train_and_test(context: LoadContext, tmp_path: Path) -> None:
     root = fill(tmp_path / "mine", classes=["plane", "test", "train"])
+    fill(root / "train", classes=["more"])
     assert load(context, root).classes == 3
 
 
-def test_shrunk_pixels_are_means_of_those_that_they_cover(
+def test_train_and_test_may_be_capitalised(context: LoadContext, tmp_path: Path) -> None:
+    fill(tmp_path / "mine" / "Train")
+    fill(tmp_path / "mine" / "TEST", count=2)
+    assert len(load(context, tmp_path / "mine").test) == 6
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("Training", "Testing"), ("training_set", "test_set"), ("seg_train", "seg_pred"), ("val",)],
+)
+def test_splits_of_other_names_are_no_classes(
+    context: LoadContext, tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    for name in names:
+        fill(tmp_path / "mine" / name)
+    message = failure(context, tmp_path / "mine")
+    assert "like a split of the data; call the two splits train and test" in message
+
+
+def test_split_with_stray_images_is_none_of_the_classes(
     context: LoadContext, tmp_path: Path
 ) -> None:
-    for name in ("blue", "red"):
-        for i in range(5):
-            path = tmp_path / "mine" / name / f"{i}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            image = Image.new("L", (4, 4), 40)
-            image.paste(80, (0, 0, 2, 1))
-            image.save(path)
-    dataset = registry.datasets.get("image_folder")(context, path=str(tmp_path / "mine"), side=2)
-    assert dataset.image_shape == (1, 2, 2)
-    assert np.rint(dataset.test.images[0, 0] * 255).tolist() == [[60, 40], [40, 40]]
+    for split in ("train", "test"):
+        save(fill(tmp_path / "mine" / split) / "sample.png")
+    assert load(context, tmp_path / "mine").classes == 3
 
 
-@pytest.mark.parametrize("side", [0, 7, 2.5, True])
-def test_side_that_cannot_be_is_refused(context: LoadContext, tmp_path: Path, side: object) -> None:
-    root = fill(tmp_path / "mine")
-    with pytest.raises(DatasetError, match=r"side is .*; expected a whole number from 1 to 5"):
-        registry.datasets.get("image_folder")(context, path=str(root), side=side)
+@pytest.mark.parametrize("name", ["contest", "protest", "valley", "devil", "trainer"])
+def test_class_may_contain_the_word_of_a_split(
+    context: LoadContext, tmp_path: Path, name: str
+) -> None:
+    fill(tmp_path / "mine" / name, classes=["more"])
+    fill(tmp_path / "mine", classes=["cat"])
+    assert load(context, tmp_path / "mine").classes == 2
 
 
 def test_real_photographs(data_dir: Path) -> None:

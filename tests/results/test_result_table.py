@@ -73,6 +73,15 @@ def test_validation_accuracy_is_the_incumbents() -> None:
     assert (row["val_accuracy"], row["test_accuracy"]) == (0.95, 0.5)
 
 
+def test_notes_on_data_are_one_text_and_older_results_have_none() -> None:
+    dataset = make_result().dataset
+    assert row_of()["data_notes"] is None
+    assert row_of(dataset={**dataset, "notes": []})["data_notes"] is None
+    notes = ["9 images read", "2 files skipped (2 .svg)"]
+    row = row_of(dataset={**dataset, "source": "image folder x", "notes": notes})
+    assert row["data_notes"] == "image folder x: 9 images read; 2 files skipped (2 .svg)"
+
+
 @pytest.mark.parametrize("status", [s for s in TrialStatus if s not in ENDED_WELL])
 def test_trials_that_did_not_complete_are_counted(status: TrialStatus) -> None:
     failed = make_trial(1, accuracy=None, status=status)

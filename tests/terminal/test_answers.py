@@ -254,6 +254,15 @@ def test_unknown_energy_is_not_said_to_be_good_for_ratios() -> None:
     assert emissions.startswith("Emissions")
 
 
+def test_notes_on_data_are_said_once_each_and_older_results_have_none() -> None:
+    note = "image folder alpha: 730 images read; 2 files skipped (2 .svg)"
+    old = make_row()
+    del old["data_notes"]
+    rows = [old, make_row(), *(make_row(changed={"data_notes": note}) for _ in range(2))]
+    assert [line for line in provenance_lines(rows) if "image" in line] == [f"Data: {note}."]
+    assert provenance_lines(rows)[-1] == f"Data: {note}."
+
+
 def second_opinion(*shares: float | None, meter: str = "codecarbon,zeus") -> list[str]:
     rows = [make_row(changed={"meter": meter, "meter_disagreement": share}) for share in shares]
     return [line for line in provenance_lines(rows) if line.startswith("The meters")]
