@@ -92,26 +92,8 @@ def load_mnist(context: LoadContext, limit: int | None = None) -> Dataset:
 def load_fashion_mnist(context: LoadContext, limit: int | None = None) -> Dataset:
     """Load FashionMNIST: 60,000 and 10,000 pictures of clothes, 28×28 with one channel.
 
-    H. Xiao, K. Rasul and R. Vollgraf, 2017, MIT licence.
-
-    Parameters
-    ----------
-    context : LoadContext
-        Seed of the split and of the subset; the folder that holds, or will hold,
-        ``FashionMNIST/raw``.
-    limit : int, optional
-        Take only so many of the 60,000 images, at least 100, in proportion to the classes.
-
-    Returns
-    -------
-    Dataset
-        Images of shape (n, 1, 28, 28); the test split is the published one.
-
-    Raises
-    ------
-    DatasetError
-        If the files are missing and can't be downloaded, or are corrupt, or `limit` is out of
-        range.
+    H. Xiao, K. Rasul and R. Vollgraf, 2017, MIT licence. The files are in
+    ``FashionMNIST/raw``; all else is as `load_mnist` says.
     """
     return _load_idx("fashion_mnist", torchvision.datasets.FashionMNIST, context, limit)
 
@@ -119,26 +101,8 @@ def load_fashion_mnist(context: LoadContext, limit: int | None = None) -> Datase
 def load_cifar10(context: LoadContext, limit: int | None = None) -> Dataset:
     """Load CIFAR-10: 50,000 and 10,000 photographs, 32×32 with three channels.
 
-    A. Krizhevsky, 2009.
-
-    Parameters
-    ----------
-    context : LoadContext
-        Seed of the split and of the subset; the folder that holds, or will hold,
-        ``cifar-10-batches-py``.
-    limit : int, optional
-        Take only so many of the 50,000 images, at least 100, in proportion to the classes.
-
-    Returns
-    -------
-    Dataset
-        Images of shape (n, 3, 32, 32); the test split is the published one.
-
-    Raises
-    ------
-    DatasetError
-        If the files are missing and can't be downloaded, or are corrupt, or `limit` is out of
-        range.
+    A. Krizhevsky, 2009. The files are in ``cifar-10-batches-py``; `limit` is of the 50,000
+    images, and all else is as `load_mnist` says.
     """
     _check_limit("cifar10", limit, CIFAR10_POOL)
     kind = torchvision.datasets.CIFAR10
@@ -150,8 +114,7 @@ def load_cifar10(context: LoadContext, limit: int | None = None) -> Dataset:
         _check_md5(path, md5)
     _ensure(_Published(kind, context.data_dir, list(sums), archive))
     pool, test = (_raw_cifar(kind(context.data_dir, train=train)) for train in (True, False))
-    pool = _limited(pool, limit, context.seed)
-    return make_dataset("cifar10", "CIFAR-10 as published", pool, seed=context.seed, test=test)
+    return _limited("cifar10", "CIFAR-10", context, (pool, test), limit)
 
 
 def _load_idx(name: str, kind: type[Any], context: LoadContext, limit: int | None) -> Dataset:
@@ -163,17 +126,23 @@ def _load_idx(name: str, kind: type[Any], context: LoadContext, limit: int | Non
     archives = {folder / file: md5 for file, md5 in kind.resources}
     _ensure(_Published(kind, context.data_dir, files, archives))
     pool_images, pool_labels, test_images, test_labels = (_read_idx(path) for path in files)
-    pool = _limited(RawImages(pool_images[:, None], pool_labels), limit, context.seed)
+    pool = RawImages(pool_images[:, None], pool_labels)
     test = RawImages(test_images[:, None], test_labels)
-    source = f"{kind.__name__} as published"
-    return make_dataset(name, source, pool, seed=context.seed, test=test)
+    return _limited(name, kind.__name__, context, (pool, test), limit)
 
 
-def _limited(pool: RawImages, limit: int | None, seed: int) -> RawImages:
-    if limit is None:
-        return pool
-    _, drawn = draw_stratified(pool.labels, limit, seed)
-    return RawImages(pool.pixels[drawn], pool.labels[drawn])
+def _limited(
+    name: str,
+    title: str,
+    context: LoadContext,
+    published: tuple[RawImages, RawImages],
+    limit: int | None,
+) -> Dataset:
+    pool, test = published
+    if limit is not None:
+        _, drawn = draw_stratified(pool.labels, limit, context.seed)
+        pool = RawImages(pool.pixels[drawn], pool.labels[drawn])
+    return make_dataset(name, f"{title} as published", pool, seed=context.seed, test=test)
 
 
 def _check_limit(name: str, limit: int | None, available: int) -> None:
@@ -205,14 +174,13 @@ def _check_idx(path: Path) -> None:
     """Raise `DatasetError` if the file is there but isn't what was published."""
     header = _idx_header(path)
     expected = len(header) + int(np.prod(IDX_SHAPES[path.name]))
-    try:
-        with path.open("rb") as file:
-            found = file.read(len(header))
-        size = path.stat().st_size
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read ({error.strerror}); make it readable") from error
+    with _readable(path):
+        try:
+            with path.open("rb") as file:
+                found = file.read(len(header))
+            size = path.stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return
     if size != expected:
         raise _corrupt(path, f"it has {size} bytes; expected {expected}")
     if found != header:
@@ -229,12 +197,18 @@ def _read_idx(path: Path) -> NDArray[np.uint8]:
 
 
 def _check_md5(path: Path, md5: str) -> None:
-    try:
+    with _readable(path):
         is_intact = not path.exists() or check_integrity(path, md5)
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read ({error.strerror}); make it readable") from error
     if not is_intact:
         raise _corrupt(path, f"its MD5 sum is not {md5}")
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read ({error.strerror}); make it readable") from error
 
 
 def _corrupt(path: Path, reason: str) -> DatasetError:
