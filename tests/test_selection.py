@@ -3,12 +3,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from greenbench import registry
 from greenbench.cases import Case, Scalar
+from greenbench.cli import cli
 from greenbench.errors import ConfigurationError, UnknownNameError
-from greenbench.selection import Selection, parse_options, parse_pairs
+from greenbench.selection import (
+    Selection,
+    case_ids,
+    known_case_ids,
+    parse_options,
+    parse_pairs,
+)
 
 names = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
 
@@ -86,6 +95,18 @@ def test_spellings_of_a_folder_are_one_case(tmp_path: Path, path: str) -> None:
     listed = [Case(dataset="image_folder", dataset_options=options)]  # type: ignore[arg-type]
     marked = Selection(suite="ci", listed=listed, pattern="*+pathpets", data_dir=tmp_path)
     assert [case.id for case in marked.cases()] == expected
+
+
+def test_a_suite_is_listed_under_the_ids_that_it_runs_under(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = Case(dataset="image_folder", dataset_options={"path": f"{tmp_path}/pets/"})  # type: ignore[arg-type]
+    monkeypatch.setitem(registry.suites._loaded, "pets", lambda: [case])
+    expected = [each.id for each in Selection(suite="pets", data_dir=tmp_path).cases()]
+    assert case_ids("pets", tmp_path) == expected
+    assert {*expected} < {*known_case_ids(tmp_path)}
+    monkeypatch.setenv("GREENBENCH_DATA_DIR", str(tmp_path))
+    assert expected[0] in CliRunner().invoke(cli, ["list"]).output
 
 
 @pytest.mark.parametrize("value", ["\udcff", "caf\udce9"])
