@@ -36,6 +36,10 @@ class _Group(click.Group):
 @click.version_option(__version__, prog_name="greenbench")
 def cli() -> None:
     """Benchmark the energy of training: run cases, compare them, look at them in MLflow."""
+    from greenbench.tracking.autologging import forbid_autologging  # noqa: PLC0415
+
+    # Before a plugin turns it on: comparers fit models, too.
+    forbid_autologging()
     registry.load_plugins()
 
 

@@ -6,8 +6,10 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from importlib.metadata import version
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
+from greenbench.energy.limits import NVML_TICK_S, RAPL_TICK_S, package_limit_w, sum_w
 from greenbench.errors import EnergyError
 from greenbench.results.readings import Component, Provenance, Reading
 
@@ -51,8 +53,9 @@ class CodecarbonMeter:
         self._tracker.start_task("probe")
         self._tracker.stop_task()
         self._components = {
-            name: Component(None, provenance, source)
-            for name, provenance, source in map(_describe, self._tracker._hardware)
+            name: Component(None, provenance, source, None, *_bounds(hardware))
+            for hardware in self._tracker._hardware
+            for name, provenance, source in [_describe(hardware)]
         }
 
     def begin_window(self) -> None:
@@ -165,6 +168,20 @@ def _failure(hardware: Any) -> str | None:
         if gpu._has_counter:
             return f"the energy counter of GPU {gpu.gpu_index} does not answer, or was reset"
     return None
+
+
+def _bounds(hardware: Any) -> tuple[float | None, float | None]:
+    """Return how often the counter of a hardware object ticks, and its power limit in W."""
+    interface = getattr(hardware, "_intel_interface", None)
+    if files := getattr(interface, "_rapl_files", ()):
+        return RAPL_TICK_S, sum_w(package_limit_w(Path(file.path).parent) for file in files)
+    gpus = getattr(getattr(hardware, "devices", None), "devices", ())
+    limit_w = sum_w(getattr(gpu, "_power_limit", None) for gpu in gpus)
+    has_ticks = any(
+        type(gpu).__name__ == "NvidiaGPUDevice" and getattr(gpu, "_has_counter", False)
+        for gpu in gpus
+    )
+    return NVML_TICK_S if has_ticks else None, limit_w
 
 
 def _tdp(cpu: Any) -> str:

@@ -21,8 +21,9 @@ class GuardedMeter:
 
     A trial must not be lost because its energy is. What cannot be believed is unknown: a
     window in which the meter raised, in which a clock jumped, or that lasted longer or shorter
-    by the meter's clock than by ours; a component that read less than 0 J, no number, or 0 J
-    for over a second, or whose figure came from nowhere.
+    by the meter's clock than by ours; a component that read less than 0 J, no number, more
+    than its devices can use, or 0 J in windows that make up a second, or whose figure came
+    from nowhere.
 
     Parameters
     ----------
@@ -46,6 +47,8 @@ class GuardedMeter:
         self._wall = wall
         self._began: tuple[float, float] | None = None
         self._fault: str | None = None
+        self._still_s: dict[str, float] = {}
+        """By component, the seconds of windows that read 0 J since the last that did not."""
 
     def begin_window(self) -> None:
         """Start measuring, or remember why it could not be started."""
@@ -80,7 +83,9 @@ class GuardedMeter:
         if fault:
             lost = {name: part.unknown(fault) for name, part in reading.components.items()}
             return Reading(duration_s, lost)
-        checked = {name: _checked(part, duration_s) for name, part in reading.components.items()}
+        checked = {
+            name: self._checked(name, part, duration_s) for name, part in reading.components.items()
+        }
         # What is left of a negative duration is within the slack: clocks differ by that much.
         return replace(reading, duration_s=max(reading.duration_s, 0.0), components=checked)
 
@@ -93,6 +98,19 @@ class GuardedMeter:
         self._began = self._fault = None
         self._meter.close()
 
+    def _checked(self, name: str, part: Component, duration_s: float) -> Component:
+        energy_j = part.energy_j
+        if energy_j is None or part.provenance is Provenance.NONE:
+            return part.unknown(part.reason or f"{part.source} gave no reading")
+        if not math.isfinite(energy_j) or energy_j < 0:
+            return part.unknown(f"{part.source} read {energy_j:g} J")
+        still_s = 0.0 if energy_j else self._still_s.get(name, 0.0) + duration_s
+        self._still_s[name] = still_s
+        if still_s >= STILL_S:
+            return part.unknown(f"{part.source} read 0 J in {still_s:.1f} s: it stands still")
+        excess = part.excess(name, duration_s)
+        return part.unknown(excess) if excess else part
+
 
 def _clock_fault(meter_s: float, own_s: float, jump_s: float) -> str | None:
     if abs(jump_s) > JUMP_S:
@@ -101,18 +119,6 @@ def _clock_fault(meter_s: float, own_s: float, jump_s: float) -> str | None:
     if not abs(meter_s - own_s) <= max(CLOCK_SLACK_S, CLOCK_SHARE * own_s):
         return f"the meter's window lasted {meter_s:.3f} s where {own_s:.3f} s passed"
     return None
-
-
-def _checked(part: Component, duration_s: float) -> Component:
-    energy_j = part.energy_j
-    if energy_j is None or part.provenance is Provenance.NONE:
-        return part.unknown(part.reason or f"{part.source} gave no reading")
-    if not math.isfinite(energy_j) or energy_j < 0:
-        return part.unknown(f"{part.source} read {energy_j:g} J")
-    if energy_j == 0 and duration_s >= STILL_S:
-        # Hardware that is on uses energy: a figure of 0 J is one that was not read.
-        return part.unknown(f"{part.source} read 0 J in {duration_s:.1f} s: it stands still")
-    return part
 
 
 def _one_line(error: Exception) -> str:

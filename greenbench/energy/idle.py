@@ -27,7 +27,7 @@ def measure_idle_w(
     """
     meter.begin_window()
     sleep(seconds)
-    reading = meter.end_window()
+    reading = meter.end_window().judged
     return {
         name: part.energy_j / reading.duration_s
         for name, part in reading.components.items()

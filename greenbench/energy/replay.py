@@ -75,5 +75,8 @@ class ReplayMeter:
 def _component(part: Component, trace: Trace, start_s: float, end_s: float) -> Component:
     energy_j = trace.energy_j(start_s, end_s)
     if energy_j is None:
-        return part.unknown(f"the trace has a gap between {start_s:.1f} and {end_s:.1f} s, or ends")
+        if not len(trace.start_s):
+            return part.unknown("the trace holds no reading of it")
+        where = f"between {start_s:.1f} and {end_s:.1f} s"
+        return part.unknown(f"the trace has {trace.gap} {where}, or ends")
     return replace(part, energy_j=energy_j)

@@ -1,7 +1,8 @@
 """Traces of power or of energy counters over time, from CSV files."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from greenbench.errors import ConfigurationError
-from greenbench.results.readings import Provenance
+from greenbench.results.readings import CEILING_W, SLOWEST_TICK_S, Provenance
 
 TIME = "time_s"
 COLUMNS = tuple(f"{part}_{unit}" for part in ("cpu", "gpu", "ram") for unit in ("w", "j"))
@@ -26,12 +27,15 @@ class Trace:
     ----------
     start_s, end_s, start_w, end_w : ndarray of float64, shape (n,)
         Times and powers at both ends of each segment; NaN where power is unknown.
+    gap : str
+        What it has where power is unknown, for people.
     """
 
     start_s: Floats
     end_s: Floats
     start_w: Floats
     end_w: Floats
+    gap: str = "a gap"
 
     @classmethod
     def of_power(cls, times_s: Floats, power_w: Floats) -> "Trace":
@@ -40,10 +44,13 @@ class Trace:
         return cls._of(times_s, start_w, np.where(np.isnan(end_w), start_w, end_w))
 
     @classmethod
-    def of_counter(cls, times_s: Floats, energy_j: Floats, wraps_at_j: float) -> "Trace":
+    def of_counter(
+        cls, times_s: Floats, energy_j: Floats, wraps_at_j: float, ceiling_w: float = math.inf
+    ) -> "Trace":
         """Build a trace from readings of an energy counter; NaN if it never wraps around.
 
-        A reading that is missing (NaN) loses nothing: the next one holds its energy, too.
+        A reading that is missing (NaN) loses nothing: the next one holds its energy, too. A
+        step of more power than there can be is none: the counter was reset.
         """
         known = ~np.isnan(energy_j)
         times_s, energy_j = times_s[known], energy_j[known]
@@ -51,8 +58,11 @@ class Trace:
         last = np.append(np.diff(times_s) > 0, True)[: len(times_s)]
         times_s, steps_j = times_s[last], np.diff(energy_j[last])
         steps_j = np.where(steps_j < 0, steps_j + wraps_at_j, steps_j)
-        power_w = steps_j / np.diff(times_s)
-        return cls._of(times_s, power_w, power_w)
+        seconds = np.diff(times_s)
+        are_possible = steps_j <= ceiling_w * (seconds + SLOWEST_TICK_S)
+        power_w = np.where(are_possible, steps_j / seconds, np.nan)
+        trace = cls._of(times_s, power_w, power_w)
+        return replace(trace, gap="a counter that was reset")
 
     @classmethod
     def _of(cls, times_s: Floats, start_w: Floats, end_w: Floats) -> "Trace":
@@ -123,7 +133,7 @@ def _components_of(table: pd.DataFrame) -> list[str]:
 def _trace(column: str, times_s: Floats, values: Floats, wraps: Mapping[str, float]) -> Trace:
     if column.endswith("_w"):
         return Trace.of_power(times_s, values)
-    return Trace.of_counter(times_s, values, wraps[column])
+    return Trace.of_counter(times_s, values, wraps[column], CEILING_W[column[:3]])
 
 
 def _note(line: str) -> tuple[str, str]:

@@ -4,18 +4,25 @@ import logging
 import multiprocessing
 import warnings
 from collections.abc import Mapping
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from dataclasses import replace
 from importlib.metadata import version
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
+from greenbench.energy.limits import (
+    NVML_TICK_S,
+    PACKAGE_W,
+    RAPL_TICK_S,
+    package_limit_w,
+    sum_w,
+)
 from greenbench.errors import EnergyError, MissingPackageError
 from greenbench.results.readings import Component, Provenance, Reading
 
 WINDOW = "greenbench"
 MICROJOULES_PER_JOULE = 1e6
-MAX_PACKAGE_W = 1000.0
-"""More than any CPU package or its DRAM uses; zeus assumes the same."""
 
 
 class ZeusMeter:
@@ -76,8 +83,7 @@ class ZeusMeter:
             "ram": _sum_j(self._unwrapped(found.dram_energy, "dram", found.time)),
         }
         parts = {
-            name: Component(joules[name], part.provenance, part.source, part.reason)
-            for name, part in self._components.items()
+            name: replace(part, energy_j=joules[name]) for name, part in self._components.items()
         }
         return Reading(found.time, parts)
 
@@ -105,7 +111,7 @@ class ZeusMeter:
         for index in unwrapped:
             file = getattr(self._monitor.cpus.cpus[index], counter, None)
             range_j = getattr(file, "max_energy_range_uj", 0.0) / MICROJOULES_PER_JOULE
-            if range_j > duration_s * MAX_PACKAGE_W:
+            if range_j > duration_s * PACKAGE_W:
                 unwrapped[index] %= range_j
         return unwrapped
 
@@ -118,7 +124,10 @@ def _describe(monitor: Any) -> dict[str, Component]:
 
     cpu = absent("CPU", "no RAPL counter that may be read")
     if monitor.cpu_indices:
-        cpu = Component(None, Provenance.COUNTER, f"{release}: CPU energy counter (RAPL)")
+        packages = [Path(monitor.cpus.cpus[index].path) for index in monitor.cpu_indices]
+        source = f"{release}: CPU energy counter (RAPL)"
+        limit_w = sum_w(map(package_limit_w, packages))
+        cpu = Component(None, Provenance.COUNTER, source, None, RAPL_TICK_S, limit_w)
     found = {"cpu": cpu}
     if not (monitor.cpu_indices or monitor.gpu_indices):
         found["gpu"] = absent("GPU", "no GPU")
@@ -126,10 +135,20 @@ def _describe(monitor: Any) -> dict[str, Component]:
         counted = all(map(monitor.gpus.supports_get_total_energy_consumption, monitor.gpu_indices))
         provenance = Provenance.COUNTER if counted else Provenance.SAMPLED
         method = "GPU energy counter" if counted else "GPU power readings"
-        found["gpu"] = Component(None, provenance, f"{release}: {method}")
+        tick_s = NVML_TICK_S if counted else None
+        limit_w = sum_w(_gpu_limit_w(monitor.gpus, index) for index in monitor.gpu_indices)
+        found["gpu"] = Component(None, provenance, f"{release}: {method}", None, tick_s, limit_w)
     if any(map(monitor.cpus.supports_get_dram_energy_consumption, monitor.cpu_indices)):
-        found["ram"] = Component(None, Provenance.COUNTER, f"{release}: DRAM counter (RAPL)")
+        source, limit_w = f"{release}: DRAM counter (RAPL)", PACKAGE_W * len(monitor.cpu_indices)
+        found["ram"] = Component(None, Provenance.COUNTER, source, None, RAPL_TICK_S, limit_w)
     return found
+
+
+def _gpu_limit_w(gpus: Any, index: int) -> float | None:
+    """Return the highest power limit that a GPU takes, in W; None if it does not say."""
+    with suppress(Exception):
+        return float(gpus.get_power_management_limit_constraints(index)[1]) / 1000
+    return None
 
 
 def _sum_j(energy: Mapping[int, float] | None) -> float | None:

@@ -36,7 +36,8 @@ def net_j(reading: Reading, idle_w: Mapping[str, float]) -> float | None:
 
     Idle power is never taken from a modelled figure: the model has an idle power of its own.
     """
-    parts = {n: part for n, part in reading.components.items() if part in reading.headline}
+    counting = reading.headline
+    parts = {n: part for n, part in reading.judged.components.items() if part in counting}
     if not parts or not all(p.provenance.is_measured and n in idle_w for n, p in parts.items()):
         return None
     energy_j = reading.energy_j
@@ -51,10 +52,11 @@ def disagreement(reading: Reading) -> float | None:
     Only components that both measured are compared: a model is no witness. None if there
     are none.
     """
+    found = reading.judged
     shares = [
         share
-        for components in reading.witnesses.values()
-        for share in _shares(reading.components, components)
+        for components in found.witnesses.values()
+        for share in _shares(found.components, components)
     ]
     return max(shares, default=None)
 

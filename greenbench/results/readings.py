@@ -8,6 +8,13 @@ from typing import Any
 JOULES_PER_WH = 3600.0
 PHASES = ("train", "evaluate", "search", "idle", "other")
 
+CEILING_W = {"cpu": 4_000.0, "ram": 4_000.0, "gpu": 20_000.0}
+"""More than all devices of a kind in one machine use, where nobody knows their own limit."""
+MARGIN = 1.5
+"""By how much a device may exceed its power limit for a moment."""
+SLOWEST_TICK_S = 0.1
+"""Of a counter whose resolution nobody knows: that of GPU drivers."""
+
 
 class Provenance(StrEnum):
     """How an energy figure came about, best first."""
@@ -51,12 +58,18 @@ class Component:
         By which meter and method, for people.
     reason : str or None
         Why the energy is unknown; None if it is known.
+    tick_s : float or None
+        Seconds between two advances of its counter; None where it has none, or nobody knows.
+    limit_w : float or None
+        The power limit of all its devices; None if it is not known.
     """
 
     energy_j: float | None
     provenance: Provenance
     source: str
     reason: str | None = None
+    tick_s: float | None = None
+    limit_w: float | None = None
 
     def __add__(self, other: "Component") -> "Component":
         known = self.energy_j is not None and other.energy_j is not None
@@ -65,15 +78,52 @@ class Component:
         source = self.source
         if source != other.source:
             source = " + ".join(sorted({*source.split(" + "), *other.source.split(" + ")}))
-        reason = self.reason or other.reason
-        return Component(total, worst if known else Provenance.NONE, source, reason)
+        return Component(
+            total,
+            worst if known else Provenance.NONE,
+            source,
+            self.reason or other.reason,
+            _larger(self.tick_s, other.tick_s),
+            _larger(self.limit_w, other.limit_w),
+        )
 
     def __mul__(self, share: float) -> "Component":
-        return replace(self, energy_j=_times(self.energy_j, share))
+        # A share of a window resolves as much finer as it is smaller.
+        energy_j, tick_s = _times(self.energy_j, share), _times(self.tick_s, share)
+        return replace(self, energy_j=energy_j, tick_s=tick_s)
 
     def unknown(self, reason: str) -> "Component":
         """Return this component without energy, and why."""
-        return Component(None, Provenance.NONE, self.source, reason)
+        return replace(self, energy_j=None, provenance=Provenance.NONE, reason=reason)
+
+    def excess(self, name: str, seconds: float) -> str | None:
+        """Return why its energy is more than its devices can use in that time; None if not.
+
+        A window as short as a tick may hold what was used before it.
+        """
+        if self.energy_j is None or not self.provenance.is_measured:
+            return None
+        known_w = None if self.limit_w is None else MARGIN * self.limit_w
+        limit_w = known_w or CEILING_W.get(name, max(CEILING_W.values()))
+        if self.energy_j <= limit_w * (seconds + (self.tick_s or SLOWEST_TICK_S)):
+            return None
+        return (
+            f"{self.source} read {self.energy_j:.6g} J in {seconds:.3g} s, above the "
+            f"{limit_w:g} W that it can use: its counter was reset, or is wrong"
+        )
+
+    def judged(self, name: str, seconds: float) -> "Component":
+        """Return it as a figure for so many seconds: unknown, with the reason, if it is none."""
+        if self.energy_j is None or not self.provenance.is_measured:
+            return self
+        read = f"{self.source} read {self.energy_j:.3g} J in {seconds:.3g} s"
+        reason = self.excess(name, seconds)
+        if self.tick_s is not None and seconds < self.tick_s:
+            reason = f"{read}, less than the {self.tick_s:.3g} s between two ticks of its counter"
+        elif self.energy_j == 0 and seconds > 0:
+            # Hardware that is on uses energy: a figure of 0 J is one that was not read.
+            reason = f"{read}: it stands still, or that is too short for it"
+        return self.unknown(reason) if reason else self
 
 
 Components = Mapping[str, Component]
@@ -83,6 +133,10 @@ Components = Mapping[str, Component]
 @dataclass(frozen=True)
 class Reading:
     """What was read between two moments.
+
+    Its joules are summed as they were read: of windows that are shorter than a counter's
+    tick one holds nothing and the next one a whole tick, and their sum is right. What a sum
+    says for itself is decided when somebody asks: see `judged`.
 
     Attributes
     ----------
@@ -133,9 +187,24 @@ class Reading:
         )
 
     @property
+    def judged(self) -> "Reading":
+        """The same with every figure unknown that is none; what is shown is taken from here.
+
+        That is a measured component that read 0 J, in fewer seconds than its counter's tick,
+        or more than its devices can use.
+        """
+        return replace(
+            self,
+            components=_judged(self.components, self.duration_s),
+            witnesses={
+                meter: _judged(parts, self.duration_s) for meter, parts in self.witnesses.items()
+            },
+        )
+
+    @property
     def headline(self) -> list[Component]:
-        """Components that count: all but RAM that is only modelled."""
-        return headline(self.components)
+        """Components that count, as they are `judged`: all but RAM that is only modelled."""
+        return headline(self.judged.components)
 
     @property
     def energy_j(self) -> float | None:
@@ -180,11 +249,17 @@ def sum_energy_j(components: Iterable[Component]) -> float | None:
 
 def _components(values: Mapping[str, Any]) -> dict[str, Component]:
     return {
-        name: Component(
-            part["energy_j"], Provenance(part["provenance"]), part["source"], part.get("reason")
-        )
+        name: Component(**{**part, "provenance": Provenance(part["provenance"])})
         for name, part in values.items()
     }
+
+
+def _judged(components: Components, seconds: float) -> dict[str, Component]:
+    return {name: part.judged(name, seconds) for name, part in components.items()}
+
+
+def _larger(first: float | None, second: float | None) -> float | None:
+    return max((x for x in (first, second) if x is not None), default=None)
 
 
 def _union(first: Iterable[str], second: Iterable[str]) -> list[str]:

@@ -8,7 +8,7 @@ from greenbench.results import CaseResult, Trial, TrialStatus
 from greenbench.results.chronology import spending, to_text
 from greenbench.results.marks import join, marks_of
 from greenbench.results.quality import disagreement, net_j, others_share
-from greenbench.results.readings import JOULES_PER_WH, PHASES, Reading
+from greenbench.results.readings import JOULES_PER_WH, PHASES, Account, Reading
 
 Row = dict[str, Any]
 
@@ -151,6 +151,7 @@ def to_trial_rows(result: CaseResult) -> list[Row]:
             "search_wh": proposal_wh(
                 _to_wh(trial.account.total.energy_j),
                 _to_wh(search.energy_j if (search := trial.account.phases.get("search")) else None),
+                trial.reevaluates,
             ),
             "duration_s": trial.account.total.duration_s,
             "val_accuracy": trial.val_accuracy,
@@ -174,9 +175,12 @@ def segments_text(trial: Trial) -> str | None:
     )
 
 
-def proposal_wh(energy_wh: float | None, search_wh: float | None) -> float | None:
-    """Return the energy of a trial's proposal: none where all is known but that phase."""
-    return 0.0 if search_wh is None and energy_wh is not None else search_wh
+def proposal_wh(
+    energy_wh: float | None, search_wh: float | None, reevaluates: int | None
+) -> float | None:
+    """Return the energy of a trial's proposal: none of one that trains another's again."""
+    is_none = search_wh is None and energy_wh is not None and reevaluates is not None
+    return 0.0 if is_none else search_wh
 
 
 def optimism_of(val_accuracy: float | None, test_accuracy: float | None) -> float | None:
@@ -209,10 +213,23 @@ def _numbers(result: CaseResult) -> Row:
         "duration_s": total.duration_s,
         "wall_s": result.wall_s,
         "train_s": train.duration_s if train else 0.0,
-        **vars(spending(to_trial_rows(result))),
+        **_spending(result),
         "optimism": _optimism(result),
         **_qualities(result),
     }
+
+
+def _spending(result: CaseResult) -> Row:
+    found = vars(spending(to_trial_rows(result)))
+    if found["proposal_share"] is None:
+        # Proposals that are too short to be read one by one may be read as one.
+        accounts = [trial.account for trial in result.trials]
+        asked = [each.phases["search"] for each in accounts if "search" in each.phases]
+        asked_j = sum(asked, Reading(0.0)).energy_j
+        total_j = sum(accounts, Account()).total.energy_j
+        if asked_j is not None and total_j:
+            found = {**found, "proposal_share": asked_j / total_j}
+    return found
 
 
 def _optimism(result: CaseResult) -> float | None:
@@ -222,7 +239,7 @@ def _optimism(result: CaseResult) -> float | None:
 
 def _energies(result: CaseResult) -> Row:
     account, idle_w = result.account, result.idle_w
-    total = account.total
+    total = account.total.judged
     joules = {name: part.energy_j for name, part in total.components.items()}
     # A phase that nobody booked to is absent, not 0.
     phases = {
@@ -258,7 +275,7 @@ def _qualities(result: CaseResult) -> Row:
 
 
 def _texts(result: CaseResult) -> Row:
-    case, total = result.case, result.account.total
+    case, total = result.case, result.account.total.judged
     return {
         "case_id": case.id,
         "case_hash": case.hash,

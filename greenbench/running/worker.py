@@ -30,6 +30,7 @@ from greenbench.machine.environment import describe_environment
 from greenbench.results.journal import Journal
 from greenbench.search.bench import Bench, Emit
 from greenbench.search.repeat import run_repeat
+from greenbench.tracking.autologging import forbid_autologging
 
 
 def main() -> None:
@@ -82,6 +83,7 @@ def _listen(stream: BinaryIO) -> "queue.Queue[dict[str, Any]]":
 
 def _set_up(request: Mapping[str, Any], emit: Emit) -> Bench:
     sys.path[:0] = [entry for entry in request["sys_path"] if entry not in sys.path]
+    forbid_autologging()
     registry.load_plugins()
     for module in request["modules"]:
         import_module_file(module["name"], module["file"])
@@ -120,6 +122,8 @@ def _measure_idle_w(bench: Bench, seconds: float) -> dict[str, float]:
 
 
 def _run(bench: Bench, request: Mapping[str, Any], emit: Emit) -> None:
+    # Whoever turns it off for a moment turns it on again.
+    forbid_autologging()
     journal = Journal(Path(request["journal"]))
     case = Case.from_dict(request["case"])
     bench = replace(bench, idle_w=request["idle_w"])

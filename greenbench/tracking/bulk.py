@@ -190,17 +190,18 @@ def _to_trial_row(run: Any, parent: Mapping[str, Any], position: int) -> Row:
     tags, metrics = run.data.tags, run.data.metrics
     status = _shared(tags.get("status"))
     energy_wh, again = metrics.get("energy/total_wh"), tags.get("reevaluates")
+    reevaluates = None if again is None else int(again)
     return {
         **{name: parent[name] for name in (*OF_CASE, "repeat")},
         # Trials that were logged before they had this tag are in order of time.
         "trial": int(tags.get("trial", position)),
         "status": status,
         "energy_wh": energy_wh,
-        "search_wh": proposal_wh(energy_wh, metrics.get("energy/search_wh")),
+        "search_wh": proposal_wh(energy_wh, metrics.get("energy/search_wh"), reevaluates),
         "duration_s": metrics.get("time/total_s"),
         "val_accuracy": metrics.get("accuracy/validation") if status in ENDED_WELL else None,
         "segments": tags.get("segments"),
-        "reevaluates": None if again is None else int(again),
+        "reevaluates": reevaluates,
         # Trained alone, unless the tag says otherwise.
         "lanes": int(tags.get("lanes", 1)),
         "optimism": optimism_of(parent["val_accuracy"], parent["test_accuracy"]),

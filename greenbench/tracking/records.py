@@ -26,7 +26,7 @@ def describe(result: CaseResult, row: Row) -> str:
 
 def witness_metrics(result: CaseResult, end_ms: int) -> Iterator[MetricStep]:
     """Yield what further meters read, such as ``energy/zeus/gpu_wh``."""
-    for meter, parts in result.account.total.witnesses.items():
+    for meter, parts in result.account.total.judged.witnesses.items():
         for name, part in parts.items():
             if part.energy_j is not None:
                 yield f"energy/{meter}/{name}_wh", part.energy_j / JOULES_PER_WH, end_ms, 0

@@ -171,6 +171,13 @@ def test_gpus_are_counted_only_where_all_have_a_counter(nvml, has_counters, prov
     assert component_of(found)[0] is provenance
 
 
+def test_a_gpu_counter_ticks_and_has_a_limit(nvml):
+    nvml.gpus = 2
+    tick_s, limit_w = codecarbon._bounds(GPU.from_utils())
+    assert tick_s == 0.1
+    assert limit_w == 2 * nvml.nvmlDeviceGetEnforcedPowerLimit(None) / 1000
+
+
 def test_hardware_of_tomorrow_has_no_provenance_and_no_energy(meter):
     class Antimatter:
         pass
@@ -219,7 +226,22 @@ def test_a_counter_that_wraps_around_loses_nothing(meter, rapl):
     assert meter.end_window().energy_j == pytest.approx(5.0)
 
 
+@pytest.mark.parametrize(
+    ("limits_w", "expected_w"),
+    [({}, 1000.0), ({"constraint_0_power_limit_uw": 65, "constraint_1_max_power_uw": 90}, 180.0)],
+    ids=["unknown", "known"],
+)
+def test_a_counter_says_how_often_it_ticks_and_what_its_package_may_use(
+    meter, rapl, limits_w, expected_w
+):
+    folder, counter = rapl
+    for name, limit_w in limits_w.items():
+        counter.with_name(name).write_text(f"{limit_w}000000\n")
+    assert codecarbon._bounds(rapl_cpu(folder)) == (0.001, expected_w)
+
+
 BREAK = {
+    "is_empty": lambda counter: counter.write_text(""),
     "vanishes": lambda counter: counter.unlink(),
     "becomes_unreadable": lambda counter: (counter.unlink(), counter.mkdir()),
     "is_garbage": lambda counter: counter.write_text("n/a"),
@@ -516,7 +538,10 @@ TAKEN = {
     a_cpu: {"_mode", "_model", "_tdp", "_intel_interface"},
     its_interface: {"_rapl_files"},
     its_counter: {"path", "sample_skipped"},
-    a_gpu: {"gpu_index", "_has_counter", "_use_power_fallback", "_warned_power_failure"},
+    a_gpu: {
+        *("gpu_index", "_has_counter", "_power_limit"),
+        *("_use_power_fallback", "_warned_power_failure"),
+    },
     the_tdp: {"_get_cpu_power_from_registry"},
 }
 

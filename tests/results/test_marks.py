@@ -149,12 +149,12 @@ def test_phases_that_do_not_add_up_are_marked(result: CaseResult, marks: tuple[s
         (witnessed_by(105.1), ("disagreeing",)),
         (witnessed_by(95.1), ()),
         (witnessed_by(94.9), ("disagreeing",)),
-        (witnessed_by(0.0), ("disagreeing",)),
+        (witnessed_by(0.0), ()),
         (witnessed_by(200.0, MODEL), ()),
         (witnessed_by(None, NONE), ()),
         (witnessed_by(200.0, part="gpu"), ()),
     ],
-    ids=["little more", "more", "little less", "less", "zero", "model", "unknown", "other part"],
+    ids=["little more", "more", "little less", "less", "still", "model", "unknown", "other part"],
 )
 def test_meters_that_disagree_are_marked(result: CaseResult, marks: tuple[str, ...]) -> None:
     assert marks_of(result) == marks

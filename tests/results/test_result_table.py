@@ -191,7 +191,7 @@ def test_reason_says_why_the_headline_is_unknown() -> None:
 
 
 def test_what_does_not_count_is_no_reason() -> None:
-    reading = Reading(1.0, {"cpu": CPU}, {"zeus": {"cpu": CPU.unknown("it broke")}})
+    reading = Reading(100.0, {"cpu": CPU}, {"zeus": {"cpu": CPU.unknown("it broke")}})
     assert row_of(account=Account({"train": reading}))["energy_reason"] is None
     assert row_of()["energy_reason"] is None
 
