@@ -10,9 +10,8 @@ from typing import Any
 import pandas as pd
 
 from greenbench.compare.comparable import ENERGY, check_agree
-from greenbench.compare.samples import marks_in
+from greenbench.compare.samples import is_left_out
 from greenbench.errors import ConfigurationError, NotComparableError, UnknownNameError
-from greenbench.results.marks import DISTURBED
 
 Row = Mapping[str, Any]
 Levels = tuple[str, ...]
@@ -142,7 +141,7 @@ def _counts(row: Row, response: str, include_disturbed: bool) -> bool:
         row.get(response) is None or row.get("status", "finished") not in ("finished", "completed")
     ):
         return False
-    return include_disturbed or not _is_energy(response) or DISTURBED not in marks_in(row)
+    return include_disturbed or not _is_energy(response) or not is_left_out(row)
 
 
 def _is_energy(response: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 from scipy.stats import variation
 
-from greenbench.results.marks import DISTURBED, FEW, UNSTABLE_CV
+from greenbench.results.marks import FEW, LEFT_OUT, UNSTABLE_CV
 
 Row = Mapping[str, Any]
 
@@ -47,7 +47,7 @@ def describe_samples(rows: Sequence[Row], *, include_disturbed: bool = False) ->
     counted = tuple(
         row
         for row in rows
-        if row["energy_wh"] is not None and (include_disturbed or DISTURBED not in marks_in(row))
+        if row["energy_wh"] is not None and (include_disturbed or not is_left_out(row))
     )
     energies = [row["energy_wh"] for row in counted]
     cv = float(variation(energies, ddof=1)) if len(energies) > 1 and any(energies) else None
@@ -62,3 +62,8 @@ def describe_samples(rows: Sequence[Row], *, include_disturbed: bool = False) ->
 def marks_in(row: Row) -> list[str]:
     """Return the marks of one sample."""
     return str(row.get("marks") or "").split()
+
+
+def is_left_out(row: Row) -> bool:
+    """Return whether a sample's energy and time count only if somebody asks for it."""
+    return not LEFT_OUT.isdisjoint(marks_in(row))

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from greenbench.compare.anytime import Anytime, FloatArray, best_so_far
-from greenbench.compare.samples import marks_in
+from greenbench.compare.samples import is_left_out
 from greenbench.errors import ConfigurationError, NotComparableError
 from greenbench.results.chronology import candidate, chronology
-from greenbench.results.marks import DISTURBED
 
 Row = Mapping[str, Any]
 
@@ -134,7 +133,7 @@ def _search(strategy: str, rows: tuple[Row, ...], include_disturbed: bool) -> Se
     proposed = [candidate(row) for row in rows if row.get("reevaluates") is None]
     best, curve = best_so_far(proposed or [None]), None
     energies = [row["energy_wh"] for row in rows]
-    is_disturbed = any(DISTURBED in marks_in(row) for row in rows if row.get("marks"))
+    is_disturbed = any(is_left_out(row) for row in rows if row.get("marks"))
     reason = "disturbed" if is_disturbed and not include_disturbed else None
     if None in energies:
         reason = "energy unknown"

@@ -1,13 +1,19 @@
 """The host around a measurement: what else uses its CPUs, and the memory of this process."""
 
 import os
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _STATUS = Path("/proc/self/status")
+
+BEAT_S = 0.25
+STOP_S = 0.5
+"""What may be lost between two beats on a busy machine; less is no stop."""
 
 
 class HostWatch:
@@ -26,6 +32,64 @@ class HostWatch:
         own, busy = own_s - self._own_s, busy_s - self._busy_s
         self._own_s, self._busy_s = own_s, busy_s
         return own, max(busy - own, 0.0)
+
+
+def asleep_s() -> float:
+    """Return the seconds that the machine has slept since it was started; 0 if it cannot say."""
+    if not hasattr(time, "CLOCK_BOOTTIME"):
+        return 0.0
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
+class StopWatch:
+    """Tells when this process was stopped, as by SIGSTOP, or the machine slept.
+
+    A thread notes the time four times a second. Where it could not for a while, and the
+    process did not compute either, by the clock of its CPU time, it was stopped. Seconds
+    that the machine slept are those by which two of its clocks went apart.
+
+    Parameters
+    ----------
+    clock, cpu_clock, sleep_clock : callable
+        Seconds by a clock that never jumps, of CPU time of this process, and asleep.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.perf_counter,
+        cpu_clock: Callable[[], float] = time.process_time,
+        sleep_clock: Callable[[], float] = asleep_s,
+    ) -> None:
+        self._clocks = clock, cpu_clock, sleep_clock
+        self._lock = threading.Lock()
+        self._last = clock(), cpu_clock(), sleep_clock()
+        self._lost_s = 0.0
+
+    def start(self) -> None:
+        """Beat from now on, as long as the process lives."""
+        threading.Thread(target=self._beat_on, daemon=True).start()
+
+    def beat(self) -> None:
+        """Note the time; what is missing since the last beat was a stop."""
+        with self._lock:
+            now = self._clocks[0](), self._clocks[1](), self._clocks[2]()
+            passed_s, cpu_s, slept_s = (new - old for new, old in zip(now, self._last, strict=True))
+            self._last = now
+            self._lost_s += sum(
+                lost_s for lost_s in (passed_s - BEAT_S - cpu_s, slept_s) if lost_s > STOP_S
+            )
+
+    def lap_s(self) -> float:
+        """Return the seconds since the last lap in which the process was stopped or asleep."""
+        self.beat()
+        with self._lock:
+            lost_s, self._lost_s = self._lost_s, 0.0
+        return lost_s
+
+    def _beat_on(self) -> None:
+        while True:
+            time.sleep(BEAT_S)
+            self.beat()
 
 
 def reset_peak_memory() -> bool:

@@ -17,6 +17,13 @@ class Watch(Protocol):
         """Return CPU seconds since the last lap: of this process, and of all others."""
 
 
+class Stops(Protocol):
+    """Tells when the process did not run, as `greenbench.energy.host.StopWatch` does."""
+
+    def lap_s(self) -> float:
+        """Return the seconds since the last lap in which it was stopped, or the machine slept."""
+
+
 @dataclass
 class Window:
     """An open window of a phase.
@@ -42,6 +49,8 @@ class Ledger:
         What reads the energy.
     watch : Watch, optional
         Adds CPU seconds, of this process and of others, to each window.
+    stops : Stops, optional
+        Adds the seconds of each window in which the process did not run.
 
     Attributes
     ----------
@@ -61,9 +70,12 @@ class Ledger:
     20.0
     """
 
-    def __init__(self, meter: Meter, watch: Watch | None = None) -> None:
+    def __init__(
+        self, meter: Meter, watch: Watch | None = None, stops: Stops | None = None
+    ) -> None:
         self._meter = meter
         self._watch = watch
+        self._stops = stops
         self._phase: str | None = None
         self._account = Account()
         self.measured = Reading(0.0)
@@ -72,6 +84,8 @@ class Ledger:
         """Start the account; time from here on is booked."""
         if self._watch is not None:
             self._watch.lap()
+        if self._stops is not None:
+            self._stops.lap_s()
         self._begin("other")
 
     @contextmanager
@@ -111,7 +125,8 @@ class Ledger:
     def _end(self, passes: int = 1) -> None:
         reading: Reading = self._meter.end_window()
         cpu_s, other_cpu_s = self._watch.lap() if self._watch else (None, None)
-        reading = replace(reading, cpu_s=cpu_s, other_cpu_s=other_cpu_s)
+        stopped_s = self._stops.lap_s() if self._stops else 0.0
+        reading = replace(reading, cpu_s=cpu_s, other_cpu_s=other_cpu_s, stopped_s=stopped_s)
         if self._phase is None:
             raise EnergyError("the ledger is not open")
         self.measured += reading

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 
 from greenbench.compare.comparable import value_of
-from greenbench.compare.samples import marks_in
+from greenbench.compare.samples import is_left_out
 from greenbench.compare.units import energy_unit, mass_unit
 from greenbench.errors import UnknownNameError
 from greenbench.gate.changepoints import CONFIRMING, Floats, find_places, medians_of, size_of
 from greenbench.gate.metrics import METRICS, Kind, Metric
 from greenbench.gate.wording import clean, number
-from greenbench.results.marks import DISTURBED
 
 Row = Mapping[str, Any]
 
@@ -219,7 +218,7 @@ def _grouped(rows: Iterable[Row], metric: Metric) -> list[list[Row]]:
 def _series(metric: Metric, rows: Sequence[Row], include_disturbed: bool) -> Series:
     kind, first = metric.kind, rows[0]
     if kind in (Kind.ENERGY, Kind.TIME) and not include_disturbed:
-        rows = [row for row in rows if DISTURBED not in marks_in(row)]
+        rows = [row for row in rows if not is_left_out(row)]
     points = _points(rows, metric.column)
     steps, reason = [], None
     if len(points) < FEWEST[kind]:

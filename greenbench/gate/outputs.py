@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from greenbench.compare.samples import describe_samples, marks_in
+from greenbench.compare.samples import describe_samples, is_left_out
 from greenbench.compare.stats import Estimate, estimate
 from greenbench.gate.judgement import Judgement, Judgements, Verdict
 from greenbench.gate.wording import (
@@ -20,7 +20,6 @@ from greenbench.gate.wording import (
     sentence,
     value_text,
 )
-from greenbench.results.marks import DISTURBED
 from greenbench.results.readings import Provenance
 
 Row = Mapping[str, Any]
@@ -313,7 +312,7 @@ def _figures(
         cases.setdefault(clean(str(row["case_id"])), []).append(row)
     for case_id, members in cases.items():
         energies = describe_samples(members, include_disturbed=include_disturbed).counted
-        calm = [row for row in members if include_disturbed or DISTURBED not in marks_in(row)]
+        calm = [row for row in members if include_disturbed or not is_left_out(row)]
         for column in FIGURES:
             chosen = {"train_flops": members, "duration_s": calm}.get(column, energies)
             known = [row for row in chosen if _is_finite(row.get(column))]

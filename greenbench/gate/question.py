@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from greenbench.compare.comparable import ENERGY, check_agree, value_of
-from greenbench.compare.samples import marks_in
+from greenbench.compare.samples import is_left_out
 from greenbench.gate.baselines import Baseline
 from greenbench.gate.causes import UNCHANGED, likely_cause
 from greenbench.gate.judgement import Judgement, Verdict
@@ -23,7 +23,6 @@ from greenbench.gate.rules import (
     judge_least,
     judge_turns,
 )
-from greenbench.results.marks import DISTURBED
 from greenbench.results.readings import Provenance
 
 Row = Mapping[str, Any]
@@ -170,7 +169,7 @@ class Question:
         known = self._known_values(rows)
         if self.include_disturbed or not self._is_noisy:
             return known
-        return [row for row in known if DISTURBED not in marks_in(row)]
+        return [row for row in known if not is_left_out(row)]
 
     def _values(self, rows: Sequence[Row]) -> tuple[float, ...]:
         return tuple(row[self.metric.column] for row in rows)

@@ -3,7 +3,13 @@
 from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 
-from greenbench.results.quality import DISAGREEMENT, DRIFT, disagreement, is_disturbed
+from greenbench.results.quality import (
+    DISAGREEMENT,
+    DRIFT,
+    disagreement,
+    is_disturbed,
+    was_suspended,
+)
 from greenbench.results.result import CaseResult
 
 SHORT_S = 10.0
@@ -13,13 +19,19 @@ REPLAYING = ("replay", "tabular")
 """Meters that read what was recorded elsewhere."""
 
 DISTURBED = "disturbed"
+SUSPENDED = "suspended"
 DRIFTED = "drifted"
+LEFT_OUT = frozenset({DISTURBED, SUSPENDED})
+"""Marks of samples whose energy and time count in no statistics, unless somebody asks."""
 
 MEANINGS: Mapping[str, str] = {
     "replayed": "the energy is that of a replayed trace or recording, not of this machine",
     DISTURBED: (
         "something else used over 5% of the host's CPU time: such samples are left out of "
         "energy statistics (`--include-disturbed` counts them)"
+    ),
+    SUSPENDED: (
+        "training was stopped for a while, or the machine slept: such samples are left out, too"
     ),
     "short": (
         f"under {SHORT_S:.0f} s were measured, which is little for a counter: "
@@ -50,6 +62,7 @@ def marks_of(result: CaseResult) -> tuple[str, ...]:
         # The first of several meters counts.
         "replayed": result.environment.get("meter", "").partition(",")[0] in REPLAYING,
         DISTURBED: is_disturbed(total.other_cpu_s, total.duration_s, cores),
+        SUSPENDED: was_suspended(total),
         "short": total.provenance.is_measured and result.wall_s < SHORT_S,
         "unreconciled": _is_unreconciled(result),
         "disagreeing": (disagreement(total) or 0.0) > DISAGREEMENT,

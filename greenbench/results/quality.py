@@ -31,6 +31,11 @@ def is_disturbed(other_cpu_s: float | None, duration_s: float, cores: int) -> bo
     return share is not None and share > SHARE
 
 
+def was_suspended(reading: Reading) -> bool:
+    """Return whether the process was stopped, or the machine slept, in a part of its time."""
+    return reading.stopped_s is not None and reading.stopped_s > 0
+
+
 def net_j(reading: Reading, idle_w: Mapping[str, float]) -> float | None:
     """Return the headline joules above idle power; None unless all of them are measured.
 

@@ -150,6 +150,8 @@ class Reading:
         CPU seconds of this process, all its threads; None if unknown.
     other_cpu_s : float or None
         CPU seconds of everything else on the host; None if unknown.
+    stopped_s : float or None
+        Seconds in which this process was stopped, or the machine slept; None if unknown.
     """
 
     duration_s: float
@@ -157,6 +159,7 @@ class Reading:
     witnesses: Mapping[str, Components] = field(default_factory=dict)
     cpu_s: float | None = 0.0
     other_cpu_s: float | None = 0.0
+    stopped_s: float | None = 0.0
 
     def __add__(self, other: "Reading") -> "Reading":
         witnesses = {
@@ -172,6 +175,7 @@ class Reading:
             witnesses,
             _plus(self.cpu_s, other.cpu_s),
             _plus(self.other_cpu_s, other.other_cpu_s),
+            _plus(self.stopped_s, other.stopped_s),
         )
 
     def __mul__(self, share: float) -> "Reading":
@@ -184,6 +188,7 @@ class Reading:
             },
             _times(self.cpu_s, share),
             _times(self.other_cpu_s, share),
+            _times(self.stopped_s, share),
         )
 
     @property
@@ -226,6 +231,7 @@ class Reading:
             {meter: _components(parts) for meter, parts in witnesses.items()},
             values.get("cpu_s"),
             values.get("other_cpu_s"),
+            values.get("stopped_s"),
         )
 
 

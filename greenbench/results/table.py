@@ -45,6 +45,7 @@ METRICS: Mapping[str, str] = {
     "wasted_share": "search/wasted_share",
     "optimism": "search/optimism",
     "other_cpu_share": "quality/other_cpu_share",
+    "stopped_s": "quality/stopped_s",
     "unreconciled_share": "quality/unreconciled_share",
     "meter_disagreement": "quality/meter_disagreement",
     "idle_drift": "quality/idle_drift",
@@ -266,6 +267,7 @@ def _qualities(result: CaseResult) -> Row:
     cores = int(result.environment.get("cores", 1))
     return {
         "other_cpu_share": others_share(total.other_cpu_s, total.duration_s, cores),
+        "stopped_s": total.stopped_s,
         "unreconciled_share": reconciliation.deviation if reconciliation else None,
         "meter_disagreement": disagreement(total),
         # Known once the whole suite has run.

@@ -23,6 +23,7 @@ from greenbench import registry
 from greenbench.backends import Backend, ReplayingBackend
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
+from greenbench.energy.host import StopWatch
 from greenbench.energy.idle import measure_idle_w, measures
 from greenbench.energy.meters import meter_names, open_meter
 from greenbench.errors import ConfigurationError, GreenbenchError
@@ -114,7 +115,14 @@ def _measuring(backend: Backend, request: Mapping[str, Any]) -> dict[str, Any]:
         "meter": open_meter(request["meter"]),
         "control": open_meter(request["meter"].partition(",")[0]),
         "min_window_s": request["min_window_s"],
+        "stops": _watch_stops(),
     }
+
+
+def _watch_stops() -> StopWatch:
+    stops = StopWatch()
+    stops.start()
+    return stops
 
 
 def _measure_idle_w(bench: Bench, seconds: float) -> dict[str, float]:

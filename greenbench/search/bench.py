@@ -8,6 +8,7 @@ from typing import Any
 
 from greenbench.backends import Backend
 from greenbench.energy.carbon import CarbonIntensity
+from greenbench.energy.ledger import Stops
 from greenbench.energy.meter import Meter
 
 Emit = Callable[[str, Mapping[str, Any]], None]
@@ -39,6 +40,8 @@ class Bench:
         Idle power by component, where it was measured before the suite.
     clock : callable
         Seconds since 1970-01-01 UTC.
+    stops : Stops or None
+        Tells when the process did not run.
     """
 
     backend: Backend
@@ -51,3 +54,4 @@ class Bench:
     min_window_s: float = 0.0
     idle_w: Mapping[str, float] = field(default_factory=dict)
     clock: Callable[[], float] = time.time
+    stops: Stops | None = None

@@ -76,7 +76,7 @@ class Search:
         backend = job.bench.backend
         replay = backend if isinstance(backend, ReplayingBackend) else None
         self._now_s = replay.now_s if replay else time.perf_counter
-        self._ledger = Ledger(job.bench.meter, replay or HostWatch())
+        self._ledger = Ledger(job.bench.meter, replay or HostWatch(), job.bench.stops)
         self._conditions = Conditions(
             backend,
             job.case,

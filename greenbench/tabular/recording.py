@@ -8,7 +8,7 @@ from typing import Any
 from greenbench import registry
 from greenbench.errors import ConfigurationError
 from greenbench.results import CaseResult, Trial, TrialStatus
-from greenbench.results.quality import is_disturbed
+from greenbench.results.quality import is_disturbed, was_suspended
 from greenbench.results.readings import Provenance, Reading
 from greenbench.strategies.spaces import SearchSpace
 from greenbench.strategies.survey import SEEDS, parts
@@ -258,7 +258,8 @@ def _training(trial: Trial, part: str, epochs: int, cores: int) -> RecordedTrain
         val_accuracy=(*(epoch.val_accuracy for epoch in trial.epochs), *missing),
         train=_cost(trial.account.phases.get("train"), len(trial.epochs)),
         evaluate=_cost(trial.account.phases.get("evaluate"), validations),
-        is_disturbed=is_disturbed(total.other_cpu_s, total.duration_s, cores),
+        is_disturbed=was_suspended(total)
+        or is_disturbed(total.other_cpu_s, total.duration_s, cores),
     )
 
 

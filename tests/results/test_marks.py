@@ -209,7 +209,8 @@ def test_every_mark_that_can_occur_has_a_meaning() -> None:
         reconciliation=Reconciliation(1.0, 2.0, 0.02),
     )
     total = everything.account.total
-    disturbed = replace(everything, account=Account({"train": replace(total, other_cpu_s=9.0)}))
+    train = replace(total, other_cpu_s=9.0, stopped_s=1.0)
+    disturbed = replace(everything, account=Account({"train": train}))
     row = make_row(energy_wh=1.0, changed={"marks": join(marks_of(disturbed))})
     mark_drift(row, 1.0)
     unstable = [row, {**row, "energy_wh": 2.0}]

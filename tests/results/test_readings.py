@@ -172,6 +172,7 @@ def test_result_with_everything_known_survives_json() -> None:
 def without_new_keys(values: Any) -> Any:
     """Return what version 1 of the journal held before these keys were added."""
     new = {"witnesses", "cpu_s", "other_cpu_s", "reason", "passes"}
+    new |= {"stopped_s", "tick_s", "limit_w"}
     new |= {"reconciliation", "idle_w", "peak_memory_bytes"}
     if isinstance(values, dict):
         return {key: without_new_keys(value) for key, value in values.items() if key not in new}
