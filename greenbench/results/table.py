@@ -74,6 +74,7 @@ TAGS = (
     *(f"{part}_provenance" for part in PARTS),
     "meter",
     "marks",
+    "uncounted",
     "emissions_source",
     "host",
     "cpu",
@@ -286,6 +287,7 @@ def _texts(result: CaseResult) -> Row:
         },
         "meter": result.environment.get("meter"),
         "marks": join(marks_of(result)),
+        "uncounted": ", ".join(result.costs.uncounted) or None,
         "emissions_source": result.emissions["source"],
         "host": result.environment["host"],
         **{

@@ -16,7 +16,7 @@ from greenbench.architectures.spec import Spec, Weights
 from greenbench.backends.base import AdamOptions, BuildRequest, refuse_options
 from greenbench.cases import Case
 from greenbench.datasets.base import Dataset, Split
-from greenbench.errors import ConfigurationError
+from greenbench.errors import ConfigurationError, UncountedFlopsError
 from greenbench.settings import Settings
 from greenbench.strategies.spaces import Hyperparameters, SearchSpace
 from greenbench.tabular.files import SUFFIX, read_recording
@@ -204,8 +204,17 @@ class TabularModel:
         self._losses = losses.copy()
 
     def count_train_flops(self) -> int:
-        """Return the FLOPs of one training sample, as recorded."""
-        return self._recording.train_flops_per_sample
+        """Return the FLOPs of one training sample, as recorded.
+
+        Raises
+        ------
+        UncountedFlopsError
+            If they were not known when it was recorded.
+        """
+        flops = self._recording.train_flops_per_sample
+        if flops is None:
+            raise UncountedFlopsError([f"the recording {self._recording.id}"])
+        return flops
 
 
 @lru_cache(maxsize=16)

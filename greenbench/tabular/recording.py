@@ -103,8 +103,10 @@ class Recording:
         Where its configurations lie.
     epochs, batch_size : int
         Of each training.
-    parameters, train_flops_per_sample : int
-        Deterministic costs of the network.
+    parameters : int
+        Trainable parameters of the network.
+    train_flops_per_sample : int or None
+        None if they were not known.
     dataset : dict
         As in `greenbench.results.CaseResult`: source, digest, shape, classes, sizes of splits.
     provenance : Provenance
@@ -127,7 +129,7 @@ class Recording:
     epochs: int
     batch_size: int
     parameters: int
-    train_flops_per_sample: int
+    train_flops_per_sample: int | None
     dataset: Mapping[str, Any]
     provenance: Provenance
     source: str
