@@ -30,6 +30,7 @@ from greenbench.backends.base import (
     AdamOptions,
     BuildRequest,
     check_native,
+    check_trainable,
     memory_errors_translated,
     refuse_options,
 )
@@ -117,8 +118,11 @@ class KerasBackend:
         ------
         ConfigurationError
             If the request has options.
+        ArchitectureError
+            If a neutral network cannot be trained in batches of that size.
         """
         refuse_options(self.name, request)
+        check_trainable(request, len(self._splits["train"].classes))
         architecture = request.architecture
         with memory_errors_translated():
             if isinstance(architecture, Native):

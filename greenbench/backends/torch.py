@@ -27,6 +27,7 @@ from greenbench.backends.base import (
     EVALUATION_BATCH,
     BuildRequest,
     check_native,
+    check_trainable,
     memory_errors_translated,
 )
 from greenbench.backends.torch_adam import FusedAdam, Moments
@@ -80,8 +81,11 @@ class TorchBackend:
         ------
         ConfigurationError
             If an option of the request is unknown, or nothing for this device.
+        ArchitectureError
+            If a neutral network cannot be trained in batches of that size.
         """
         compute = read_options(request.options, self._device)
+        check_trainable(request, len(self._splits["train"][1]))
         torch.manual_seed(request.seed)
         architecture = request.architecture
         with memory_errors_translated():

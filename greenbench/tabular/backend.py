@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from greenbench import registry
 from greenbench.architectures.spec import Spec, Weights
 from greenbench.backends.base import AdamOptions, BuildRequest, refuse_options
 from greenbench.cases import Case
 from greenbench.datasets.base import Dataset, Split
 from greenbench.errors import ConfigurationError, UncountedFlopsError
 from greenbench.settings import Settings
-from greenbench.strategies.spaces import Hyperparameters, SearchSpace
+from greenbench.strategies.spaces import Hyperparameters, SearchSpace, find_space
 from greenbench.tabular.files import SUFFIX, read_recording
 from greenbench.tabular.lookup import Lookup
 from greenbench.tabular.odometer import Odometer, TabularMeter
@@ -245,7 +244,7 @@ def _check_case(case: Case, recording: Recording) -> None:
             f"epochs is {case.epochs}; {recording.id} was recorded for {recording.epochs}: "
             f"use `--epochs {recording.epochs}`, or record anew"
         )
-    _check_space(registry.spaces.get(case.space), recording)
+    _check_space(find_space(case.space), recording)
 
 
 def _check_space(space: SearchSpace, recording: Recording) -> None:

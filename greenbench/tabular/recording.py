@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from greenbench import registry
 from greenbench.errors import ConfigurationError
 from greenbench.results import CaseResult, Trial, TrialStatus
 from greenbench.results.quality import is_disturbed
 from greenbench.results.readings import Provenance, Reading
-from greenbench.strategies.spaces import SearchSpace
+from greenbench.strategies.spaces import SearchSpace, find_space
 from greenbench.strategies.survey import SEEDS, parts
 
 DESIGN, AGAIN, HELD_OUT = PARTS = ("design", "again", "held_out")
@@ -231,7 +230,7 @@ def from_result(result: CaseResult, name: str) -> Recording:
     return Recording(
         network=case.network,
         name=name,
-        space=registry.spaces.get(case.space),
+        space=find_space(case.space),
         epochs=case.epochs,
         batch_size=case.batch_size,
         parameters=result.costs.parameters,
