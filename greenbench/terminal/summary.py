@@ -51,7 +51,9 @@ def summary_table(rows: Sequence[Row], *, include_disturbed: bool = False) -> Ta
             if samples.counted
             else "–",
             _estimate(members, "test_accuracy", scale=100, unit="%"),
-            _estimate(members, "train_flops", scale=1e-9, with_interval=False),
+            _estimate(members, "train_flops", scale=1e-9, with_interval=False)
+            if any(row["train_flops"] is not None for row in members)
+            else "unknown",
             ", ".join(sorted(provenance)),
         ]
         if has_failures:
