@@ -32,7 +32,8 @@ from typing import Any, TypeVar
 from greenbench import registry
 from greenbench.architectures import build_architecture
 from greenbench.backends import BuildRequest, TrainableModel
-from greenbench.backends.base import adam_options, sample_order
+from greenbench.backends.adam import adam_options
+from greenbench.backends.base import sample_order
 from greenbench.backends.torch import TorchBackend
 from greenbench.cases import Case
 from greenbench.compare.stats import estimate

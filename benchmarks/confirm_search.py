@@ -16,7 +16,8 @@ import click
 from greenbench import registry
 from greenbench.architectures import build_architecture
 from greenbench.backends import Backend, BuildRequest
-from greenbench.backends.base import adam_options, sample_order
+from greenbench.backends.adam import adam_options
+from greenbench.backends.base import sample_order
 from greenbench.cases import Case
 from greenbench.datasets import Dataset, LoadContext
 from greenbench.results import CaseResult

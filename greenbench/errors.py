@@ -78,12 +78,38 @@ class ArchitectureError(ConfigurationError):
     """An architecture that does not fit the images or the backend it is asked for."""
 
 
+class UncountedFlopsError(GreenbenchError):
+    """FLOPs that nobody can count: a case goes on, and says that they are unknown.
+
+    Parameters
+    ----------
+    operators : iterable of str
+        What ran, and is in no formula.
+
+    Attributes
+    ----------
+    operators : tuple of str
+        As given.
+    """
+
+    def __init__(self, operators: Iterable[str]) -> None:
+        self.operators = tuple(operators)
+        super().__init__(
+            f"the FLOPs of {', '.join(self.operators)} are not known, and so not those of a "
+            "training; compare parameters and energy instead"
+        )
+
+
 class DatasetError(ConfigurationError):
     """A data set that is missing, corrupt or unusable."""
 
 
 class SearchSpaceError(ConfigurationError):
     """A search space whose dimensions make no sense."""
+
+
+class HyperparameterError(ConfigurationError):
+    """A hyperparameter that nothing reads, or whose value not every backend takes."""
 
 
 class SearchExhaustedError(GreenbenchError):

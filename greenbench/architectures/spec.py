@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -133,6 +134,11 @@ class Spec:
 
     def __init__(self, name: str, image_shape: tuple[int, int, int], layers: list[Layer]) -> None:
         self.name = name
+        if len(image_shape) != len("CHW") or not all(map(_is_count, image_shape)):
+            raise ArchitectureError(
+                f"{name}: images have the shape {image_shape!r}; expected channels, height and "
+                "width, whole numbers above 0"
+            )
         self.image_shape = image_shape
         self.layers = tuple(_place(name, image_shape, layers))
         if not self.layers or len(self.layers[-1].shape_out) != 1:
@@ -161,6 +167,27 @@ class Spec:
         """
         trained = [placed.flops for placed in self.layers if placed.weight_shapes]
         return 3 * sum(trained) - sum(trained[:1])
+
+    def check_trainable(self, samples: int) -> None:
+        """Check whether the network can be trained in batches of so many samples.
+
+        Raises
+        ------
+        ArchitectureError
+            If it has no parameters, or if a normalisation would see one value a channel, which
+            has no variance.
+        """
+        if not self.parameters:
+            raise ArchitectureError(
+                f"{self.name} has nothing to train; give it a layer with weights, such as Linear"
+            )
+        for placed in self.layers:
+            values = samples * math.prod(placed.shape_in[1:])
+            if isinstance(placed.layer, BatchNorm) and values == 1:
+                raise ArchitectureError(
+                    f"{self.name}: BatchNorm sees one value a channel, an image of 1×1 in a "
+                    "batch of 1; train in batches of at least 2, or put it before the pooling"
+                )
 
     def initial_weights(self, seed: int) -> Weights:
         """Draw initial weights, equal for every backend.
@@ -192,6 +219,7 @@ class Spec:
 def _place(name: str, shape: Shape, layers: list[Layer]) -> Iterator[Placed]:
     poolings = 0
     for layer in layers:
+        _check(name, layer)
         spatial = len(shape) > 1
         if isinstance(layer, Conv | BatchNorm | MaxPool | Flatten) and not spatial:
             raise ArchitectureError(
@@ -209,6 +237,34 @@ def _place(name: str, shape: Shape, layers: list[Layer]) -> Iterator[Placed]:
         shape_out = _shape_after(layer, shape)
         yield Placed(layer, shape, shape_out)
         shape = shape_out
+
+
+def _check(name: str, layer: Layer) -> None:
+    """Raise `ArchitectureError` unless each backend takes a layer for the same."""
+    if not isinstance(layer, Layer):
+        raise ArchitectureError(
+            f"{name}: {layer!r} is no layer; expected one such as Linear(10), called"
+        )
+    for field in fields(layer):
+        value = getattr(layer, field.name)
+        if field.type is int:
+            is_right, expected = _is_count(value), "a whole number above 0"
+        elif field.name == "momentum":
+            is_right, expected = _is_number(value) and 0 <= value <= 1, "a number from 0 to 1"
+        else:
+            is_right, expected = _is_number(value) and 0 < value < math.inf, "a number above 0"
+        if not is_right:
+            raise ArchitectureError(
+                f"{name}: {field.name} of {type(layer).__name__} is {value!r}; expected {expected}"
+            )
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) > 0
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _shape_after(layer: Layer, shape: Shape) -> Shape:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from greenbench.architectures.spec import Native, Spec, Weights
+from greenbench.backends.adam import AdamOptions as AdamOptions  # noqa: PLC0414
 from greenbench.cases import Case, Scalar
 from greenbench.datasets.base import Dataset
 from greenbench.errors import ArchitectureError, ConfigurationError
@@ -22,20 +23,6 @@ _MEMORY_MESSAGES = ("can't allocate memory", "RESOURCE_EXHAUSTED", "_STATUS_ALLO
 
 class OutOfMemoryError(Exception):
     """The device ran out of memory; the trial ends and the search goes on."""
-
-
-@dataclass(frozen=True)
-class AdamOptions:
-    """Adam's hyperparameters with its published defaults (Kingma and Ba 2015, section 2).
-
-    `weight_decay` is an L2 penalty added to the gradient, as in torch's Adam and the paper.
-    """
-
-    learning_rate: float = 1e-3
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
-    weight_decay: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -85,7 +72,13 @@ class TrainableModel(Protocol):
         """Load weights in the order and layout of `Spec.initial_weights`."""
 
     def count_train_flops(self) -> int:
-        """Return the FLOPs of one training sample, from a pass that changes no weight."""
+        """Return the FLOPs of one training sample, from a pass that changes no weight.
+
+        Raises
+        ------
+        UncountedFlopsError
+            If they are not known, as where a pass has operators that no counter knows.
+        """
 
 
 @runtime_checkable
@@ -185,22 +178,6 @@ class ReplayingBackend(Protocol):
         """Return seconds on a clock that recorded durations advance."""
 
 
-def adam_options(hyperparameters: Mapping[str, float | int]) -> AdamOptions:
-    """Return the optimiser for proposed hyperparameters.
-
-    Raises
-    ------
-    ArchitectureError
-        If a hyperparameter is not one of Adam's.
-    """
-    known = AdamOptions.__dataclass_fields__
-    if unknown := sorted(set(hyperparameters) - set(known)):
-        raise ArchitectureError(
-            f"hyperparameter {', '.join(unknown)} is not one of Adam's: {', '.join(known)}"
-        )
-    return AdamOptions(**hyperparameters)
-
-
 @contextmanager
 def memory_errors_translated() -> Iterator[None]:
     """Turn any framework's error for exhausted memory into `OutOfMemoryError`."""
@@ -222,6 +199,12 @@ def check_native(name: str, native: Native) -> None:
             f"architecture {native.name!r} is written for the backend {native.backend!r} and "
             f"cannot run on {name!r}; choose `--backend {native.backend}`"
         )
+
+
+def check_trainable(request: BuildRequest, train_size: int) -> None:
+    """Raise `ArchitectureError` if a neutral network cannot be trained on so many samples."""
+    if isinstance(request.architecture, Spec):
+        request.architecture.check_trainable(min(request.batch_size, train_size))
 
 
 def refuse_options(name: str, request: BuildRequest) -> None:

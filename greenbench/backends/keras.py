@@ -30,6 +30,7 @@ from greenbench.backends.base import (
     AdamOptions,
     BuildRequest,
     check_native,
+    check_trainable,
     memory_errors_translated,
     refuse_options,
 )
@@ -41,7 +42,12 @@ from greenbench.backends.keras_engines import (
     TorchEngine,
 )
 from greenbench.datasets.base import Dataset
-from greenbench.errors import ConfigurationError, MissingPackageError, UnknownNameError
+from greenbench.errors import (
+    ConfigurationError,
+    MissingPackageError,
+    UncountedFlopsError,
+    UnknownNameError,
+)
 
 # Keras's layout of a kernel to torch's, by number of axes; and back.
 _KERNEL_TO_NEUTRAL = {2: (1, 0), 4: (3, 2, 0, 1)}
@@ -112,8 +118,11 @@ class KerasBackend:
         ------
         ConfigurationError
             If the request has options.
+        ArchitectureError
+            If a neutral network cannot be trained in batches of that size.
         """
         refuse_options(self.name, request)
+        check_trainable(request, len(self._splits["train"].classes))
         architecture = request.architecture
         with memory_errors_translated():
             if isinstance(architecture, Native):
@@ -198,8 +207,9 @@ class KerasModel:
 
         Raises
         ------
-        ConfigurationError
-            If the engine has no counter and the architecture is a native one.
+        UncountedFlopsError
+            If the engine has no counter and the architecture is a native one, or if an operator
+            ran that the counter does not know.
         """
         split = self._splits["train"]
         count = min(self._request.batch_size, len(split.classes))
@@ -212,10 +222,7 @@ class KerasModel:
         architecture = self._request.architecture
         if isinstance(architecture, Spec):
             return architecture.train_flops
-        raise ConfigurationError(
-            f"the FLOPs of the native architecture {architecture.name!r} cannot be counted on "
-            f"{self._engine.name}; write it for the backend 'keras', or as a neutral spec"
-        )
+        raise UncountedFlopsError([f"all operators of {self._engine.name}"])
 
     def _outputs(self, images: Any) -> NDArray[np.float32]:
         starts = range(0, len(images), EVALUATION_BATCH)

@@ -121,14 +121,14 @@ class TorchEngine:
         # Running statistics and the states of seeded layers; layers without a seed draw on
         # torch's own generator.
         state = [(v, v.value.clone()) for v in model.non_trainable_variables]
-        counter = _package("torch.utils.flop_counter").FlopCounterMode(display=False)
+        counter = _package("greenbench.backends.torch_flops").FlopCounter()
         with torch.random.fork_rng(gpus), counter:
             outputs = model(images, training=True)
             model.compute_loss(x=images, y=labels, y_pred=outputs).backward()
         for variable, values in state:
             variable.assign(values)
         model.zero_grad()
-        return int(counter.get_total_flops())
+        return int(counter.total)
 
 
 class JaxEngine:

@@ -27,6 +27,7 @@ from greenbench.backends.base import (
     EVALUATION_BATCH,
     BuildRequest,
     check_native,
+    check_trainable,
     memory_errors_translated,
 )
 from greenbench.backends.torch_adam import FusedAdam, Moments
@@ -80,8 +81,11 @@ class TorchBackend:
         ------
         ConfigurationError
             If an option of the request is unknown, or nothing for this device.
+        ArchitectureError
+            If a neutral network cannot be trained in batches of that size.
         """
         compute = read_options(request.options, self._device)
+        check_trainable(request, len(self._splits["train"][1]))
         torch.manual_seed(request.seed)
         architecture = request.architecture
         with memory_errors_translated():
@@ -206,7 +210,13 @@ class TorchModel:
         return self
 
     def count_train_flops(self) -> int:
-        """Count one batch by torch's own formulas, on a pass whose traces are removed."""
+        """Count one batch by torch's own formulas, on a pass whose traces are removed.
+
+        Raises
+        ------
+        UncountedFlopsError
+            If an operator ran that no formula knows.
+        """
         images, labels = self._splits["train"]
         state = {k: v.clone() for k, v in self._module.state_dict().items()}
         count = min(self._batch_size, len(labels))
@@ -215,15 +225,14 @@ class TorchModel:
         with (
             memory_errors_translated(),
             torch.random.fork_rng(self._gpus),
-            FlopCounter() as counter,  # type: ignore[no-untyped-call]
+            FlopCounter() as counter,
         ):
             with self._forward_passes:
                 loss = cross_entropy(self._module(images[:count]), labels[:count])
             loss.backward()  # type: ignore[no-untyped-call]
         self._module.load_state_dict(state)
         self._optimizer.zero_grad()
-        flops: int = counter.total
-        return math.ceil(flops / count)
+        return math.ceil(counter.total / count)
 
     def _step(self, batch: Tensor) -> None:
         images, labels = self._splits["train"]

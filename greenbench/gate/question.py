@@ -248,6 +248,10 @@ class Question:
 
     def _too_few(self, rows: Sequence[Row]) -> str:
         unknown = [row for row in self.rows if row.get(self.metric.column) is None]
+        if self.metric.name == "train_flops" and len(unknown) == len(self.rows):
+            # More of them would be unknown, too.
+            what = unknown[-1].get("uncounted") or "something that runs"
+            return f"train_flops are unknown ({what} cannot be counted): limit parameters or energy"
         disturbed = len(self.rows) - len(rows) - len(unknown)
         parts = {"disturbed": disturbed, "unknown": len(unknown)}
         why = ", ".join(f"{number} {what}" for what, number in parts.items() if number)

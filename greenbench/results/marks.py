@@ -41,6 +41,9 @@ MEANINGS: Mapping[str, str] = {
         "the phases and one window around all of them differ by over 2% (counter) or 5% (model)"
     ),
     "disagreeing": "two meters differ by over 5%",
+    "incomplete": (
+        "training FLOPs are unknown, because something ran that is in no formula of the counter"
+    ),
     DRIFTED: "idle power changed by over 5% from before the suite to after it",
     "unstable": "the energy of repeats varies by over 5% (CV)",
     "few": f"fewer than {FEW} samples count: `--repeats {FEW}` narrows the interval",
@@ -66,6 +69,7 @@ def marks_of(result: CaseResult) -> tuple[str, ...]:
         "short": total.provenance.is_measured and result.wall_s < SHORT_S,
         "unreconciled": _is_unreconciled(result),
         "disagreeing": (disagreement(total) or 0.0) > DISAGREEMENT,
+        "incomplete": result.costs.train_flops is None,
     }
     return tuple(mark for mark, applies in found.items() if applies)
 

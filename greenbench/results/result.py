@@ -134,18 +134,29 @@ class Costs:
     ----------
     parameters : int
         Trainable parameters of the architecture.
-    train_flops_per_sample : int
-        Floating-point operations of a forward and backward pass, 2 a multiply-add.
-    train_flops, samples_seen, epochs, trials : int
+    train_flops_per_sample : int or None
+        Floating-point operations of a forward and backward pass, 2 a multiply-add; None if
+        they are not known.
+    train_flops : int or None
         Over all trials.
+    samples_seen, epochs, trials : int
+        Over all trials.
+    uncounted : tuple of str
+        Operators that ran whose FLOPs nobody knows; none if all were counted.
     """
 
     parameters: int
-    train_flops_per_sample: int
-    train_flops: int
+    train_flops_per_sample: int | None
+    train_flops: int | None
     samples_seen: int
     epochs: int
     trials: int
+    uncounted: tuple[str, ...] = ()
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Costs":
+        """Rebuild costs from their `dataclasses.asdict` form."""
+        return cls(**{**values, "uncounted": tuple(values.get("uncounted", ()))})
 
 
 @dataclass(frozen=True)
@@ -250,7 +261,7 @@ class CaseResult:
             "case": Case.from_dict(values["case"]),
             "trials": tuple(Trial.from_dict(trial) for trial in values["trials"]),
             "account": Account.from_dict(values["account"]),
-            "costs": Costs(**values["costs"]),
+            "costs": Costs.from_dict(values["costs"]),
         }
         if reconciliation := values.get("reconciliation"):
             restored["reconciliation"] = Reconciliation(**reconciliation)

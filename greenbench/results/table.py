@@ -75,6 +75,7 @@ TAGS = (
     *(f"{part}_provenance" for part in PARTS),
     "meter",
     "marks",
+    "uncounted",
     "emissions_source",
     "host",
     "cpu",
@@ -305,6 +306,7 @@ def _texts(result: CaseResult) -> Row:
         },
         "meter": result.environment.get("meter"),
         "marks": join(marks_of(result)),
+        "uncounted": ", ".join(result.costs.uncounted) or None,
         "emissions_source": result.emissions["source"],
         "host": result.environment["host"],
         **{

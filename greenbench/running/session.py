@@ -35,6 +35,7 @@ from greenbench.running.delivery import Delivery
 from greenbench.running.executor import Job, WorkerPool
 from greenbench.schedulers import make_scheduler
 from greenbench.settings import Settings
+from greenbench.strategies.spaces import find_space
 from greenbench.tracking.database import check_uri
 
 MANIFEST = "run.json"
@@ -280,6 +281,7 @@ def check_cases(cases: Sequence[Case]) -> None:
     seen: set[str] = set()
     for case in cases:
         registry.check_case(case)
+        find_space(case.space)
         make_scheduler(case)
         check_arguments(case.architecture, case.size, dict(case.architecture_options))
         if case.id in seen:

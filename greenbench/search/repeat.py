@@ -1,6 +1,7 @@
 """The runner: one repeat of one case, from its data set to its result."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from greenbench.results.readings import Account
 from greenbench.search.batch_training import check_batching
 from greenbench.search.bench import Bench
 from greenbench.search.search import Job, Search
-from greenbench.search.training import warm_up
+from greenbench.search.training import ModelCosts, warm_up
 
 
 def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journal) -> CaseResult:
@@ -51,8 +52,9 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
         size=case.size,
         options=dict(case.architecture_options),
     )
-    parameters, train_flops = warm_up(bench.backend, architecture, case, dataset)
+    # Before anything is trained: a strategy may refuse its space.
     search = Search(Job(bench, case, repeat, journal, architecture, len(dataset.train)))
+    model_costs = warm_up(bench.backend, architecture, case, dataset)
     started_at = bench.clock()
     journal.start(started_at)
     found = search.run(state.history)
@@ -63,7 +65,7 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
         trials=tuple(found.trials),
         test_accuracy=found.test_accuracy,
         account=found.account,
-        costs=_costs(parameters, train_flops, found.trials),
+        costs=_costs(model_costs, found.trials),
         emissions=_emissions(found.account, bench.intensity),
         environment=bench.environment,
         dataset=_describe_dataset(dataset),
@@ -114,12 +116,12 @@ def _describe_dataset(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _costs(parameters: int, train_flops: int, trials: Sequence[Trial]) -> Costs:
+def _costs(model: ModelCosts, trials: Sequence[Trial]) -> Costs:
     samples = sum(trial.samples_seen for trial in trials)
+    flops = model.train_flops_per_sample
     return Costs(
-        parameters=parameters,
-        train_flops_per_sample=train_flops,
-        train_flops=train_flops * samples,
+        **asdict(model),
+        train_flops=None if flops is None else flops * samples,
         samples_seen=samples,
         epochs=sum(len(trial.epochs) for trial in trials),
         trials=len(trials),

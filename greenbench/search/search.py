@@ -2,21 +2,22 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from greenbench import registry
 from greenbench.architectures import Native, Spec
 from greenbench.backends import BuildRequest, ReplayingBackend, TrainableModel
-from greenbench.backends.base import BatchingBackend, TrainableBatch, adam_options
+from greenbench.backends.adam import adam_options, plain_hyperparameters
+from greenbench.backends.base import BatchingBackend, TrainableBatch
 from greenbench.cases import Case
 from greenbench.energy.host import HostWatch, peak_memory_bytes, reset_peak_memory
 from greenbench.energy.ledger import Ledger
 from greenbench.energy.reconcile import reconcile
-from greenbench.errors import SearchExhaustedError
+from greenbench.errors import HyperparameterError, SearchExhaustedError
 from greenbench.results import Reconciliation, Segment, Trial, TrialStatus, find_incumbent
 from greenbench.results.journal import Journal
 from greenbench.results.readings import Account
@@ -25,7 +26,7 @@ from greenbench.search.batch_training import BatchTraining
 from greenbench.search.bench import Bench
 from greenbench.search.training import Conditions, Training, attempt
 from greenbench.strategies import EnergyAware, SearchSpace, Strategy
-from greenbench.strategies.spaces import Hyperparameters
+from greenbench.strategies.spaces import Hyperparameters, find_space
 
 EVENT_INTERVAL_S = 1.0
 NEW_SEEDS = 3
@@ -85,7 +86,7 @@ class Search:
             job.bench.min_window_s,
             self._epoch_done,
         )
-        space: SearchSpace = registry.spaces.get(job.case.space)
+        space = self._space = find_space(job.case.space)
         self._strategy = self._make_strategy(space)
         self._scheduler = make_scheduler(job.case)
         self.prior: str = getattr(self._strategy, "prior", space.prior)
@@ -203,12 +204,26 @@ class Search:
         proposals: list[Hyperparameters] = []
         with self._ledger.phase("search"), suppress(SearchExhaustedError):
             while len(proposals) < count:
-                proposals.append(self._strategy.ask())
+                proposals.append(self._checked(self._strategy.ask()))
         self._is_exhausted = len(proposals) < count
         return [
             self._training(Trial(first + i, each, TrialStatus.STOPPED, started_at=started_at))
             for i, each in enumerate(proposals)
         ]
+
+    def _checked(self, proposal: Any) -> Hyperparameters:
+        """Return what a strategy proposed as plain numbers, if every backend takes it."""
+        expected = [each.name for each in self._space.dimensions]
+        where = f"strategy {self._case.proposer!r} proposed {proposal!r}"
+        if not isinstance(proposal, Mapping) or set(proposal) != set(expected):
+            raise HyperparameterError(
+                f"{where}; expected a value for each dimension of the search space "
+                f"{self._case.space!r}, and no other: {', '.join(expected)}"
+            )
+        try:
+            return plain_hyperparameters(proposal)
+        except HyperparameterError as error:
+            raise HyperparameterError(f"{where}: {error}") from error
 
     def _training(self, trial: Trial) -> Training:
         order_seed = self._case.derive_seed(self._job.repeat, "order", trial.index)

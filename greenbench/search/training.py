@@ -16,7 +16,7 @@ from greenbench.backends.base import BatchingBackend, OutOfMemoryError, sample_o
 from greenbench.cases import Case
 from greenbench.datasets import Dataset
 from greenbench.energy.ledger import Ledger, Window
-from greenbench.errors import GreenbenchError
+from greenbench.errors import GreenbenchError, UncountedFlopsError
 from greenbench.results import Epoch, Trial, TrialStatus
 
 Order = NDArray[np.int64]
@@ -193,6 +193,15 @@ class Training:
         return self.trial
 
 
+@dataclass(frozen=True)
+class ModelCosts:
+    """Deterministic costs of an architecture; see `greenbench.results.Costs`."""
+
+    parameters: int
+    train_flops_per_sample: int | None
+    uncounted: tuple[str, ...] = ()
+
+
 def attempt(train: Callable[[], object], fail: Callable[[TrialStatus, Exception], object]) -> None:
     """Call `train`; hand its errors to `fail`, but for those that end the search.
 
@@ -220,20 +229,27 @@ def attempt(train: Callable[[], object], fail: Callable[[TrialStatus, Exception]
 
 def warm_up(
     backend: Backend, architecture: Spec | Native, case: Case, dataset: Dataset
-) -> tuple[int, int]:
+) -> ModelCosts:
     """Train a throw-away model for a few batches, and count parameters and FLOPs."""
     options = dict(case.backend_options)
     model = backend.build(BuildRequest(architecture, batch_size=case.batch_size, options=options))
     order = sample_order(len(dataset.train), case.batch_size, seed=0, epoch=0)
     model.train_epoch(order[: WARM_UP_BATCHES * case.batch_size])
     model.evaluate("validation")
-    flops = model.count_train_flops()
+    costs = _count(model)
     if case.batched_trials > 1 and isinstance(backend, BatchingBackend):
         # If it does not fit, the trials will say so.
         with suppress(OutOfMemoryError):
             _warm_up_batch(backend, architecture, case, order)
     backend.synchronize()
-    return model.parameters, flops
+    return costs
+
+
+def _count(model: TrainableModel) -> ModelCosts:
+    try:
+        return ModelCosts(model.parameters, model.count_train_flops())
+    except UncountedFlopsError as error:
+        return ModelCosts(model.parameters, None, error.operators)
 
 
 def _warm_up_batch(

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from greenbench import registry
+from greenbench.backends.adam import ALLOWED
 from greenbench.errors import SearchSpaceError
 
 # Frameworks compute in 32 bits, where anything closer to a bound would be the bound itself.
@@ -147,6 +149,48 @@ class SearchSpace:
         """Return the hyperparameters at random positions in [0, 1), one a dimension."""
         pairs = zip(self.dimensions, positions, strict=True)
         return {dimension.name: dimension.draw(position) for dimension, position in pairs}
+
+
+def find_space(name: str) -> SearchSpace:
+    """Return a registered space, each of whose values the optimiser takes.
+
+    Parameters
+    ----------
+    name : str
+        Name in the registry.
+
+    Raises
+    ------
+    UnknownNameError
+        If nothing is registered under that name.
+    SearchSpaceError
+        If it is no `SearchSpace`, if nothing reads a dimension of it, or if not every backend
+        takes all values of one.
+    """
+    space: object = registry.spaces.get(name)
+    file = getattr(registry.spaces.origin(name), "__file__", None)
+    code = getattr(space, "__code__", None)
+    line = f":{code.co_firstlineno}" if code else ""
+    where = f"search space {name!r}" + (f" ({file}{line})" if file else "")
+    if not isinstance(space, SearchSpace):
+        raise SearchSpaceError(
+            f"{where} is of type {type(space).__name__}; expected a SearchSpace itself: "
+            f"register_space({name!r})(SearchSpace(...))"
+        )
+    for each in space.dimensions:
+        if each.name not in ALLOWED:
+            raise SearchSpaceError(
+                f"{where} has the dimension {each.name!r}, which nothing reads; expected one of "
+                f"Adam's hyperparameters: {', '.join(ALLOWED)}. Leave it out, and choose what "
+                "else varies with options of `greenbench run`"
+            )
+        allowed = ALLOWED[each.name]
+        if not all(each.clip(end) in allowed for end in (each.low, each.high)):
+            raise SearchSpaceError(
+                f"{where} has {each.name} from {each.low:g} to {each.high:g}; expected "
+                f"{allowed.words}, which every backend takes: change its bounds"
+            )
+    return space
 
 
 def _with_prior(dimension: Dimension, prior: Literal["uniform", "log"]) -> Dimension:

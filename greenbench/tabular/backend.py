@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from greenbench import registry
 from greenbench.architectures.spec import Spec, Weights
 from greenbench.backends.base import AdamOptions, BuildRequest, refuse_options
 from greenbench.cases import Case
 from greenbench.datasets.base import Dataset, Split
-from greenbench.errors import ConfigurationError
+from greenbench.errors import ConfigurationError, UncountedFlopsError
 from greenbench.settings import Settings
-from greenbench.strategies.spaces import Hyperparameters, SearchSpace
+from greenbench.strategies.spaces import Hyperparameters, SearchSpace, find_space
 from greenbench.tabular.files import SUFFIX, read_recording
 from greenbench.tabular.lookup import Lookup
 from greenbench.tabular.odometer import Odometer, TabularMeter
@@ -204,8 +203,17 @@ class TabularModel:
         self._losses = losses.copy()
 
     def count_train_flops(self) -> int:
-        """Return the FLOPs of one training sample, as recorded."""
-        return self._recording.train_flops_per_sample
+        """Return the FLOPs of one training sample, as recorded.
+
+        Raises
+        ------
+        UncountedFlopsError
+            If they were not known when it was recorded.
+        """
+        flops = self._recording.train_flops_per_sample
+        if flops is None:
+            raise UncountedFlopsError([f"the recording {self._recording.id}"])
+        return flops
 
 
 @lru_cache(maxsize=16)
@@ -236,7 +244,7 @@ def _check_case(case: Case, recording: Recording) -> None:
             f"epochs is {case.epochs}; {recording.id} was recorded for {recording.epochs}: "
             f"use `--epochs {recording.epochs}`, or record anew"
         )
-    _check_space(registry.spaces.get(case.space), recording)
+    _check_space(find_space(case.space), recording)
 
 
 def _check_space(space: SearchSpace, recording: Recording) -> None:

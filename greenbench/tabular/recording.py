@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from greenbench import registry
 from greenbench.errors import ConfigurationError
 from greenbench.results import CaseResult, Trial, TrialStatus
 from greenbench.results.quality import is_disturbed, was_suspended
 from greenbench.results.readings import Provenance, Reading
-from greenbench.strategies.spaces import SearchSpace
+from greenbench.strategies.spaces import SearchSpace, find_space
 from greenbench.strategies.survey import SEEDS, parts
 
 DESIGN, AGAIN, HELD_OUT = PARTS = ("design", "again", "held_out")
@@ -103,8 +102,10 @@ class Recording:
         Where its configurations lie.
     epochs, batch_size : int
         Of each training.
-    parameters, train_flops_per_sample : int
-        Deterministic costs of the network.
+    parameters : int
+        Trainable parameters of the network.
+    train_flops_per_sample : int or None
+        None if they were not known.
     dataset : dict
         As in `greenbench.results.CaseResult`: source, digest, shape, classes, sizes of splits.
     provenance : Provenance
@@ -127,7 +128,7 @@ class Recording:
     epochs: int
     batch_size: int
     parameters: int
-    train_flops_per_sample: int
+    train_flops_per_sample: int | None
     dataset: Mapping[str, Any]
     provenance: Provenance
     source: str
@@ -229,7 +230,7 @@ def from_result(result: CaseResult, name: str) -> Recording:
     return Recording(
         network=case.network,
         name=name,
-        space=registry.spaces.get(case.space),
+        space=find_space(case.space),
         epochs=case.epochs,
         batch_size=case.batch_size,
         parameters=result.costs.parameters,

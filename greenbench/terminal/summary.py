@@ -51,7 +51,9 @@ def summary_table(rows: Sequence[Row], *, include_disturbed: bool = False) -> Ta
             if samples.counted
             else "–",
             _estimate(members, "test_accuracy", scale=100, unit="%"),
-            _estimate(members, "train_flops", scale=1e-9, with_interval=False),
+            _estimate(members, "train_flops", scale=1e-9, with_interval=False)
+            if any(row["train_flops"] is not None for row in members)
+            else "unknown",
             ", ".join(sorted(provenance)),
         ]
         if has_failures:
@@ -84,7 +86,7 @@ def provenance_lines(rows: Sequence[Row]) -> list[str]:
             lines.append(
                 "Use ratios and FLOPs; absolute figures are rough. See `greenbench doctor`."
             )
-    lines += _second_opinion(rows) + _unknown(rows)
+    lines += _second_opinion(rows) + _unknown(rows) + _uncounted(rows)
     known = [row for row in rows if row["intensity_g_per_kwh"] is not None]
     for row in {str(row["emissions_source"]): row for row in known}.values():
         intensity = row["intensity_g_per_kwh"]
@@ -155,6 +157,19 @@ def _unknown(rows: Sequence[Row]) -> list[str]:
         f"The energy of {_count(number, len(rows), 'sample')} is unknown: "
         f"{reason or 'the meter gave no reason'}."
         for reason, number in reasons.items()
+    ]
+
+
+def _uncounted(rows: Sequence[Row]) -> list[str]:
+    """Return what ran whose FLOPs nobody knows, for the cases that it ran in."""
+    cases: dict[str, list[str]] = {}
+    for row in rows:
+        if row.get("uncounted"):
+            cases.setdefault(str(row["uncounted"]), []).append(str(row["case_id"]))
+    return [
+        f"The FLOPs of {', '.join(dict.fromkeys(ids))} are unknown: of what runs there, "
+        f"{operators} cannot be counted."
+        for operators, ids in cases.items()
     ]
 
 

@@ -21,7 +21,7 @@ from greenbench.datasets.synthetic import load_synthetic
 from greenbench.energy.ledger import Ledger
 from greenbench.results import Trial, TrialStatus
 from greenbench.results.readings import Account
-from greenbench.search.training import Conditions, Training, warm_up
+from greenbench.search.training import Conditions, ModelCosts, Training, warm_up
 from greenbench.testing import FakeMeter
 
 CASE = Case(trials=1, epochs=4, batch_size=8)
@@ -276,5 +276,5 @@ def test_paused_trial_is_validated_where_it_pauses(train: Train) -> None:
 
 
 def test_warm_up_counts_what_training_costs(backend: TorchBackend, dataset: Dataset) -> None:
-    parameters, flops = warm_up(backend, NEUTRAL, CASE, dataset)
-    assert (parameters, flops) == (NEUTRAL.parameters, NEUTRAL.train_flops)
+    costs = warm_up(backend, NEUTRAL, CASE, dataset)
+    assert costs == ModelCosts(NEUTRAL.parameters, NEUTRAL.train_flops)
