@@ -78,6 +78,14 @@ class ArchitectureError(ConfigurationError):
     """An architecture that does not fit the images or the backend it is asked for."""
 
 
+class ArchitectureWarning(UserWarning):
+    """An architecture that may be right, but looks like a mistake."""
+
+
+class ScoreError(GreenbenchError):
+    """A score outside its range: whatever gave it is not what it should be."""
+
+
 class DatasetError(ConfigurationError):
     """A data set that is missing, corrupt or unusable."""
 

@@ -82,8 +82,8 @@ def _listing() -> dict[str, Any]:
 def _case_ids(suite: str, data_dir: Path) -> list[str] | str:
     try:
         return case_ids(suite, data_dir)
-    except Exception as error:
-        return f"{suite} is broken: {type(error).__name__}: {error}"
+    except GreenbenchError as error:
+        return f"{suite} is broken: {error}"
 
 
 @cli.command()

@@ -16,14 +16,15 @@ from greenbench.cases import Case
 from greenbench.energy.host import HostWatch, peak_memory_bytes, reset_peak_memory
 from greenbench.energy.ledger import Ledger
 from greenbench.energy.reconcile import reconcile
-from greenbench.errors import SearchExhaustedError
+from greenbench.errors import ConfigurationError, SearchExhaustedError
+from greenbench.places import calling
 from greenbench.results import Reconciliation, Segment, Trial, TrialStatus, find_incumbent
 from greenbench.results.journal import Journal
 from greenbench.results.readings import Account
 from greenbench.schedulers import make_scheduler
 from greenbench.search.batch_training import BatchTraining
 from greenbench.search.bench import Bench
-from greenbench.search.training import Conditions, Training, attempt
+from greenbench.search.training import Conditions, Training, attempt, score_of
 from greenbench.strategies import EnergyAware, SearchSpace, Strategy
 from greenbench.strategies.spaces import Hyperparameters
 
@@ -133,7 +134,8 @@ class Search:
     def _make_strategy(self, space: SearchSpace) -> Strategy:
         factory = registry.strategies.get(self._case.proposer)
         seed = self._case.derive_seed(self._job.repeat, "strategy")
-        strategy: Strategy = factory(space, trials=self._case.trials, seed=seed)
+        with calling(f"strategy {self._case.proposer!r}", factory, ConfigurationError):
+            strategy: Strategy = factory(space, trials=self._case.trials, seed=seed)
         return strategy
 
     def _replay(self, history: Sequence[Trial]) -> None:
@@ -311,7 +313,7 @@ class Search:
             model = self._build(best)
             model.set_weights(self._journal.load_checkpoint(best.reevaluates))
         with self._ledger.phase("evaluate"):
-            return model.evaluate("test")
+            return score_of(model.evaluate("test"), self._case)
 
     def _ordered(self) -> list[Trial]:
         return [self._trials[index] for index in sorted(self._trials)]
