@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any
 
 from greenbench.errors import ArchitectureWarning
 from greenbench.places import place_of_call
@@ -40,16 +40,9 @@ class Warnings:
         finally:
             self._is_open = False
 
-    def _show(
-        self,
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
-        self._log(message, category, filename, lineno, file, line)
+    def _show(self, *given: Any, **options: Any) -> None:
+        self._log(*given, **options)
+        message, category, *_ = given
         text = " ".join(str(message).split())
         if not issubclass(category, ArchitectureWarning):
             place = place_of_call()
