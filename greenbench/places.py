@@ -37,9 +37,7 @@ def place_of(part: Callable[..., Any]) -> str | None:
     str or None
         None for what is none of the user's, or has no source.
     """
-    while isinstance(part, partial):
-        part = part.func
-    part = inspect.unwrap(part)
+    part = _unwrapped(part)
     with suppress(AttributeError, TypeError, OSError):
         if isinstance(part, type):
             return _place([(inspect.getfile(part), inspect.getsourcelines(part)[1])])
@@ -101,14 +99,16 @@ def calling(
     *,
     passing: tuple[type[Exception], ...] = (),
 ) -> Iterator[None]:
-    """Turn whatever a part raises into one line that names the part and its place.
+    """Turn whatever a user's part raises into one line that names the part and its place.
+
+    What parts of greenbench raise by mistake stays what it is.
 
     Parameters
     ----------
     name : str
         What is called, such as ``"dataset 'stripes'"``.
     part : callable
-        The user's function.
+        What is called.
     kind : type
         What is raised instead. Our own errors stay what they are, and get the place.
     passing : tuple of type
@@ -122,6 +122,8 @@ def calling(
         error.args = (described(error), *error.args[1:])
         raise
     except Exception as error:
+        if place_of_error(error) is None and _is_ours(part):
+            raise
         raise kind(f"{name} failed: {described(error, part)}") from error
 
 
@@ -142,6 +144,18 @@ def _place(frames: Frames) -> str | None:
         if is_users:
             place = f"{_shown(path)}:{line}"
     return place
+
+
+def _unwrapped(part: Callable[..., Any]) -> Callable[..., Any]:
+    while isinstance(part, partial):
+        part = part.func
+    unwrapped: Callable[..., Any] = inspect.unwrap(part)
+    return unwrapped
+
+
+def _is_ours(part: Callable[..., Any]) -> bool:
+    module = getattr(_unwrapped(part), "__module__", None) or ""
+    return module.partition(".")[0] == __name__.partition(".")[0]
 
 
 def _plugins() -> set[str]:

@@ -225,3 +225,19 @@ def test_syntax_error_names_its_own_place(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.syspath_prepend(str(tmp_path))
     text = text_of(lambda: importlib.import_module("broken_of_places"))
     assert text.endswith("(broken_of_places.py, line 1)")
+
+
+MISTAKE = """
+with calling("dataset 'x'", part, DatasetError):
+    raise RuntimeError("shapes differ")
+"""
+
+
+@pytest.mark.parametrize(("part", "kind"), [(described, RuntimeError), (len, DatasetError)])
+def test_mistakes_of_greenbench_are_not_blamed_on_a_part(
+    part: Callable[..., Any], kind: type[Exception]
+) -> None:
+    # Run from no file: none of its frames is a user's.
+    names = {"calling": calling, "part": part, "DatasetError": DatasetError}
+    with pytest.raises(kind, match="shapes differ$"):
+        exec(compile(MISTAKE, "<greenbench>", "exec"), names)

@@ -163,10 +163,12 @@ def check_logits(architecture: Native, outputs: Outputs) -> None:
     values = outputs.values.astype(np.float64)
     is_full = outputs.dtype in FULL_PRECISION
     tolerance = _TOLERANCE if is_full else _HALF_TOLERANCE
-    if (values >= 0).all() and np.allclose(values.sum(axis=1), 1, rtol=0, atol=tolerance):
+    axes = [axis for axis in (1, 0) if _sums_to_1(values, axis, tolerance)]
+    if (values >= 0).all() and axes:
         raise ArchitectureError(
-            f"{named(architecture)} ends in a softmax (each row of its outputs sums to 1, and "
-            "none is below 0); expected logits, since the loss applies it: leave the softmax out"
+            f"{named(architecture)} ends in a softmax (each {('column', 'row')[axes[0]]} of its "
+            "outputs sums to 1, and none is below 0); expected logits, since the loss applies it: "
+            "leave the softmax out"
         )
     # Those of a ReLU have zeros among them.
     if ((values > 0) & (values < 1)).all():
@@ -221,12 +223,20 @@ def check_gradients(
         )
 
 
-def check_shape(who: str, shape: Sequence[int], images: int) -> None:
-    """Raise `ArchitectureError` if outputs are not one row an image: no hits could be counted."""
-    if len(shape) != 2 or shape[0] != images:  # noqa: PLR2004
+def check_shape(name: str, outputs: Sequence[int], labels: Sequence[int]) -> None:
+    """Raise `ArchitectureError` if outputs are not one row a label: no hits could be counted.
+
+    Parameters
+    ----------
+    name : str
+        Of the architecture.
+    outputs, labels : sequence of int
+        Shapes.
+    """
+    if len(labels) != 1 or len(outputs) != 2 or outputs[0] != labels[0]:  # noqa: PLR2004
         raise ArchitectureError(
-            f"architecture {who!r} gives outputs of shape {tuple(shape)} for {images} images; "
-            f"expected ({images}, classes), so that each image has one answer"
+            f"architecture {name!r} gives outputs of shape {tuple(outputs)} for labels of shape "
+            f"{tuple(labels)}; expected a label an image, and outputs of shape (images, classes)"
         )
 
 
@@ -266,6 +276,10 @@ def refuse_same(architecture: Native, names: Sequence[str], *, is_all: bool) -> 
         f"{named(architecture)} returned {what} as before, so that a trial would go on training "
         "what another has trained; make new layers at each call"
     )
+
+
+def _sums_to_1(values: NDArray[np.float64], axis: int, tolerance: float) -> bool:
+    return np.allclose(values.sum(axis=axis), 1, rtol=0, atol=tolerance)
 
 
 def _warn(architecture: Native, text: str) -> None:

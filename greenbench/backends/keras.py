@@ -184,7 +184,7 @@ class KerasModel:
         loaded = self._splits[split]
         with memory_errors_translated():
             outputs = self._outputs(loaded.images)
-        check_shape(self._request.architecture.name, outputs.shape, len(loaded.classes))
+        check_shape(self._request.architecture.name, outputs.shape, loaded.classes.shape)
         return float((outputs.argmax(axis=1) == loaded.classes).mean())
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:

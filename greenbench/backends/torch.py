@@ -182,7 +182,7 @@ class TorchModel:
         images, labels = self._splits[split]
         with memory_errors_translated():
             outputs = self._outputs(images)
-            check_shape(self._name, outputs.shape, len(labels))
+            check_shape(self._name, outputs.shape, labels.shape)
             return int((outputs.argmax(dim=1) == labels).sum()) / len(labels)
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -95,7 +95,7 @@ class TorchBatch:
                 torch.split(images, size), torch.split(labels, size), strict=True
             ):
                 given = outputs(parameters, self._fixed, part)
-                check_shape(self._name, given.shape[1:], len(answers))
+                check_shape(self._name, given.shape[1:], answers.shape)
                 correct += (given.argmax(dim=-1) == answers).sum(dim=1)
             accuracies: NDArray[np.float64] = torch.as_tensor(correct).double().cpu().numpy()
             return accuracies / len(labels)

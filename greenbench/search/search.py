@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
@@ -134,9 +134,14 @@ class Search:
     def _make_strategy(self, space: SearchSpace) -> Strategy:
         factory = registry.strategies.get(self._case.proposer)
         seed = self._case.derive_seed(self._job.repeat, "strategy")
-        with calling(f"strategy {self._case.proposer!r}", factory, ConfigurationError):
+        with self._asking():
             strategy: Strategy = factory(space, trials=self._case.trials, seed=seed)
         return strategy
+
+    def _asking(self) -> AbstractContextManager[None]:
+        """Name the strategy, and the line, in what a user's own raises."""
+        factory = registry.strategies.get(self._case.proposer)
+        return calling(f"strategy {self._case.proposer!r}", factory, ConfigurationError)
 
     def _replay(self, history: Sequence[Trial]) -> None:
         for trial in history:
@@ -203,7 +208,7 @@ class Search:
         first, started_at = len(self._searched()), self._bench.clock()
         count = min(self._case.batched_trials, self._case.trials - first)
         proposals: list[Hyperparameters] = []
-        with self._ledger.phase("search"), suppress(SearchExhaustedError):
+        with self._ledger.phase("search"), suppress(SearchExhaustedError), self._asking():
             while len(proposals) < count:
                 proposals.append(self._strategy.ask())
         self._is_exhausted = len(proposals) < count
@@ -269,9 +274,11 @@ class Search:
 
     def _tell(self, trial: Trial) -> None:
         score = trial.val_accuracy
-        if isinstance(self._strategy, EnergyAware):
-            self._strategy.tell_energy(dict(trial.hyperparameters), trial.account.total.energy_j)
-        self._strategy.tell(dict(trial.hyperparameters), score)
+        with self._asking():
+            if isinstance(self._strategy, EnergyAware):
+                energy_j = trial.account.total.energy_j
+                self._strategy.tell_energy(dict(trial.hyperparameters), energy_j)
+            self._strategy.tell(dict(trial.hyperparameters), score)
         self._scheduler.report(trial.index, score)
 
     def _reevaluate(self) -> None:

@@ -135,6 +135,7 @@ def test_keras_model_is_refused_by_the_name_of_its_framework(
         (lambda y: y / 0, CLASSES, "not finite before it has learned"),
         (lambda y: (y - 1e3).sqrt(), CLASSES, "not finite before it has learned"),
         (lambda y: y.softmax(1), CLASSES, "ends in a softmax .* leave the softmax out"),
+        (lambda y: y.softmax(0), CLASSES, "each column of its outputs sums to 1"),
         (lambda y: y.softmax(1), 2 * CLASSES, "give the last layer 10 outputs"),
         (lambda y: y.sigmoid() / y.sigmoid().sum(1, keepdim=True), CLASSES, "ends in a softmax"),
         (lambda y: y.detach(), CLASSES, "no parameter gets a gradient"),
@@ -368,5 +369,15 @@ def test_evaluation_counts_one_answer_an_image(backend: TorchBackend) -> None:
             return outputs if len(images) == BATCH else outputs[..., None].expand(-1, -1, 5)
 
     model = build(backend, lambda: Changing(lambda y: y))
-    with pytest.raises(ArchitectureError, match=r"'mine' gives outputs of shape \(\d+, 10, 5\)"):
+    with pytest.raises(
+        ArchitectureError, match=r"'mine' gives outputs of shape \(\d+, 10, 5\) for"
+    ):
+        model.evaluate("validation")
+
+
+def test_evaluation_counts_one_label_an_image(backend: TorchBackend) -> None:
+    model = build(backend, mlp)
+    images, labels = model._splits["validation"]
+    model._splits = {"validation": (images, labels[:, None].expand(-1, 4))}
+    with pytest.raises(ArchitectureError, match=r"for labels of shape \(\d+, 4\)"):
         model.evaluate("validation")

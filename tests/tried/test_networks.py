@@ -345,7 +345,7 @@ DATASETS = {
 }
 STRATEGIES = {
     "stumbles": (
-        "AttributeError: 'SearchSpace' object has no attribute 'no_such_method'",
+        "strategy 'stumbles' failed: AttributeError: 'SearchSpace' object has no attribute",
         "return self.space.no_such_method()",
     ),
     "no_seed": (
