@@ -239,5 +239,5 @@ def test_mistakes_of_greenbench_are_not_blamed_on_a_part(
 ) -> None:
     # Run from no file: none of its frames is a user's.
     names = {"calling": calling, "part": part, "DatasetError": DatasetError}
-    with pytest.raises(kind, match="shapes differ$"):
+    with pytest.raises(kind, match=r"shapes differ$"):
         exec(compile(MISTAKE, "<greenbench>", "exec"), names)
