@@ -100,6 +100,14 @@ class UncountedFlopsError(GreenbenchError):
         )
 
 
+class ArchitectureWarning(UserWarning):
+    """An architecture that may be right, but looks like a mistake."""
+
+
+class ScoreError(GreenbenchError):
+    """A score outside its range: whatever gave it is not what it should be."""
+
+
 class DatasetError(ConfigurationError):
     """A data set that is missing, corrupt or unusable."""
 

@@ -19,10 +19,10 @@ from greenbench.errors import (
     MissingPackageError,
     UnknownNameError,
 )
+from greenbench.places import ENTRY_POINT_GROUP, described
 
 T = TypeVar("T")
 
-ENTRY_POINT_GROUP = "greenbench.plugins"
 PART_NAME = re.compile(r"[a-z0-9_]+")
 
 
@@ -121,7 +121,7 @@ class Registry(Generic[T]):
             raise
         except Exception as error:
             # Anything may be raised on import: a shared library that is gone is an OSError.
-            raise BrokenPluginError(self.kind, name, _one_line(error)) from error
+            raise BrokenPluginError(self.kind, name, described(error)) from error
         return self._loaded[name]
 
     def names(self) -> list[str]:
@@ -331,10 +331,5 @@ def load_plugins() -> list[PluginFailure]:
         try:
             entry.load()
         except Exception as error:
-            _failures[entry.name] = PluginFailure(entry.name, entry.value, _one_line(error))
+            _failures[entry.name] = PluginFailure(entry.name, entry.value, described(error))
     return list(_failures.values())
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,7 +1,7 @@
 """Selection: which cases a command line or a pytest run asks for."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
@@ -12,6 +12,7 @@ from greenbench import registry
 from greenbench.cases import Case, Scalar, freeze_options, matrix, split_network
 from greenbench.cases.spelling import spelled_once
 from greenbench.errors import ConfigurationError
+from greenbench.places import at, calling
 
 DEFAULT_SUITE = "ci"
 ADHOC_SUITE = "adhoc"
@@ -99,7 +100,7 @@ class Selection:
             )
         listed = self.listed
         if listed is None:
-            listed = registry.suites.get(self.suite or DEFAULT_SUITE)()
+            listed = cases_of_suite(self.suite or DEFAULT_SUITE)
         return [replace(case, **budget) for case in listed if self._is_wanted(case)]
 
     def _of_parts(self, budget: Mapping[str, Any]) -> list[Case]:
@@ -153,9 +154,33 @@ class Selection:
         return ", ".join([*asked, *([self.pattern] if self.pattern else [])])
 
 
+def cases_of_suite(name: str) -> list[Case]:
+    """Return the cases of a registered suite.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no suite of that name.
+    ConfigurationError
+        If its function raises, or returns something else.
+    """
+    function = registry.suites.get(name)
+    with calling(f"suite {name!r}", function, ConfigurationError):
+        cases = function()
+        if isinstance(cases, str) or not isinstance(cases, Iterable):
+            cases = [cases]
+        listed = list(cases)
+    for case in listed:
+        if not isinstance(case, Case):
+            raise ConfigurationError(
+                f"suite {name!r} returned {case!r}; expected a list of Case{at(function)}"
+            )
+    return listed
+
+
 def case_ids(suite: str, data_dir: Path) -> list[str]:
     """Return the ids of a suite's cases, under which they run."""
-    return [spelled_once(case, data_dir).id for case in registry.suites.get(suite)()]
+    return [spelled_once(case, data_dir).id for case in cases_of_suite(suite)]
 
 
 def known_case_ids(data_dir: Path) -> list[str]:

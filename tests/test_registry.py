@@ -243,7 +243,7 @@ def test_broken_plugin_is_listed_with_its_error_and_breaks_nothing(add_plugin: A
         {
             "name": "broken-plugin",
             "target": "broken_plugin_module",
-            "error": "ValueError: no luck",
+            "error": "ValueError: no luck (broken_plugin_module.py:1)",
         }
     ]
     suites = listing["suites"]
@@ -261,7 +261,8 @@ def test_suite_of_a_plugin_that_raises_breaks_no_listing(add_plugin: AddPlugin) 
     )
     suites = listed_by_the_cli()["suites"]
     assert isinstance(suites, dict)
-    assert suites["shaky"] == "shaky is broken: KeyError: 'epochs'"
+    failure = "suite 'shaky' failed: KeyError: 'epochs' (shaky_plugin_module.py:4)"
+    assert suites["shaky"] == f"shaky is broken: {failure}"
     assert isinstance(suites["ci"], list)
 
 
@@ -273,7 +274,8 @@ def test_broken_plugins_are_reported_once_however_often_they_are_loaded(
     registry.load_plugins()
     (failure,) = registry.load_plugins()
     assert (failure.name, failure.target) == ("broken-plugin", "broken_plugin_module")
-    assert failure.error == "ModuleNotFoundError: No module named 'no_such_module'"
+    cause = "ModuleNotFoundError: No module named 'no_such_module'"
+    assert failure.error == f"{cause} (broken_plugin_module.py:1)"
 
 
 def test_built_in_registries_are_all_listed() -> None:

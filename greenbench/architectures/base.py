@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from greenbench import registry
 from greenbench.architectures.spec import Native, Spec
 from greenbench.errors import ArchitectureError, UnknownNameError
+from greenbench.places import at, calling
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -85,10 +86,16 @@ def build_architecture(
     backend = getattr(function, "native_backend", None)
     if backend is not None:
         return Native(name, backend, partial(function, image_shape, classes, **arguments))
-    spec: Spec = function(image_shape, classes, **arguments)
+    with calling(f"architecture {name!r}", function, ArchitectureError):
+        spec: Spec = function(image_shape, classes, **arguments)
+    if not isinstance(spec, Spec):
+        raise ArchitectureError(
+            f"architecture {name!r}{at(function)} returned {type(spec).__name__}; expected a Spec; "
+            "declare with @native for which backend it is if it is a model of that backend's own"
+        )
     if spec.classes != classes:
         raise ArchitectureError(
-            f"{name} ends in {spec.classes} outputs; expected {classes}, one a class"
+            f"{name}{at(function)} ends in {spec.classes} outputs; expected {classes}, one a class"
         )
     return spec
 

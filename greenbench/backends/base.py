@@ -102,7 +102,8 @@ class Backend(Protocol):
         Raises
         ------
         ArchitectureError
-            If a native architecture belongs to another backend.
+            If a native architecture belongs to another backend, or its network cannot learn
+            the classes of the data.
         """
 
     def synchronize(self) -> None:

@@ -34,6 +34,8 @@ from greenbench.backends.base import (
     memory_errors_translated,
     refuse_options,
 )
+from greenbench.backends.checks import check_shape
+from greenbench.backends.keras_checks import KerasChecks, build_network
 from greenbench.backends.keras_engines import (
     Engine,
     Epoch,
@@ -97,11 +99,15 @@ class KerasBackend:
         self._engine = ENGINES[name]()
         _start_keras(name, self._engine, threads)
         self._splits: dict[str, LoadedSplit] = {}
+        self._classes = 0
+        self._checks = KerasChecks()
 
     def load(self, dataset: Dataset) -> None:
         """Move the three splits to the device, with the axes in the engine's order."""
         from keras import ops  # noqa: PLC0415
 
+        self._checks.forget()
+        self._classes = dataset.classes
         for name in ("train", "validation", "test"):
             split = getattr(dataset, name)
             images = ops.convert_to_tensor(_arranged(split.images, self._engine))
@@ -119,7 +125,8 @@ class KerasBackend:
         ConfigurationError
             If the request has options.
         ArchitectureError
-            If a neutral network cannot be trained in batches of that size.
+            If a neutral network cannot be trained in batches of that size, or a native one is
+            none that learns these classes.
         """
         refuse_options(self.name, request)
         check_trainable(request, len(self._splits["train"].classes))
@@ -128,6 +135,7 @@ class KerasBackend:
             if isinstance(architecture, Native):
                 check_native(self.name, architecture)
                 network = _native(architecture, request.seed, self._splits["train"].images[:1])
+                self._checks.check(request, network, self._splits["train"], self._classes)
             else:
                 network = _sequential(architecture, self._engine)
             model = KerasModel(network, self._splits, request, self._engine)
@@ -184,6 +192,7 @@ class KerasModel:
         loaded = self._splits[split]
         with memory_errors_translated():
             outputs = self._outputs(loaded.images)
+        check_shape(self._request.architecture.name, outputs.shape, loaded.classes.shape)
         return float((outputs.argmax(axis=1) == loaded.classes).mean())
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -302,7 +311,7 @@ def _native(architecture: Native, seed: int, example: Any) -> Any:
     import keras  # noqa: PLC0415
 
     keras.utils.set_random_seed(seed % 2**32)
-    model = architecture.build()
+    model = build_network(architecture)
     if not model.built:
         model(example)
     return model

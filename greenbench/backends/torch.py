@@ -30,8 +30,10 @@ from greenbench.backends.base import (
     check_trainable,
     memory_errors_translated,
 )
+from greenbench.backends.checks import check_shape
 from greenbench.backends.torch_adam import FusedAdam, Moments
 from greenbench.backends.torch_batched import TorchBatch
+from greenbench.backends.torch_checks import TorchChecks
 from greenbench.backends.torch_compute import (
     Compute,
     GraphedStep,
@@ -59,9 +61,13 @@ class TorchBackend:
         make_reproducible()
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._splits: dict[str, tuple[Tensor, Tensor]] = {}
+        self._classes = 0
+        self._checks = TorchChecks()
 
     def load(self, dataset: Dataset) -> None:
         """Move the three splits to the device."""
+        self._checks.forget()
+        self._classes = dataset.classes
         self._splits = {
             name: (
                 torch.from_numpy(split.images).to(self._device),
@@ -82,7 +88,8 @@ class TorchBackend:
         ConfigurationError
             If an option of the request is unknown, or nothing for this device.
         ArchitectureError
-            If a neutral network cannot be trained in batches of that size.
+            If a neutral network cannot be trained in batches of that size, or a native one is
+            none that learns these classes.
         """
         compute = read_options(request.options, self._device)
         check_trainable(request, len(self._splits["train"][1]))
@@ -96,6 +103,7 @@ class TorchBackend:
                 for name, (images, labels) in self._splits.items()
             }
             module = self._module(architecture).to(self._device).to(memory_format=layout)
+            self._checks.check(request, module, self._splits["train"], self._classes, compute)
             model = TorchModel(module, self._splits, request, compute)
             if isinstance(architecture, Spec):
                 model.set_weights(architecture.initial_weights(request.seed))
@@ -131,8 +139,7 @@ class TorchBackend:
     def _module(self, architecture: Spec | Native) -> nn.Module:
         if isinstance(architecture, Native):
             check_native(self.name, architecture)
-            module: nn.Module = architecture.build()
-            return module
+            return self._checks.build(architecture)
         return nn.Sequential(*_layers(architecture))
 
 
@@ -149,6 +156,7 @@ class TorchModel:
         self._module = module
         self._splits = splits
         self._device = device = splits["train"][0].device
+        self._name = request.architecture.name
         self._batch_size = request.batch_size
         self._layout = compute.memory_format
         self._forward_passes = compute.autocast(device)
@@ -177,6 +185,7 @@ class TorchModel:
         images, labels = self._splits[split]
         with memory_errors_translated():
             outputs = self._outputs(images)
+            check_shape(self._name, outputs.shape, labels.shape)
             return int((outputs.argmax(dim=1) == labels).sum()) / len(labels)
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:

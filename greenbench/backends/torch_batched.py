@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from greenbench.backends.base import (
     TrainableModel,
     memory_errors_translated,
 )
+from greenbench.backends.checks import check_shape
 from greenbench.backends.torch_adam import Moments
 from greenbench.errors import ArchitectureError
 
@@ -88,12 +90,13 @@ class TorchBatch:
         outputs = vmap(self._outputs, in_dims=(0, 0, None))
         with memory_errors_translated(), torch.inference_mode():
             parameters = self._parameters(self._weights)
-            correct = sum(
-                (outputs(parameters, self._fixed, part).argmax(dim=-1) == answers).sum(dim=1)
-                for part, answers in zip(
-                    torch.split(images, size), torch.split(labels, size), strict=True
-                )
-            )
+            correct: Any = 0
+            for part, answers in zip(
+                torch.split(images, size), torch.split(labels, size), strict=True
+            ):
+                given = outputs(parameters, self._fixed, part)
+                check_shape(self._name, given.shape[1:], answers.shape)
+                correct += (given.argmax(dim=-1) == answers).sum(dim=1)
             accuracies: NDArray[np.float64] = torch.as_tensor(correct).double().cpu().numpy()
             return accuracies / len(labels)
 

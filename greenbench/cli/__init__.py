@@ -17,6 +17,7 @@ from greenbench.cli.report import report
 from greenbench.cli.run import run
 from greenbench.cli.tables import shown_uri
 from greenbench.errors import GreenbenchError
+from greenbench.places import described
 from greenbench.selection import case_ids
 from greenbench.settings import Settings
 
@@ -87,7 +88,7 @@ def _case_ids(suite: str, data_dir: Path) -> list[str] | str:
     try:
         return case_ids(suite, data_dir)
     except Exception as error:
-        return f"{suite} is broken: {type(error).__name__}: {error}"
+        return f"{suite} is broken: {described(error)}"
 
 
 @cli.command()

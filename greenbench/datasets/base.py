@@ -12,6 +12,7 @@ from greenbench.errors import DatasetError
 
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
+IMAGE_AXES = 4
 MIN_CLASSES = 2
 MIN_IMAGES_A_CLASS = 4  # each split draws at least one
 
@@ -85,6 +86,36 @@ class Dataset:
         """Channels, height and width."""
         _, channels, height, width = self.train.images.shape
         return channels, height, width
+
+    def check(self) -> None:
+        """Check the splits of a loader that made them itself, without `make_dataset`.
+
+        Raises
+        ------
+        DatasetError
+            If they are no images with a class each: nobody could count what is right.
+        """
+        for split in ("train", "validation", "test"):
+            self._check(split, getattr(self, split))
+
+    def _check(self, split: str, held: Split) -> None:
+        who, images, labels = f"dataset {self.name!r}: {split}", held.images, held.labels
+        if images.ndim != IMAGE_AXES or images.dtype != np.float32:
+            raise DatasetError(
+                f"{who} has images of shape {images.shape} and type {images.dtype}; expected "
+                "float32 of shape (n, channels, height, width); `make_dataset` makes them"
+            )
+        if labels.shape != images.shape[:1] or labels.dtype != np.int64:
+            raise DatasetError(
+                f"{who} has labels of shape {labels.shape} and type {labels.dtype}; expected int64 "
+                f"of shape ({len(images)},), a class an image"
+            )
+        if len(labels) == 0 or labels.min() < 0 or labels.max() >= self.classes:
+            shown = f"{labels.min()} to {labels.max()}" if len(labels) else "none"
+            raise DatasetError(
+                f"{who} has these labels: {shown}; expected 0 to {self.classes - 1}, since the "
+                f"data set says that it has {self.classes} classes"
+            )
 
 
 @dataclass(frozen=True)

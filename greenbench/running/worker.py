@@ -28,7 +28,9 @@ from greenbench.energy.idle import measure_idle_w, measures
 from greenbench.energy.meters import meter_names, open_meter
 from greenbench.errors import ConfigurationError, GreenbenchError
 from greenbench.machine.environment import describe_environment
+from greenbench.places import described
 from greenbench.results.journal import Journal
+from greenbench.running.worker_warnings import Warnings
 from greenbench.search.bench import Bench, Emit
 from greenbench.search.repeat import run_repeat
 from greenbench.tracking.autologging import forbid_autologging
@@ -43,6 +45,7 @@ def main() -> None:
         channel.write(json.dumps({"event": event, "values": values}).encode() + b"\n")
 
     requests = _listen(sys.stdin.buffer)
+    told = Warnings(emit)
     bench: Bench | None = None
     while True:
         request = requests.get()
@@ -54,15 +57,14 @@ def main() -> None:
             elif "idle_s" in request:
                 emit("idle", {"power_w": _measure_idle_w(bench, request["idle_s"])})
             else:
-                _run(bench, request, emit)
+                with told.passed_on():
+                    _run(bench, request, emit)
         except Exception as error:
             # The log may be on the disk that is full.
             with contextlib.suppress(OSError):
                 traceback.print_exc()
             is_ours = isinstance(error, GreenbenchError)
-            text = " ".join(str(error).split())
-            message = text if is_ours else f"{type(error).__name__}: {text}"
-            emit("failed", {"message": message, "is_configuration": is_ours})
+            emit("failed", {"message": described(error), "is_configuration": is_ours})
 
 
 def _listen(stream: BinaryIO) -> "queue.Queue[dict[str, Any]]":

@@ -4,6 +4,8 @@ from typing import Protocol, runtime_checkable
 
 from greenbench import registry
 from greenbench.cases import Case
+from greenbench.errors import ConfigurationError
+from greenbench.places import calling
 
 
 @runtime_checkable
@@ -79,5 +81,7 @@ def make_scheduler(case: Case) -> Scheduler:
     """
     if case.scheduler is None:
         return WholeTrials(epochs=case.epochs)
-    scheduler: Scheduler = registry.schedulers.get(case.scheduler)(epochs=case.epochs)
+    factory = registry.schedulers.get(case.scheduler)
+    with calling(f"scheduler {case.scheduler!r}", factory, ConfigurationError):
+        scheduler: Scheduler = factory(epochs=case.epochs)
     return scheduler

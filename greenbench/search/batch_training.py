@@ -12,7 +12,7 @@ from greenbench.backends.base import BatchingBackend, OutOfMemoryError, Trainabl
 from greenbench.cases import Case
 from greenbench.errors import ConfigurationError
 from greenbench.results import TrialStatus
-from greenbench.search.training import Conditions, Training
+from greenbench.search.training import Conditions, Training, score_of
 
 CPU_COST = "up to 2.8 times as much"
 """What the trial of a batch was seen to cost on CPUs, over one that is trained alone."""
@@ -80,7 +80,10 @@ class BatchTraining:
             if not self._running():
                 break
             with conditions.ledger.phase("evaluate"):
-                accuracies = batch.evaluate("validation").tolist()
+                accuracies = [
+                    score_of(each, conditions.case)
+                    for each in batch.evaluate("validation").tolist()
+                ]
             for lane, accuracy in zip(self._lanes, accuracies, strict=True):
                 if lane.is_finite:
                     lane.validated(accuracy)

@@ -1,5 +1,6 @@
 """The runner: one repeat of one case, from its data set to its result."""
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +13,7 @@ from greenbench.cases import Case
 from greenbench.datasets import Dataset, LoadContext
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.errors import DatasetError
+from greenbench.places import at, calling
 from greenbench.results import CaseResult, Costs, Trial
 from greenbench.results.journal import Journal
 from greenbench.results.readings import Account
@@ -93,12 +95,21 @@ def _load_dataset(case: Case, repeat: int, data_dir: Path) -> Dataset:
     load = registry.datasets.get(case.dataset)
     context = LoadContext(seed=case.derive_seed(repeat, "split"), data_dir=data_dir)
     options = dict(case.dataset_options)
+    name = f"dataset {case.dataset!r}"
     try:
-        dataset: Dataset = load(context, **options)
+        inspect.signature(load).bind(context, **options)
     except TypeError as error:
-        if "argument" not in str(error):
-            raise
-        raise DatasetError(f"dataset {case.dataset!r} does not take {options}: {error}") from error
+        raise DatasetError(f"{name} does not take {options}: {error}{at(load)}") from error
+    with calling(name, load, DatasetError):
+        dataset: Dataset = load(context, **options)
+    if not isinstance(dataset, Dataset):
+        raise DatasetError(
+            f"{name} returned {type(dataset).__name__}; expected a Dataset{at(load)}"
+        )
+    try:
+        dataset.check()
+    except DatasetError as error:
+        raise DatasetError(f"{error}{at(load)}") from error
     return dataset
 
 

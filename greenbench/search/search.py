@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
@@ -17,14 +17,15 @@ from greenbench.cases import Case
 from greenbench.energy.host import HostWatch, peak_memory_bytes, reset_peak_memory
 from greenbench.energy.ledger import Ledger
 from greenbench.energy.reconcile import reconcile
-from greenbench.errors import HyperparameterError, SearchExhaustedError
+from greenbench.errors import ConfigurationError, HyperparameterError, SearchExhaustedError
+from greenbench.places import calling
 from greenbench.results import Reconciliation, Segment, Trial, TrialStatus, find_incumbent
 from greenbench.results.journal import Journal
 from greenbench.results.readings import Account
 from greenbench.schedulers import make_scheduler
 from greenbench.search.batch_training import BatchTraining
 from greenbench.search.bench import Bench
-from greenbench.search.training import Conditions, Training, attempt
+from greenbench.search.training import Conditions, Training, attempt, score_of
 from greenbench.strategies import EnergyAware, SearchSpace, Strategy
 from greenbench.strategies.spaces import Hyperparameters, find_space
 
@@ -134,8 +135,14 @@ class Search:
     def _make_strategy(self, space: SearchSpace) -> Strategy:
         factory = registry.strategies.get(self._case.proposer)
         seed = self._case.derive_seed(self._job.repeat, "strategy")
-        strategy: Strategy = factory(space, trials=self._case.trials, seed=seed)
+        with self._asking():
+            strategy: Strategy = factory(space, trials=self._case.trials, seed=seed)
         return strategy
+
+    def _asking(self) -> AbstractContextManager[None]:
+        """Name the strategy, and the line, in what a user's own raises."""
+        factory = registry.strategies.get(self._case.proposer)
+        return calling(f"strategy {self._case.proposer!r}", factory, ConfigurationError)
 
     def _replay(self, history: Sequence[Trial]) -> None:
         for trial in history:
@@ -202,7 +209,7 @@ class Search:
         first, started_at = len(self._searched()), self._bench.clock()
         count = min(self._case.batched_trials, self._case.trials - first)
         proposals: list[Hyperparameters] = []
-        with self._ledger.phase("search"), suppress(SearchExhaustedError):
+        with self._ledger.phase("search"), suppress(SearchExhaustedError), self._asking():
             while len(proposals) < count:
                 proposals.append(self._checked(self._strategy.ask()))
         self._is_exhausted = len(proposals) < count
@@ -282,9 +289,11 @@ class Search:
 
     def _tell(self, trial: Trial) -> None:
         score = trial.val_accuracy
-        if isinstance(self._strategy, EnergyAware):
-            self._strategy.tell_energy(dict(trial.hyperparameters), trial.account.total.energy_j)
-        self._strategy.tell(dict(trial.hyperparameters), score)
+        with self._asking():
+            if isinstance(self._strategy, EnergyAware):
+                energy_j = trial.account.total.energy_j
+                self._strategy.tell_energy(dict(trial.hyperparameters), energy_j)
+            self._strategy.tell(dict(trial.hyperparameters), score)
         self._scheduler.report(trial.index, score)
 
     def _reevaluate(self) -> None:
@@ -326,7 +335,7 @@ class Search:
             model = self._build(best)
             model.set_weights(self._journal.load_checkpoint(best.reevaluates))
         with self._ledger.phase("evaluate"):
-            return model.evaluate("test")
+            return score_of(model.evaluate("test"), self._case)
 
     def _ordered(self) -> list[Trial]:
         return [self._trials[index] for index in sorted(self._trials)]

@@ -16,7 +16,13 @@ from greenbench.backends.base import BatchingBackend, OutOfMemoryError, sample_o
 from greenbench.cases import Case
 from greenbench.datasets import Dataset
 from greenbench.energy.ledger import Ledger, Window
-from greenbench.errors import GreenbenchError, UncountedFlopsError
+from greenbench.errors import (
+    ArchitectureError,
+    GreenbenchError,
+    ScoreError,
+    UncountedFlopsError,
+)
+from greenbench.places import calling, described
 from greenbench.results import Epoch, Trial, TrialStatus
 
 Order = NDArray[np.int64]
@@ -125,7 +131,7 @@ class Training:
             if not self.is_finite:
                 return self.diverge()
             with conditions.ledger.phase("evaluate"):
-                val_accuracy = self.model.evaluate("validation")
+                val_accuracy = score_of(self.model.evaluate("validation"), self._case)
             self.validated(val_accuracy)
         return self.conclude(val_accuracy)
 
@@ -163,8 +169,7 @@ class Training:
 
     def fail(self, status: TrialStatus, error: Exception) -> Trial:
         """Return the trial as it was when `error` ended it."""
-        text = " ".join(str(error).split()) or type(error).__name__
-        return self._finish(status, f"{type(error).__name__}: {text}")
+        return self._finish(status, described(error))
 
     def _train(self, model: TrainableModel, epochs: range) -> None:
         for epoch in epochs:
@@ -202,6 +207,22 @@ class ModelCosts:
     uncounted: tuple[str, ...] = ()
 
 
+def score_of(accuracy: float, case: Case) -> float:
+    """Return an accuracy that a model of a case was found to have.
+
+    Raises
+    ------
+    ScoreError
+        If it is not between 0 and 1.
+    """
+    if not 0 <= accuracy <= 1:
+        raise ScoreError(
+            f"{case.id}: backend {case.backend!r} reports an accuracy of {accuracy:.6g}; expected "
+            "0 to 1, the share of images that are right; look at the shapes of outputs and labels"
+        )
+    return accuracy
+
+
 def attempt(train: Callable[[], object], fail: Callable[[TrialStatus, Exception], object]) -> None:
     """Call `train`; hand its errors to `fail`, but for those that end the search.
 
@@ -230,13 +251,39 @@ def attempt(train: Callable[[], object], fail: Callable[[TrialStatus, Exception]
 def warm_up(
     backend: Backend, architecture: Spec | Native, case: Case, dataset: Dataset
 ) -> ModelCosts:
-    """Train a throw-away model for a few batches, and count parameters and FLOPs."""
+    """Train a throw-away model for a few batches, and count parameters and FLOPs.
+
+    Raises
+    ------
+    ArchitectureError
+        If a native network raises, or cannot learn the classes of the data.
+    """
+    if isinstance(architecture, Spec):
+        return _warm_up(backend, architecture, case, dataset)
+    with calling(
+        f"architecture {architecture.name!r}",
+        architecture.build,
+        ArchitectureError,
+        passing=(OutOfMemoryError,),
+    ):
+        return _warm_up(backend, architecture, case, dataset)
+
+
+def _warm_up(
+    backend: Backend, architecture: Spec | Native, case: Case, dataset: Dataset
+) -> ModelCosts:
     options = dict(case.backend_options)
-    model = backend.build(BuildRequest(architecture, batch_size=case.batch_size, options=options))
+    request = BuildRequest(architecture, batch_size=case.batch_size, options=options)
+    model = backend.build(request)
     order = sample_order(len(dataset.train), case.batch_size, seed=0, epoch=0)
     model.train_epoch(order[: WARM_UP_BATCHES * case.batch_size])
-    model.evaluate("validation")
+    score_of(model.evaluate("validation"), case)
     costs = _count(model)
+    if isinstance(architecture, Native):
+        # A builder that returns the same network again is found out at its second build.
+        # With the first model gone, no more memory is needed than a trial needs.
+        del model
+        backend.build(request)
     if case.batched_trials > 1 and isinstance(backend, BatchingBackend):
         # If it does not fit, the trials will say so.
         with suppress(OutOfMemoryError):
@@ -258,4 +305,5 @@ def _warm_up_batch(
     lanes = min(case.batched_trials, case.trials)
     batch = backend.build_batch([BuildRequest(architecture, batch_size=case.batch_size)] * lanes)
     batch.train_epoch(np.tile(order[: WARM_UP_BATCHES * case.batch_size], (lanes, 1)))
-    batch.evaluate("validation")
+    for accuracy in batch.evaluate("validation").tolist():
+        score_of(accuracy, case)

@@ -1,5 +1,6 @@
 """One trial's training, and what filling its windows with further passes must not change."""
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,9 +20,10 @@ from greenbench.cases import Case
 from greenbench.datasets import Dataset, LoadContext
 from greenbench.datasets.synthetic import load_synthetic
 from greenbench.energy.ledger import Ledger
+from greenbench.errors import ArchitectureError, ScoreError
 from greenbench.results import Trial, TrialStatus
 from greenbench.results.readings import Account
-from greenbench.search.training import Conditions, ModelCosts, Training, warm_up
+from greenbench.search.training import Conditions, ModelCosts, Training, attempt, warm_up
 from greenbench.testing import FakeMeter
 
 CASE = Case(trials=1, epochs=4, batch_size=8)
@@ -228,6 +230,45 @@ def test_diverging_trial_is_booked_with_what_was_measured(train: Train) -> None:
     assert "evaluate" not in diverged.account.phases
 
 
+@pytest.mark.parametrize("accuracy", [7.956, 102.15, -0.1, float("nan")])
+def test_score_outside_its_range_is_an_error(
+    backend: TorchBackend, dataset: Dataset, accuracy: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger(FakeMeter(time.perf_counter))
+    ledger.open()
+    model = backend.build(BuildRequest(NEUTRAL, batch_size=CASE.batch_size))
+    monkeypatch.setattr(model, "evaluate", lambda split: accuracy)
+    conditions = Conditions(backend, CASE, len(dataset.train), ledger, 0.0, lambda epoch: None)
+    training = Training(conditions, Trial(0, {}, TrialStatus.STOPPED), seed=ORDER_SEED)
+    expected = f"backend 'torch' reports an accuracy of {accuracy:.6g}; expected 0 to 1"
+    with pytest.raises(ScoreError, match=re.escape(expected)):
+        attempt(lambda: training.advance(lambda: model, CASE.epochs), training.fail)
+
+
+@pytest.mark.parametrize("way", ["cached", "new"])
+def test_warm_up_finds_a_builder_that_returns_the_same_network(
+    backend: TorchBackend, dataset: Dataset, way: str
+) -> None:
+    cached = torch_dropout()
+    native = Native("mine", "torch", {"cached": lambda: cached, "new": torch_dropout}[way])
+    if way == "new":
+        assert warm_up(backend, native, CASE, dataset)[0] > 0
+        return
+    with pytest.raises(ArchitectureError, match=r"'mine' \(\S+:\d+\) returned the same network"):
+        warm_up(backend, native, CASE, dataset)
+
+
+def test_warm_up_names_the_architecture_that_raises(
+    backend: TorchBackend, dataset: Dataset
+) -> None:
+    def build() -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(SIDE, CLASSES))
+
+    line = rf"test_trial_training\.py:{build.__code__.co_firstlineno}\)$"
+    with pytest.raises(ArchitectureError, match=rf"'mine' failed: RuntimeError: .*shapes.*{line}"):
+        warm_up(backend, Native("mine", "torch", build), CASE, dataset)
+
+
 def test_trial_that_breaks_off_keeps_what_is_known_of_it(
     backend: TorchBackend, dataset: Dataset
 ) -> None:
@@ -244,7 +285,8 @@ def test_trial_that_breaks_off_keeps_what_is_known_of_it(
     with pytest.raises(RuntimeError) as error:
         training.advance(lambda: model, CASE.epochs)
     trial = training.fail(TrialStatus.FAILED, error.value)
-    assert (trial.status, trial.error) == (TrialStatus.FAILED, "RuntimeError: the machine burns")
+    assert trial.status is TrialStatus.FAILED
+    assert (trial.error or "").startswith("RuntimeError: the machine burns (")
     assert [epoch.epoch for epoch in trial.epochs] == [0, 1]
     assert trial.samples_seen == 2 * (len(dataset.train) // 8 * 8)
     assert ledger.take().energy_j("train") > 0

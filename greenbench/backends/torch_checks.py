@@ -1,0 +1,208 @@
+"""Checks of native torch modules: at each build, and in a pass before anything is trained."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.nn.functional import cross_entropy
+from torch.nn.parameter import is_lazy
+
+from greenbench.architectures.spec import Native
+from greenbench.backends.base import BuildRequest
+from greenbench.backends.checks import (
+    PASSES,
+    Outputs,
+    check_gradients,
+    check_logits,
+    check_outputs,
+    check_trained,
+    named,
+    refuse_kind,
+    refuse_same,
+)
+from greenbench.backends.torch_compute import Compute
+from greenbench.errors import ArchitectureError
+
+Data = tuple[Tensor, Tensor]
+
+
+class TorchChecks:
+    """What a backend remembers of the modules that it has built and checked."""
+
+    def __init__(self) -> None:
+        # What training changes, by the address of a storage, which nobody else gets while it
+        # is weakly referred to.
+        self._changed: dict[int, StorageWeakRef] = {}
+        self._passed: set[object] = set()
+
+    def forget(self) -> None:
+        """Check all networks again: the data is another."""
+        self._passed.clear()
+
+    def build(self, architecture: Native) -> nn.Module:
+        """Return a new module of an architecture, as its builder makes it.
+
+        Raises
+        ------
+        ArchitectureError
+            If it is no module, has nothing to train, or has what an earlier one trains.
+        """
+        module: Any = architecture.build()
+        if not isinstance(module, nn.Module) or _is_keras(module):
+            raise refuse_kind(architecture, module, "torch.nn.Module")
+        trained = dict(_trained(module))
+        check_trained(architecture, trained)
+        if lazy := next((name for name, each in module.named_parameters() if is_lazy(each)), None):
+            raise ArchitectureError(
+                f"{named(architecture)}: parameter {lazy} has no shape before the first batch; "
+                "give the layer its number of inputs instead of a lazy one"
+            )
+        changing = trained | dict(module.named_buffers())
+        if same := [name for name, each in changing.items() if _storage(each) in self._changed]:
+            raise refuse_same(architecture, same, is_all=set(same) >= set(trained))
+        return module
+
+    def check(
+        self, request: BuildRequest, module: nn.Module, data: Data, classes: int, compute: Compute
+    ) -> None:
+        """Check a module on its device, with a pass that leaves no trace if it is of a new kind.
+
+        Raises
+        ------
+        ArchitectureError
+            If its outputs are not those of a classifier, or a parameter gets no gradient.
+        """
+        architecture = request.architecture
+        if not isinstance(architecture, Native):
+            return
+        self._changed = {
+            key: each
+            for key, each in self._changed.items()
+            if not each.expired()  # type: ignore[no-untyped-call]
+        }
+        self._remember(each for _, each in _trained(module))
+        kind = (architecture, request.batch_size, compute, _structure(module))
+        if kind not in self._passed:
+            done = _Pass(architecture, module, data, classes, compute)
+            self._remember(done.run(request.batch_size))
+            self._passed.add(kind)
+
+    def _remember(self, tensors: Iterable[Tensor]) -> None:
+        for each in tensors:
+            storage = each.untyped_storage()
+            self._changed[storage._cdata] = StorageWeakRef(storage)  # type: ignore[no-untyped-call]
+
+
+class _Pass:
+    """A training step without its update, and an evaluation, both undone."""
+
+    def __init__(
+        self, architecture: Native, module: nn.Module, data: Data, classes: int, compute: Compute
+    ) -> None:
+        self._architecture = architecture
+        self._module = module
+        self._data = data
+        self._classes = classes
+        self._compute = compute
+
+    def run(self, batch_size: int) -> list[Tensor]:
+        """Return the buffers that training changes."""
+        images, _ = self._data
+        gpus = [images.device] if images.device.type == "cuda" else []
+        buffers = {name: each.clone() for name, each in self._module.named_buffers()}
+        with torch.random.fork_rng(gpus):
+            self._train(batch_size)
+            self._module.eval()
+            with torch.no_grad():
+                self._outputs(images[:batch_size])
+        changed = [
+            (each, buffers[name])
+            for name, each in self._module.named_buffers()
+            if name in buffers and not torch.equal(each, buffers[name])
+        ]
+        for each, before in changed:
+            each.detach().copy_(before)
+        self._module.zero_grad()
+        return [each for each, _ in changed]
+
+    def _train(self, batch_size: int) -> None:
+        self._module.train()
+        missing = names = [name for name, _ in _trained(self._module)]
+        for part, (images, labels) in enumerate(self._batches(batch_size)):
+            outputs = self._outputs(images)
+            if part == 0:
+                check_logits(self._architecture, _read(outputs))
+            if outputs.requires_grad:
+                loss = cross_entropy(outputs.float(), labels)
+                loss.backward()  # type: ignore[no-untyped-call]
+            missing = [name for name, each in _trained(self._module) if each.grad is None]
+            if not missing:
+                return
+        check_gradients(self._architecture, missing, len(names), _chosen(self._module, missing))
+
+    def _batches(self, batch_size: int) -> Iterator[Data]:
+        images, labels = self._data
+        parts = len(labels) // batch_size or 1
+        for number in range(PASSES):
+            start = number % parts * batch_size
+            yield images[start : start + batch_size], labels[start : start + batch_size]
+
+    def _outputs(self, images: Tensor) -> Tensor:
+        # A forward pass may work in place.
+        inputs = images.clone(memory_format=torch.preserve_format)
+        with self._compute.autocast(images.device):
+            given: Any = self._module(inputs)
+        check_outputs(
+            self._architecture,
+            given,
+            _read(given) if isinstance(given, Tensor) else None,
+            (len(images), self._classes),
+            precision=self._compute.precision,
+            inputs_are_finite=bool(images.isfinite().all()),
+        )
+        outputs: Tensor = given
+        return outputs
+
+
+def _trained(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    return ((name, each) for name, each in module.named_parameters() if each.requires_grad)
+
+
+def _storage(tensor: Tensor) -> int:
+    address: int = tensor.untyped_storage()._cdata
+    return address
+
+
+def _structure(module: nn.Module) -> object:
+    """Return what two builds that compute alike have in common."""
+    layers = tuple((name, type(layer)) for name, layer in module.named_modules())
+    tensors = tuple(
+        (name, each.shape, each.dtype, each.requires_grad)
+        for name, each in module.named_parameters()
+    )
+    return layers, tensors
+
+
+def _chosen(module: nn.Module, missing: list[str]) -> list[str]:
+    """Return those of the names whose layer is in a list of which other members are used."""
+    lists = [
+        f"{name}." if name else ""
+        for name, each in module.named_modules()
+        if isinstance(each, nn.ModuleList | nn.ModuleDict)
+    ]
+    used = [name for name, _ in _trained(module) if name not in missing]
+    chosen = {each for each in lists if any(name.startswith(each) for name in used)}
+    return [name for name in missing if any(name.startswith(each) for each in chosen)]
+
+
+def _read(tensor: Tensor) -> Outputs:
+    values = tensor.detach().cpu()
+    # NumPy has no bfloat16.
+    plain = values.float() if values.dtype == torch.bfloat16 else values
+    return Outputs(plain.numpy(), str(tensor.dtype).removeprefix("torch."))
+
+
+def _is_keras(module: nn.Module) -> bool:
+    return any(kind.__module__.startswith("keras.") for kind in type(module).__mro__)

@@ -1,0 +1,170 @@
+"""Where in the user's own code something is: a function, an error, a warning."""
+
+import importlib.metadata
+import inspect
+import re
+import sys
+import sysconfig
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from greenbench.errors import GreenbenchError
+
+ENTRY_POINT_GROUP = "greenbench.plugins"
+
+_OURS = Path(__file__).parent
+_INSTALLED = {"site-packages", "dist-packages"}
+_PYTHONS = ("stdlib", "scripts")
+_A_PLACE = re.compile(r"\.py:\d+\b")
+
+Frames = Iterable[tuple[str, int | None]]
+
+
+def place_of(part: Callable[..., Any]) -> str | None:
+    """Return file and line of a function or a class, such as ``"my_net.py:12"``.
+
+    Parameters
+    ----------
+    part : callable
+        Decorators that say what they wrap, and `functools.partial`, are seen through.
+
+    Returns
+    -------
+    str or None
+        None for what is none of the user's, or has no source.
+    """
+    part = _unwrapped(part)
+    with suppress(AttributeError, TypeError, OSError):
+        if isinstance(part, type):
+            return _place([(inspect.getfile(part), inspect.getsourcelines(part)[1])])
+        method = getattr(part, "__func__", part)
+        code = getattr(method, "__code__", None) or type(part).__call__.__code__
+        return _place([(code.co_filename, code.co_firstlineno)])
+    return None
+
+
+def at(part: Callable[..., Any]) -> str:
+    """Return `place_of` in brackets, after a space; nothing where there is none."""
+    place = place_of(part)
+    return f" ({place})" if place else ""
+
+
+def place_of_error(error: BaseException) -> str | None:
+    """Return where in the user's code an error came from: its innermost frame there."""
+    while True:
+        frames = traceback.walk_tb(error.__traceback__)
+        if place := _place((frame.f_code.co_filename, line) for frame, line in frames):
+            return place
+        if error.__cause__ is None:
+            return None
+        error = error.__cause__
+
+
+def place_of_call() -> str | None:
+    """Return where in the user's code we were called from: the innermost frame there."""
+    frames = traceback.walk_stack(sys._getframe(1))
+    # Outermost first, as in a traceback.
+    return _place(reversed([(frame.f_code.co_filename, line) for frame, line in frames]))
+
+
+def described(error: BaseException, part: Callable[..., Any] | None = None) -> str:
+    """Return an error on one line, with its place in the user's code.
+
+    Parameters
+    ----------
+    error : BaseException
+        The type of those that are not our own is named.
+    part : callable, optional
+        Whose place is given if the error has none: it may have been raised by a library.
+    """
+    text = " ".join(str(error).split())
+    if not isinstance(error, GreenbenchError):
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    place = place_of_error(error) or (place_of(part) if part is not None else None)
+    # A syntax error names its own place, which is not where it was imported.
+    if place is None or _A_PLACE.search(text) or isinstance(error, SyntaxError):
+        return text
+    return f"{text} ({place})"
+
+
+@contextmanager
+def calling(
+    name: str,
+    part: Callable[..., Any],
+    kind: type[GreenbenchError],
+    *,
+    passing: tuple[type[Exception], ...] = (),
+) -> Iterator[None]:
+    """Turn whatever a user's part raises into one line that names the part and its place.
+
+    What parts of greenbench raise by mistake stays what it is.
+
+    Parameters
+    ----------
+    name : str
+        What is called, such as ``"dataset 'stripes'"``.
+    part : callable
+        What is called.
+    kind : type
+        What is raised instead. Our own errors stay what they are, and get the place.
+    passing : tuple of type
+        Errors that are left alone.
+    """
+    try:
+        yield
+    except passing:
+        raise
+    except GreenbenchError as error:
+        error.args = (described(error), *error.args[1:])
+        raise
+    except Exception as error:
+        if place_of_error(error) is None and _is_ours(part):
+            raise
+        raise kind(f"{name} failed: {described(error, part)}") from error
+
+
+def _place(frames: Frames) -> str | None:
+    """Return the last of the frames that is in the user's code."""
+    place = None
+    plugins: set[str] | None = None
+    for file, line in frames:
+        path = Path(file)
+        if file.startswith("<") or path.is_relative_to(_OURS):
+            continue
+        installed = next((at for at, part in enumerate(path.parts) if part in _INSTALLED), None)
+        if installed is not None:
+            plugins = _plugins() if plugins is None else plugins
+            is_users = path.parts[installed + 1].removesuffix(".py") in plugins
+        else:
+            is_users = not any(map(path.is_relative_to, map(sysconfig.get_path, _PYTHONS)))
+        if is_users:
+            place = f"{_shown(path)}:{line}"
+    return place
+
+
+def _unwrapped(part: Callable[..., Any]) -> Callable[..., Any]:
+    while isinstance(part, partial):
+        part = part.func
+    unwrapped: Callable[..., Any] = inspect.unwrap(part)
+    return unwrapped
+
+
+def _is_ours(part: Callable[..., Any]) -> bool:
+    module = getattr(_unwrapped(part), "__module__", None) or ""
+    return module.partition(".")[0] == __name__.partition(".")[0]
+
+
+def _plugins() -> set[str]:
+    """Return the packages that hold parts, which may be installed like any library."""
+    entries = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
+    return {entry.module.partition(".")[0] for entry in entries}
+
+
+def _shown(path: Path) -> str:
+    with suppress(ValueError, OSError):
+        return str(path.relative_to(Path.cwd()))
+    return str(Path(path.parent.name, path.name)) if path.stem.startswith("__") else path.name
