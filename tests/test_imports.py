@@ -37,6 +37,7 @@ ORDER = (
     "terminal",
     "testing",
     "moved",
+    "integrations",
     "pytest_plugin",
     "cli",
 )
@@ -51,7 +52,7 @@ HOMES = {
     "optuna": ("strategies/optuna.py",),
     "pyarrow": ("tabular/files.py",),
     "pytest_benchmark": ("pytest_plugin.py",),
-    "pytest": ("pytest_plugin.py", "testing"),
+    "pytest": ("pytest_plugin.py", "integrations", "testing"),
     "torch": ("backends", "architectures", "datasets"),
     "torchvision": ("datasets", "architectures"),
     "keras": ("backends",),

@@ -1,6 +1,6 @@
 """Which rows of a table a comparison is about."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from greenbench.errors import UnknownNameError
@@ -37,6 +37,24 @@ def select(rows: Sequence[AnyRow], where: Mapping[str, str], *, only_latest: boo
     latest = [row for row in wanted if row["session"] == of_suite[row["suite"]]]
     of_case = {row["case_id"]: row["session"] for row in latest}
     return [row for row in latest if row["session"] == of_case[row["case_id"]]]
+
+
+def once(rows: Iterable[AnyRow]) -> list[AnyRow]:
+    """Return each sample once: a repeat of a case in a session, however many tests asked for it.
+
+    Parameters
+    ----------
+    rows : iterable of mapping
+        Ours, one a repeat; of copies the first is kept.
+    """
+    kept: dict[tuple[Any, ...], AnyRow] = {}
+    for row in rows:
+        kept.setdefault(_sample_of(row), row)
+    return list(kept.values())
+
+
+def _sample_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return row.get("session"), row["case_id"], row.get("case_hash"), row["repeat"]
 
 
 def _matches(value: Any, text: str) -> bool:
