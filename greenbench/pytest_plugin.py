@@ -137,7 +137,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def greenbench_session(request: pytest.FixtureRequest) -> Iterator[Any]:
     """Hold the workers, the host lock and the journal behind all cases of this pytest run."""
-    from greenbench.results.marks import mark_drift  # noqa: PLC0415
     from greenbench.running.session import Session  # noqa: PLC0415
     from greenbench.terminal.progress import Progress  # noqa: PLC0415
 
@@ -149,20 +148,29 @@ def greenbench_session(request: pytest.FixtureRequest) -> Iterator[Any]:
     cases = list(dict.fromkeys(each[CASE] for each in found if CASE in each))
     meter = config.getoption("greenbench_meter")
     settings = Settings.from_environment(os.environ, meter=meter)
-    with (
-        Progress(cases, _uncaptured(config)) as progress,
-        Session(
-            settings, suite(config), cases, progress, is_fresh=True, is_resumable=False
-        ) as session,
-    ):
-        yield session
+    try:
+        with (
+            Progress(cases, _uncaptured(config)) as progress,
+            Session(
+                settings, suite(config), cases, progress, is_fresh=True, is_resumable=False
+            ) as session,
+        ):
+            yield session
+    except GreenbenchError as error:
+        pytest.fail(str(error), pytrace=False)
     for item in items:
-        rows = item.stash[SAID]["rows"] if SAID in item.stash else []
-        for row in rows:
-            if row["session"] == session.folder.name:
-                mark_drift(row, session.idle_drift)
-        # pytest-benchmark writes its file later than this.
-        item.stash.get(EXTRA_INFO, {}).update(_extra_info(rows))
+        _mark_drift(item, session)
+
+
+def _mark_drift(item: pytest.Item, session: Any) -> None:
+    from greenbench.results.marks import mark_drift  # noqa: PLC0415
+
+    rows = said(item)["rows"] if SAID in item.stash else []
+    for row in rows:
+        if row["session"] == session.folder.name:
+            mark_drift(row, session.idle_drift)
+    # pytest-benchmark writes its file later than this.
+    item.stash.get(EXTRA_INFO, {}).update(_extra_info(rows))
 
 
 @pytest.fixture

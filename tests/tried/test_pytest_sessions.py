@@ -100,7 +100,6 @@ def test_a_violation_is_judged_by_the_same_samples_when_its_test_is_run_again(
     [
         (("--benchmark-skip",), "Skipped: *--benchmark-skip*"),
         (("-k", "nothing"), "deselected"),
-        (("-m", "not default"), "deselected"),
         (("--deselect", "test_own.py::test_cost"), "deselected"),
         (("--greenbench-case", "*.m-*", "--benchmark-skip"), "not selected"),
         (("test_own.py::test_plain",), "not selected"),
@@ -209,8 +208,20 @@ def test_marks_that_keep_a_test_from_running_leave_its_budget_unjudged(
 
 
 def test_a_test_that_runs_a_case_of_its_own_is_said_by_its_name(pytester: pytest.Pytester) -> None:
-    own = "\ndef test_mine(greenbench_run):\n    pytest.skip('not today')\n"
+    own = "\n@pytest.mark.skip(reason='not today')\ndef test_mine(greenbench_run):\n    pass\n"
     result = run(pytester, own, LOOSE)
 
     assert result.ret == 1
     result.stdout.fnmatch_lines(["not judged: test_own.py::test_mine: *Skipped: not today"])
+
+
+def test_a_session_that_cannot_start_is_one_line_and_no_traceback(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GREENBENCH_COUNTRY", "Atlantis")
+    result = run(pytester, ONCE, LOOSE)
+
+    assert result.ret == 1
+    result.stdout.fnmatch_lines([f"not judged: {CASE}: parameters max: its test failed before"])
+    assert "Traceback" not in result.stdout.str()
+    assert "in __enter__" not in result.stdout.str()
