@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from greenbench.cli.tables import Wanted, including, read_tables
-from greenbench.compare.rows import once
 from greenbench.errors import ConfigurationError, GateError
 from greenbench.selection import DEFAULT_SUITE, Selection, known_case_ids
 from greenbench.settings import Settings
@@ -66,8 +65,7 @@ class _Asked:
             raise ConfigurationError(
                 f"{self.files[0]} is a CSV; the gate reads files of `pytest --benchmark-json`"
             )
-        # Several tests of one session may have asked for a case, which was measured once.
-        rows = once(row for row in tables.rows if self._is_wanted(row["case_id"]))
+        rows = [row for row in tables.rows if self._is_wanted(row["case_id"])]
         if not rows:
             raise ConfigurationError(f"no result in {wanted.source} is of a case {self.pattern!r}")
         return rows

@@ -5,6 +5,9 @@ from typing import Any, TypeVar
 
 from greenbench.errors import UnknownNameError
 
+SAMPLE = ("session", "case_id", "case_hash", "repeat", "trial")
+"""Columns in which copies of a sample, or of a trial of it, agree."""
+
 AnyRow = TypeVar("AnyRow", bound=Mapping[str, Any])
 
 
@@ -45,16 +48,12 @@ def once(rows: Iterable[AnyRow]) -> list[AnyRow]:
     Parameters
     ----------
     rows : iterable of mapping
-        Ours, one a repeat; of copies the first is kept.
+        Ours, one a repeat or one a trial; of copies the first is kept.
     """
     kept: dict[tuple[Any, ...], AnyRow] = {}
     for row in rows:
-        kept.setdefault(_sample_of(row), row)
+        kept.setdefault(tuple(row.get(name) for name in SAMPLE), row)
     return list(kept.values())
-
-
-def _sample_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return row.get("session"), row["case_id"], row.get("case_hash"), row["repeat"]
 
 
 def _matches(value: Any, text: str) -> bool:
