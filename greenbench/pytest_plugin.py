@@ -6,28 +6,39 @@ fixture ``greenbench_run`` runs one.
 
 import os
 import random
-import statistics
-import sys
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from dataclasses import replace
 from io import StringIO
-from pathlib import Path
+from itertools import chain
 from typing import Any
 
 import pytest
 
 from greenbench import registry
 from greenbench.cases import Case
-from greenbench.cases.spelling import spelled_once
-from greenbench.errors import BudgetWarning, GreenbenchError
+from greenbench.errors import GreenbenchError
+from greenbench.integrations.pytest_gate import GATE, Gate
+from greenbench.integrations.pytest_items import (
+    BENCHMARK,
+    CASE,
+    RUN,
+    SAID,
+    is_ours,
+    leave,
+    name_of,
+    parameters,
+    said,
+    suite,
+)
+from greenbench.integrations.pytest_run import EXTRA_INFO, Run
+from greenbench.integrations.pytest_run import extra_info as _extra_info
 from greenbench.selection import Selection
 from greenbench.settings import Settings
 
-CASE = "greenbench_case"
 BUDGET = ("trials", "epochs", "repeats", "threads")
-ROWS = pytest.StashKey[list[dict[str, Any]]]()
-BUDGETS = pytest.StashKey[tuple[Any, list[str]]]()
-EXTRA_INFO = pytest.StashKey[dict[str, Any]]()
+Row = dict[str, Any]
 PLACE = pytest.StashKey[int]()
 
 
@@ -55,6 +66,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--greenbench-budget", metavar="FILE", help="fail cases that cost more than it allows"
     )
     group.addoption(
+        "--greenbench-allow-unjudged",
+        action="store_true",
+        help="let the run pass though limits of the budget were not judged",
+    )
+    group.addoption(
         "--greenbench-baseline",
         metavar="B",
         help="a file, run:ID or tag:NAME=TEXT (default: benchmarks/baselines/SUITE.json)",
@@ -73,14 +89,22 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "greenbench(cases): run these cases instead of a suite's, a list of Case"
     )
     config.pluginmanager.register(_Summary(config), "greenbench-summary")
+    if config.getoption("greenbench_budget"):
+        gate = config.stash[GATE] = Gate(config)
+        config.pluginmanager.register(gate, "greenbench-gate")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Make a benchmark of a test that runs cases, for pytest-benchmark's options."""
+    names = getattr(item, "fixturenames", [])
+    if RUN in names and BENCHMARK not in names and item.config.pluginmanager.hasplugin(BENCHMARK):
+        names.append(BENCHMARK)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Shuffle our cases among their places: a machine that warms up must favour nobody."""
-    places = [place for place, item in enumerate(items) if CASE in _parameters(item)]
-    if places and config.getoption("greenbench_budget"):
-        config.stash[BUDGETS] = _budgets(config, items)
+    places = [place for place, item in enumerate(items) if CASE in parameters(item)]
     for place in places:
         items[place].stash[PLACE] = place
     if config.getoption("greenbench_keep_order"):
@@ -97,10 +121,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if CASE not in metafunc.fixturenames:
         return
     marker = metafunc.definition.get_closest_marker("greenbench")
+    marked = marker.args[0] if marker and marker.args else None
     try:
-        cases = _selected(metafunc.config, marker.args[0] if marker and marker.args else None)
+        cases = _selected(metafunc.config, marked)
     except GreenbenchError as error:
-        pytest.exit(f"greenbench: {error}", returncode=error.exit_code)
+        leave(error)
+    if gate := metafunc.config.stash.get(GATE, None):
+        # An option may not fit a case that it does not select.
+        with suppress(GreenbenchError):
+            gate.expect(_selected(metafunc.config, marked, is_narrowed=False))
     _register_marks(metafunc.config, cases)
     metafunc.parametrize(CASE, [pytest.param(c, id=c.id, marks=_marks(c)) for c in cases])
 
@@ -108,94 +137,59 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def greenbench_session(request: pytest.FixtureRequest) -> Iterator[Any]:
     """Hold the workers, the host lock and the journal behind all cases of this pytest run."""
-    from greenbench.results.marks import mark_drift  # noqa: PLC0415
     from greenbench.running.session import Session  # noqa: PLC0415
     from greenbench.terminal.progress import Progress  # noqa: PLC0415
 
-    items = request.session.items
-    parameters = map(_parameters, items)
-    cases = list(dict.fromkeys(found[CASE] for found in parameters if CASE in found))
-    config = request.config
+    config, items = request.config, request.session.items
+    if config.getoption("benchmark_skip", False) and not config.getoption("benchmark_only"):
+        # Whoever asks for us late has started nothing, either.
+        pytest.skip("benchmarks are skipped (--benchmark-skip)")
+    found = map(parameters, items)
+    cases = list(dict.fromkeys(each[CASE] for each in found if CASE in each))
     meter = config.getoption("greenbench_meter")
     settings = Settings.from_environment(os.environ, meter=meter)
-    with (
-        Progress(cases, _Uncaptured(config)) as progress,
-        Session(
-            settings, _suite(config), cases, progress, is_fresh=True, is_resumable=False
-        ) as session,
-    ):
-        yield session
+    try:
+        with (
+            Progress(cases, _uncaptured(config)) as progress,
+            Session(
+                settings, suite(config), cases, progress, is_fresh=True, is_resumable=False
+            ) as session,
+        ):
+            yield session
+    except GreenbenchError as error:
+        pytest.fail(str(error), pytrace=False)
     for item in items:
-        rows = item.stash.get(ROWS, [])
-        for row in rows:
+        _mark_drift(item, session)
+
+
+def _mark_drift(item: pytest.Item, session: Any) -> None:
+    from greenbench.results.marks import mark_drift  # noqa: PLC0415
+
+    rows = said(item)["rows"] if SAID in item.stash else []
+    for row in rows:
+        if row["session"] == session.folder.name:
             mark_drift(row, session.idle_drift)
-        # pytest-benchmark writes its file later than this.
-        item.stash.get(EXTRA_INFO, {}).update(_extra_info(rows))
+    # pytest-benchmark writes its file later than this.
+    item.stash.get(EXTRA_INFO, {}).update(_extra_info(rows))
 
 
 @pytest.fixture
 def greenbench_run(
     request: pytest.FixtureRequest, greenbench_session: Any
-) -> Callable[[Case], list[Any]]:
+) -> Iterator[Callable[[Case], list[Any]]]:
     """Return a function that runs all repeats of a case and returns their results."""
-    from greenbench.results.table import to_row, to_trial_rows  # noqa: PLC0415
-    from greenbench.running.session import check_completed  # noqa: PLC0415
-
-    def run(case: Case) -> list[Any]:
-        results: list[Any] = []
-        session = greenbench_session
-        case = spelled_once(case, session.settings.data_dir)
-
-        def one_repeat() -> None:
-            results.append(session.run_repeat(case, len(results)))
-
-        def deliver_last() -> None:
-            if results:
-                session.deliver(results[-1])
-
-        benchmark = _benchmark(request)
-        rounds = case.repeats
-        try:
-            if benchmark is None:
-                for _ in range(rounds):
-                    deliver_last()
-                    one_repeat()
-            else:
-                benchmark.group = f"greenbench {_suite(request.config)}"
-                # Each round is a repeat, with a seed of its own; the worker warms up by itself.
-                # Logging is none of a round's time.
-                benchmark.pedantic(one_repeat, setup=deliver_last, rounds=rounds)
-        finally:
-            deliver_last()
-        of_session = {"session": session.folder.name}
-        rows = [{**to_row(result), **of_session} for result in results]
-        if benchmark is not None:
-            trials = [
-                {**trial, **of_session} for result in results for trial in to_trial_rows(result)
-            ]
-            benchmark.extra_info.update(_extra_info(rows), trials=trials)
-            request.node.stash[EXTRA_INFO] = benchmark.extra_info
-        request.node.stash[ROWS] = rows
-        try:
-            for result in results:
-                check_completed(result)
-            violations = _violations(request.node, rows)
-        except GreenbenchError as error:
-            pytest.fail(str(error), pytrace=False)
-        if violations:
-            pytest.fail("\n".join(violations), pytrace=False)
-        return results
-
-    return run
+    run = Run(request.node, greenbench_session, _benchmark(request))
+    yield run
+    run.close()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Send the rows along with the report, which reaches the controller under xdist, too."""
+    """Send what is known along with the report, which reaches the controller under xdist, too."""
     report = yield
-    if report.when == "call":
-        report.greenbench_rows = item.stash.get(ROWS, [])
-        report.greenbench_place = item.stash.get(PLACE, 0)
+    if is_ours(item) or SAID in item.stash:
+        place = item.stash.get(PLACE, 0)
+        report.greenbench = {"name": name_of(item), "place": place, **said(item)}
     return report
 
 
@@ -204,17 +198,19 @@ class _Summary:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._found: list[tuple[int, list[dict[str, Any]]]] = []
+        self._found: list[tuple[int, list[Row]]] = []
+        self._again: dict[str, list[str]] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if rows := getattr(report, "greenbench_rows", None):
-            self._found.append((getattr(report, "greenbench_place", 0), rows))
+        if known := getattr(report, "greenbench", None):
+            self._found.append((known["place"], known["rows"]))
+            # A test that is run again says all that it said before, too.
+            self._again[report.nodeid] = known["again"]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if not self._found:
+        rows = self._rows()
+        if not rows:
             return
-        in_order = sorted(self._found, key=lambda found: found[0])
-        rows = [row for _, rows in in_order for row in rows]
         from greenbench.terminal import new_console, print_summary  # noqa: PLC0415
 
         terminalreporter.section("greenbench")
@@ -225,86 +221,44 @@ class _Summary:
         print_summary(rows, new_console(text), include_disturbed=include)
         for line in text.getvalue().splitlines():
             terminalreporter.write_line(line.rstrip())
+        for case_id, times in Counter(chain.from_iterable(self._again.values())).items():
+            terminalreporter.write_line(
+                f"{case_id}: asked for {times} more time{'' if times == 1 else 's'}, and measured "
+                "once: its samples count once; for more of them, --greenbench-repeats"
+            )
+
+    def _rows(self) -> list[Row]:
+        in_order = sorted(self._found, key=lambda found: found[0])
+        kept: dict[tuple[str, int], Row] = {}
+        for row in (row for _, rows in in_order for row in rows):
+            # Two processes of xdist may both have run it, with the same seed.
+            kept.setdefault((row["case_hash"], row["repeat"]), row)
+        return list(kept.values())
 
 
-class _Uncaptured(StringIO):
-    """The real standard error, which pytest captures while a test runs."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        super().__init__()
-        capture = config.pluginmanager.getplugin("capturemanager")
-        self._uncaptured = capture.global_and_fixture_disabled if capture else nullcontext
-
-    def write(self, text: str) -> int:
-        with self._uncaptured():
-            sys.stderr.write(text)
-            sys.stderr.flush()
-        return len(text)
-
-    def isatty(self) -> bool:
-        with self._uncaptured():
-            return sys.stderr.isatty()
-
-
-def _selected(config: pytest.Config, marked: Sequence[Case] | None) -> list[Case]:
+def _selected(
+    config: pytest.Config, marked: Sequence[Case] | None, *, is_narrowed: bool = True
+) -> list[Case]:
     def option(name: str) -> Any:
         return config.getoption(f"greenbench_{name}")
 
     registry.load_plugins()
-    selection = Selection(
-        suite=_suite(config),
+    whole = Selection(
+        suite=suite(config),
+        budget={name: option(name) for name in BUDGET},
+        listed=marked,
+        data_dir=Settings.from_environment(os.environ).data_dir,
+    )
+    if not is_narrowed:
+        return whole.cases()
+    return replace(
+        whole,
         strategies=option("strategy"),
         networks=option("architecture"),
         backends=option("backend"),
         datasets=option("dataset"),
         pattern=option("case"),
-        budget={name: option(name) for name in BUDGET},
-        listed=marked,
-        data_dir=Settings.from_environment(os.environ).data_dir,
-    )
-    return selection.cases()
-
-
-def _budgets(config: pytest.Config, items: Sequence[pytest.Item]) -> tuple[Any, list[str]]:
-    """Read the budgets, and the ids of all cases, before anything runs."""
-    from greenbench.gate.budgets import read_budgets  # noqa: PLC0415
-    from greenbench.gate.judging import check_cases  # noqa: PLC0415
-    from greenbench.selection import known_case_ids  # noqa: PLC0415
-
-    collected = [_parameters(item)[CASE].id for item in items if CASE in _parameters(item)]
-    try:
-        data_dir = Settings.from_environment(os.environ).data_dir
-        known = [*collected, *known_case_ids(data_dir)]
-        budgets = read_budgets(Path(config.getoption("greenbench_budget")))
-        check_cases(budgets, known)
-    except GreenbenchError as error:
-        pytest.exit(f"greenbench: {error}", returncode=error.exit_code)
-    return budgets, known
-
-
-def _violations(item: pytest.Item, rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Return a line for each limit that the results of a case violate; warn of milder ones."""
-    config = item.config
-    if BUDGETS not in config.stash:
-        return []
-    budgets, known = config.stash[BUDGETS]
-    from greenbench.gate.baselines import find_baseline  # noqa: PLC0415
-    from greenbench.gate.judgement import Verdict  # noqa: PLC0415
-    from greenbench.gate.judging import judge  # noqa: PLC0415
-    from greenbench.gate.wording import sentence  # noqa: PLC0415
-
-    settings = Settings.from_environment(os.environ)
-    reference = config.getoption("greenbench_baseline")
-    baseline = find_baseline(reference, rows, settings.tracking_uri)
-    include = config.getoption("greenbench_include_disturbed")
-    found = judge(rows, budgets, baseline, known_cases=known, include_disturbed=include)
-    for each in found.of(Verdict.WARN):
-        item.warn(BudgetWarning(sentence(each)))
-    return [sentence(each) for each in found.of(Verdict.FAIL)]
-
-
-def _suite(config: pytest.Config) -> str:
-    return str(config.getoption("greenbench_suite") or "ci")
+    ).cases()
 
 
 def _parts(case: Case) -> tuple[str, ...]:
@@ -320,19 +274,21 @@ def _register_marks(config: pytest.Config, cases: Sequence[Case]) -> None:
         config.addinivalue_line("markers", f"{name}: greenbench cases with this part")
 
 
-def _parameters(item: pytest.Item) -> dict[str, Any]:
-    callspec = getattr(item, "callspec", None)
-    return callspec.params if callspec else {}
+def _uncaptured(config: pytest.Config) -> Any:
+    from greenbench.terminal.uncaptured import Uncaptured  # noqa: PLC0415
+
+    capture = config.pluginmanager.getplugin("capturemanager")
+    return Uncaptured(capture.global_and_fixture_disabled if capture else nullcontext)
 
 
 def _benchmark(request: pytest.FixtureRequest) -> Any:
-    if not request.config.pluginmanager.hasplugin("benchmark"):
+    if not request.config.pluginmanager.hasplugin(BENCHMARK):
         return None
-    return request.getfixturevalue("benchmark")
+    return request.getfixturevalue(BENCHMARK)
 
 
 def _why_untimed(config: pytest.Config) -> str | None:
-    if not config.pluginmanager.hasplugin("benchmark"):
+    if not config.pluginmanager.hasplugin(BENCHMARK):
         return "pytest-benchmark is off: cases ran, but their times are not in its table."
     if getattr(config.option, "numprocesses", None):
         return (
@@ -342,22 +298,3 @@ def _why_untimed(config: pytest.Config) -> str | None:
     if getattr(config.option, "benchmark_disable", False):
         return "pytest-benchmark is disabled: each case ran once."
     return None
-
-
-def _extra_info(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return medians of numbers, common texts, all marks, and all rows under ``repeats``."""
-    from greenbench.results.marks import merge_marks  # noqa: PLC0415
-
-    summary: dict[str, Any] = {}
-    # Under this name are the trials themselves; how many there were is said of each repeat.
-    columns = [column for column in (rows[0] if rows else ()) if column != "trials"]
-    for column in columns:
-        # A text or a number may be unknown in some repeats, such as a peak of memory.
-        known = [row[column] for row in rows if row[column] is not None]
-        if known and isinstance(known[0], str):
-            texts = sorted(set(known))
-            summary[column] = texts[0] if len(texts) == 1 else texts
-        else:
-            summary[column] = statistics.median(known) if known else None
-    marks = merge_marks(row["marks"] for row in rows)
-    return {**summary, "marks": marks, "repeats": list(rows)}

@@ -38,6 +38,7 @@ ORDER = (
     "terminal",
     "testing",
     "moved",
+    "integrations",
     "pytest_plugin",
     "cli",
 )
@@ -52,7 +53,7 @@ HOMES = {
     "optuna": ("strategies/optuna.py",),
     "pyarrow": ("tabular/files.py",),
     "pytest_benchmark": ("pytest_plugin.py",),
-    "pytest": ("pytest_plugin.py", "testing"),
+    "pytest": ("pytest_plugin.py", "integrations", "testing"),
     "torch": ("backends", "architectures", "datasets"),
     "torchvision": ("datasets", "architectures"),
     "keras": ("backends",),

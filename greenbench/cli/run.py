@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -14,6 +14,10 @@ from greenbench.cli.tables import including, shown_uri
 from greenbench.errors import CaseFailedError, ConfigurationError, GreenbenchError
 from greenbench.selection import Selection, parse_options
 from greenbench.settings import Settings
+
+if TYPE_CHECKING:
+    from greenbench.running.session import Session
+    from greenbench.terminal.progress import Progress
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -127,34 +131,17 @@ def _run_cases(
     is_fresh: bool,
     include_disturbed: bool,
 ) -> list[GreenbenchError]:
+    """Run cases and print what came out; return what went wrong."""
     from greenbench.results.marks import mark_drift  # noqa: PLC0415
-    from greenbench.results.table import to_row  # noqa: PLC0415
-    from greenbench.running.session import Session, check_completed  # noqa: PLC0415
+    from greenbench.running.session import Session  # noqa: PLC0415
     from greenbench.terminal.progress import Progress  # noqa: PLC0415
 
-    rows, failures = [], []
-    places = {case.id: place for place, case in enumerate(cases)}
-    hopeless: set[Case] = set()
     try:
         with (
             Progress(cases) as progress,
             Session(settings, suite, cases, progress, is_fresh) as session,
         ):
-            for case, repeat in session.repeats():
-                if case in hopeless:
-                    continue
-                try:
-                    result = session.run_repeat(case, repeat)
-                    session.deliver(result)
-                    rows.append(to_row(result))
-                    check_completed(result)
-                except GreenbenchError as error:
-                    failures.append(error)
-                    progress.notice(f"Error: {error}")
-                    if isinstance(error, ConfigurationError):
-                        # Another seed would not help, and one line says it.
-                        hopeless.add(case)
-                        progress.case_dropped(case)
+            rows, failures = _run_repeats(session, progress)
             if all(isinstance(error, CaseFailedError) for error in failures):
                 session.finish()
     except KeyboardInterrupt:
@@ -164,15 +151,48 @@ def _run_cases(
     from greenbench.terminal import print_summary  # noqa: PLC0415
 
     # They ran in random order.
+    places = {case.id: place for place, case in enumerate(cases)}
     rows.sort(key=lambda row: places[row["case_id"]])
     for row in rows:
         mark_drift(row, session.idle_drift)
     print_summary(rows, include_disturbed=include_disturbed)
     if rows and not session.has_undelivered:
-        click.echo(f"MLflow store: {shown_uri(settings)}; look at it with `greenbench ui`")
-        if charts := _charts_url(settings, suite):
-            click.echo(f"charts, in that UI: {charts}")
+        _print_store(settings, suite)
     return failures
+
+
+def _run_repeats(
+    session: "Session", progress: "Progress"
+) -> tuple[list[dict[str, Any]], list[GreenbenchError]]:
+    """Run and deliver all repeats; return rows, and what went wrong, which is said at once."""
+    from greenbench.results.table import to_row  # noqa: PLC0415
+    from greenbench.running.session import check_completed  # noqa: PLC0415
+
+    rows: list[dict[str, Any]] = []
+    failures: list[GreenbenchError] = []
+    hopeless: set[Case] = set()
+    for case, repeat in session.repeats():
+        if case in hopeless:
+            continue
+        try:
+            result = session.run_repeat(case, repeat)
+            session.deliver(result)
+            rows.append(to_row(result))
+            check_completed(result)
+        except GreenbenchError as error:
+            failures.append(error)
+            progress.notice(f"Error: {error}")
+            if isinstance(error, ConfigurationError):
+                # Another seed would not help, and one line says it.
+                hopeless.add(case)
+                progress.case_dropped(case)
+    return rows, failures
+
+
+def _print_store(settings: Settings, suite: str) -> None:
+    click.echo(f"MLflow store: {shown_uri(settings)}; look at it with `greenbench ui`")
+    if charts := _charts_url(settings, suite):
+        click.echo(f"charts, in that UI: {charts}")
 
 
 def _charts_url(settings: Settings, suite: str) -> str | None:

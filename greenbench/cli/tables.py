@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -98,12 +98,17 @@ def read_tables(wanted: Wanted, *, with_trials: bool = False) -> "Tables":
     where = parse_pairs(wanted.where, "--where")
     if wanted.files:
         from greenbench.compare.files import read_files  # noqa: PLC0415
+        from greenbench.compare.rows import once  # noqa: PLC0415
 
         if wanted.suite or wanted.all_sessions:
             raise ConfigurationError(
                 "--suite and --all-sessions select from the store; of a file, select with --where"
             )
-        return read_files(wanted.files, where)
+        found = read_files(wanted.files, where)
+        if found.is_foreign:
+            return found
+        # Several tests of one session may have asked for a case, which was measured once.
+        return replace(found, rows=once(found.rows), trials=once(found.trials))
     return _read_store(wanted, where, with_trials)
 
 

@@ -1,9 +1,12 @@
 """Which rows of a table a comparison is about."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from greenbench.errors import UnknownNameError
+
+SAMPLE = ("session", "case_id", "case_hash", "repeat", "trial")
+"""Columns in which copies of a sample, or of a trial of it, agree."""
 
 AnyRow = TypeVar("AnyRow", bound=Mapping[str, Any])
 
@@ -37,6 +40,20 @@ def select(rows: Sequence[AnyRow], where: Mapping[str, str], *, only_latest: boo
     latest = [row for row in wanted if row["session"] == of_suite[row["suite"]]]
     of_case = {row["case_id"]: row["session"] for row in latest}
     return [row for row in latest if row["session"] == of_case[row["case_id"]]]
+
+
+def once(rows: Iterable[AnyRow]) -> list[AnyRow]:
+    """Return each sample once: a repeat of a case in a session, however many tests asked for it.
+
+    Parameters
+    ----------
+    rows : iterable of mapping
+        Ours, one a repeat or one a trial; of copies the first is kept.
+    """
+    kept: dict[tuple[Any, ...], AnyRow] = {}
+    for row in rows:
+        kept.setdefault(tuple(row.get(name) for name in SAMPLE), row)
+    return list(kept.values())
 
 
 def _matches(value: Any, text: str) -> bool:

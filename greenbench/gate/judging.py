@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from greenbench.compare.rows import once
 from greenbench.errors import BudgetError
 from greenbench.gate.baselines import Baseline
 from greenbench.gate.judgement import Judgements
@@ -26,7 +27,7 @@ def judge(
     Parameters
     ----------
     rows : sequence of row
-        One a repeat, as `greenbench.results.table.to_row` gives them.
+        One a repeat, as `greenbench.results.table.to_row` gives them; a copy is no further sample.
     budgets : Budgets
         What is allowed.
     baseline : Baseline, optional
@@ -44,7 +45,7 @@ def judge(
         If results of one case differ in host, meter or provenance.
     """
     cases: dict[str, list[Row]] = {}
-    for row in rows:
+    for row in once(rows):
         cases.setdefault(str(row["case_id"]), []).append(row)
     known_cases = list(known_cases)
     check_cases(budgets, [*cases, *known_cases])
@@ -54,7 +55,7 @@ def judge(
     notes = _notes(budgets, list(cases))
     found = []
     for case_id, members in cases.items():
-        known = baseline.of(case_id) if baseline else []
+        known = once(baseline.of(case_id)) if baseline else []
         for limit in budgets.of(case_id):
             one = Question(
                 limit, case_id, members, known, baseline, budgets.path, include_disturbed

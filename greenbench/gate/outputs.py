@@ -5,8 +5,8 @@ import math
 import re
 import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from greenbench.compare.samples import describe_samples, is_left_out
@@ -233,9 +233,8 @@ def _annotation(command: str, budget: str, found: Sequence[Judgement]) -> str:
     file, _, line = budget.rpartition(":")
     names = dict.fromkeys(f"{each.metric} {each.rule}" for each in found)
     title = f"{_number(len(found), found[0].verdict)}: {', '.join(names)}"
-    properties = {"file": file, "line": line, "title": title}
-    if not line.isdecimal():
-        properties = {"file": budget, "title": title}
+    place = {"file": file, "line": line} if line.isdecimal() else {"file": budget}
+    properties = {**place, "title": title}
     shown = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
     said = [sentence(each) for each in found[:MOST_IN_ANNOTATION]]
     more = len(found) - len(said)
@@ -269,13 +268,13 @@ def to_smaller_is_better(rows: Sequence[Row], *, include_disturbed: bool = False
         stands in ``extra``.
     """
     said = []
-    for case_id, column, values, members in _figures(rows, include_disturbed=include_disturbed):
-        found = estimate(values)
-        entry = {"name": f"{case_id} {column}", "unit": FIGURES[column], "value": found.median}
-        if found.low is not None and found.high is not None:
-            entry["range"] = f"{found.low:.4g} to {found.high:.4g}"
-        origin = _origin(members) if column in ENERGIES else ""
-        entry["extra"] = "\n".join(filter(None, [f"n = {found.n}", origin]))
+    for figure in _figures(rows, include_disturbed=include_disturbed):
+        name, unit = f"{figure.case_id} {figure.column}", FIGURES[figure.column]
+        entry = {"name": name, "unit": unit, "value": figure.found.median}
+        if bounds := figure.bounds:
+            entry["range"] = "{:.4g} to {:.4g}".format(*bounds)
+        origin = _origin(figure.rows) if figure.column in ENERGIES else ""
+        entry["extra"] = "\n".join(filter(None, [f"n = {figure.found.n}", origin]))
         said.append(entry)
     return _strict_json(said)
 
@@ -291,22 +290,31 @@ def to_bencher(rows: Sequence[Row], *, include_disturbed: bool = False) -> str:
         Whether disturbed samples count, too.
     """
     said: dict[str, dict[str, dict[str, float]]] = {}
-    for case_id, column, values, _ in _figures(rows, include_disturbed=include_disturbed):
-        said.setdefault(case_id, {})[column] = _metric(estimate(values))
+    for figure in _figures(rows, include_disturbed=include_disturbed):
+        metric = {"value": figure.found.median}
+        if bounds := figure.bounds:
+            metric |= dict(zip(("lower_value", "upper_value"), bounds, strict=True))
+        said.setdefault(figure.case_id, {})[figure.column] = metric
     return _strict_json(said)
 
 
-def _metric(found: Estimate) -> dict[str, float]:
-    metric = {"value": found.median}
-    if found.low is not None and found.high is not None:
-        metric |= {"lower_value": found.low, "upper_value": found.high}
-    return metric
+@dataclass(frozen=True)
+class _Figure:
+    """One column of one case: what is known of it, and the rows that count."""
+
+    case_id: str
+    column: str
+    found: Estimate
+    rows: Sequence[Row]
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        low, high = self.found.low, self.found.high
+        return None if low is None or high is None else (low, high)
 
 
-def _figures(
-    rows: Sequence[Row], *, include_disturbed: bool
-) -> Iterable[tuple[str, str, list[float], Sequence[Row]]]:
-    """Yield case id, column, the values that count and the rows that they are of."""
+def _figures(rows: Sequence[Row], *, include_disturbed: bool) -> Iterator[_Figure]:
+    """Yield what dashboards get, by case and column."""
     cases: dict[str, list[Row]] = {}
     for row in rows:
         cases.setdefault(clean(str(row["case_id"])), []).append(row)
@@ -317,7 +325,8 @@ def _figures(
             chosen = {"train_flops": members, "duration_s": calm}.get(column, energies)
             known = [row for row in chosen if _is_finite(row.get(column))]
             if known:
-                yield case_id, column, [float(row[column]) for row in known], known
+                found = estimate([float(row[column]) for row in known])
+                yield _Figure(case_id, column, found, known)
 
 
 def _origin(rows: Sequence[Row]) -> str:

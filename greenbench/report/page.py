@@ -34,6 +34,45 @@ DARK = {
     "series-5": "#e3c44a",
     "series-6": "#a5a8f0",
 }
+ABOUT = {
+    "front": (
+        "Accuracy against energy",
+        "A case is on the Pareto front if no comparable case has at least its accuracy for "
+        "less energy; dominated cases are grey crosses. Bars are 95% intervals. Point at a "
+        "mark to read it, or go to a figure with Tab and along its marks with arrow keys.",
+    ),
+    "returns": (
+        "Diminishing returns",
+        "What each larger size adds in points of accuracy, and how many times the energy it "
+        "takes. The ring is the choice: the smallest size that is within the tolerance of the "
+        "best. p is that of a size being further below another one than that.",
+    ),
+    "strategies": (
+        "Search strategies",
+        "Best validation accuracy so far against the energy spent, in the order of time: "
+        "median and quartiles over searches. Equal energy comes first; equal trials is another "
+        "question. A search wins against one of another strategy that has found less; area is "
+        "the mean accuracy along the way. Optimism is validation less test accuracy of what "
+        "was chosen.",
+    ),
+    "factors": (
+        "What energy and accuracy depend on",
+        "Shares of variance that kinds of layers and their interactions explain.",
+    ),
+    "backends": (
+        "Backends",
+        "Pairs of repeats that ran in the same round.",
+    ),
+    "ratios": (
+        "Cases against the one of least energy",
+        "Shading grows with the distance from 1, above or below it.",
+    ),
+    "environment": (
+        "Machines and software",
+        "What greenbench knew of each host when it ran there last.",
+    ),
+}
+"""Sections in their order: heading, and what each shows."""
 # Whatever a name may smuggle in, nothing is fetched.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
@@ -65,69 +104,39 @@ def sections(findings: Findings) -> list[Section]:
     findings : Findings
         What is reported.
     """
-    strategies = [found for found in findings.strategies if any(s.curve for s in found.strategies)]
+    figures, tables = _figures_of(findings), _tables_of(findings)
+    found = [
+        Section(name, title, text, figures.get(name, ()), tables[name])
+        for name, (title, text) in ABOUT.items()
+    ]
+    return [section for section in found if section.figures or section.tables]
+
+
+def _figures_of(findings: Findings) -> dict[str, list[Figure]]:
+    searches = [found for found in findings.strategies if any(s.curve for s in found.strategies)]
     explained = [
         found
         for found in findings.factors
         if any(effect.eta_sq is not None for answer in found.answers for effect in answer.effects)
     ]
-    found = [
-        Section(
-            "front",
-            "Accuracy against energy",
-            "A case is on the Pareto front if no comparable case has at least its accuracy for "
-            "less energy; dominated cases are grey crosses. Bars are 95% intervals. Point at a "
-            "mark to read it, or go to a figure with Tab and along its marks with arrow keys.",
-            _figures("front", front_figure, findings.fronts),
-            [content.cases_table(findings)],
-        ),
-        Section(
-            "returns",
-            "Diminishing returns",
-            "What each larger size adds in points of accuracy, and how many times the energy it "
-            "takes. The ring is the choice: the smallest size that is within the tolerance of the "
-            "best. p is that of a size being further below another one than that.",
-            _figures("returns", returns_figure, findings.returns),
-            answers.returns_tables(findings.returns),
-        ),
-        Section(
-            "strategies",
-            "Search strategies",
-            "Best validation accuracy so far against the energy spent, in the order of time: "
-            "median and quartiles over searches. Equal energy comes first; equal trials is another "
-            "question. A search wins against one of another strategy that has found less; area is "
-            "the mean accuracy along the way. Optimism is validation less test accuracy of what "
-            "was chosen.",
-            _figures("strategies", anytime_figure, strategies),
-            answers.strategies_tables(findings),
-        ),
-        Section(
-            "factors",
-            "What energy and accuracy depend on",
-            "Shares of variance that kinds of layers and their interactions explain.",
-            _figures("factors", factors_figure, explained),
-            answers.factors_tables(findings.factors),
-        ),
-        Section(
-            "backends",
-            "Backends",
-            "Pairs of repeats that ran in the same round.",
-            tables=[answers.ratios_table(each) for each in findings.ratios],
-        ),
-        Section(
-            "ratios",
-            "Cases against the one of least energy",
-            "Shading grows with the distance from 1, above or below it.",
-            tables=content.ratios_to_baseline(findings),
-        ),
-        Section(
-            "environment",
-            "Machines and software",
-            "What greenbench knew of each host when it ran there last.",
-            tables=[content.environments_table(findings)] if findings.environments else (),
-        ),
-    ]
-    return [section for section in found if section.figures or section.tables]
+    return {
+        "front": _figures("front", front_figure, findings.fronts),
+        "returns": _figures("returns", returns_figure, findings.returns),
+        "strategies": _figures("strategies", anytime_figure, searches),
+        "factors": _figures("factors", factors_figure, explained),
+    }
+
+
+def _tables_of(findings: Findings) -> dict[str, Sequence[Table]]:
+    return {
+        "front": [content.cases_table(findings)],
+        "returns": answers.returns_tables(findings.returns),
+        "strategies": answers.strategies_tables(findings),
+        "factors": answers.factors_tables(findings.factors),
+        "backends": [answers.ratios_table(each) for each in findings.ratios],
+        "ratios": content.ratios_to_baseline(findings),
+        "environment": [content.environments_table(findings)] if findings.environments else [],
+    }
 
 
 def _figures(name: str, make: Callable[[str, Any], Figure], answers: Sequence[Any]) -> list[Figure]:
@@ -147,19 +156,42 @@ def render(findings: Findings, parts: list[Section], notes: list[str]) -> str:
     notes : list of str
         Provenance and marks in words.
     """
-    assets = files("greenbench.report")
-    style, script = ((assets / n).read_text(encoding="utf-8") for n in ("style.css", "script.js"))
-    hosts, suites = (
-        sorted({str(row[name] or "unknown") for row in findings.rows}) for name in ("host", "suite")
-    )
+    suites = _names(findings, "suite")
     subtitle = (
         f"{_count(findings.cases, 'case')}, {_count(findings.rows, 'sample')}, "
-        f"{_count(hosts, 'host')}, suite {', '.join(suites)}. greenbench {__version__}."
+        f"{_count(_names(findings, 'host'), 'host')}, suite {', '.join(suites)}. "
+        f"greenbench {__version__}."
     )
     links = "".join(f'<a href="#{part.name}">{escape(part.title)}</a>' for part in parts)
     return f"""<!DOCTYPE html>
 <html lang="en">
-<head>
+{_head(suites)}<body>
+<header>
+<h1>What training cost, and what it gave</h1>
+<p>{escape(subtitle)}</p>
+<nav>{links}</nav>
+</header>
+<main>
+{_summary(findings, notes)}{"".join(map(_section, parts))}
+</main>
+<div id="tip" role="status" hidden></div>
+<script>
+{_asset("script.js")}</script>
+</body>
+</html>
+"""
+
+
+def _names(findings: Findings, column: str) -> list[str]:
+    return sorted({str(row[column] or "unknown") for row in findings.rows})
+
+
+def _asset(name: str) -> str:
+    return (files("greenbench.report") / name).read_text(encoding="utf-8")
+
+
+def _head(suites: Sequence[str]) -> str:
+    return f"""<head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -167,29 +199,19 @@ def render(findings: Findings, parts: list[Section], notes: list[str]) -> str:
 <style>
 :root {{ {_variables(COLOURS)} }}
 @media screen and (prefers-color-scheme: dark) {{ :root {{ {_variables(DARK)} }} }}
-{style}</style>
+{_asset("style.css")}</style>
 </head>
-<body>
-<header>
-<h1>What training cost, and what it gave</h1>
-<p>{escape(subtitle)}</p>
-<nav>{links}</nav>
-</header>
-<main>
-<section id="verdicts">
+"""
+
+
+def _summary(findings: Findings, notes: Sequence[str]) -> str:
+    return f"""<section id="verdicts">
 <h2>Verdicts</h2>
 {_verdicts(findings)}
 <div class="notes">{"".join(f"<p>{_prose(note)}</p>" for note in notes)}</div>
 <p class="unprinted">Every sample with every figure: {content.samples_table(findings).link}.
 All tables lie in <code>tables</code> beside this file, too, where a viewer forbids downloads.</p>
 </section>
-{"".join(map(_section, parts))}
-</main>
-<div id="tip" role="status" hidden></div>
-<script>
-{script}</script>
-</body>
-</html>
 """
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from greenbench.compare.rows import select
+from greenbench.compare.rows import once, select
 from greenbench.errors import UnknownNameError
 from tests.builders import make_row
 
@@ -63,3 +63,20 @@ def test_unknown_column_offers_the_nearest() -> None:
 @pytest.mark.parametrize("only_latest", [True, False])
 def test_empty_store_has_nothing_to_choose(only_latest: bool) -> None:
     assert select([], {"host": "x"}, only_latest=only_latest) == []
+
+
+def test_a_sample_counts_once_and_its_first_copy_is_kept() -> None:
+    first, copy = {**OLD, "marks": "short"}, {**OLD, "marks": "drifted"}
+    assert once([first, copy, NEW, copy]) == [first, NEW]
+
+
+@pytest.mark.parametrize(
+    "other", [{"session": "s9"}, {"repeat": 1}, {"case_id": "another"}, {"case_hash": "another"}]
+)
+def test_what_differs_in_session_case_or_repeat_is_another_sample(other: dict[str, object]) -> None:
+    assert len(once([OLD, {**OLD, **other}])) == 2
+
+
+def test_trials_of_one_repeat_are_several() -> None:
+    trials = [{**OLD, "trial": 0}, {**OLD, "trial": 1}]
+    assert once([*trials, *trials]) == trials

@@ -589,3 +589,20 @@ def test_worst_verdict_and_exit_code(
     assert found.verdict is worst
     assert found.exit_code(is_strict=False) == code
     assert found.exit_code(is_strict=True) == strict
+
+
+def test_a_copy_of_a_sample_is_no_further_sample() -> None:
+    rows = energies()[:1] * 5
+    found = one("energy_wh = { max = 0.1, rounds = 5 }", rows)
+    assert (found.verdict, found.samples) == (UNCLEAR, (1.0,))
+
+
+def test_a_copy_of_a_baselines_sample_is_no_further_sample() -> None:
+    baseline = Baseline(LABEL, tuple(energies(0.5)[:1] * 5))
+    found = one("energy_wh = { max_increase = '10%' }", energies(session="s2"), baseline)
+    assert (found.verdict, found.baseline) == (UNCLEAR, (0.5,))
+
+
+def test_the_same_repeat_of_two_sessions_is_two_samples() -> None:
+    rows = energies()[:1] + energies(session="s2")[:1]
+    assert len(one("energy_wh = { max = 0.1 }", rows).samples) == 2

@@ -1,0 +1,47 @@
+"""Tests that run cases: which they are, their names, and what their reports say."""
+
+from typing import Any, NoReturn
+
+import pytest
+
+from greenbench.errors import GreenbenchError
+
+CASE, RUN, BENCHMARK = "greenbench_case", "greenbench_run", "benchmark"
+SAID = pytest.StashKey[dict[str, Any]]()
+
+
+def parameters(item: pytest.Item) -> dict[str, Any]:
+    """Return what a test is parametrised with."""
+    callspec = getattr(item, "callspec", None)
+    return callspec.params if callspec else {}
+
+
+def is_ours(item: pytest.Item) -> bool:
+    """Return whether a test has a case, or runs one."""
+    return CASE in parameters(item) or RUN in getattr(item, "fixturenames", ())
+
+
+def name_of(item: pytest.Item) -> str:
+    """Return the id of a test's case, or the test's own where only it knows what it runs."""
+    found = parameters(item)
+    return found[CASE].id if CASE in found else item.nodeid
+
+
+def said(item: pytest.Item) -> dict[str, Any]:
+    """Return what the reports of a test say, as plain values that xdist can send.
+
+    ``rows`` are results that no other test told, ``again`` the ids of cases that were measured
+    before; ``judged`` has the cases that were judged, each with what fewer repeats than it has
+    left open, and ``doubts`` the sentences of all that is inconclusive.
+    """
+    return item.stash.setdefault(SAID, {"rows": [], "again": [], "judged": {}, "doubts": []})
+
+
+def suite(config: pytest.Config) -> str:
+    """Return the suite that is asked for."""
+    return str(config.getoption("greenbench_suite") or "ci")
+
+
+def leave(error: GreenbenchError) -> NoReturn:
+    """End the run with an error's line and exit code."""
+    pytest.exit(f"greenbench: {error}", returncode=error.exit_code)
