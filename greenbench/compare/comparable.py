@@ -15,6 +15,25 @@ ENERGY = {
 }
 """Columns that energies of one comparison must agree in, and what they are called."""
 
+MOST_NAMED = 5
+
+DEVICE = (
+    "gpu", "gpus", "gpu_model", "gpu_name", "gpu_type", "gpu_count", "num_gpus", "n_gpus", "cpu",
+    "cpu_model", "cpu_name", "cpu_count", "device", "device_name", "device_type", "accelerator",
+    "hardware", "machine", "host", "hostname", "host_name", "node", "instance_type", "os",
+    "power_limit_w", "threads", "num_threads", "meter", "tracking_mode", "pue",
+    "energy_provenance", "energy_source",
+)  # fmt: skip
+"""What columns of foreign tables are called in which energies of one comparison must agree."""
+
+WORK = (
+    "epochs", "num_epochs", "n_epochs", "max_epochs", "num_train_epochs", "steps", "max_steps",
+    "num_steps", "batch_size", "optimizer", "practice", "framework", "precision", "dtype", "amp",
+    "mixed_precision", "image_size", "resolution", "parameters", "num_parameters", "n_parameters",
+    "data_content",
+)  # fmt: skip
+"""What columns of foreign tables are called in which rows that are averaged must agree."""
+
 UNRECORDED = {"threads": "1"}
 """What older versions, which have no such column, took unless they were told otherwise."""
 
@@ -39,8 +58,10 @@ def check_agree(where: str, rows: Sequence[Row], columns: Mapping[str, str]) -> 
     for column, words in columns.items():
         values = sorted({str(value_of(row, column)) for row in rows if column in row})
         if len(values) > 1:
+            more = ", …" if len(values) > MOST_NAMED else ""
             raise NotComparableError(
-                f"{where}: figures differ in {words} ({', '.join(values)}) and are not averaged; "
+                f"{where}: figures differ in {words} ({', '.join(values[:MOST_NAMED])}{more}) and "
+                "are not averaged; "
                 f"select one with `--where {column}={values[0]}`"
             )
 

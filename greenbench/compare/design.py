@@ -9,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
+from greenbench.compare.cells import LARGEST
 from greenbench.compare.comparable import ENERGY, check_agree
-from greenbench.compare.samples import marks_in
+from greenbench.compare.samples import marks_in, once_each
 from greenbench.errors import ConfigurationError, NotComparableError, UnknownNameError
 from greenbench.results.marks import DISTURBED
 
@@ -19,7 +20,6 @@ Levels = tuple[str, ...]
 
 MOST_FACTORS = 6
 MOST_LEVELS = 50
-LARGEST = 1e100
 ROUNDING = 1e-12
 COMMON = {"dataset": "data set", "backend": "backend", "strategy": "strategy"}
 PARTS_OF_SETTING = ("dataset", "trials", "epochs", "threads")
@@ -101,7 +101,7 @@ def make_design(
     _check_names(rows, factors, response)
     counted = {
         number: row
-        for number, row in enumerate(rows, 1)
+        for number, row in enumerate(_once_each(rows, response), 1)
         if _counts(row, response, include_disturbed)
     }
     if not counted:
@@ -134,6 +134,12 @@ def _check_names(rows: Sequence[Row], factors: Sequence[str], response: str) -> 
         raise ConfigurationError(
             f"{response!r} is both the response and a factor; leave it out of the factors"
         )
+
+
+def _once_each(rows: Sequence[Row], response: str) -> Sequence[Row]:
+    """Return the rows of which each counts: of an accuracy, one for each case and repeat."""
+    is_own = all(row.get("case_hash") for row in rows)
+    return once_each(rows, response) if is_own and response.endswith("accuracy") else rows
 
 
 def _counts(row: Row, response: str, include_disturbed: bool) -> bool:

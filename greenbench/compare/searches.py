@@ -81,7 +81,7 @@ Searches = Mapping[str, Sequence[Search]]
 
 
 def read_searches(rows: Sequence[Row], *, include_disturbed: bool = False) -> Searches:
-    """Return the searches that trials belong to, by strategy.
+    """Return the searches that trials belong to, by strategy; each repeat of a case once.
 
     Parameters
     ----------
@@ -105,7 +105,22 @@ def read_searches(rows: Sequence[Row], *, include_disturbed: bool = False) -> Se
     searches: dict[str, list[Search]] = {name: [] for name in sorted({key[0] for key in trials})}
     for (name, *_), members in trials.items():
         searches[name].append(_search(name, _in_order(name, members), include_disturbed))
-    return searches
+    return {name: _once_each(found) for name, found in searches.items()}
+
+
+def _once_each(searches: Sequence[Search]) -> list[Search]:
+    """Return one search for each repeat: the latest of those whose energy counts, if any does.
+
+    A repeat that is run again in another session has the same seeds, and finds the same.
+    """
+    found: dict[Hashable, Search] = {}
+    for place, search in enumerate(searches):
+        first = search.rows[0]
+        repeat = first.get("repeat")
+        key = place if repeat is None else (first.get("case_hash"), str(repeat))
+        if key not in found or search.curve or not found[key].curve:
+            found[key] = search
+    return list(found.values())
 
 
 def _check_figures(row: Row) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from greenbench.cases.suites import GATE
+from greenbench.compare.cells import LARGEST
 from greenbench.compare.comparable import ENERGY, check_agree
-from greenbench.compare.files import LARGEST
 from greenbench.errors import ConfigurationError, GateError
 from greenbench.gate.metrics import METRICS
 from greenbench.results.readings import Provenance

@@ -12,7 +12,7 @@ from greenbench.compare.front import pareto_front
 from greenbench.compare.placings import Summary, summarise
 from greenbench.compare.ratios import Ratios, compare_ratios
 from greenbench.compare.returns import SERIES, TOLERANCE, Returns, compare_returns
-from greenbench.compare.samples import Samples, describe_samples
+from greenbench.compare.samples import Samples, describe_samples, once_each
 from greenbench.compare.stats import Estimate, estimate
 from greenbench.compare.strategies import OWN_GROUP, Strategies, compare_strategies
 from greenbench.errors import GreenbenchError, NotComparableError
@@ -252,6 +252,8 @@ def _case(rows: Sequence[Row], include_disturbed: bool) -> CaseFigures:
     figures = {}
     for column in RATIOS:
         chosen = samples.counted if column in OF_COUNTED else rows
+        if column == "test_accuracy":
+            chosen = once_each(rows)
         if known := [row[column] for row in chosen if row[column] is not None]:
             figures[column] = estimate(known)
     return CaseFigures(str(rows[0]["case_id"]), rows[0], samples, figures)

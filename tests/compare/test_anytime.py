@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from greenbench.cases import Case
 from greenbench.compare.anytime import MOST_POINTS, Anytime, band, best_so_far
-from greenbench.compare.files import CsvRow
+from greenbench.compare.csvs import CsvRow
 from greenbench.compare.searches import read_searches
 from greenbench.errors import ConfigurationError, NotComparableError
 from greenbench.results import TrialStatus

@@ -15,7 +15,7 @@ from greenbench.compare.columns import (
     to_variants,
     with_options,
 )
-from greenbench.compare.files import CsvRow
+from greenbench.compare.csvs import CsvRow
 from greenbench.errors import ConfigurationError, NotComparableError, UnknownNameError
 
 RESULT = {"size": "s", "energy_wh": 1.0, "accuracy": 0.9}

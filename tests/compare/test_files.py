@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenbench.compare.files import CsvRow, Tables, number, read_files, to_csv
+from greenbench.compare.csvs import CsvRow, number
+from greenbench.compare.files import Tables, read_files, to_csv
 from greenbench.errors import ConfigurationError, UnknownNameError
 from greenbench.results.table import METRICS, TAGS, to_row, to_trial_rows
 from tests.builders import make_result, make_trial
