@@ -137,12 +137,14 @@ def returns(*, tolerance: float, **given: Any) -> None:
 def strategies(*, tolerance: float, **given: Any) -> None:
     """Say which search strategy finds more: at equal energy, and at equal trials."""
     from greenbench.compare.columns import to_trials  # noqa: PLC0415
+    from greenbench.compare.comparable import check_cases  # noqa: PLC0415
     from greenbench.compare.placings import summarise  # noqa: PLC0415
     from greenbench.compare.strategies import OWN_GROUP, compare_strategies  # noqa: PLC0415
     from greenbench.terminal import print_strategies  # noqa: PLC0415
 
     asked = _asked(given)
     tables = read_tables(asked.wanted, with_trials=True)
+    check_cases(tables.rows)
     trials, group, notes = (
         to_trials(tables.trials, asked.names)
         if tables.is_foreign

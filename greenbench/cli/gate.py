@@ -58,6 +58,8 @@ class _Asked:
         """Return the results that are judged: of files, or the suite's latest in the store."""
         if self.files and self.suite:
             raise ConfigurationError("--suite selects from the store; leave it or the files out")
+        from greenbench.compare.samples import again_note  # noqa: PLC0415
+
         suite = None if self.files else self.suite or DEFAULT_SUITE
         wanted = Wanted(self.files, suite, False, (), self.include_disturbed)
         tables = read_tables(wanted)
@@ -68,6 +70,8 @@ class _Asked:
         rows = [row for row in tables.rows if self._is_wanted(row["case_id"])]
         if not rows:
             raise ConfigurationError(f"no result in {wanted.source} is of a case {self.pattern!r}")
+        for note in filter(None, [*tables.notes, again_note(rows)]):
+            click.echo(note, err=True)
         return rows
 
     def _is_wanted(self, case_id: str) -> bool:

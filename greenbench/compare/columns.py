@@ -94,8 +94,7 @@ def to_trials(rows: Sequence[Row], names: Names) -> Foreign:
     GreenbenchError
         As `to_results` does; or if a column that orders them does not.
     """
-    rows, notes = settled(rows)
-    table = _Table.of(rows, names, "strategy", STRATEGY, VAL_ACCURACY)
+    table = _Table.of(rows, names, "strategy", STRATEGY, VAL_ACCURACY, ended=settled)
     # Strategies say of their own trials which data sets must not be mixed.
     table.check_devices()
     ordered, order = in_order(table.rows, names.order)
@@ -109,7 +108,7 @@ def to_trials(rows: Sequence[Row], names: Names) -> Foreign:
         # Whatever they are in somebody else's table.
         **dict.fromkeys(OWN_ONLY, [None] * len(table.rows)),
     }
-    return table.under(columns, notes, order)
+    return table.under(columns, order)
 
 
 def to_results(rows: Sequence[Row], names: Names) -> Foreign:
@@ -131,7 +130,6 @@ def to_results(rows: Sequence[Row], names: Names) -> Foreign:
     NotComparableError
         If rows that would be averaged differ in what they ran on, or in what was trained.
     """
-    rows, notes = _completed(rows)
     table = _Table.of(rows, names, "size", SIZE, TEST_ACCURACY)
     table.check_devices("dataset")
     table.check_work()
@@ -147,7 +145,7 @@ def to_results(rows: Sequence[Row], names: Names) -> Foreign:
     for name in ("train_flops", "parameters"):
         if any(isinstance(row.get(name), str) for row in table.rows):
             columns[name] = [None] * len(sizes)
-    return table.under(columns, notes)
+    return table.under(columns)
 
 
 def to_variants(rows: Sequence[Row], names: Names, compared: str) -> Foreign:
@@ -167,7 +165,6 @@ def to_variants(rows: Sequence[Row], names: Names, compared: str) -> Foreign:
     GreenbenchError
         As `to_results` does.
     """
-    rows, notes = _completed(rows)
     if find_if_any(rows, None, (compared,), compared) is None:
         raise UnknownNameError("column", compared, rows[0])
     find(rows, names.seed, SEED, "seed")
@@ -182,7 +179,7 @@ def to_variants(rows: Sequence[Row], names: Names, compared: str) -> Foreign:
         "duration_s": cells.durations(table.rows, duration),
         compared: cells.texts(table.rows, table.compared),
     }
-    return table.under(columns, notes)
+    return table.under(columns)
 
 
 def to_factorial(rows: Sequence[Row], factors: Sequence[str], response: str) -> Foreign:
@@ -291,8 +288,9 @@ class _Table:
         accuracies: Sequence[str],
         *,
         needs_accuracy: bool = True,
+        ended: Callable[[Sequence[Row]], tuple[list[Row], list[str]]] | None = None,
     ) -> "_Table":
-        """Find the columns, and count copies once."""
+        """Find the columns, take the rows of runs that ended (well), and count copies once."""
         compared = find(rows, getattr(names, what, None), usual, what)
         energy = find(rows, names.energy, ENERGY_NAMES, "energy")
         accuracy = (find if needs_accuracy else find_if_any)(
@@ -303,8 +301,9 @@ class _Table:
             group = groups_of(rows, (names.accuracy, names.energy, names.seed, compared))
         else:
             group = tuple(named(rows, name) for name in names.group)
-        kept, notes = once(rows, [name for name in (energy, accuracy) if name])
-        return cls(kept, names, compared, energy, accuracy, seed, group, tuple(notes))
+        kept, notes = (ended or _completed)(rows)
+        kept, copies = once(kept, [name for name in (energy, accuracy) if name])
+        return cls(kept, names, compared, energy, accuracy, seed, group, (*notes, *copies))
 
     def with_rows(self, rows: list[Row]) -> "_Table":
         """Return the same table with its rows in another order."""
@@ -343,9 +342,7 @@ class _Table:
             found.setdefault(name_of(row), []).append(row)
         return found
 
-    def under(
-        self, columns: Mapping[str, Sequence[Any]], notes: Sequence[str], order: str | None = None
-    ) -> Foreign:
+    def under(self, columns: Mapping[str, Sequence[Any]], order: str | None = None) -> Foreign:
         """Return the table with columns of our own names, and say which columns were read."""
         used = {"energy": self.energy, "accuracy": self.accuracy, "compared": self.compared}
         used |= {"seed": self.seed, "order": order}
@@ -360,7 +357,7 @@ class _Table:
             {**row, **dict(zip(ours, values, strict=True))}
             for row, values in zip(self.rows, zip(*ours.values(), strict=True), strict=True)
         ]
-        return Foreign(rows, self.group, (*notes, *self.notes, f"columns read: {said}"))
+        return Foreign(rows, self.group, (*self.notes, f"columns read: {said}"))
 
 
 def _among(rows: Sequence[Row], usual: Sequence[str], used: Sequence[str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from greenbench.compare.cells import LARGEST
-from greenbench.compare.comparable import ENERGY, check_agree
+from greenbench.compare.comparable import ENERGY, check_agree, check_cases
 from greenbench.compare.samples import marks_in, once_each
 from greenbench.errors import ConfigurationError, NotComparableError, UnknownNameError
 from greenbench.results.marks import DISTURBED
@@ -99,6 +99,7 @@ def make_design(
         If samples differ in what is no factor, such as the host, or if none counts.
     """
     _check_names(rows, factors, response)
+    check_cases(rows)
     counted = {
         number: row
         for number, row in enumerate(_once_each(rows, response), 1)

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import copy
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 from greenbench.errors import ConfigurationError, NotComparableError
@@ -134,8 +135,8 @@ def in_order(rows: Sequence[Row], named: str | None) -> tuple[list[Row], str | N
 def _sorted(rows: Sequence[Row], column: str) -> tuple[list[Row], str]:
     times = [_time(row, column) for row in rows]
     places = list(range(len(rows)))
-    # Tools list the newest first: of equal times, the lower row is then the earlier one.
-    if sorted(times) != times == sorted(times, reverse=True):
+    # Where a tool lists the newest first, of equal times the lower row is the earlier one.
+    if sum(a > b for a, b in pairwise(times)) > sum(a < b for a, b in pairwise(times)):
         places.reverse()
     return [rows[place] for place in sorted(places, key=times.__getitem__)], column
 

@@ -8,6 +8,8 @@ from greenbench.errors import ConfigurationError, UnknownNameError
 
 Row = dict[str, Any]
 
+MOST_NAMED = 4
+
 ENERGY = (
     "energy_wh", "energy_j", "energy_kwh", "energy_kj", "energy", "energy_consumed",
     "energy_total_wh",
@@ -104,8 +106,9 @@ def missing(rows: Sequence[Row], usual: Sequence[str], what: str) -> Configurati
     """Return what is said of a table without a column that a question needs."""
     maybe = [c for c in rows[0] if what == "accuracy" and plain(c) in OBJECTIVES]
     hint = f": `--{what}-column {maybe[0]}`, if that is one" if maybe else ""
+    names = ", ".join(usual[:MOST_NAMED]) + (", …" if len(usual) > MOST_NAMED else "")
     return ConfigurationError(
-        f"no column for {what} ({', '.join(usual)}) among {', '.join(rows[0])}; "
+        f"no column for {what} ({names}) among {', '.join(rows[0])}; "
         f"name it with `--{what}-column`{hint}"
     )
 

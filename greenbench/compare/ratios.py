@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from greenbench.compare.cells import LARGEST
-from greenbench.compare.comparable import ENERGY, check_agree
+from greenbench.compare.comparable import ENERGY, check_agree, check_cases
 from greenbench.compare.samples import describe_samples
 from greenbench.compare.stats import FEWEST_FOR_INTERVAL, Estimate, estimate
 from greenbench.errors import NotComparableError, UnknownNameError
@@ -141,6 +141,7 @@ def compare_ratios(
     """
     # A repeat that failed broke off, or trained for nothing.
     rows = [r for r in rows if r.get(compared) is not None and r.get("status") != FAILED]
+    check_cases(rows)
     variants = sorted({str(row[compared]) for row in rows}, key=_in_order)
     baseline = _choose(baseline, compared, variants)
     known = [row for row in rows if row["energy_wh"] is not None]

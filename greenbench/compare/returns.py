@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
-from greenbench.compare.comparable import ENERGY, check_agree
+from greenbench.compare.comparable import ENERGY, check_agree, check_cases
 from greenbench.compare.decision import Decision, decide
 from greenbench.compare.fit import Saturation, fit_saturation
 from greenbench.compare.front import knee, pareto_front
@@ -216,6 +216,8 @@ def compare_returns(
         If the figures of one family differ in provenance or host or, for one size, in the
         definition of the case; the message names what differs.
     """
+    rows = list(rows)
+    check_cases(rows)
     series: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         # One with further options is no member of the family; a foreign size has its own name.

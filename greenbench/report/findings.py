@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from greenbench.compare.columns import with_options
-from greenbench.compare.comparable import ENERGY, value_of
+from greenbench.compare.comparable import ENERGY, check_cases, value_of
 from greenbench.compare.factors import Factors, compare_factors
 from greenbench.compare.front import pareto_front
 from greenbench.compare.placings import Summary, summarise
@@ -196,7 +196,9 @@ def find(
     strategies = questions.ask(
         "strategies",
         _searches(rows, trials),
-        lambda _, members: _strategies(members, tolerance=tolerance, **counting),
+        lambda key, members: _strategies(
+            _grouped(rows, SEARCHED)[key], members, tolerance=tolerance, **counting
+        ),
     )
     factors = questions.ask(
         "factors",
@@ -297,7 +299,8 @@ def _searches(rows: Sequence[Row], trials: Sequence[Row]) -> dict[tuple[str, ...
     }
 
 
-def _strategies(trials: Sequence[Row], **options: Any) -> list[Strategies]:
+def _strategies(rows: Sequence[Row], trials: Sequence[Row], **options: Any) -> list[Strategies]:
+    check_cases(rows)
     if not trials:
         raise NotComparableError(
             "the table has no trials; run it with this version of greenbench to have them"

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from greenbench.compare.returns import compare_returns
-from greenbench.compare.samples import Samples, describe_samples, marks_in, once_each
+from greenbench.compare.samples import Samples, describe_samples, marks_in
 from greenbench.compare.stats import estimate
 from greenbench.compare.units import energy_unit
 from greenbench.errors import NotComparableError
@@ -50,7 +50,7 @@ def summary_table(rows: Sequence[Row], *, include_disturbed: bool = False) -> Ta
             _estimate(samples.counted, "emissions_g", scale=scale, with_interval=False)
             if samples.counted
             else "–",
-            _estimate(once_each(members), "test_accuracy", scale=100, unit="%"),
+            _estimate(members, "test_accuracy", scale=100, unit="%"),
             _estimate(members, "train_flops", scale=1e-9, with_interval=False),
             ", ".join(sorted(provenance)),
         ]
