@@ -7,6 +7,7 @@ from typing import Any
 
 from greenbench.compare.csvs import NO_VALUE, Percent, number
 from greenbench.compare.exports import is_of_codecarbon, plain
+from greenbench.compare.headers import UNIT
 from greenbench.errors import ConfigurationError
 from greenbench.results.readings import JOULES_PER_WH, Provenance
 
@@ -17,9 +18,6 @@ LARGEST = 1e100
 
 WH_PER = {"wh": 1.0, "kwh": 1000.0, "j": 1 / JOULES_PER_WH, "kj": 1000 / JOULES_PER_WH}
 """Units of energy, and how many Wh one is."""
-UNIT = re.compile(r"(?:^|[^a-z])(kwh|wh|kj|j)[^a-z0-9]*$", re.IGNORECASE)
-"""The end of a name that says the unit, as in ``energy_wh`` and ``Energy [kWh]``."""
-
 PERCENT = "percent"
 IN_PERCENT = re.compile(r"(?:^|_)(?:percent|percentage|pct)$")
 """The end of a name that says that a column is of percentages."""

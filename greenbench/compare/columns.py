@@ -15,6 +15,7 @@ from greenbench.compare.headers import (
     SIZE,
     STRATEGY,
     TEST_ACCURACY,
+    UNIT,
     VAL_ACCURACY,
     find,
     find_if_any,
@@ -95,8 +96,6 @@ def to_trials(rows: Sequence[Row], names: Names) -> Foreign:
         As `to_results` does; or if a column that orders them does not.
     """
     table = _Table.of(rows, names, "strategy", STRATEGY, VAL_ACCURACY, ended=settled)
-    # Strategies say of their own trials which data sets must not be mixed.
-    table.check_devices()
     ordered, order = in_order(table.rows, names.order)
     table = table.with_rows(ordered)
     columns: dict[str, Sequence[Any]] = {
@@ -108,6 +107,8 @@ def to_trials(rows: Sequence[Row], names: Names) -> Foreign:
         # Whatever they are in somebody else's table.
         **dict.fromkeys(OWN_ONLY, [None] * len(table.rows)),
     }
+    # Strategies say of their own trials which data sets must not be mixed.
+    table.check_devices()
     return table.under(columns, order)
 
 
@@ -131,8 +132,6 @@ def to_results(rows: Sequence[Row], names: Names) -> Foreign:
         If rows that would be averaged differ in what they ran on, or in what was trained.
     """
     table = _Table.of(rows, names, "size", SIZE, TEST_ACCURACY)
-    table.check_devices("dataset")
-    table.check_work()
     sizes = cells.texts(table.rows, table.compared)
     columns: dict[str, Sequence[Any]] = {
         "test_accuracy": table.accuracies(),
@@ -145,6 +144,8 @@ def to_results(rows: Sequence[Row], names: Names) -> Foreign:
     for name in ("train_flops", "parameters"):
         if any(isinstance(row.get(name), str) for row in table.rows):
             columns[name] = [None] * len(sizes)
+    table.check_devices("dataset")
+    table.check_work()
     return table.under(columns)
 
 
@@ -169,16 +170,16 @@ def to_variants(rows: Sequence[Row], names: Names, compared: str) -> Foreign:
         raise UnknownNameError("column", compared, rows[0])
     find(rows, names.seed, SEED, "seed")
     table = _Table.of(rows, names, compared, (compared,), TEST_ACCURACY, needs_accuracy=False)
-    table.check_devices("dataset")
-    # A practice may well be to train less.
-    if compared != "practice":
-        table.check_work()
     duration = find_if_any(table.rows, None, DURATION, "duration")
     columns: dict[str, Sequence[Any]] = {
         "test_accuracy": table.accuracies(),
         "duration_s": cells.durations(table.rows, duration),
         compared: cells.texts(table.rows, table.compared),
     }
+    table.check_devices("dataset")
+    # A practice may well be to train less.
+    if compared != "practice":
+        table.check_work()
     return table.under(columns)
 
 
@@ -206,8 +207,8 @@ def to_factorial(rows: Sequence[Row], factors: Sequence[str], response: str) -> 
     rows, notes = _completed(rows)
     check_factorial(rows, factors, response)
     rows, copies = once(rows, [response])
-    of_energy = DEVICE if plain(response) in ENERGY_NAMES or cells.UNIT.search(response) else ()
-    check_agree(response, rows, _among(rows, (*of_energy, *WORK), factors))
+    of_energy = DEVICE if plain(response) in ENERGY_NAMES or UNIT.search(response) else ()
+    check_agree(response, rows, _among(rows, (*of_energy, *WORK), (*factors, "practice")))
     return Foreign(_scores_once(rows, factors, response), (), (*notes, *copies))
 
 
@@ -303,6 +304,8 @@ class _Table:
             group = tuple(named(rows, name) for name in names.group)
         kept, notes = (ended or _completed)(rows)
         kept, copies = once(kept, [name for name in (energy, accuracy) if name])
+        # A cell that is none is named before anything is compared.
+        cells.energies(kept, energy, names.energy_unit)
         return cls(kept, names, compared, energy, accuracy, seed, group, (*notes, *copies))
 
     def with_rows(self, rows: list[Row]) -> "_Table":
@@ -362,10 +365,9 @@ class _Table:
 
 def _among(rows: Sequence[Row], usual: Sequence[str], used: Sequence[str]) -> dict[str, str]:
     """Return the columns that are called so, but for those that are used, and their names."""
-    # Those of our own names the comparers check.
-    taken = {*used, *ENERGY}
-    found = [column for column in rows[0] if plain(column) in usual and column not in taken]
-    return {name: "data set" if plain(name) == "dataset" else name for name in found}
+    words = {"dataset": "data set", **ENERGY}
+    found = [column for column in rows[0] if plain(column) in usual and column not in used]
+    return {column: words.get(column, column) for column in found}
 
 
 def _completed(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:

@@ -15,7 +15,7 @@ from greenbench.errors import ConfigurationError
 
 Lines = list[tuple[int, list[str]]]
 
-SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 UNKNOWN = frozenset(
     {"na", "n/a", "nan", "-nan", "nat", "<na>", "#n/a", "#na", "null", "-", "–", "—"}
 )
@@ -24,7 +24,7 @@ UNKNOWN = frozenset(
 NO_VALUE = "none"
 """What Python writes for nothing, and people as a name: it leaves numbers beside it numbers."""
 
-SAID = re.compile(r"\s*sep=(.)[ ,;\t]*(?:\r\n|\r|\n)", re.IGNORECASE)
+SAID = re.compile(r"\s*sep=(.)[ ,;|\t]*(?:\r\n|\r|\n)", re.IGNORECASE)
 """A first line in which spreadsheets say their separator."""
 UNNAMED = re.compile(r"(?:Unnamed: \d+(?:_level_\d+)?(?:\.\d+)*)?")
 """The name that pandas gives to a column without one."""

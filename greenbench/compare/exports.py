@@ -18,17 +18,21 @@ PREFIX = re.compile(r"(?:(?:metrics|params|tags)\.|user_attrs_|(?:config|summary
 
 STATUS = ("status", "state")
 COMPLETED, STOPPED, FAILED = TrialStatus.COMPLETED, TrialStatus.STOPPED, TrialStatus.FAILED
-UNFINISHED = ("running", "waiting", "pending", "scheduled", "queued", "paused", "preempting")
-STATUSES: Mapping[str, TrialStatus | None] = {
+ENDS = (FAILED, STOPPED, COMPLETED)
+UNFINISHED = "unfinished"
+STATUSES: Mapping[str, str] = {
     **dict.fromkeys(("finished", "complete", "completed", "terminated", "success"), COMPLETED),
     **dict.fromkeys(("succeeded", "done", "ok"), COMPLETED),
     **dict.fromkeys(("pruned", "stopped", "early_stopped"), STOPPED),
     **dict.fromkeys(("failed", "fail", "failure", "error", "crashed", "killed"), FAILED),
     **dict.fromkeys(("cancelled", "canceled", "preempted", "aborted"), FAILED),
     **{status.value: FAILED for status in TrialStatus if status not in (COMPLETED, STOPPED)},
-    **dict.fromkeys(UNFINISHED),
+    **dict.fromkeys(("running", "waiting", "pending", "scheduled", "queued", "paused"), UNFINISHED),
+    "preempting": UNFINISHED,
 }
-"""What tools call how a run ended, in small letters; None for one that has not."""
+"""What tools call how a run ended, in small letters."""
+
+PARENT = "tags.mlflow.parentRunId"
 
 NUMBERS = ("trial", "number", "trial_number")
 STARTS = (
@@ -70,20 +74,37 @@ def settled(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
     NotComparableError
         If no run has ended.
     """
-    column = next((name for usual in STATUS for name in rows[0] if plain(name) == usual), None)
-    if column is None:
-        return list(rows), []
-    found = [_status(row, column) for row in rows]
-    kept = [
-        row if status is None else _changed(row, status=status)
-        for row, (status, has_ended) in zip(rows, found, strict=True)
-        if has_ended
-    ]
+    rows, notes = _children(rows)
+    columns = [name for name in rows[0] if plain(name) in STATUS]
+    if not columns:
+        return rows, notes
+    kept = []
+    for row in rows:
+        found = [_status(row, column) for column in columns]
+        if UNFINISHED not in found:
+            worst = next((status for status in ENDS if status in found), None)
+            kept.append(_changed(row, status=worst))
     if not kept:
-        raise NotComparableError(f"no run has ended: {_counted(rows, column)}; wait for some")
-    left = len(rows) - len(kept)
-    notes = [f"left out: {left} of {len(rows)} rows, which have not ended ({column})"]
-    return kept, notes if left else []
+        raise NotComparableError(f"no run has ended: {_counted(rows, columns[0])}; wait for some")
+    if left := len(rows) - len(kept):
+        notes.append(
+            f"left out: {left} of {len(rows)} rows, which have not ended ({', '.join(columns)})"
+        )
+    return kept, notes
+
+
+def _children(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
+    """Return rows without MLflow's parent runs, which sum up what their children say."""
+    if {"tags.kind", "tags.case_hash"} <= rows[0].keys():
+        raise ConfigurationError(
+            "this is an export of greenbench's own store: leave the file out, and `greenbench "
+            "compare` reads the store itself"
+        )
+    parents = {row.get(PARENT) for row in rows} - {None}
+    kept = [row for row in rows if row.get("run_id") not in parents]
+    if len(kept) == len(rows) or not kept:
+        return list(rows), []
+    return kept, [f"left out: {len(rows) - len(kept)} runs that are parents of others"]
 
 
 def completed(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
@@ -158,11 +179,11 @@ def _time(row: Row, column: str) -> float:
         ) from error
 
 
-def _status(row: Row, column: str) -> tuple[TrialStatus | None, bool]:
-    """Return how a run ended, if that is known, and whether it has."""
+def _status(row: Row, column: str) -> str | None:
+    """Return how a run ended, if that is known."""
     value = row[column]
     if value is None:
-        return None, True
+        return None
     text = str(value).lower().removeprefix("trialstate.").replace(" ", "_")
     if text not in STATUSES:
         place = getattr(row, "place", "table")
@@ -170,7 +191,7 @@ def _status(row: Row, column: str) -> tuple[TrialStatus | None, bool]:
             f"{place}: {column} is {value!r}; expected how the run ended: one of "
             f"{', '.join(STATUSES)}; rename the column if it says something else"
         )
-    return STATUSES[text], STATUSES[text] is not None
+    return STATUSES[text]
 
 
 def _counted(rows: Sequence[Row], column: str) -> str:

@@ -1,5 +1,6 @@
 """Headers: which column of somebody else's table is the one that a question needs."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,7 +28,12 @@ OBJECTIVES = ("value", "values_0", "objective", "score")
 SEED = ("repeat", "seed", "random_seed", "random_state")
 SIZE = ("size", "architecture", "network", "model", "model_size", "model_name")
 STRATEGY = ("strategy", "sampler", "search_strategy")
-DURATION = ("duration_s", "train_s", "time_s", "duration", "runtime")
+DURATION = (
+    "duration_s", "train_s", "time_s", "duration", "runtime", "duration_ms", "duration_min",
+    "duration_h", "runtime_s",
+)  # fmt: skip
+UNIT = re.compile(r"(?:^|[^a-z])(kwh|wh|kj|j)[^a-z0-9]*$", re.IGNORECASE)
+"""The end of a name that says a unit of energy, as in ``energy_wh`` and ``Energy [kWh]``."""
 GROUP = (
     "dataset", "dataset_name", "family", "network", "architecture", "model", "model_name",
     "strategy", "backend", "setting",
@@ -104,13 +110,19 @@ def called(rows: Sequence[Row], usual: str) -> list[str]:
 
 def missing(rows: Sequence[Row], usual: Sequence[str], what: str) -> ConfigurationError:
     """Return what is said of a table without a column that a question needs."""
-    maybe = [c for c in rows[0] if what == "accuracy" and plain(c) in OBJECTIVES]
-    hint = f": `--{what}-column {maybe[0]}`, if that is one" if maybe else ""
+    maybe = [column for column in rows[0] if _may_be(column, what)]
+    hint = f": it may be {' or '.join(map(repr, maybe[:MOST_NAMED]))}" if maybe else ""
     names = ", ".join(usual[:MOST_NAMED]) + (", …" if len(usual) > MOST_NAMED else "")
     return ConfigurationError(
         f"no column for {what} ({names}) among {', '.join(rows[0])}; "
         f"name it with `--{what}-column`{hint}"
     )
+
+
+def _may_be(column: str, what: str) -> bool:
+    if what == "energy":
+        return bool(UNIT.search(column))
+    return what == "accuracy" and (plain(column) in OBJECTIVES or "acc" in plain(column))
 
 
 def groups_of(rows: Sequence[Row], used: Sequence[str | None]) -> tuple[str, ...]:

@@ -138,7 +138,8 @@ def _in_order(strategy: str, rows: list[Row]) -> tuple[Row, ...]:
     if index is not None and times > 1:
         raise NotComparableError(
             f"{strategy}: trial {index} occurs {times} times in one search; give each search its "
-            "number in a column `repeat`, or tell them apart with `--group COLUMN`"
+            "number in a column `repeat`, name the one that has it with `--seed-column`, or tell "
+            "them apart with `--group COLUMN`"
         )
     if all(isinstance(index, int | float) for index in indices):
         rows = sorted(rows, key=lambda row: float(row["trial"]))

@@ -62,6 +62,6 @@ def test_an_accuracy_that_is_no_share_is_an_error_that_names_the_run(
     with pytest.raises(ConfigurationError) as caught:
         check_scores([make_row(), row])
     assert str(caught.value).startswith(
-        f"default-simple_cnn.m-torch-digits, session s1, repeat 3, run_id r1: {column} is {value!r}"
+        f"case_id default-simple_cnn.m-torch-digits, session s1, repeat 3, run_id r1: {column} is "
     )
     check_scores([{**row, column: known} for known in (0, 1, 0.5, None)])

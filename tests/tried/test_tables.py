@@ -183,7 +183,7 @@ def test_factors_explain_an_accuracy_by_each_seed_once(write: Write) -> None:
 # Separators, decimals, percentages, empty cells
 
 
-@pytest.mark.parametrize("separator", [";", "\t"], ids=["semicolon", "tab"])
+@pytest.mark.parametrize("separator", [";", "\t", "|"], ids=["semicolon", "tab", "bar"])
 @pytest.mark.parametrize("mark", [".", ","], ids=["point", "comma"])
 @pytest.mark.parametrize("start", ["", "\ufeff"], ids=["plain", "bom"])
 def test_what_spreadsheets_write_reads_the_same(
@@ -364,6 +364,15 @@ def test_an_accuracy_is_called_what_it_is(write: Write, column: str, heading: st
     assert answer("returns", path, *options)["accuracy_name"] == heading
 
 
+def test_energies_of_parts_are_no_headline(write: Write) -> None:
+    rows = [{**row, "gpu_wh": row["cpu_wh"]} for row in renamed(sizes(), energy_wh="cpu_wh")]
+    path = write(rows)
+    assert refusal("returns", path).endswith(
+        "name it with `--energy-column`: it may be 'cpu_wh' or 'gpu_wh'"
+    )
+    assert answer("returns", path, "--energy-column", "gpu_wh")
+
+
 def test_several_columns_that_may_be_meant_are_asked_for(write: Write) -> None:
     rows = [
         {**row, "metrics.accuracy": row["accuracy"], "summary.accuracy": row["accuracy"] / 2}
@@ -476,6 +485,25 @@ def test_an_export_of_mlflow_is_read_without_options(write: Write) -> None:
         assert found["equal_trials"]["found"] == expected["equal_trials"]["found"]
 
 
+def test_parents_of_nested_runs_are_left_out(write: Write) -> None:
+    runs = in_mlflow(trials())
+    parent = {**runs[0], "run_id": "p", "metrics.energy_wh": "", "metrics.val_accuracy": ""}
+    nested = [{**run, "tags.mlflow.parentRunId": "p"} for run in runs]
+    found = ask("strategies", write([*nested, {**parent, "tags.mlflow.parentRunId": ""}]))
+    assert found["answers"] == [answer("strategies", write(runs, "flat.csv"))]
+    assert "left out: 1 runs that are parents of others" in found["notes"]
+
+
+def test_an_export_of_our_own_store_is_not_taken_for_another_tools(write: Write) -> None:
+    rows = [{**run, "tags.kind": "case", "tags.case_hash": "a"} for run in in_mlflow(trials())]
+    assert "an export of greenbench's own store" in refusal("strategies", write(rows))
+
+
+def test_a_status_that_is_empty_is_unknown(write: Write) -> None:
+    rows = [{**row, "status": "" if row["number"] % 2 else "FINISHED"} for row in trials()]
+    assert answer("strategies", write(rows))["target"] == pytest.approx(0.945, abs=0.01)
+
+
 def test_an_export_of_wandb_is_read_without_options(write: Write) -> None:
     found = answer("strategies", write(in_wandb(trials())))
     assert energy_to_target(found) == energy_to_target(
@@ -530,7 +558,7 @@ def test_what_optuna_writes_is_read_and_its_value_is_asked_for(tmp_path: Path) -
             frames.append(study.trials_dataframe().assign(strategy=name, seed=seed))
     path = tmp_path / "optuna.csv"
     pd.concat(frames).iloc[::-1].to_csv(path)
-    assert refusal("strategies", path).endswith("`--accuracy-column value`, if that is one")
+    assert refusal("strategies", path).endswith("`--accuracy-column`: it may be 'value'")
     found = answer("strategies", path, "--accuracy-column", "value")
     counts = [(s["trials"], s["stopped_trials"], s["failed_trials"]) for s in found["strategies"]]
     # A trial that was pruned before its first report has no accuracy, either.
