@@ -334,6 +334,8 @@ def _print(
     elif asked.as_csv:
         records = [record for answer in answers for record in answer.records()]
         click.echo(to_csv(records), nl=False)
+        for line in notes:
+            click.echo(line, err=True)
     else:
         show(answers)
         for line in notes + _marks(tables, asked):

@@ -54,12 +54,10 @@ class _Asked:
             )
         return revision
 
-    def rows(self) -> tuple[list[Row], list[str]]:
+    def rows(self) -> tuple[list[Row], tuple[str, ...]]:
         """Return the results that are judged, of files or the suite's latest, and notes on them."""
         if self.files and self.suite:
             raise ConfigurationError("--suite selects from the store; leave it or the files out")
-        from greenbench.compare.samples import again_note  # noqa: PLC0415
-
         suite = None if self.files else self.suite or DEFAULT_SUITE
         wanted = Wanted(self.files, suite, False, (), self.include_disturbed)
         tables = read_tables(wanted)
@@ -70,7 +68,7 @@ class _Asked:
         rows = [row for row in tables.rows if self._is_wanted(row["case_id"])]
         if not rows:
             raise ConfigurationError(f"no result in {wanted.source} is of a case {self.pattern!r}")
-        return rows, [*tables.notes, *filter(None, [again_note(rows)])]
+        return rows, tables.notes
 
     def _is_wanted(self, case_id: str) -> bool:
         return self.pattern is None or fnmatchcase(case_id, self.pattern)
@@ -147,6 +145,7 @@ def gate(
 
 
 def _judge_stored(asked: _Asked, budgets: "Budgets") -> tuple[Sequence[Row], "Judgements", bool]:
+    from greenbench.compare.samples import again_note  # noqa: PLC0415
     from greenbench.gate.baselines import find_baseline  # noqa: PLC0415
     from greenbench.gate.judging import judge  # noqa: PLC0415
 
@@ -166,7 +165,8 @@ def _judge_stored(asked: _Asked, budgets: "Budgets") -> tuple[Sequence[Row], "Ju
     )
     failed = [row for row in rows if row["status"] == "failed"]
     notes = [f"{row['case_id']}: no trial of repeat {row['repeat']} completed" for row in failed]
-    return rows, replace(found, notes=(*found.notes, *notes, *said)), bool(failed)
+    notes += [*said, *filter(None, [again_note(rows)])]
+    return rows, replace(found, notes=(*found.notes, *notes)), bool(failed)
 
 
 def _judge_interleaved(
