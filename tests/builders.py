@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 from greenbench.cases import Case
@@ -13,6 +14,7 @@ STARTED_AT = 1_700_000_000.0
 FLOPS_PER_SAMPLE = 1_000_000
 SAMPLES_PER_TRIAL = 1_000
 SOURCE = "fake meter"
+REPEATS = count()
 
 
 def make_reading(
@@ -143,11 +145,15 @@ def make_row(
     changed: Mapping[str, Any] | None = None,
     **case: Any,
 ) -> dict[str, Any]:
-    """Return a row as a store gives it; `case` has fields of `Case`, `changed` has columns."""
+    """Return a row as a store gives it; `case` has fields of `Case`, `changed` has columns.
+
+    Each is another repeat: the same one again would be no further sample of an accuracy.
+    """
     architecture, _, size = network.partition(".")
     result = make_result(
         Case(architecture=architecture, size=size or None, **case),
         energy_j=None if energy_wh is None else 3600.0 * energy_wh,
         accuracy=accuracy,
+        repeat=next(REPEATS),
     )
     return {**to_row(result), "session": "s1", "run_id": "r1", **(changed or {})}

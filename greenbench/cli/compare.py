@@ -74,12 +74,20 @@ def _naming(*which: str) -> Callable[[Command], Command]:
             type=click.Choice(["wh", "kwh", "j", "kj"], case_sensitive=False),
             help="Its unit, if its name does not end in it.",
         ),
-        "accuracy": click.option(
-            "--accuracy-column", metavar="NAME", help="Column of accuracy, 0 to 1."
+        "accuracy": click.option("--accuracy-column", metavar="NAME", help="Column of accuracy."),
+        "accuracy_unit": click.option(
+            "--accuracy-unit",
+            type=click.Choice(["share", "percent"]),
+            help="0 to 1 or 0 to 100, if neither its cells nor its name say.",
         ),
         "strategy": click.option("--strategy-column", metavar="NAME", help="Column of strategies."),
         "size": click.option("--size-column", metavar="NAME", help="Column of sizes."),
         "seed": click.option("--seed-column", metavar="NAME", help="Column of seeds or repeats."),
+        "order": click.option(
+            "--order-column",
+            metavar="NAME",
+            help="Column of numbers or times of trials; '' for the order of rows.",
+        ),
         "group": click.option(
             "--group",
             metavar="NAMES",
@@ -99,7 +107,7 @@ def _naming(*which: str) -> Callable[[Command], Command]:
 @compare.command()
 @_printing
 @tolerating("is good enough")
-@_naming("energy", "energy_unit", "accuracy", "size", "group")
+@_naming("energy", "energy_unit", "accuracy", "accuracy_unit", "size", "seed", "group")
 def returns(*, tolerance: float, **given: Any) -> None:
     """Say which size to train: what each larger one costs, and what it buys."""
     from greenbench.compare.columns import to_results  # noqa: PLC0415
@@ -108,10 +116,10 @@ def returns(*, tolerance: float, **given: Any) -> None:
 
     asked = _asked(given)
     tables = read_tables(asked.wanted)
-    rows, group = (
+    rows, group, notes = (
         to_results(tables.rows, asked.names)
         if tables.is_foreign
-        else (_own(tables.rows, asked.names), SERIES)
+        else (_own(tables.rows, asked.names), SERIES, ())
     )
     found = compare_returns(
         rows, tolerance=tolerance, include_disturbed=asked.wanted.include_disturbed
@@ -119,27 +127,28 @@ def returns(*, tolerance: float, **given: Any) -> None:
     if not found:
         advice = OTHER_GROUP if tables.is_foreign else "run a family with `greenbench run scaling`"
         raise _refusal("results of two sizes", group, asked, advice)
-    _print("returns", found, asked, print_returns)
-    _print_notes(tables, asked)
+    _print("returns", found, asked, print_returns, tables.noting(notes))
 
 
 @compare.command()
 @_printing
 @tolerating("found the target is")
-@_naming("strategy", "energy", "energy_unit", "accuracy", "seed", "group")
+@_naming("strategy", "energy", "energy_unit", "accuracy", "accuracy_unit", "seed", "order", "group")
 def strategies(*, tolerance: float, **given: Any) -> None:
     """Say which search strategy finds more: at equal energy, and at equal trials."""
     from greenbench.compare.columns import to_trials  # noqa: PLC0415
+    from greenbench.compare.comparable import check_cases  # noqa: PLC0415
     from greenbench.compare.placings import summarise  # noqa: PLC0415
     from greenbench.compare.strategies import OWN_GROUP, compare_strategies  # noqa: PLC0415
     from greenbench.terminal import print_strategies  # noqa: PLC0415
 
     asked = _asked(given)
     tables = read_tables(asked.wanted, with_trials=True)
-    trials, group = (
+    check_cases(tables.rows)
+    trials, group, notes = (
         to_trials(tables.trials, asked.names)
         if tables.is_foreign
-        else (_own(tables.trials, asked.names), OWN_GROUP)
+        else (_own(tables.trials, asked.names), OWN_GROUP, ())
     )
     found = compare_strategies(
         trials,
@@ -156,9 +165,9 @@ def strategies(*, tolerance: float, **given: Any) -> None:
         found,
         asked,
         lambda answers: print_strategies(answers, overall),
+        tables.noting(notes),
         overall={"sentence": overall.sentence, **asdict(overall)},
     )
-    _print_notes(tables, asked)
 
 
 @compare.command()
@@ -167,7 +176,7 @@ def strategies(*, tolerance: float, **given: Any) -> None:
 @click.option("--factors", metavar="NAMES", multiple=True, help="Columns that explain: a,b,c.")
 def factors(*, response: tuple[str, ...], factors: tuple[str, ...], **given: Any) -> None:
     """Say where the energy goes: factorial ANOVA, Kruskal-Wallis, pairs of levels."""
-    from greenbench.compare.columns import check_factorial, responses  # noqa: PLC0415
+    from greenbench.compare.columns import responses  # noqa: PLC0415
     from greenbench.compare.factors import compare_factors  # noqa: PLC0415
     from greenbench.terminal import print_factors  # noqa: PLC0415
 
@@ -177,20 +186,31 @@ def factors(*, response: tuple[str, ...], factors: tuple[str, ...], **given: Any
     if not named and tables.is_foreign:
         raise ConfigurationError("of a CSV, name the columns that explain: `--factors a,b`")
     rows = tables.rows if tables.is_foreign else _with_factors(tables.rows, named, asked)
-    explained = _listed(response) or responses(rows)
-    for each in explained if tables.is_foreign else ():
-        check_factorial(rows, named, each)
-    found = [
-        compare_factors(
-            rows,
-            named or LAYER_FACTORS,
-            each,
-            include_disturbed=asked.wanted.include_disturbed,
+    found = []
+    for each in _listed(response) or responses(rows):
+        samples, notes = _samples(tables, rows, named, each)
+        tables = tables.noting(notes)
+        found.append(
+            compare_factors(
+                samples,
+                named or LAYER_FACTORS,
+                each,
+                include_disturbed=asked.wanted.include_disturbed,
+            )
         )
-        for each in explained
-    ]
-    _print("factors", found, asked, print_factors)
-    _print_notes(tables, asked)
+    _print("factors", found, asked, print_factors, tables)
+
+
+def _samples(
+    tables: "Tables", rows: list[dict[str, Any]], factors: Sequence[str], response: str
+) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """Return the samples of a response that count, and what is to be said of others."""
+    from greenbench.compare.columns import to_factorial  # noqa: PLC0415
+
+    if not tables.is_foreign:
+        return rows, ()
+    found = to_factorial(rows, factors, response)
+    return found.rows, found.notes
 
 
 def _with_factors(
@@ -224,14 +244,13 @@ def _ratio_command(compared: str, question: str, words: str) -> Callable[..., No
             baseline=baseline,
             include_disturbed=asked.wanted.include_disturbed,
         )
-        _print(question, [found], asked, print_ratios)
-        _print_notes(tables, asked)
+        _print(question, [found], asked, print_ratios, tables)
 
     command.__doc__ = f"Compare {words}: paired ratios of energy, duration and accuracy."
     baseline = click.option(
         "--baseline", metavar="NAME", help=f"Of the {question}, what to divide by."
     )
-    naming = _naming("energy", "energy_unit", "accuracy", "seed", "group")
+    naming = _naming("energy", "energy_unit", "accuracy", "accuracy_unit", "seed", "group")
     return _printing(baseline(naming(command)))
 
 
@@ -255,8 +274,8 @@ def _variants(compared: str, asked: _Asked) -> tuple["Tables", tuple[str, ...]]:
         wanted = replace(wanted, all_sessions=True)
     tables = read_tables(wanted)
     if tables.is_foreign:
-        rows, group = to_variants(tables.rows, asked.names, compared)
-        return replace(tables, rows=rows), group
+        rows, group, notes = to_variants(tables.rows, asked.names, compared)
+        return replace(tables.noting(notes), rows=rows), group
     rows = _own(tables.rows, asked.names)
     return replace(tables, rows=to_pairs(rows) if compared == THREADS else rows), OWN_GROUP
 
@@ -278,7 +297,7 @@ def _own(rows: list[dict[str, Any]], names: "Names") -> list[dict[str, Any]]:
     """Return our own rows, whose columns have names that no option changes."""
     for name, value in vars(names).items():
         if value is not None:
-            option = name if name in ("group", "energy_unit") else f"{name}-column"
+            option = name if name == "group" or name.endswith("unit") else f"{name}-column"
             raise ConfigurationError(
                 f"--{option.replace('_', '-')} names columns of a CSV; results of greenbench have "
                 "names of their own"
@@ -302,26 +321,40 @@ def _print(
     answers: Sequence[Any],
     asked: _Asked,
     show: Callable[[Sequence[Any]], None],
+    tables: "Tables",
     **further: Any,
 ) -> None:
     from greenbench.compare.files import to_csv  # noqa: PLC0415
 
+    notes = _notes(tables)
     if asked.as_json:
         found = [{"sentence": answer.sentence, **asdict(answer)} for answer in answers]
-        click.echo(json.dumps({"question": question, "answers": found, **further}, indent=2))
+        said = {"question": question, "answers": found, **further, "notes": notes}
+        click.echo(json.dumps(said, indent=2))
     elif asked.as_csv:
         records = [record for answer in answers for record in answer.records()]
         click.echo(to_csv(records), nl=False)
+        for line in notes:
+            click.echo(line, err=True)
     else:
         show(answers)
+        for line in notes + _marks(tables, asked):
+            click.echo(line)
 
 
-def _print_notes(tables: "Tables", asked: _Asked) -> None:
-    """Say what must be known of our own figures; of a CSV's we know nothing."""
+def _notes(tables: "Tables") -> list[str]:
+    """Return what must be known of how the table was read and counted."""
+    from greenbench.compare.samples import again_note  # noqa: PLC0415
+
+    again = None if tables.is_foreign else again_note(tables.rows)
+    return list(dict.fromkeys([*tables.notes, *([again] if again else [])]))
+
+
+def _marks(tables: "Tables", asked: _Asked) -> list[str]:
+    """Return what must be known of our own figures; of a CSV's we know nothing."""
     from greenbench.terminal import mark_lines, provenance_lines  # noqa: PLC0415
 
-    if asked.as_json or asked.as_csv or tables.is_foreign:
-        return
+    if tables.is_foreign:
+        return []
     marks = mark_lines(tables.rows, include_disturbed=asked.wanted.include_disturbed)
-    for line in marks + provenance_lines(tables.rows):
-        click.echo(line)
+    return marks + provenance_lines(tables.rows)

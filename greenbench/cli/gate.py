@@ -54,8 +54,8 @@ class _Asked:
             )
         return revision
 
-    def rows(self) -> list[Row]:
-        """Return the results that are judged: of files, or the suite's latest in the store."""
+    def rows(self) -> tuple[list[Row], tuple[str, ...]]:
+        """Return the results that are judged, of files or the suite's latest, and notes on them."""
         if self.files and self.suite:
             raise ConfigurationError("--suite selects from the store; leave it or the files out")
         suite = None if self.files else self.suite or DEFAULT_SUITE
@@ -68,7 +68,7 @@ class _Asked:
         rows = [row for row in tables.rows if self._is_wanted(row["case_id"])]
         if not rows:
             raise ConfigurationError(f"no result in {wanted.source} is of a case {self.pattern!r}")
-        return rows
+        return rows, tables.notes
 
     def _is_wanted(self, case_id: str) -> bool:
         return self.pattern is None or fnmatchcase(case_id, self.pattern)
@@ -145,6 +145,7 @@ def gate(
 
 
 def _judge_stored(asked: _Asked, budgets: "Budgets") -> tuple[Sequence[Row], "Judgements", bool]:
+    from greenbench.compare.samples import again_note  # noqa: PLC0415
     from greenbench.gate.baselines import find_baseline  # noqa: PLC0415
     from greenbench.gate.judging import judge  # noqa: PLC0415
 
@@ -153,7 +154,8 @@ def _judge_stored(asked: _Asked, budgets: "Budgets") -> tuple[Sequence[Row], "Ju
             "--rounds is for --baseline interleaved:REVISION, which measures; stored results have "
             "the repeats that they were run with"
         )
-    rows, settings = asked.rows(), Settings.from_environment(os.environ)
+    rows, said = asked.rows()
+    settings = Settings.from_environment(os.environ)
     found = judge(
         rows,
         budgets,
@@ -163,6 +165,7 @@ def _judge_stored(asked: _Asked, budgets: "Budgets") -> tuple[Sequence[Row], "Ju
     )
     failed = [row for row in rows if row["status"] == "failed"]
     notes = [f"{row['case_id']}: no trial of repeat {row['repeat']} completed" for row in failed]
+    notes += [*said, *filter(None, [again_note(rows)])]
     return rows, replace(found, notes=(*found.notes, *notes)), bool(failed)
 
 
@@ -215,13 +218,16 @@ def _update(asked: _Asked) -> None:
             "it out for benchmarks/baselines/SUITE.json"
         )
     of_file: dict[Path, list[Row]] = {}
-    for row in asked.rows():
+    found, notes = asked.rows()
+    for row in found:
         path = Path(asked.baseline) if asked.baseline else path_for(str(row["suite"]))
         of_file.setdefault(path, []).append(row)
     for path, rows in of_file.items():
         cases = write_baseline(path, rows)
         numbers = f"{_number(len(cases), 'case')}, {_number(len(rows), 'sample')}"
         click.echo(f"wrote {path}: {numbers}; commit it")
+    for note in notes:
+        click.echo(note)
 
 
 def _number(number: int, noun: str) -> str:

@@ -113,6 +113,7 @@ def read_tables(wanted: Wanted, *, with_trials: bool = False) -> "Tables":
 
 
 def _read_store(wanted: Wanted, where: Mapping[str, str], with_trials: bool) -> "Tables":
+    from greenbench.compare.comparable import check_scores  # noqa: PLC0415
     from greenbench.compare.files import Tables  # noqa: PLC0415
     from greenbench.compare.rows import select  # noqa: PLC0415
     from greenbench.tracking import Store  # noqa: PLC0415
@@ -128,7 +129,9 @@ def _read_store(wanted: Wanted, where: Mapping[str, str], with_trials: bool) -> 
             + (f" have {' and '.join(conditions)}" if conditions else "")
             + "; run some with `greenbench run`"
         )
-    return Tables(rows, store.read_trials(rows) if with_trials else [], is_foreign=False)
+    trials = store.read_trials(rows) if with_trials else []
+    check_scores([*rows, *trials])
+    return Tables(rows, trials, is_foreign=False)
 
 
 def shown_uri(settings: Settings) -> str:

@@ -1,31 +1,36 @@
-"""Columns: what the columns of somebody else's table are called, and in which unit they are."""
+"""Columns: somebody else's table under our own names, for each question that it is asked."""
 
 import json
-import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from greenbench.compare.comparable import check_agree
-from greenbench.compare.files import LARGEST, number
+from greenbench.compare import cells
+from greenbench.compare.comparable import DEVICE, ENERGY, WORK, check_agree
+from greenbench.compare.copies import once
+from greenbench.compare.exports import completed, in_order, plain, settled
+from greenbench.compare.headers import (
+    DURATION,
+    SEED,
+    SIZE,
+    STRATEGY,
+    TEST_ACCURACY,
+    UNIT,
+    VAL_ACCURACY,
+    find,
+    find_if_any,
+    groups_of,
+    in_words,
+    named,
+)
+from greenbench.compare.headers import ENERGY as ENERGY_NAMES
 from greenbench.errors import ConfigurationError, UnknownNameError
-from greenbench.results.readings import JOULES_PER_WH, Provenance
+from greenbench.results import TrialStatus
 
 Row = dict[str, Any]
 
-WH_PER = {"wh": 1.0, "kwh": 1000.0, "j": 1 / JOULES_PER_WH, "kj": 1000 / JOULES_PER_WH}
-"""Units of energy, and how many Wh one is."""
-
-ENERGY = ("energy_wh", "energy_j", "energy_kwh", "energy_kj", "energy")
-TEST_ACCURACY = ("test_accuracy", "accuracy", "val_accuracy")
-VAL_ACCURACY = ("val_accuracy", "accuracy", "test_accuracy")
-SEED = ("repeat", "seed")
-SIZE = ("size", "architecture", "network", "model")
-DURATION = ("duration_s", "train_s", "time_s")
 OWN_ONLY = ("search_wh", "segments", "reevaluates", "lanes", "optimism", "test_accuracy")
 """Columns of trials that greenbench alone writes."""
-GROUP = ("dataset", "family", "network", "architecture", "model", "strategy", "backend", "setting")
-"""Columns that tell apart what is never averaged, unless they are what is compared."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,12 @@ class Names:
     ----------
     energy, accuracy, strategy, size, seed : str or None
         Columns.
+    order : str or None
+        The column that orders trials; an empty text takes them in the order of rows.
     energy_unit : str or None
         ``wh``, ``kwh``, ``j`` or ``kj``; None reads it off the end of the column's name.
+    accuracy_unit : str or None
+        ``share`` or ``percent``; None takes percentages where cells or the name say so.
     group : tuple of str or None
         Columns that tell apart what is answered apart; None takes those of the usual names.
     """
@@ -47,42 +56,64 @@ class Names:
     strategy: str | None = None
     size: str | None = None
     seed: str | None = None
+    order: str | None = None
     energy_unit: str | None = None
+    accuracy_unit: str | None = None
     group: tuple[str, ...] | None = None
 
 
-def to_trials(rows: Sequence[Row], names: Names) -> tuple[list[Row], tuple[str, ...]]:
-    """Return a table of trials under our own names, and the columns of its groups.
+class Foreign(NamedTuple):
+    """Somebody else's table under our own names.
+
+    Attributes
+    ----------
+    rows : list of dict
+        With their columns, and ours.
+    group : tuple of str
+        Columns that tell apart what is answered apart.
+    notes : tuple of str
+        What a reader must know of how it was read.
+    """
+
+    rows: list[Row]
+    group: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def to_trials(rows: Sequence[Row], names: Names) -> Foreign:
+    """Return a table of trials under our own names.
 
     Parameters
     ----------
     rows : sequence of dict
-        One a trial, in the order in which they ran.
+        One a trial; in the order in which they ran, if no column says it.
     names : Names
         What its columns are called.
 
     Raises
     ------
-    UnknownNameError
-        If a column is not there.
-    ConfigurationError
-        If a cell is no number, out of range, or an energy has no unit.
+    GreenbenchError
+        As `to_results` does; or if a column that orders them does not.
     """
-    strategy = _find(rows, names.strategy, ("strategy",), "strategy")
-    seed = _find_if_any(rows, names.seed, SEED)
+    table = _Table.of(rows, names, "strategy", STRATEGY, VAL_ACCURACY, ended=settled)
+    ordered, order = in_order(table.rows, names.order)
+    table = table.with_rows(ordered)
     columns: dict[str, Sequence[Any]] = {
-        "energy_wh": _energies(rows, names),
-        "val_accuracy": _accuracies(rows, _find(rows, names.accuracy, VAL_ACCURACY, "accuracy")),
-        "strategy": _texts(rows, strategy),
-        "repeat": _seeds(rows, seed),
+        "val_accuracy": [
+            None if row.get("status") == TrialStatus.FAILED else accuracy
+            for row, accuracy in zip(table.rows, table.accuracies(), strict=True)
+        ],
+        "strategy": cells.texts(table.rows, table.compared),
         # Whatever they are in somebody else's table.
-        **dict.fromkeys(OWN_ONLY, [None] * len(rows)),
+        **dict.fromkeys(OWN_ONLY, [None] * len(table.rows)),
     }
-    return _with(rows, columns), _group(rows, names, strategy)
+    # Strategies say of their own trials which data sets must not be mixed.
+    table.check_devices()
+    return table.under(columns, order)
 
 
-def to_results(rows: Sequence[Row], names: Names) -> tuple[list[Row], tuple[str, ...]]:
-    """Return a table of results as families of sizes, and the columns of its groups.
+def to_results(rows: Sequence[Row], names: Names) -> Foreign:
+    """Return a table of results as families of sizes.
 
     Parameters
     ----------
@@ -96,32 +127,30 @@ def to_results(rows: Sequence[Row], names: Names) -> tuple[list[Row], tuple[str,
     UnknownNameError
         If a column is not there.
     ConfigurationError
-        If a cell is no number, out of range, or an energy has no unit.
+        If a cell is not what it must be, an energy has no unit, or several columns may be meant.
     NotComparableError
-        If a family has several data sets.
+        If rows that would be averaged differ in what they ran on, or in what was trained.
     """
-    size = _find(rows, names.size, SIZE, "size")
-    group = _group(rows, names, size)
-    _check_data(rows, group)
-    sizes = _texts(rows, size)
+    table = _Table.of(rows, names, "size", SIZE, TEST_ACCURACY)
+    sizes = cells.texts(table.rows, table.compared)
     columns: dict[str, Sequence[Any]] = {
-        "energy_wh": _energies(rows, names),
-        "test_accuracy": _accuracies(rows, _find(rows, names.accuracy, TEST_ACCURACY, "accuracy")),
-        "family": [_shared(row, group) or "all sizes" for row in rows],
+        "test_accuracy": table.accuracies(),
+        "accuracy_name": [in_words(str(table.accuracy))] * len(sizes),
+        "family": [table.shared(row) or "all sizes" for row in table.rows],
         **dict.fromkeys(("size", "architecture", "case_id"), sizes),
-        **dict.fromkeys(("strategy", "backend", "setting"), [""] * len(rows)),
+        **dict.fromkeys(("strategy", "backend", "setting"), [""] * len(sizes)),
     }
     # Nothing depends on these, so that "11M" is no mistake.
     for name in ("train_flops", "parameters"):
-        if any(isinstance(row.get(name), str) for row in rows):
-            columns[name] = [None] * len(rows)
-    return _with(rows, columns), group
+        if any(isinstance(row.get(name), str) for row in table.rows):
+            columns[name] = [None] * len(sizes)
+    table.check_devices("dataset")
+    table.check_work()
+    return table.under(columns)
 
 
-def to_variants(
-    rows: Sequence[Row], names: Names, compared: str
-) -> tuple[list[Row], tuple[str, ...]]:
-    """Return a table of results to pair by their repeats, and the columns of its groups.
+def to_variants(rows: Sequence[Row], names: Names, compared: str) -> Foreign:
+    """Return a table of results to pair by their repeats.
 
     Parameters
     ----------
@@ -134,23 +163,53 @@ def to_variants(
 
     Raises
     ------
+    GreenbenchError
+        As `to_results` does.
+    """
+    if find_if_any(rows, None, (compared,), compared) is None:
+        raise UnknownNameError("column", compared, rows[0])
+    find(rows, names.seed, SEED, "seed")
+    table = _Table.of(rows, names, compared, (compared,), TEST_ACCURACY, needs_accuracy=False)
+    duration = find_if_any(table.rows, None, DURATION, "duration")
+    columns: dict[str, Sequence[Any]] = {
+        "test_accuracy": table.accuracies(),
+        "duration_s": cells.durations(table.rows, duration),
+        compared: cells.texts(table.rows, table.compared),
+    }
+    table.check_devices("dataset")
+    # A practice may well be to train less.
+    if compared != "practice":
+        table.check_work()
+    return table.under(columns)
+
+
+def to_factorial(rows: Sequence[Row], factors: Sequence[str], response: str) -> Foreign:
+    """Return a table of samples to explain by factors, under its own names.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        One a sample.
+    factors : sequence of str
+        Columns of categories.
+    response : str
+        A column of numbers.
+
+    Raises
+    ------
     UnknownNameError
         If a column is not there.
     ConfigurationError
-        If a cell is no number, out of range, or an energy has no unit.
+        If a cell is not what it must be.
     NotComparableError
-        If a group has several data sets.
+        If rows differ in what they ran on, or in what was trained, and that is no factor.
     """
-    group = _group(rows, names, _find(rows, compared, (), compared))
-    _check_data(rows, group)
-    columns: dict[str, Sequence[Any]] = {
-        "energy_wh": _energies(rows, names),
-        "test_accuracy": _accuracies(rows, _find_if_any(rows, names.accuracy, TEST_ACCURACY)),
-        "duration_s": _figures(rows, _find_if_any(rows, None, DURATION)),
-        compared: _texts(rows, compared),
-        "repeat": _seeds(rows, _find(rows, names.seed, SEED, "seed")),
-    }
-    return _with(rows, columns), group
+    rows, notes = _completed(rows)
+    check_factorial(rows, factors, response)
+    rows, copies = once(rows, [response])
+    of_energy = DEVICE if plain(response) in ENERGY_NAMES or UNIT.search(response) else ()
+    check_agree(response, rows, _among(rows, (*of_energy, *WORK), (*factors, "practice")))
+    return Foreign(_scores_once(rows, factors, response), (), (*notes, *copies))
 
 
 def check_factorial(rows: Sequence[Row], factors: Sequence[str], response: str) -> None:
@@ -173,12 +232,15 @@ def check_factorial(rows: Sequence[Row], factors: Sequence[str], response: str) 
         If a cell is not what it must be.
     """
     for factor in factors:
-        _texts(rows, _find(rows, factor, (), "factor"))
-    least = 0.0 if response in ENERGY else -LARGEST
-    found = _figures(rows, _find(rows, response, (), "response"), least=least)
+        cells.texts(rows, named(rows, factor))
+    if plain(named(rows, response)) in TEST_ACCURACY:
+        found = cells.accuracies(rows, response)
+    else:
+        least = 0.0 if response in ENERGY_NAMES else -cells.LARGEST
+        found = cells.figures(rows, response, least=least)
     for row, value in zip(rows, found, strict=True):
         if value is None:
-            raise _bad(row, response, "", "a number")
+            raise cells.bad(row, response, "", "a number")
 
 
 def with_options(rows: Sequence[Row]) -> list[Row]:
@@ -195,7 +257,7 @@ def responses(rows: Sequence[Row]) -> list[str]:
     ConfigurationError
         If there is neither.
     """
-    found = [_find_if_any(rows, None, usual) for usual in (ENERGY, TEST_ACCURACY)]
+    found = [find_if_any(rows, None, usual, "response") for usual in (ENERGY_NAMES, TEST_ACCURACY)]
     known = [name for name in found if name is not None]
     if not known:
         raise ConfigurationError(
@@ -204,107 +266,120 @@ def responses(rows: Sequence[Row]) -> list[str]:
     return known
 
 
-def _energies(rows: Sequence[Row], names: Names) -> list[float | None]:
-    column = _find(rows, names.energy, ENERGY, "energy")
-    unit = names.energy_unit or column.rpartition("_")[2].lower()
-    if unit not in WH_PER:
-        raise ConfigurationError(
-            f"energy column {column!r} does not end in its unit; say it with `--energy-unit` "
-            f"({', '.join(WH_PER)})"
+@dataclass(frozen=True)
+class _Table:
+    """What all questions need to know of a foreign table."""
+
+    rows: list[Row]
+    names: Names
+    compared: str
+    energy: str
+    accuracy: str | None
+    seed: str | None
+    group: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        rows: Sequence[Row],
+        names: Names,
+        what: str,
+        usual: Sequence[str],
+        accuracies: Sequence[str],
+        *,
+        needs_accuracy: bool = True,
+        ended: Callable[[Sequence[Row]], tuple[list[Row], list[str]]] | None = None,
+    ) -> "_Table":
+        """Find the columns, take the rows of runs that ended (well), and count copies once."""
+        compared = find(rows, getattr(names, what, None), usual, what)
+        energy = find(rows, names.energy, ENERGY_NAMES, "energy")
+        accuracy = (find if needs_accuracy else find_if_any)(
+            rows, names.accuracy, accuracies, "accuracy"
         )
-    known = {None, *Provenance}
-    for row in rows:
-        if (provenance := row.get("energy_provenance")) not in known:
-            raise _bad(row, "energy_provenance", provenance, f"one of {', '.join(Provenance)}")
-    return [None if v is None else v * WH_PER[unit] for v in _figures(rows, column)]
+        seed = find_if_any(rows, names.seed, SEED, "seed")
+        if names.group is None:
+            group = groups_of(rows, (names.accuracy, names.energy, names.seed, compared))
+        else:
+            group = tuple(named(rows, name) for name in names.group)
+        kept, notes = (ended or _completed)(rows)
+        kept, copies = once(kept, [name for name in (energy, accuracy) if name])
+        # A cell that is none is named before anything is compared.
+        cells.energies(kept, energy, names.energy_unit)
+        return cls(kept, names, compared, energy, accuracy, seed, group, (*notes, *copies))
+
+    def with_rows(self, rows: list[Row]) -> "_Table":
+        """Return the same table with its rows in another order."""
+        return _Table(rows, **{k: v for k, v in vars(self).items() if k != "rows"})
+
+    def accuracies(self) -> list[float | None]:
+        """Return shares."""
+        return cells.accuracies(self.rows, self.accuracy, self.names.accuracy_unit)
+
+    def shared(self, row: Row) -> str:
+        """Return what a row shares with others of its group, in words."""
+        return ", ".join(cells.text(row[name]) for name in self.group if row[name] is not None)
+
+    def check_devices(self, *further: str) -> None:
+        """Refuse a group whose energies are of several devices, or that differs in `further`."""
+        used = (*self.group, self.compared)
+        for where, members in self._apart(self.shared).items():
+            known = [row for row in members if row[self.energy] is not None]
+            check_agree(where or "all rows", known, _among(self.rows, DEVICE, used))
+            check_agree(where or "all rows", members, _among(self.rows, further, used))
+
+    def check_work(self) -> None:
+        """Refuse to average over what was trained differently."""
+        columns = _among(self.rows, WORK, (*self.group, self.compared))
+
+        def case(row: Row) -> str:
+            shared = self.shared(row)
+            return f"{cells.text(row[self.compared])}{shared and f' in {shared}'}"
+
+        for where, members in self._apart(case).items():
+            check_agree(where, members, columns)
+
+    def _apart(self, name_of: Callable[[Row], str]) -> dict[str, list[Row]]:
+        found: dict[str, list[Row]] = {}
+        for row in self.rows:
+            found.setdefault(name_of(row), []).append(row)
+        return found
+
+    def under(self, columns: Mapping[str, Sequence[Any]], order: str | None = None) -> Foreign:
+        """Return the table with columns of our own names, and say which columns were read."""
+        used = {"energy": self.energy, "accuracy": self.accuracy, "compared": self.compared}
+        used |= {"seed": self.seed, "order": order}
+        said = ", ".join(f"{what} {name}" for what, name in used.items() if name is not None)
+        size = len(self.rows)
+        ours = {
+            "energy_wh": cells.energies(self.rows, self.energy, self.names.energy_unit),
+            "repeat": cells.texts(self.rows, self.seed) if self.seed else [None] * size,
+            **columns,
+        }
+        rows = [
+            {**row, **dict(zip(ours, values, strict=True))}
+            for row, values in zip(self.rows, zip(*ours.values(), strict=True), strict=True)
+        ]
+        return Foreign(rows, self.group, (*self.notes, f"columns read: {said}"))
 
 
-def _accuracies(rows: Sequence[Row], column: str | None) -> list[float | None]:
-    expected = "a share from 0 to 1: divide percentages by 100"
-    return _figures(rows, column, most=1.0, expected=expected)
+def _among(rows: Sequence[Row], usual: Sequence[str], used: Sequence[str]) -> dict[str, str]:
+    """Return the columns that are called so, but for those that are used, and their names."""
+    words = {"dataset": "data set", **ENERGY}
+    found = [column for column in rows[0] if plain(column) in usual and column not in used]
+    return {column: words.get(column, column) for column in found}
 
 
-def _figures(
-    rows: Sequence[Row],
-    column: str | None,
-    *,
-    least: float = 0.0,
-    most: float = LARGEST,
-    expected: str | None = None,
-) -> list[float | None]:
-    """Return a column's numbers, None where a cell is empty."""
-    if column is None:
-        return [None] * len(rows)
-    for row in rows:
-        value = row[column]
-        # A column with one cell that is no number is one of texts.
-        if isinstance(value, str) and number(value) is None:
-            raise _bad(row, column, value, "a finite number")
-        if isinstance(value, int | float) and not least <= value <= most:
-            raise _bad(row, column, value, expected or f"a number from {least:g} to {most:g}")
-    return [row[column] for row in rows]
+def _completed(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
+    ended, notes = settled(rows)
+    kept, others = completed(ended)
+    return kept, [*notes, *others]
 
 
-def _texts(rows: Sequence[Row], column: str) -> list[str]:
-    for row in rows:
-        if row[column] is None:
-            raise _bad(row, column, "", "a name")
-    return [_text(row[column]) for row in rows]
-
-
-def _seeds(rows: Sequence[Row], column: str | None) -> Sequence[str | None]:
-    return [None] * len(rows) if column is None else _texts(rows, column)
-
-
-def _text(value: Any) -> str:
-    # So that 1 and 1.0 are one name.
-    return f"{value:.15g}" if isinstance(value, float) else str(value)
-
-
-def _group(rows: Sequence[Row], names: Names, compared: str) -> tuple[str, ...]:
-    if names.group is not None:
-        return tuple(_find(rows, name, (), "group") for name in names.group)
-    used = {names.accuracy, names.energy, names.seed, compared}
-    return tuple(name for name in GROUP if name in rows[0] and name not in used)
-
-
-def _shared(row: Row, group: Sequence[str]) -> str:
-    """Return what a row shares with others of its group, in words."""
-    return ", ".join(_text(row[name]) for name in group if row[name] is not None)
-
-
-def _check_data(rows: Sequence[Row], group: Sequence[str]) -> None:
-    """Refuse several data sets in one group."""
-    members: dict[tuple[Any, ...], list[Row]] = {}
-    for row in rows:
-        members.setdefault(tuple(row[name] for name in group), []).append(row)
-    for found in members.values():
-        check_agree(_shared(found[0], group) or "all rows", found, {"dataset": "data set"})
-
-
-def _find(rows: Sequence[Row], named: str | None, usual: Sequence[str], what: str) -> str:
-    found = _find_if_any(rows, named, usual)
-    if found is None:
-        raise ConfigurationError(
-            f"no column for {what} ({', '.join(usual)}) among {', '.join(rows[0])}; "
-            f"name it with `--{what}-column`"
-        )
-    return found
-
-
-def _find_if_any(rows: Sequence[Row], named: str | None, usual: Sequence[str]) -> str | None:
-    if named is not None and named not in rows[0]:
-        raise UnknownNameError("column", named, rows[0])
-    return named or next((name for name in usual if name in rows[0]), None)
-
-
-def _bad(row: Mapping[str, Any], column: str, value: Any, expected: str) -> ConfigurationError:
-    place = getattr(row, "place", "table")
-    return ConfigurationError(f"{place}: {column} is {reprlib.repr(value)}; expected {expected}")
-
-
-def _with(rows: Sequence[Row], columns: Mapping[str, Sequence[Any]]) -> list[Row]:
-    return [
-        {**row, **dict(zip(columns, cells, strict=True))}
-        for row, cells in zip(rows, zip(*columns.values(), strict=True), strict=True)
-    ]
+def _scores_once(rows: Sequence[Row], factors: Sequence[str], response: str) -> list[Row]:
+    """Return rows in which an accuracy that one seed gave again counts once."""
+    seed = find_if_any(rows, None, SEED, "seed")
+    if seed is None or seed in factors or plain(response) not in TEST_ACCURACY:
+        return list(rows)
+    columns = (*factors, seed, response)
+    return list({tuple(cells.text(row[name]) for name in columns): row for row in rows}.values())

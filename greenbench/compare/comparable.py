@@ -1,9 +1,9 @@
 """What must agree before figures are put side by side."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from greenbench.errors import NotComparableError
+from greenbench.errors import ConfigurationError, NotComparableError
 
 Row = Mapping[str, Any]
 
@@ -15,8 +15,96 @@ ENERGY = {
 }
 """Columns that energies of one comparison must agree in, and what they are called."""
 
+MOST_NAMED = 5
+
+DEVICE = (
+    "gpu", "gpus", "gpu_model", "gpu_name", "gpu_type", "gpu_count", "num_gpus", "n_gpus", "cpu",
+    "cpu_model", "cpu_name", "cpu_count", "device", "device_name", "device_type", "accelerator",
+    "hardware", "machine", "host", "hostname", "host_name", "node", "instance_type", "os",
+    "power_limit_w", "threads", "num_threads", "meter", "tracking_mode", "pue",
+    "energy_provenance", "energy_source",
+)  # fmt: skip
+"""What columns of foreign tables are called in which energies of one comparison must agree."""
+
+WORK = (
+    "epochs", "num_epochs", "n_epochs", "max_epochs", "num_train_epochs", "steps", "max_steps",
+    "num_steps", "batch_size", "optimizer", "practice", "framework", "precision", "dtype", "amp",
+    "mixed_precision", "image_size", "resolution", "parameters", "num_parameters", "n_parameters",
+    "data_content",
+)  # fmt: skip
+"""What columns of foreign tables are called in which rows that are averaged must agree."""
+
 UNRECORDED = {"threads": "1"}
 """What older versions, which have no such column, took unless they were told otherwise."""
+
+
+SCORES = ("val_accuracy", "test_accuracy")
+"""Columns of shares."""
+
+WITHIN_CASE = {
+    "parameters": "number of parameters",
+    "train_flops_per_sample": "training FLOPs of a sample",
+    "data_content": "content of the data set",
+}
+"""Columns in which all results of one definition of a case agree, unless something is wrong."""
+
+
+def check_scores(rows: Iterable[Row]) -> None:
+    """Refuse accuracies that are no shares.
+
+    Parameters
+    ----------
+    rows : iterable of mapping
+        Results or trials, as `greenbench.results.table` gives them.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is one; the message names the run, as far as it is known.
+    """
+    for row in rows:
+        for column in SCORES:
+            value = row.get(column)
+            # Not true of nan.
+            if value is not None and not 0 <= value <= 1:
+                places = ("case_id", "session", "repeat", "run_id")
+                place = ", ".join(f"{n} {row[n]}" for n in places if row.get(n) is not None)
+                raise ConfigurationError(
+                    f"{place or 'a row'}: {column} is {value!r}; expected a share from 0 to 1: "
+                    "select others with `--where`, or delete that run"
+                )
+
+
+def check_cases(rows: Iterable[Row]) -> None:
+    """Refuse results of one definition of a case that cannot be of one case.
+
+    Parameters
+    ----------
+    rows : iterable of mapping
+        Results; what they don't say agrees with everything.
+
+    Raises
+    ------
+    NotComparableError
+        If there are such; the message names the case and both values.
+    """
+    first: dict[tuple[Any, str], Row] = {}
+    for row in rows:
+        for column, words in WITHIN_CASE.items():
+            if row.get("case_hash") is None or row.get(column) is None:
+                continue
+            known = first.setdefault((row["case_hash"], column), row)
+            if known[column] != row[column]:
+                raise NotComparableError(
+                    f"{row.get('case_id')}: results of one definition differ in {words} "
+                    f"({_shown(known[column])}, {_shown(row[column])}): the code or the data "
+                    "behind its name changed; select one with "
+                    f"`--where {column}={_shown(known[column])}`"
+                )
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
 
 
 def check_agree(where: str, rows: Sequence[Row], columns: Mapping[str, str]) -> None:
@@ -39,8 +127,10 @@ def check_agree(where: str, rows: Sequence[Row], columns: Mapping[str, str]) -> 
     for column, words in columns.items():
         values = sorted({str(value_of(row, column)) for row in rows if column in row})
         if len(values) > 1:
+            more = ", …" if len(values) > MOST_NAMED else ""
             raise NotComparableError(
-                f"{where}: figures differ in {words} ({', '.join(values)}) and are not averaged; "
+                f"{where}: figures differ in {words} ({', '.join(values[:MOST_NAMED])}{more}) and "
+                "are not averaged; "
                 f"select one with `--where {column}={values[0]}`"
             )
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from greenbench.compare.comparable import ENERGY, check_agree
-from greenbench.compare.samples import is_left_out
+from greenbench.compare.cells import LARGEST
+from greenbench.compare.comparable import ENERGY, check_agree, check_cases
+from greenbench.compare.samples import is_left_out, once_each
 from greenbench.errors import ConfigurationError, NotComparableError, UnknownNameError
 
 Row = Mapping[str, Any]
@@ -18,7 +19,6 @@ Levels = tuple[str, ...]
 
 MOST_FACTORS = 6
 MOST_LEVELS = 50
-LARGEST = 1e100
 ROUNDING = 1e-12
 COMMON = {"dataset": "data set", "backend": "backend", "strategy": "strategy"}
 PARTS_OF_SETTING = ("dataset", "trials", "epochs", "threads")
@@ -98,9 +98,10 @@ def make_design(
         If samples differ in what is no factor, such as the host, or if none counts.
     """
     _check_names(rows, factors, response)
+    check_cases(rows)
     counted = {
         number: row
-        for number, row in enumerate(rows, 1)
+        for number, row in enumerate(_once_each(rows, response), 1)
         if _counts(row, response, include_disturbed)
     }
     if not counted:
@@ -133,6 +134,12 @@ def _check_names(rows: Sequence[Row], factors: Sequence[str], response: str) -> 
         raise ConfigurationError(
             f"{response!r} is both the response and a factor; leave it out of the factors"
         )
+
+
+def _once_each(rows: Sequence[Row], response: str) -> Sequence[Row]:
+    """Return the rows of which each counts: of an accuracy, one for each case and repeat."""
+    is_own = all(row.get("case_hash") for row in rows)
+    return once_each(rows, response) if is_own and response.endswith("accuracy") else rows
 
 
 def _counts(row: Row, response: str, include_disturbed: bool) -> bool:

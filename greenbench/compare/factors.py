@@ -52,7 +52,8 @@ class Factors:
         Of the response if it is an energy; None if the table does not say, or if provenance is
         a factor.
     n, left_out : int
-        Samples that count, and those that don't: failed, of unknown response or disturbed.
+        Samples that count, and those that don't: failed, of unknown response, disturbed, or an
+        accuracy that the same seeds gave again.
     effects : tuple of Effect
         Factors in the order given, then interactions of two, three, and so on.
     residual : Effect

@@ -3,13 +3,15 @@
 import csv
 import io
 import json
-import math
 import reprlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from greenbench.compare.cells import LARGEST
+from greenbench.compare.copies import without_copies
+from greenbench.compare.csvs import on_one_line, parse_column, read_csv
 from greenbench.compare.rows import select
 from greenbench.errors import ConfigurationError
 from greenbench.results.chronology import SEGMENT, read_segments
@@ -18,14 +20,13 @@ from greenbench.results.table import METRICS, OF_CASE, TAGS
 
 Row = dict[str, Any]
 
-LARGEST = 1e100
-"""Beyond it a sum of squares may have no finite value."""
-
 NEEDED = ("case_id", "strategy", "architecture", "backend", "dataset", "energy_provenance")
 TRIAL = (
     "trial", "status", "energy_wh", "search_wh", "duration_s", "val_accuracy", "segments",
     "reevaluates", "lanes", "optimism", "test_accuracy",
 )  # fmt: skip
+OF_FILE = ("session",)
+"""Columns that may have another value in a copy."""
 LIMITS = {
     "energy_wh": (0.0, LARGEST),
     "search_wh": (0.0, LARGEST),
@@ -33,20 +34,6 @@ LIMITS = {
     "val_accuracy": (0.0, 1.0),
     "test_accuracy": (0.0, 1.0),
 }
-
-
-class CsvRow(dict[str, Any]):
-    """A row of a CSV.
-
-    Attributes
-    ----------
-    place : str
-        Where it stands, for messages: ``measurements.csv:7``.
-    """
-
-    def __init__(self, place: str, cells: Iterable[tuple[str, Any]]) -> None:
-        super().__init__(cells)
-        self.place = place
 
 
 @dataclass(frozen=True)
@@ -61,11 +48,18 @@ class Tables:
         Trials; of a CSV, its rows.
     is_foreign : bool
         Whether columns have whatever names a CSV gave them.
+    notes : tuple of str
+        What a reader must know of how they were read, such as copies that count once.
     """
 
     rows: list[Row]
     trials: list[Row]
     is_foreign: bool
+    notes: tuple[str, ...] = ()
+
+    def noting(self, notes: Sequence[str]) -> "Tables":
+        """Return the same tables with further notes."""
+        return replace(self, notes=(*self.notes, *notes))
 
 
 def read_files(paths: Sequence[Path], where: Mapping[str, str]) -> Tables:
@@ -87,30 +81,17 @@ def read_files(paths: Sequence[Path], where: Mapping[str, str]) -> Tables:
         If a file cannot be read, is empty or damaged, or is of another kind than the first,
         or if no row is wanted.
     """
-    is_foreign = _check_kind(paths) == ".csv"
-    rows, trials = _read_csvs(paths) if is_foreign else _read_benchmarks(paths)
-    wanted = select(rows, where, only_latest=False)
-    if not wanted:
-        conditions = " and ".join(f"{column}={text}" for column, text in where.items())
-        raise ConfigurationError(f"no row of {', '.join(map(str, paths))} has {conditions}")
-    if is_foreign:
+    if _check_kind(paths) == ".csv":
+        rows, notes = _read_csvs(paths)
+        wanted = _select(paths, rows, where)
         for column in wanted[0]:
-            _parse_column(wanted, column)
-        return Tables(wanted, wanted, is_foreign=True)
+            parse_column(wanted, column)
+        return Tables(wanted, wanted, is_foreign=True, notes=tuple(notes))
+    rows, trials, notes = _read_benchmarks(paths)
+    wanted = _select(paths, rows, where)
     kept = set(map(_repeat_of, wanted))
-    return Tables(wanted, [t for t in trials if _repeat_of(t) in kept], is_foreign=False)
-
-
-def number(text: str) -> int | float | None:
-    """Return the finite number that a text is, or None."""
-    # "1_0" is a name, though Python reads it as 10.
-    for kind in (int, float) if "_" not in text else ():
-        try:
-            found = kind(text)
-            return found if math.isfinite(found) else None
-        except (ValueError, OverflowError):
-            continue
-    return None
+    trials = [trial for trial in trials if _repeat_of(trial) in kept]
+    return Tables(wanted, trials, is_foreign=False, notes=tuple(notes))
 
 
 def to_csv(records: Sequence[Mapping[str, Any]]) -> str:
@@ -133,8 +114,16 @@ def _no_formula(value: Any) -> Any:
     """Return a text on one line that no spreadsheet takes for a formula; else as it is."""
     if not isinstance(value, str):
         return value
-    text = _on_one_line(value)
+    text = on_one_line(value)
     return f"'{text}" if text.startswith(tuple("=+-@")) else text
+
+
+def _select(paths: Sequence[Path], rows: list[Row], where: Mapping[str, str]) -> list[Row]:
+    wanted = select(rows, where, only_latest=False)
+    if not wanted:
+        conditions = " and ".join(f"{column}={text}" for column, text in where.items())
+        raise ConfigurationError(f"no row of {', '.join(map(str, paths))} has {conditions}")
+    return wanted
 
 
 def _check_kind(paths: Sequence[Path]) -> str:
@@ -170,67 +159,23 @@ def _read_text(path: Path) -> str:
     return text
 
 
-def _read_csvs(paths: Sequence[Path]) -> tuple[list[Row], list[Row]]:
-    first, *others = map(_read_csv, paths)
-    for path, rows in zip(paths[1:], others, strict=True):
-        if odd := sorted(rows[0].keys() ^ first[0].keys()):
+def _read_csvs(paths: Sequence[Path]) -> tuple[list[Row], list[str]]:
+    tables: list[list[Row]] = []
+    for path in paths:
+        tables.append([*read_csv(path, _read_text(path))])
+        if odd := sorted(tables[-1][0].keys() ^ tables[0][0].keys()):
             raise ConfigurationError(
                 f"{path} and {paths[0]} do not have the same columns: {', '.join(odd)}; "
                 "compare tables of one form"
             )
-        first += rows
-    return first, first
+    return without_copies(paths, tables)
 
 
-def _read_csv(path: Path) -> list[Row]:
-    """Return the rows of a CSV; all cells are texts, each on one line."""
-    reader = csv.reader(io.StringIO(_read_text(path)), strict=True)
-    try:
-        lines = [(reader.line_num, [_on_one_line(cell) for cell in cells]) for cells in reader]
-    except csv.Error as error:
-        raise ConfigurationError(f"{path}:{reader.line_num} is no CSV: {error}") from error
-    lines = [(line, cells) for line, cells in lines if any(cells)]
-    if len(lines) <= 1:
-        raise ConfigurationError(
-            f"{path} {'has no rows below its header' if lines else 'is empty'}; expected a header "
-            "and one row a measurement"
-        )
-    header = lines[0][1]
-    _check_header(path, header)
-    for line, cells in lines:
-        if len(cells) != len(header):
-            raise ConfigurationError(
-                f"{path}:{line} has {len(cells)} cells; expected {len(header)}, one for each "
-                "column of the header"
-            )
-    return [CsvRow(f"{path}:{line}", zip(header, cells, strict=True)) for line, cells in lines[1:]]
-
-
-def _on_one_line(cell: str) -> str:
-    return " ".join(cell.splitlines()).strip()
-
-
-def _check_header(path: Path, header: Sequence[str]) -> None:
-    for position, name in enumerate(header, 1):
-        if not name:
-            raise ConfigurationError(f"{path} has no name for column {position}; give it one")
-        if name in header[: position - 1]:
-            raise ConfigurationError(f"{path} has the column {name!r} twice; rename one")
-
-
-def _parse_column(rows: Sequence[Row], column: str) -> None:
-    """Turn a column into numbers if all of its cells are numbers; an empty cell is None."""
-    # Few names and few levels make up most tables.
-    known = {text: number(text) for text in {row[column] for row in rows} if text}
-    are_numbers = None not in known.values()
-    for row in rows:
-        text = row[column]
-        row[column] = (known[text] if are_numbers else text) if text else None
-
-
-def _read_benchmarks(paths: Sequence[Path]) -> tuple[list[Row], list[Row]]:
+def _read_benchmarks(paths: Sequence[Path]) -> tuple[list[Row], list[Row], list[str]]:
     found = [_read_benchmark(path) for path in paths]
-    return [row for rows, _ in found for row in rows], [row for _, rows in found for row in rows]
+    rows, notes = without_copies(paths, [rows for rows, _ in found], apart=OF_FILE)
+    trials, _ = without_copies(paths, [trials for _, trials in found], apart=OF_FILE)
+    return rows, trials, notes
 
 
 def _read_benchmark(path: Path) -> tuple[list[Row], list[Row]]:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import Any
 
-from greenbench.compare.comparable import ENERGY, check_agree
-from greenbench.compare.files import LARGEST
+from greenbench.compare.cells import LARGEST
+from greenbench.compare.comparable import ENERGY, check_agree, check_cases
 from greenbench.compare.samples import describe_samples
 from greenbench.compare.stats import FEWEST_FOR_INTERVAL, Estimate, estimate
 from greenbench.errors import NotComparableError, UnknownNameError
@@ -34,7 +35,8 @@ class Ratio:
         Repeats that both have, or groups.
     energy, duration, accuracy : Estimate or None
         Median of variant over baseline, pair by pair, with its bootstrap interval; None
-        where no pair has both figures.
+        where no pair has both figures. Of a repeat that ran in several sessions all energies
+        count, and its accuracy once.
     reason : str or None
         Why there is no energy, or no interval.
     """
@@ -139,6 +141,7 @@ def compare_ratios(
     """
     # A repeat that failed broke off, or trained for nothing.
     rows = [r for r in rows if r.get(compared) is not None and r.get("status") != FAILED]
+    check_cases(rows)
     variants = sorted({str(row[compared]) for row in rows}, key=_in_order)
     baseline = _choose(baseline, compared, variants)
     known = [row for row in rows if row["energy_wh"] is not None]
@@ -226,7 +229,7 @@ def _ratio(
         pairs=len(pairs),
         energy=energy,
         duration=_estimate(counted, "duration_s"),
-        accuracy=_estimate(pairs, "test_accuracy"),
+        accuracy=_estimate_once(pairs, "test_accuracy"),
         reason=_why_not(energy, len(pairs), len(counted)),
     )
 
@@ -261,16 +264,27 @@ def _by_repeat(name: str, rows: Sequence[Row]) -> Repeats:
 
 
 def _estimate(pairs: Sequence[tuple[Row, Row]], column: str) -> Estimate | None:
-    # Nothing is divided by 0, nor by so little that it says nothing.
-    ratios = [
-        ratio
-        for one, other in pairs
-        if one[column] is not None
-        and other[column]
-        and (ratio := one[column] / other[column]) <= LARGEST
-    ]
+    ratios = [ratio for pair in pairs if (ratio := _divided(pair, column)) is not None]
     # Sorted, so that the interval does not depend on the order of rows.
     return estimate(sorted(ratios)) if ratios else None
+
+
+def _estimate_once(pairs: Sequence[tuple[Row, Row]], column: str) -> Estimate | None:
+    """Return what `_estimate` does of figures that seeds decide: once for each repeat."""
+    found: dict[Any, list[float]] = {}
+    for one, other in pairs:
+        if (ratio := _divided((one, other), column)) is not None:
+            repeat = (one.get("case_hash"), other.get("case_hash"), one["repeat"])
+            found.setdefault(repeat, []).append(ratio)
+    return estimate(sorted(map(median, found.values()))) if found else None
+
+
+def _divided(pair: tuple[Row, Row], column: str) -> float | None:
+    one, other = (row[column] for row in pair)
+    # Nothing is divided by 0, nor by so little that it says nothing.
+    if one is None or not other or (ratio := one / other) > LARGEST:
+        return None
+    return float(ratio)
 
 
 def _overall(ratios: Sequence[Ratio], baseline: str) -> tuple[Ratio, ...]:

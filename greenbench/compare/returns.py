@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
-from greenbench.compare.comparable import ENERGY, check_agree
+from greenbench.compare.comparable import ENERGY, check_agree, check_cases
 from greenbench.compare.decision import Decision, decide
 from greenbench.compare.fit import Saturation, fit_saturation
 from greenbench.compare.front import knee, pareto_front
-from greenbench.compare.samples import describe_samples
+from greenbench.compare.samples import describe_samples, once_each
 from greenbench.compare.stats import Estimate, estimate
 from greenbench.compare.units import with_unit
 from greenbench.errors import NotComparableError
@@ -18,6 +18,7 @@ from greenbench.errors import NotComparableError
 Row = Mapping[str, Any]
 
 TOLERANCE = 0.01
+ACCURACY = "test accuracy"
 SERIES = ("family", "strategy", "backend", "setting")
 
 
@@ -32,7 +33,8 @@ class Size:
     case_id : str
         The case that trained it.
     energy_wh, accuracy : Estimate
-        Headline energy, and test accuracy in [0, 1].
+        Headline energy, over all samples that count, and accuracy in [0, 1], over repeats: one
+        that is run again is no further sample of it.
     train_flops : float or None
         Over all trials, median; None if the table does not say.
     parameters : int or None
@@ -78,6 +80,8 @@ class Returns:
         The curve through the sizes, with intervals, or why there is none.
     left_out : tuple of str
         Sizes without a sample whose energy counts.
+    accuracy_name : str
+        What the table says that its accuracies are.
     saved : float or None
         Share of the best size's energy that the choice does not need; None if that is 0.
     proof : str
@@ -94,6 +98,7 @@ class Returns:
     knee: str | None
     saturation: Saturation
     left_out: tuple[str, ...] = ()
+    accuracy_name: str = ACCURACY
     saved: float | None = field(init=False)
     proof: str = field(init=False)
 
@@ -211,6 +216,8 @@ def compare_returns(
         If the figures of one family differ in provenance or host or, for one size, in the
         definition of the case; the message names what differs.
     """
+    rows = list(rows)
+    check_cases(rows)
     series: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         # One with further options is no member of the family; a foreign size has its own name.
@@ -247,15 +254,12 @@ def _returns(
         (_size(members, counted[network]) for network, members in by_size.items()),
         key=lambda size: (size.energy_wh.median, size.network),
     )
-    accuracies = {n: [row["test_accuracy"] for row in rows] for n, rows in by_size.items()}
+    accuracies = {n: _accuracies(members) for n, members in by_size.items()}
     decision = decide(
         [(s.network, s.energy_wh.median, accuracies[s.network]) for s in sizes],
         tolerance=tolerance,
     )
-    pairs = [
-        [(row["energy_wh"], row["test_accuracy"]) for row in counted[size.network]]
-        for size in sizes
-    ]
+    pairs = [_pairs(counted[size.network]) for size in sizes]
     return Returns(
         **common,
         provenance=known[0].get("energy_provenance"),
@@ -264,7 +268,21 @@ def _returns(
         knee=_knee(sizes),
         saturation=fit_saturation(pairs),
         left_out=left_out,
+        accuracy_name=rows[0].get("accuracy_name", ACCURACY),
     )
+
+
+def _accuracies(rows: Sequence[Row]) -> list[float]:
+    return [row["test_accuracy"] for row in once_each(rows)]
+
+
+def _pairs(rows: Sequence[Row]) -> list[tuple[float, float]]:
+    """Return energy and accuracy of each repeat, however often it ran."""
+    energies = once_each(rows, "energy_wh")
+    return [
+        (one["energy_wh"], other["test_accuracy"])
+        for one, other in zip(energies, once_each(rows), strict=True)
+    ]
 
 
 def _complete(sizes: Sequence[Size], decision: Decision) -> tuple[Size, ...]:
@@ -304,7 +322,7 @@ def _size(rows: Sequence[Row], counted: Sequence[Row]) -> Size:
         network=rows[0]["architecture"],
         case_id=rows[0]["case_id"],
         energy_wh=estimate([row["energy_wh"] for row in counted]),
-        accuracy=estimate([row["test_accuracy"] for row in rows]),
+        accuracy=estimate(_accuracies(rows)),
         train_flops=statistics.median(flops) if flops else None,
         parameters=None if parameters is None else int(parameters),
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from scipy.stats import variation
@@ -57,6 +58,53 @@ def describe_samples(rows: Sequence[Row], *, include_disturbed: bool = False) ->
     if len(energies) < FEW:
         marks.append("few")
     return Samples(tuple(rows), counted, cv, tuple(dict.fromkeys(marks)))
+
+
+def once_each(rows: Sequence[Row], column: str = "test_accuracy") -> list[Row]:
+    """Return the rows whose figure is known, one for each case and repeat, with their mean.
+
+    A repeat that is run again has the same seeds, and so gives the same accuracy again: it is
+    no further sample of it. Its energy is measured anew, and is one.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Without a ``repeat`` each is a sample of its own.
+    column : str
+        Of what seeds decide.
+    """
+    return [
+        {**found[-1], column: _mean([row[column] for row in found])}
+        for members in _by_seed(rows)
+        if (found := [row for row in members if row.get(column) is not None])
+    ]
+
+
+def again_note(rows: Sequence[Row]) -> str | None:
+    """Return in words how many rows are repeats that were run again; None if there are none."""
+    seeds = len(_by_seed(rows))
+    if seeds == len(rows):
+        return None
+    again = len(rows) - seeds
+    return (
+        f"{again} of {len(rows)} results run a repeat again, with the same seeds: their energies "
+        f"count, their accuracies once ({seeds} repeats)"
+    )
+
+
+def _by_seed(rows: Sequence[Row]) -> list[list[Row]]:
+    found: dict[tuple[Any, ...], list[Row]] = {}
+    for place, row in enumerate(rows):
+        repeat = row.get("repeat")
+        # What a foreign table has no hash of is of one size.
+        case = row.get("case_hash") or row.get("case_id")
+        found.setdefault((place,) if repeat is None else (case, repeat), []).append(row)
+    return list(found.values())
+
+
+def _mean(values: Sequence[float]) -> float:
+    # Of equal figures, without rounding.
+    return values[0] if len(set(values)) == 1 else fmean(values)
 
 
 def marks_in(row: Row) -> list[str]:

@@ -80,7 +80,7 @@ Searches = Mapping[str, Sequence[Search]]
 
 
 def read_searches(rows: Sequence[Row], *, include_disturbed: bool = False) -> Searches:
-    """Return the searches that trials belong to, by strategy.
+    """Return the searches that trials belong to, by strategy; each repeat of a case once.
 
     Parameters
     ----------
@@ -104,7 +104,22 @@ def read_searches(rows: Sequence[Row], *, include_disturbed: bool = False) -> Se
     searches: dict[str, list[Search]] = {name: [] for name in sorted({key[0] for key in trials})}
     for (name, *_), members in trials.items():
         searches[name].append(_search(name, _in_order(name, members), include_disturbed))
-    return searches
+    return {name: _once_each(found) for name, found in searches.items()}
+
+
+def _once_each(searches: Sequence[Search]) -> list[Search]:
+    """Return one search for each repeat: the latest of those whose energy counts, if any does.
+
+    A repeat that is run again in another session has the same seeds, and finds the same.
+    """
+    found: dict[Hashable, Search] = {}
+    for place, search in enumerate(searches):
+        first = search.rows[0]
+        repeat = first.get("repeat")
+        key = place if repeat is None else (first.get("case_hash"), str(repeat))
+        if key not in found or search.curve or not found[key].curve:
+            found[key] = search
+    return list(found.values())
 
 
 def _check_figures(row: Row) -> None:
@@ -122,7 +137,8 @@ def _in_order(strategy: str, rows: list[Row]) -> tuple[Row, ...]:
     if index is not None and times > 1:
         raise NotComparableError(
             f"{strategy}: trial {index} occurs {times} times in one search; give each search its "
-            "number in a column `repeat`, or tell them apart with `--group COLUMN`"
+            "number in a column `repeat`, name the one that has it with `--seed-column`, or tell "
+            "them apart with `--group COLUMN`"
         )
     if all(isinstance(index, int | float) for index in indices):
         rows = sorted(rows, key=lambda row: float(row["trial"]))

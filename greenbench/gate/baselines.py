@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from greenbench.cases.suites import GATE
-from greenbench.compare.comparable import ENERGY, check_agree
-from greenbench.compare.files import LARGEST
+from greenbench.compare.cells import LARGEST
+from greenbench.compare.comparable import ENERGY, SCORES, check_agree, check_scores
 from greenbench.errors import ConfigurationError, GateError
 from greenbench.gate.metrics import METRICS
 from greenbench.results.readings import Provenance
@@ -224,6 +224,7 @@ def _to_case(case_id: str, rows: Sequence[Row]) -> dict[str, Any]:
             f"no trial of repeat {failed[0]} of {case_id} completed, so it is no baseline; run it "
             "again, or leave it out with `--case`"
         )
+    check_scores(rows)
     check_agree(case_id, rows, {"case_hash": "definition"})
     # What a meter could not read came about in no way.
     known = [row for row in rows if row.get("energy_wh") is not None] or rows
@@ -297,7 +298,7 @@ def _is_valid(name: str, value: Any) -> bool:
         return True
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     # Not true of nan.
-    return is_number and 0 <= value <= LARGEST
+    return is_number and 0 <= value <= (1 if name in SCORES else LARGEST)
 
 
 def _damaged(path: Path, what: str) -> ConfigurationError:

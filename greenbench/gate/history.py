@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from greenbench.compare.comparable import value_of
+from greenbench.compare.comparable import check_scores, value_of
 from greenbench.compare.samples import is_left_out
 from greenbench.compare.units import energy_unit, mass_unit
 from greenbench.errors import UnknownNameError
@@ -172,11 +172,14 @@ def find_steps(
     ------
     UnknownNameError
         If there is no such metric.
+    ConfigurationError
+        If an accuracy is no share.
     """
     for name in metrics:
         if name not in METRICS:
             raise UnknownNameError("metric", name, METRICS)
     rows = [row for row in rows if row.get("status") != "failed"]
+    check_scores(rows)
     found = [
         _series(metric, members, include_disturbed)
         for metric in (METRICS[name] for name in dict.fromkeys(metrics))

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from greenbench.compare.comparable import check_scores
 from greenbench.compare.rows import once
 from greenbench.errors import BudgetError
 from greenbench.gate.baselines import Baseline
@@ -40,10 +41,11 @@ def judge(
     Raises
     ------
     ConfigurationError
-        If a budget matches no case.
+        If a budget matches no case, or an accuracy is no share.
     NotComparableError
         If results of one case differ in host, meter or provenance.
     """
+    check_scores([*rows, *(baseline.rows if baseline else ())])
     cases: dict[str, list[Row]] = {}
     for row in once(rows):
         cases.setdefault(str(row["case_id"]), []).append(row)

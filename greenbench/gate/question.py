@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from greenbench.compare.comparable import ENERGY, check_agree, value_of
-from greenbench.compare.samples import is_left_out
+from greenbench.compare.samples import is_left_out, once_each
 from greenbench.gate.baselines import Baseline
 from greenbench.gate.causes import UNCHANGED, likely_cause
 from greenbench.gate.judgement import Judgement, Verdict
@@ -100,6 +100,8 @@ class Question:
             columns = ENERGY if is_energy else {name: ENERGY[name] for name in OF_TIME}
             check_agree(self.case_id, self._known_values(self.rows), columns)
         rows, known = self._counted(self.rows), self._counted(self._comparable())
+        if self.metric.kind is Kind.ACCURACY and len(rows) == len(self.rows):
+            rows = once_each(rows, self.metric.column)
         finding = self._missing(rows, known) or self._finding(rows, known)
         verdict, reason = self._verdict(finding)
         values = self._values(rows)
@@ -210,8 +212,7 @@ class Question:
     def _missing(self, rows: Sequence[Row], known: Sequence[Row]) -> Finding | None:
         """Return why the limit cannot be judged, or that a case without accuracy violates it."""
         kind, needed = self.metric.kind, self.limit.rounds
-        if kind is Kind.ACCURACY and len(rows) < len(self.rows):
-            lost = len(self.rows) - len(rows)
+        if kind is Kind.ACCURACY and (lost := len(self.rows) - len(self._known_values(self.rows))):
             failed = f"{lost} of {len(self.rows)} repeats have no accuracy: no trial completed"
             return Finding(True, None, None, None, failed)
         is_relative = self.limit.rule.is_relative

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from greenbench.compare.columns import with_options
-from greenbench.compare.comparable import ENERGY, value_of
+from greenbench.compare.comparable import ENERGY, check_cases, value_of
 from greenbench.compare.factors import Factors, compare_factors
 from greenbench.compare.front import pareto_front
 from greenbench.compare.placings import Summary, summarise
 from greenbench.compare.ratios import Ratios, compare_ratios
 from greenbench.compare.returns import SERIES, TOLERANCE, Returns, compare_returns
-from greenbench.compare.samples import Samples, describe_samples
+from greenbench.compare.samples import Samples, describe_samples, once_each
 from greenbench.compare.stats import Estimate, estimate
 from greenbench.compare.strategies import OWN_GROUP, Strategies, compare_strategies
 from greenbench.errors import GreenbenchError, NotComparableError
@@ -196,7 +196,9 @@ def find(
     strategies = questions.ask(
         "strategies",
         _searches(rows, trials),
-        lambda _, members: _strategies(members, tolerance=tolerance, **counting),
+        lambda key, members: _strategies(
+            _grouped(rows, SEARCHED)[key], members, tolerance=tolerance, **counting
+        ),
     )
     factors = questions.ask(
         "factors",
@@ -252,6 +254,8 @@ def _case(rows: Sequence[Row], include_disturbed: bool) -> CaseFigures:
     figures = {}
     for column in RATIOS:
         chosen = samples.counted if column in OF_COUNTED else rows
+        if column == "test_accuracy":
+            chosen = once_each(rows)
         if known := [row[column] for row in chosen if row[column] is not None]:
             figures[column] = estimate(known)
     return CaseFigures(str(rows[0]["case_id"]), rows[0], samples, figures)
@@ -295,7 +299,8 @@ def _searches(rows: Sequence[Row], trials: Sequence[Row]) -> dict[tuple[str, ...
     }
 
 
-def _strategies(trials: Sequence[Row], **options: Any) -> list[Strategies]:
+def _strategies(rows: Sequence[Row], trials: Sequence[Row], **options: Any) -> list[Strategies]:
+    check_cases(rows)
     if not trials:
         raise NotComparableError(
             "the table has no trials; run it with this version of greenbench to have them"

@@ -113,7 +113,7 @@ def candidate(row: Row) -> float | None:
     row : mapping
         Of the trial.
     """
-    is_completed = row.get("status", COMPLETED) == COMPLETED
+    is_completed = row.get("status") in (None, COMPLETED)
     accuracy: float | None = row["val_accuracy"]
     return accuracy if is_completed and row.get("reevaluates") is None else None
 

@@ -48,7 +48,8 @@ def returns_table(returns: "Returns") -> Table:
     table.add_column("size", no_wrap=True)
     unit, scale = energy_unit([size.energy_wh.median for size in returns.sizes])
     for heading in (
-        "parameters", "train GFLOP", f"energy, {unit}", "test accuracy", f"points/{unit}",
+        "parameters", "train GFLOP", f"energy, {unit}", escape(returns.accuracy_name),
+        f"points/{unit}",
     ):  # fmt: skip
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("Pareto", no_wrap=True)

@@ -274,11 +274,11 @@ def test_energy_and_accuracy_are_explained_if_no_response_is_named(table: Any) -
 
 
 def test_only_selected_rows_need_to_be_sound(table: Any) -> None:
-    content = "size,energy_wh,accuracy,host\ns,1,0.8,a\nm,2,0.9,a\nm,n/a,86.6,b\n"
+    content = "size,energy_wh,accuracy,host\ns,1,0.8,a\nm,2,0.9,a\nm,much,86.6,b\n"
     (answer,) = answers("returns", table(content), "--where", "host=a")
     assert [size["energy_wh"]["median"] for size in answer["sizes"]] == [1.0, 2.0]
     assert refused("returns", table(content)).endswith(
-        ":4: energy_wh is 'n/a'; expected a finite number"
+        ":4: energy_wh is 'much'; expected a finite number"
     )
 
 
@@ -334,7 +334,7 @@ def test_disturbed_samples_count_if_they_are_asked_for(table: Any, question: str
 
 
 @each_good
-@pytest.mark.parametrize("energy", ["n/a", "nan", "inf", "1e999", "-1", "9" * 400])
+@pytest.mark.parametrize("energy", ["much", "3%", "inf", "1e999", "-1", "9" * 400])
 def test_a_cell_that_is_no_energy_is_named(table: Any, question: str, energy: str) -> None:
     path = table(GOOD.replace("m,random,0,2,early,2", f"m,random,0,2,keras,{energy}"))
     shown = refused(question, path, *GOOD_OPTIONS[question])
@@ -346,7 +346,8 @@ def test_a_cell_that_is_no_energy_is_named(table: Any, question: str, energy: st
 def test_percentages_are_refused_as_accuracies(table: Any, question: str) -> None:
     path = table(GOOD.replace("m,random,0,2,early,2,0.2", "m,random,0,2,early,2,86.6"))
     assert refused(question, path, *GOOD_OPTIONS[question]) == (
-        f"{path}:7: accuracy is 86.6; expected a share from 0 to 1: divide percentages by 100"
+        f"{path}:7: accuracy is 86.6; expected a share from 0 to 1: divide percentages by 100, "
+        "or say `--accuracy-unit percent`"
     )
 
 
@@ -423,7 +424,10 @@ def test_options_that_cannot_work_are_refused(
             ["strategies", "--strategy-column", "method", "--group", "size"],
             "no searches of two strategies of equal size in ",
         ),
-        (["strategies"], "no column for strategy (strategy) among size, method, "),
+        (
+            ["strategies"],
+            "no column for strategy (strategy, sampler, search_strategy) among si",
+        ),
         (["practices", "--accuracy-column", "acuracy"], "did you mean accuracy"),
         (["practices", "--baseline", "non"], "unknown practice 'non'; did you mean none"),
         (["practices", "--where", "practice=none"], "there is only 'none'"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from greenbench.cases import Case
 from greenbench.compare.anytime import MOST_POINTS, Anytime, band, best_so_far
-from greenbench.compare.files import CsvRow
+from greenbench.compare.csvs import CsvRow
 from greenbench.compare.searches import read_searches
 from greenbench.errors import ConfigurationError, NotComparableError
 from greenbench.results import TrialStatus
@@ -149,17 +149,30 @@ def test_band_of_many_rises_is_thinned_and_keeps_both_ends() -> None:
     assert list(summed.median) == curve.accuracy_at(summed.energy_wh).tolist()
 
 
+def sessions(*sessions: str, **changed: Any) -> list[dict[str, Any]]:
+    return [
+        row(strategy=strategy, session=session, repeat=repeat, **changed)
+        for session in sessions
+        for repeat in (0, 1)
+        for strategy in ("random", "grid")
+    ]
+
+
 def test_searches_are_told_apart_by_session_and_repeat() -> None:
-    found = read_searches(
-        [
-            row(strategy=strategy, session=session, repeat=repeat)
-            for session in ("s1", "s2")
-            for repeat in (0, 1)
-            for strategy in ("random", "grid")
-        ]
-    )
+    found = read_searches(sessions("s1", case_hash="a") + sessions("s2", case_hash="b"))
     assert {name: len(searches) for name, searches in found.items()} == {"grid": 4, "random": 4}
     assert found["grid"][2].name == "grid, session s2, repeat 0"
+
+
+def test_a_search_that_is_run_again_with_its_seed_counts_once_by_the_latest_energy() -> None:
+    found = read_searches(sessions("s1", "s2", case_hash="a"))
+    assert [search.name for search in found["grid"]] == [
+        "grid, session s2, repeat 0",
+        "grid, session s2, repeat 1",
+    ]
+    unknown = sessions("s3", case_hash="a", energy_wh=None)
+    found = read_searches(sessions("s2", case_hash="a") + unknown)
+    assert {search.rows[0]["session"] for search in found["grid"]} == {"s2"}
 
 
 def test_rows_without_session_and_repeat_are_one_search() -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from greenbench.compare.cells import WH_PER
 from greenbench.compare.columns import (
-    WH_PER,
     Names,
     check_factorial,
     responses,
@@ -15,7 +15,7 @@ from greenbench.compare.columns import (
     to_variants,
     with_options,
 )
-from greenbench.compare.files import CsvRow
+from greenbench.compare.csvs import CsvRow, Percent
 from greenbench.errors import ConfigurationError, NotComparableError, UnknownNameError
 
 RESULT = {"size": "s", "energy_wh": 1.0, "accuracy": 0.9}
@@ -53,7 +53,7 @@ def test_energy_is_read_in_its_unit(
     read: Reader, row: dict[str, Any], column: str, unit: str | None, value: float
 ) -> None:
     row = {name: cell for name, cell in row.items() if name != "energy_wh"} | {column: value}
-    (found,), _ = read([row], Names(energy=column, energy_unit=unit))
+    (found,), *_ = read([row], Names(energy=column, energy_unit=unit))
     assert found["energy_wh"] == pytest.approx(2.0, rel=1e-12)
 
 
@@ -72,14 +72,15 @@ def test_all_units_are_offered() -> None:
 @pytest.mark.parametrize(
     ("column", "value", "expected"),
     [
-        ("energy_wh", "n/a", "energy_wh is 'n/a'; expected a finite number"),
-        ("energy_wh", "nan", "energy_wh is 'nan'; expected a finite number"),
+        ("energy_wh", "much", "energy_wh is 'much'; expected a finite number"),
+        ("energy_wh", "1,204", "energy_wh is '1,204'; expected a finite number: whether its com"),
+        ("energy_wh", Percent(0.5), "energy_wh is '50%'; expected a number, not a percentage"),
         ("energy_wh", "1e999", "energy_wh is '1e999'; expected a finite number"),
         ("energy_wh", -1.0, "energy_wh is -1.0; expected a number from 0 to 1e+100"),
         ("energy_wh", 1e200, "energy_wh is 1e+200; expected a number from 0 to 1e+100"),
         ("accuracy", 86.6, "accuracy is 86.6; expected a share from 0 to 1: divide percentages"),
         ("accuracy", -0.1, "accuracy is -0.1; expected a share"),
-        ("accuracy", "86%", "accuracy is '86%'; expected a finite number"),
+        ("accuracy", Percent(1.02), "accuracy is '102%'; expected a share"),
         ("energy_provenance", "felt", "energy_provenance is 'felt'; expected one of counter, "),
     ],
 )
@@ -115,7 +116,7 @@ def test_a_name_that_is_missing_is_refused(read: Reader, row: dict[str, Any], co
 
 @each_question
 def test_a_figure_that_is_missing_is_unknown(read: Reader, row: dict[str, Any]) -> None:
-    (found,), _ = read([{**row, "energy_wh": None, "accuracy": None}], Names())
+    (found,), *_ = read([{**row, "energy_wh": None, "accuracy": None}], Names())
     assert found["energy_wh"] is None
     assert found.get("test_accuracy", found.get("val_accuracy")) is None
 
@@ -123,12 +124,37 @@ def test_a_figure_that_is_missing_is_unknown(read: Reader, row: dict[str, Any]) 
 @pytest.mark.parametrize(
     ("read", "row", "column", "expected"),
     [
-        (to_results, RESULT, "size", "no column for size (size, architecture, network, model)"),
+        (
+            to_results,
+            RESULT,
+            "size",
+            "no column for size (size, architecture, network, model, …)",
+        ),
         (to_results, RESULT, "energy_wh", "no column for energy (energy_wh, energy_j, "),
-        (to_results, RESULT, "accuracy", "no column for accuracy (test_accuracy, accuracy, "),
-        (to_trials, TRIAL, "accuracy", "no column for accuracy (val_accuracy, accuracy, "),
-        (to_trials, TRIAL, "strategy", "no column for strategy (strategy) among energy_wh, "),
-        (variants, VARIANT, "repeat", "no column for seed (repeat, seed) among practice, "),
+        (
+            to_results,
+            RESULT,
+            "accuracy",
+            "no column for accuracy (test_accuracy, test_acc, ",
+        ),
+        (
+            to_trials,
+            TRIAL,
+            "accuracy",
+            "no column for accuracy (val_accuracy, val_acc, ",
+        ),
+        (
+            to_trials,
+            TRIAL,
+            "strategy",
+            "no column for strategy (strategy, sampler, ",
+        ),
+        (
+            variants,
+            VARIANT,
+            "repeat",
+            "no column for seed (repeat, seed, ",
+        ),
         (variants, VARIANT, "practice", "unknown column 'practice'; known: accuracy, energy_wh"),
     ],
 )
@@ -176,14 +202,14 @@ def test_sizes_of_a_group_are_a_family() -> None:
     rows = [
         {**RESULT, "size": size, "dataset": "digits", "family": "cnn"} for size in (1, 2.0, 0.5)
     ]
-    found, _ = to_results(rows, Names())
+    found, *_ = to_results(rows, Names())
     assert [row["architecture"] for row in found] == ["1", "2", "0.5"]
     assert {row["family"] for row in found} == {"digits, cnn"}
     assert to_results([RESULT], Names())[0][0]["family"] == "all sizes"
 
 
 def test_texts_about_sizes_that_nothing_depends_on_do_no_harm() -> None:
-    (found,), _ = to_results([{**RESULT, "parameters": "11M", "train_flops": 1e9}], Names())
+    (found,), *_ = to_results([{**RESULT, "parameters": "11M", "train_flops": 1e9}], Names())
     assert found["parameters"] is None
     assert found["train_flops"] == 1e9
 
@@ -215,7 +241,8 @@ def test_a_table_is_left_as_it_was() -> None:
     ("rows", "expected"),
     [
         ([{"a": "x", "energy_wh": None}], "energy_wh is ''; expected a number"),
-        ([{"a": "x", "energy_wh": "none"}], "energy_wh is 'none'; expected a finite number"),
+        ([{"a": "x", "energy_wh": "none"}], "energy_wh is ''; expected a number"),
+        ([{"a": "x", "energy_wh": "much"}], "energy_wh is 'much'; expected a finite number"),
         ([{"a": "x", "energy_wh": -1}], "energy_wh is -1; expected a number from 0"),
         ([{"a": None, "energy_wh": 1}], "a is ''; expected a name"),
     ],

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenbench.compare.samples import Row, Samples, describe_samples, marks_in
+from greenbench.compare.samples import (
+    Row,
+    Samples,
+    again_note,
+    describe_samples,
+    marks_in,
+    once_each,
+)
 from tests.builders import make_row
 
 watt_hours = st.floats(1e-6, 1e6)
@@ -134,3 +141,33 @@ def test_marks_of_samples_come_once_and_before_those_of_the_case() -> None:
 )
 def test_marks_are_words(row: Row, marks: list[str]) -> None:
     assert marks_in(row) == marks
+
+
+def again(*accuracies: float | None, repeat: int | None = 0) -> list[Row]:
+    return [make_row(accuracy=a, changed={"repeat": repeat}) for a in accuracies]
+
+
+def test_a_repeat_that_runs_again_is_no_further_sample_of_its_accuracy() -> None:
+    rows = again(0.9, 0.9, 0.9) + again(0.8, repeat=1)
+    assert [row["test_accuracy"] for row in once_each(rows)] == [0.9, 0.8]
+
+
+def test_of_a_repeat_that_differs_each_time_the_mean_counts_once() -> None:
+    assert [row["test_accuracy"] for row in once_each(again(0.75, None, 0.25))] == [0.5]
+
+
+def test_rows_without_a_repeat_are_samples_of_their_own() -> None:
+    assert len(once_each(again(0.9, 0.9, repeat=None))) == 2
+
+
+def test_the_same_repeat_of_another_case_is_another_sample() -> None:
+    rows = [make_row(network, changed={"repeat": 0}) for network in ("dense.s", "dense.m")]
+    assert len(once_each(rows)) == 2
+
+
+def test_repeats_that_ran_again_are_said() -> None:
+    assert again_note(again(0.9) + again(0.9, repeat=1)) is None
+    assert again_note(again(0.9, 0.9, 0.9) + again(0.8, repeat=1)) == (
+        "2 of 4 results run a repeat again, with the same seeds: their energies count, their "
+        "accuracies once (2 repeats)"
+    )

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from greenbench.cases import Case
+from greenbench.compare.comparable import SCORES
 from greenbench.errors import ConfigurationError, GateError, NotComparableError
 from greenbench.gate.baselines import (
     OF_CASE,
@@ -60,6 +61,7 @@ def refusal(path: Path) -> str:
 
 # Files
 
+shares = st.none() | st.floats(0, 1)
 figures = st.none() | st.floats(0, 1e100) | st.integers(0, 10**15)
 texts = st.none() | st.text(st.characters(codec="utf-8"), max_size=8)
 
@@ -71,7 +73,7 @@ def results(draw: Any) -> list[Row]:
         shared = {name: draw(texts) for name in OF_CASE}
         shared["energy_provenance"] = draw(st.sampled_from(list(Provenance)))
         for repeat in range(draw(st.integers(1, 3))):
-            figure = {name: draw(figures) for name in SAMPLES}
+            figure = {name: draw(shares if name in SCORES else figures) for name in SAMPLES}
             own = {**figure, "repeat": repeat, "marks": draw(texts)}
             rows.append(make_row(network, changed={**shared, **own}))
     return rows
@@ -384,3 +386,17 @@ def test_what_the_store_does_not_have_is_one_line(
         from_store(store, reference)
     assert expected in str(refused.value)
     assert str(refused.value).startswith(f"baseline {reference!r}")
+
+
+@pytest.mark.parametrize("column", ["val_accuracy", "test_accuracy"])
+def test_an_accuracy_that_is_no_share_is_neither_written_nor_read(
+    tmp_path: Path, column: str
+) -> None:
+    path = tmp_path / "ci.json"
+    rows = rows_of("dense.m")
+    with pytest.raises(ConfigurationError, match=f"{column} is 1.7; expected a share from 0 to 1"):
+        write_baseline(path, [{**row, column: 1.7} for row in rows])
+    write_baseline(path, [{**row, column: 0.25} for row in rows])
+    path.write_text(path.read_text().replace("0.25", "1.7"))
+    with pytest.raises(ConfigurationError, match=f"{column} of .* is 1.7"):
+        read_baseline(path)
