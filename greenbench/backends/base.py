@@ -185,6 +185,17 @@ class ReplayingBackend(Protocol):
         """Return seconds on a clock that recorded durations advance."""
 
 
+@runtime_checkable
+class DigestingBackend(Protocol):
+    """A backend that can show what it holds of the data set, which no training may change.
+
+    Of one that cannot, the arrays that it was given are looked at.
+    """
+
+    def digest(self) -> Mapping[str, str]:
+        """Return `greenbench.datasets.base.digest_splits` of the splits as they are now."""
+
+
 def adam_options(hyperparameters: Mapping[str, float | int]) -> AdamOptions:
     """Return the optimiser for proposed hyperparameters.
 

@@ -17,6 +17,7 @@ from greenbench.backends.base import (
     TrainableModel,
     memory_errors_translated,
 )
+from greenbench.backends.process_state import OwnState
 from greenbench.backends.torch_adam import Moments
 from greenbench.errors import ArchitectureError
 
@@ -53,6 +54,7 @@ class TorchBatch:
         self._splits = splits
         self._resume = resume
         self._name = requests[0].architecture.name
+        self._own_state = OwnState(requests[0].architecture)
         self._batch_size = requests[0].batch_size
         trained = [dict(_trained(module)) for module in modules]
         self._shapes = {name: parameter.shape for name, parameter in trained[0].items()}
@@ -70,7 +72,11 @@ class TorchBatch:
         self._module.train()
         lanes, count = orders.shape
         total = self._weights.new_zeros(lanes)
-        with memory_errors_translated(), _randomness_refused(self._name):
+        with (
+            memory_errors_translated(),
+            self._own_state(goes_on=True),
+            _randomness_refused(self._name),
+        ):
             on_device = torch.from_numpy(orders).to(total.device)
             batches = torch.split(on_device, self._batch_size, dim=1)
             for batch, rates in zip(batches, self._adam.rates(len(batches)), strict=True):
@@ -86,10 +92,13 @@ class TorchBatch:
         images, labels = self._splits[split]
         size = max(EVALUATION_BATCH // len(self._weights), self._batch_size)
         outputs = vmap(self._outputs, in_dims=(0, 0, None))
-        with memory_errors_translated(), torch.inference_mode():
+        with memory_errors_translated(), self._own_state(goes_on=False), torch.inference_mode():
             parameters = self._parameters(self._weights)
+            # Copies: a forward pass may work in place on what it gets.
             correct = sum(
-                (outputs(parameters, self._fixed, part).argmax(dim=-1) == answers).sum(dim=1)
+                (outputs(parameters, self._fixed, part.clone()).argmax(dim=-1) == answers).sum(
+                    dim=1
+                )
                 for part, answers in zip(
                     torch.split(images, size), torch.split(labels, size), strict=True
                 )

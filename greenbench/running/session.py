@@ -55,7 +55,7 @@ class Listener(Protocol):
         """Show that a repeat begins; `done_trials` were finished before an interruption."""
 
     def event(self, kind: str, values: Mapping[str, Any]) -> None:
-        """Show a worker's event: ``trial_started``, ``epoch`` or ``trial_finished``."""
+        """Show a worker's event: ``trial_started``, ``epoch``, ``trial_finished``, ``notice``."""
 
     def repeat_finished(self, result: CaseResult | None) -> None:
         """Show that a repeat ended; None if it failed."""

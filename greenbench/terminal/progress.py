@@ -70,6 +70,8 @@ class Progress:
 
     def event(self, kind: str, values: Mapping[str, Any]) -> None:
         """Show a worker's event."""
+        if kind == "notice":
+            self.notice(values["message"])
         if kind == "trial_finished":
             self._trials = (int(values["index"]) + 1, self._trials[1])
             self._left.progress(self._trials[0] / max(self._trials[1], 1))
