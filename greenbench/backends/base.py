@@ -179,6 +179,17 @@ class ReplayingBackend(Protocol):
         """Return seconds on a clock that recorded durations advance."""
 
 
+@runtime_checkable
+class DigestingBackend(Protocol):
+    """A backend that can show what it holds of the data set, which no training may change.
+
+    Of one that cannot, the arrays that it was given are looked at.
+    """
+
+    def digest(self) -> Mapping[str, str]:
+        """Return `greenbench.datasets.base.digest_splits` of the splits as they are now."""
+
+
 @contextmanager
 def memory_errors_translated() -> Iterator[None]:
     """Turn any framework's error for exhausted memory into `OutOfMemoryError`."""

@@ -4,7 +4,6 @@ import importlib
 import importlib.metadata
 import importlib.util
 import math
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,18 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from greenbench.architectures.spec import (
-    BatchNorm,
-    Conv,
-    Flatten,
-    Layer,
-    Linear,
-    MaxPool,
-    Native,
-    ReLU,
-    Spec,
-    Weights,
-)
+from greenbench.architectures.spec import Native, Spec, Weights
+from greenbench.backends import keras_native
 from greenbench.backends.base import (
     EVALUATION_BATCH,
     AdamOptions,
@@ -35,7 +24,7 @@ from greenbench.backends.base import (
     refuse_options,
 )
 from greenbench.backends.checks import check_shape
-from greenbench.backends.keras_checks import KerasChecks, build_network
+from greenbench.backends.keras_checks import KerasChecks
 from greenbench.backends.keras_engines import (
     Engine,
     Epoch,
@@ -43,18 +32,16 @@ from greenbench.backends.keras_engines import (
     TensorflowEngine,
     TorchEngine,
 )
-from greenbench.datasets.base import Dataset
+from greenbench.backends.keras_spec import from_neutral, sequential, to_neutral
+from greenbench.backends.keras_state import import_keras
+from greenbench.backends.process_state import OwnState, state_kept
+from greenbench.datasets.base import Dataset, Split, digest_splits
 from greenbench.errors import (
     ConfigurationError,
     MissingPackageError,
     UncountedFlopsError,
     UnknownNameError,
 )
-
-# Keras's layout of a kernel to torch's, by number of axes; and back.
-_KERNEL_TO_NEUTRAL = {2: (1, 0), 4: (3, 2, 0, 1)}
-_KERNEL_FROM_NEUTRAL = {2: (1, 0), 4: (2, 3, 1, 0)}
-
 
 ENGINES: dict[str, type[Engine]] = {
     "keras": TorchEngine,
@@ -67,6 +54,7 @@ ENGINES: dict[str, type[Engine]] = {
 class LoadedSplit:
     """A split in the engine's memory; `classes` are the labels in NumPy's."""
 
+    data_format: str
     images: Any
     labels: Any
     classes: NDArray[np.int64]
@@ -98,50 +86,78 @@ class KerasBackend:
         self.name = name
         self._engine = ENGINES[name]()
         _start_keras(name, self._engine, threads)
+        self._given: Mapping[str, Split] = {}
+        self._data_format = ""
         self._splits: dict[str, LoadedSplit] = {}
         self._classes = 0
         self._checks = KerasChecks()
 
     def load(self, dataset: Dataset) -> None:
-        """Move the three splits to the device, with the axes in the engine's order."""
-        from keras import ops  # noqa: PLC0415
-
+        """Take the three splits; they move to the device when it is known in which layout."""
         self._checks.forget()
         self._classes = dataset.classes
-        for name in ("train", "validation", "test"):
-            split = getattr(dataset, name)
-            images = ops.convert_to_tensor(_arranged(split.images, self._engine))
-            labels = ops.convert_to_tensor(split.labels.astype(np.int32))
-            self._splits[name] = LoadedSplit(images, labels, split.labels)
+        self._given, self._data_format, self._splits = dataset.splits, "", {}
 
     def build(self, request: BuildRequest) -> "KerasModel":
         """Return a new model with its optimiser.
 
-        A native model gets images as ``(C, H, W)``, on TensorFlow as ``(H, W, C)``; building
-        it seeds the global generators of Python and NumPy, too.
+        A native model sees images as ``(height, width, channels)``, on every engine.
 
         Raises
         ------
         ConfigurationError
             If the request has options.
         ArchitectureError
-            If a neutral network cannot be trained in batches of that size, or a native one is
-            none that learns these classes.
+            If a neutral network cannot be trained in batches of that size; if a native one belongs
+            to another backend, expects another layout, or is none that learns these classes.
         """
         refuse_options(self.name, request)
-        check_trainable(request, len(self._splits["train"].classes))
+        check_trainable(request, len(self._given["train"]))
         architecture = request.architecture
-        with memory_errors_translated():
+        with memory_errors_translated(), state_kept(f"architecture {architecture.name!r}"):
             if isinstance(architecture, Native):
                 check_native(self.name, architecture)
-                network = _native(architecture, request.seed, self._splits["train"].images[:1])
-                self._checks.check(request, network, self._splits["train"], self._classes)
-            else:
-                network = _sequential(architecture, self._engine)
-            model = KerasModel(network, self._splits, request, self._engine)
-            if isinstance(architecture, Spec):
-                model.set_weights(architecture.initial_weights(request.seed))
+                return self._build_native(architecture, request)
+            splits = self._splits_in(self._engine.data_format)
+            network = sequential(architecture, self._engine.data_format)
+            model = KerasModel(network, splits, request, self._engine)
+            model.set_weights(architecture.initial_weights(request.seed))
         return model
+
+    def digest(self) -> Mapping[str, str]:
+        """Return a digest of each split as it is in the engine's memory."""
+        held = {
+            name: Split(_to_neutral(each.images, self._data_format), _to_numpy(each.labels))
+            for name, each in self._splits.items()
+        }
+        return digest_splits(held or self._given)
+
+    def _build_native(self, architecture: Native, request: BuildRequest) -> "KerasModel":
+        splits = self._splits_in(keras_native.DATA_FORMAT)
+        example = _arranged(self._given["train"].images[:1], keras_native.DATA_FORMAT)
+        network = keras_native.build_native(architecture, request.seed, example)
+        from_logits = not keras_native.gives_probabilities(network)
+        data = splits["train"]
+        self._checks.check(request, network, data, self._classes, from_logits=from_logits)
+        return KerasModel(network, splits, request, self._engine, from_logits=from_logits)
+
+    def _splits_in(self, data_format: str) -> Mapping[str, LoadedSplit]:
+        """Return the splits in a layout; it changes with the architecture, if at all."""
+        from keras import ops  # noqa: PLC0415
+
+        if self._data_format != data_format:
+            # Models of before hold the splits of before, if any are left.
+            self._splits = {
+                name: LoadedSplit(
+                    data_format,
+                    ops.convert_to_tensor(_arranged(split.images, data_format)),
+                    ops.convert_to_tensor(split.labels.astype(np.int32)),
+                    split.labels,
+                )
+                for name, split in self._given.items()
+            }
+            self._data_format = data_format
+        return self._splits
 
     def synchronize(self) -> None:
         """Wait until the device has done all work."""
@@ -167,6 +183,8 @@ class KerasModel:
         splits: Mapping[str, LoadedSplit],
         request: BuildRequest,
         engine: Engine,
+        *,
+        from_logits: bool = True,
     ) -> None:
         import keras  # noqa: PLC0415
 
@@ -174,8 +192,8 @@ class KerasModel:
         self._splits = splits
         self._request = request
         self._engine = engine
-        self._random_states: list[Any] = []
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        self._own_state = OwnState(request.architecture)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
         model.compile(optimizer=_adam(request.optimizer), loss=loss)
         self.parameters = sum(math.prod(v.shape) for v in model.trainable_variables)
 
@@ -183,33 +201,31 @@ class KerasModel:
         """Train once on the samples in `order`; the loss is read back once, at the end."""
         split = self._splits["train"]
         epoch = Epoch(split.images, split.labels, order, self._request.batch_size)
-        own_random_numbers = self._engine.own_random_numbers(self._random_states)
-        with memory_errors_translated(), own_random_numbers:
+        with memory_errors_translated(), self._own_state(goes_on=True):
             return self._engine.train(self._model, epoch)
 
     def evaluate(self, split: str) -> float:
         """Return accuracy in inference mode, in large batches."""
         loaded = self._splits[split]
-        with memory_errors_translated():
-            outputs = self._outputs(loaded.images)
+        outputs = self._outputs(loaded.images)
         check_shape(self._request.architecture.name, outputs.shape, loaded.classes.shape)
         return float((outputs.argmax(axis=1) == loaded.classes).mean())
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return outputs before the softmax."""
-        return self._outputs(_arranged(images, self._engine))
+        """Return outputs: before the softmax, if the model has none of its own."""
+        return self._outputs(_arranged(images, self._splits["test"].data_format))
 
     def get_weights(self) -> Weights:
         """Return copies of all weights and running statistics."""
         return [
-            _transposed(variable, _to_numpy(variable), _KERNEL_TO_NEUTRAL)
+            to_neutral(variable, _to_numpy(variable.value).copy())
             for variable in self._model.weights
         ]
 
     def set_weights(self, weights: Weights) -> None:
         """Load all weights and running statistics."""
         for variable, values in zip(self._model.weights, weights, strict=True):
-            variable.assign(_transposed(variable, values, _KERNEL_FROM_NEUTRAL))
+            variable.assign(from_neutral(variable, values))
 
     def count_train_flops(self) -> int:
         """Count one batch with the engine's own counter, or read the spec where it has none.
@@ -220,12 +236,13 @@ class KerasModel:
             If the engine has no counter and the architecture is a native one, or if an operator
             ran that the counter does not know.
         """
+        from keras import ops  # noqa: PLC0415
+
         split = self._splits["train"]
         count = min(self._request.batch_size, len(split.classes))
-        with memory_errors_translated():
-            flops = self._engine.count_flops(
-                self._model, split.images[:count], split.labels[:count]
-            )
+        with memory_errors_translated(), self._own_state(goes_on=False):
+            batch = (ops.copy(each[:count]) for each in (split.images, split.labels))
+            flops = self._engine.count_flops(self._model, *batch)
         if flops is not None:
             return math.ceil(flops / count)
         architecture = self._request.architecture
@@ -234,9 +251,13 @@ class KerasModel:
         raise UncountedFlopsError([f"all operators of {self._engine.name}"])
 
     def _outputs(self, images: Any) -> NDArray[np.float32]:
+        from keras import ops  # noqa: PLC0415
+
         starts = range(0, len(images), EVALUATION_BATCH)
-        parts = (images[start : start + EVALUATION_BATCH] for start in starts)
-        return np.concatenate([self._model.predict_on_batch(part) for part in parts])
+        # Copies: a forward pass may work in place on what it gets.
+        parts = (ops.copy(images[start : start + EVALUATION_BATCH]) for start in starts)
+        with memory_errors_translated(), self._own_state(goes_on=False):
+            return np.concatenate([self._model.predict_on_batch(part) for part in parts])
 
 
 def _start_keras(name: str, engine: Engine, threads: int) -> None:
@@ -249,72 +270,19 @@ def _start_keras(name: str, engine: Engine, threads: int) -> None:
                 f"backend {name!r} runs Keras on {engine.name}, but this process has started it "
                 f"on {started}, and a process has one engine only; start a new process"
             )
-    os.environ["KERAS_BACKEND"] = engine.name
     engine.limit_threads(threads)
-
-    import keras  # noqa: PLC0415
-
-    # The user's keras.json may say otherwise.
-    keras.config.set_floatx("float32")
+    import_keras(engine.name)
 
 
-def _arranged(images: NDArray[np.float32], engine: Engine) -> NDArray[np.float32]:
-    if engine.data_format == "channels_first":
+def _to_neutral(images: Any, data_format: str) -> NDArray[np.float32]:
+    values = _to_numpy(images)
+    return values if data_format == "channels_first" else values.transpose(0, 3, 1, 2)
+
+
+def _arranged(images: NDArray[np.float32], data_format: str) -> NDArray[np.float32]:
+    if data_format == "channels_first":
         return images
     return np.ascontiguousarray(images.transpose(0, 2, 3, 1))
-
-
-def _sequential(spec: Spec, engine: Engine) -> Any:
-    import keras  # noqa: PLC0415
-
-    channels, height, side = spec.image_shape
-    is_first = engine.data_format == "channels_first"
-    model = keras.Sequential()
-    model.add(keras.Input((channels, height, side) if is_first else (height, side, channels)))
-    for placed in spec.layers:
-        for layer in _layers(placed.layer, engine.data_format):
-            model.add(layer)
-    return model
-
-
-def _layers(layer: Layer, data_format: str) -> list[Any]:
-    from keras import layers  # noqa: PLC0415
-
-    match layer:
-        case Conv(channels, kernel):
-            return [
-                layers.Conv2D(
-                    channels,
-                    kernel,
-                    padding="same",
-                    data_format=data_format,
-                    kernel_initializer="zeros",
-                )
-            ]
-        case BatchNorm(momentum, epsilon):
-            axis = 1 if data_format == "channels_first" else -1
-            # Keras counts what stays, torch what is new.
-            return [layers.BatchNormalization(axis, momentum=1 - momentum, epsilon=epsilon)]
-        case ReLU():
-            return [layers.ReLU()]
-        case MaxPool(window):
-            return [layers.MaxPooling2D(window, data_format=data_format)]
-        case Flatten():
-            # Told that the channels are first, Keras would move them last; it must not.
-            reordered = [layers.Permute((3, 1, 2))] if data_format == "channels_last" else []
-            return [*reordered, layers.Flatten(data_format="channels_last")]
-        case Linear(features):
-            return [layers.Dense(features, kernel_initializer="zeros")]
-
-
-def _native(architecture: Native, seed: int, example: Any) -> Any:
-    import keras  # noqa: PLC0415
-
-    keras.utils.set_random_seed(seed % 2**32)
-    model = build_network(architecture)
-    if not model.built:
-        model(example)
-    return model
 
 
 def _adam(options: AdamOptions) -> Any:
@@ -344,16 +312,7 @@ def _adam(options: AdamOptions) -> Any:
     return AdamWithPenalty(**arguments)
 
 
-def _to_numpy(variable: Any) -> NDArray[np.float32]:
+def _to_numpy(values: Any) -> NDArray[Any]:
     from keras import ops  # noqa: PLC0415
 
-    values: NDArray[np.float32] = ops.convert_to_numpy(variable.value)
-    return values.copy()
-
-
-def _transposed(
-    variable: Any, values: NDArray[np.float32], axes: Mapping[int, tuple[int, ...]]
-) -> NDArray[np.float32]:
-    if variable.name != "kernel" or values.ndim not in axes:
-        return values
-    return np.ascontiguousarray(values.transpose(axes[values.ndim]))
+    return np.asarray(ops.convert_to_numpy(values))

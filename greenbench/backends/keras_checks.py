@@ -1,8 +1,7 @@
 """Checks of native Keras networks: at each build, and in a pass before anything is trained."""
 
-import importlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from greenbench.architectures.spec import Native
@@ -17,6 +16,7 @@ from greenbench.backends.checks import (
     refuse_kind,
     refuse_same,
 )
+from greenbench.backends.process_state import random_numbers_of, random_states
 
 
 class Data(Protocol):
@@ -58,8 +58,23 @@ class KerasChecks:
         """Check all networks again: the data is another."""
         self._passed.clear()
 
-    def check(self, request: BuildRequest, model: Any, data: Data, classes: int) -> None:
+    def check(
+        self, request: BuildRequest, model: Any, data: Data, classes: int, *, from_logits: bool
+    ) -> None:
         """Check a network that has its weights, with a pass that leaves no trace if it is new.
+
+        Parameters
+        ----------
+        request : BuildRequest
+            What was asked for.
+        model : keras.Model
+            What was built.
+        data : Data
+            Of the training split.
+        classes : int
+            How many there are.
+        from_logits : bool
+            Whether the loss expects logits, not probabilities.
 
         Raises
         ------
@@ -78,11 +93,19 @@ class KerasChecks:
         kind = (architecture, request.batch_size, _structure(model))
         if kind not in self._passed:
             batch = slice(request.batch_size)
-            _pass(architecture, model, (data.images[batch], data.labels[batch]), classes)
+            images, labels = data.images[batch], data.labels[batch]
+            _pass(architecture, model, (images, labels), classes, from_logits=from_logits)
             self._passed.add(kind)
 
 
-def _pass(architecture: Native, model: Any, batch: tuple[Any, Any], classes: int) -> None:
+def _pass(
+    architecture: Native,
+    model: Any,
+    batch: tuple[Any, Any],
+    classes: int,
+    *,
+    from_logits: bool,
+) -> None:
     """Do a training step without its update, and an evaluation, both undone."""
     import keras  # noqa: PLC0415
 
@@ -91,8 +114,10 @@ def _pass(architecture: Native, model: Any, batch: tuple[Any, Any], classes: int
     with _traceless(model):
         # A network may work in place.
         outputs = model(keras.ops.copy(images), training=True)
-        check_logits(architecture, _checked(architecture, outputs, images, classes))
-        missing = _without_gradient(model, outputs, labels)
+        checked = _checked(architecture, outputs, images, classes)
+        if from_logits:
+            check_logits(architecture, checked)
+        missing = _without_gradient(model, outputs, labels, from_logits=from_logits)
         check_gradients(architecture, missing, len(model.trainable_variables))
         _checked(architecture, model(keras.ops.copy(images), training=False), images, classes)
     for variable, values in state:
@@ -132,21 +157,16 @@ def _structure(model: Any) -> object:
     return layers, variables
 
 
-def _traceless(model: Any) -> AbstractContextManager[None]:
-    """Leave neither random numbers drawn nor gradients behind; on torch alone there are some."""
-    return _torch_traceless(model) if _engine() == "torch" else nullcontext()
-
-
 @contextmanager
-def _torch_traceless(model: Any) -> Iterator[None]:
-    torch = importlib.import_module("torch")
-    gpus = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    with torch.random.fork_rng(gpus):
+def _traceless(model: Any) -> Iterator[None]:
+    """Leave neither random numbers drawn nor gradients behind."""
+    with random_numbers_of(random_states(), goes_on=False):
         yield
-    model.zero_grad()
+    if _engine() == "torch":
+        model.zero_grad()
 
 
-def _without_gradient(model: Any, outputs: Any, labels: Any) -> list[str]:
+def _without_gradient(model: Any, outputs: Any, labels: Any, *, from_logits: bool) -> list[str]:
     """Return the parameters that the loss does not hang on.
 
     JAX knows none: a gradient that does not exist is 0 there. TensorFlow would have to record
@@ -156,14 +176,14 @@ def _without_gradient(model: Any, outputs: Any, labels: Any) -> list[str]:
         return []
     variables = model.trainable_variables
     if outputs.requires_grad:
-        _loss()(labels, outputs).backward()
+        _loss(from_logits=from_logits)(labels, outputs).backward()
     return [each.path for each in variables if each.value.grad is None]
 
 
-def _loss() -> Any:
+def _loss(*, from_logits: bool) -> Any:
     import keras  # noqa: PLC0415
 
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
 
 
 def _engine() -> str:

@@ -5,8 +5,6 @@ The frameworks are imported late and by name: none but the one in use need be in
 
 import importlib
 import os
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -62,9 +60,6 @@ class Engine(Protocol):
     def train(self, model: Any, epoch: Epoch) -> float:
         """Train with the model's own step; return the mean loss a sample."""
 
-    def own_random_numbers(self, states: list[Any]) -> AbstractContextManager[None]:
-        """Draw from where a model left off, and keep in `states` where it does so now."""
-
     def count_flops(self, model: Any, images: Any, labels: Any) -> int | None:
         """Count a training step that changes nothing; None if the framework has no counter."""
 
@@ -101,28 +96,15 @@ class TorchEngine:
         # The running mean of the epoch, by samples.
         return float(logs["loss"])
 
-    @contextmanager
-    def own_random_numbers(self, states: list[Any]) -> Iterator[None]:
-        """Layers without a seed draw on torch's own generators, which all models share."""
-        torch = _package("torch")
-        cuda = [torch.cuda] if torch.cuda.is_available() else []
-        for generator, state in zip([torch, *cuda], states, strict=False):
-            generator.set_rng_state(state)
-        yield
-        states[:] = [generator.get_rng_state() for generator in (torch, *cuda)]
-
     def count_flops(self, model: Any, images: Any, labels: Any) -> int:
         """Count with torch's own counter, on a pass whose traces are removed.
 
         Not through ``train_on_batch``, whose first call traces the model a second time.
         """
-        torch = _package("torch")
-        gpus = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-        # Running statistics and the states of seeded layers; layers without a seed draw on
-        # torch's own generator.
+        # Running statistics and the states of seeded layers.
         state = [(v, v.value.clone()) for v in model.non_trainable_variables]
         counter = _package("greenbench.backends.torch_flops").FlopCounter()
-        with torch.random.fork_rng(gpus), counter:
+        with counter:
             outputs = model(images, training=True)
             model.compute_loss(x=images, y=labels, y_pred=outputs).backward()
         for variable, values in state:
@@ -158,10 +140,6 @@ class JaxEngine:
             verbose=0,
         )
         return float(history.history["loss"][0])
-
-    def own_random_numbers(self, states: list[Any]) -> AbstractContextManager[None]:
-        """Do nothing: each layer has a generator of its own."""
-        return nullcontext()
 
     def count_flops(self, model: Any, images: Any, labels: Any) -> None:
         """Return None: JAX counts what a compiler has left, which is not comparable."""
@@ -206,10 +184,6 @@ class TensorflowEngine:
             data = take(epoch.images, batch), take(epoch.labels, batch)
             logs = model.train_function(iter([data]))
         return float(logs["loss"])
-
-    def own_random_numbers(self, states: list[Any]) -> AbstractContextManager[None]:
-        """Do nothing: each layer has a generator of its own."""
-        return nullcontext()
 
     def count_flops(self, model: Any, images: Any, labels: Any) -> None:
         """Return None: TensorFlow's counter knows forward passes only."""

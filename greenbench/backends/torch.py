@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import chain
 
 import numpy as np
@@ -31,6 +30,7 @@ from greenbench.backends.base import (
     memory_errors_translated,
 )
 from greenbench.backends.checks import check_shape
+from greenbench.backends.process_state import OwnState, seed_process, state_kept
 from greenbench.backends.torch_adam import FusedAdam, Moments
 from greenbench.backends.torch_batched import TorchBatch
 from greenbench.backends.torch_checks import TorchChecks
@@ -41,7 +41,7 @@ from greenbench.backends.torch_compute import (
     read_options,
 )
 from greenbench.backends.torch_flops import FlopCounter
-from greenbench.datasets.base import Dataset
+from greenbench.datasets.base import Dataset, Split, digest_splits
 
 
 class TorchBackend:
@@ -73,11 +73,7 @@ class TorchBackend:
                 torch.from_numpy(split.images).to(self._device),
                 torch.from_numpy(split.labels).to(self._device),
             )
-            for name, split in (
-                ("train", dataset.train),
-                ("validation", dataset.validation),
-                ("test", dataset.test),
-            )
+            for name, split in dataset.splits.items()
         }
 
     def build(self, request: BuildRequest) -> "TorchModel":
@@ -93,9 +89,10 @@ class TorchBackend:
         """
         compute = read_options(request.options, self._device)
         check_trainable(request, len(self._splits["train"][1]))
-        torch.manual_seed(request.seed)
         architecture = request.architecture
-        with memory_errors_translated():
+        with memory_errors_translated(), state_kept(f"architecture {architecture.name!r}"):
+            torch.manual_seed(request.seed)
+            seed_process(request.seed)
             layout = compute.memory_format
             # Copies nothing but where the former model had another layout.
             self._splits = {
@@ -124,6 +121,15 @@ class TorchBackend:
                 self._splits,
                 lambda lane, *state: models[lane].resume(*state),
             )
+
+    def digest(self) -> Mapping[str, str]:
+        """Return a digest of each split as it is in the device's memory."""
+        return digest_splits(
+            {
+                name: Split(images.cpu().numpy(), labels.cpu().numpy())
+                for name, (images, labels) in self._splits.items()
+            }
+        )
 
     def synchronize(self) -> None:
         """Wait for the GPU; the CPU never runs ahead."""
@@ -163,8 +169,7 @@ class TorchModel:
         self._scaler = compute.scaler(device)
         self._graphed = GraphedStep(request.batch_size, device) if compute.cuda_graphs else None
         self._total = torch.zeros((), device=device)
-        self._gpus = [device] if device.type == "cuda" else []
-        self._random_states = self._global_random_states()
+        self._own_state = OwnState(request.architecture)
         self._optimizer = FusedAdam(module.parameters(), request.optimizer)
         self.parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
 
@@ -172,7 +177,7 @@ class TorchModel:
         """Train once on the samples in `order`; the loss is read back once, at the end."""
         self._module.train()
         self._total.zero_()
-        with memory_errors_translated(), self._own_random_numbers():
+        with memory_errors_translated(), self._own_state(goes_on=True):
             for batch in torch.split(torch.from_numpy(order).to(self._device), self._batch_size):
                 if self._graphed is None:
                     self._step(batch)
@@ -226,22 +231,20 @@ class TorchModel:
         UncountedFlopsError
             If an operator ran that no formula knows.
         """
-        images, labels = self._splits["train"]
         state = {k: v.clone() for k, v in self._module.state_dict().items()}
-        count = min(self._batch_size, len(labels))
+        images, labels = (each[: self._batch_size].clone() for each in self._splits["train"])
         self._module.train()
-        # Dropout in a native module would otherwise draw on the generator of the training.
         with (
             memory_errors_translated(),
-            torch.random.fork_rng(self._gpus),
+            self._own_state(goes_on=False),
             FlopCounter() as counter,
         ):
             with self._forward_passes:
-                loss = cross_entropy(self._module(images[:count]), labels[:count])
+                loss = cross_entropy(self._module(images), labels)
             loss.backward()  # type: ignore[no-untyped-call]
         self._module.load_state_dict(state)
         self._optimizer.zero_grad()
-        return math.ceil(counter.total / count)
+        return math.ceil(counter.total / len(labels))
 
     def _step(self, batch: Tensor) -> None:
         images, labels = self._splits["train"]
@@ -265,21 +268,14 @@ class TorchModel:
 
     def _outputs(self, images: Tensor) -> Tensor:
         self._module.eval()
-        with torch.inference_mode(), self._forward_passes:
-            return torch.cat([self._module(part) for part in torch.split(images, EVALUATION_BATCH)])
-
-    @contextmanager
-    def _own_random_numbers(self) -> Iterator[None]:
-        """Draw from where this model left off: dropout in another one must not change it."""
-        with torch.random.fork_rng(self._gpus):
-            torch.set_rng_state(self._random_states[0])
-            for gpu, state in zip(self._gpus, self._random_states[1:], strict=True):
-                torch.cuda.set_rng_state(state, gpu)
-            yield
-            self._random_states = self._global_random_states()
-
-    def _global_random_states(self) -> list[Tensor]:
-        return [torch.get_rng_state(), *map(torch.cuda.get_rng_state, self._gpus)]
+        # Copies: a forward pass may work in place on what it gets.
+        parts = (part.clone() for part in torch.split(images, EVALUATION_BATCH))
+        with (
+            self._own_state(goes_on=False),
+            torch.inference_mode(),
+            self._forward_passes,
+        ):
+            return torch.cat([self._module(part) for part in parts])
 
     def _weight_tensors(self) -> list[Tensor]:
         return list(chain.from_iterable(map(_tensors, self._module.modules())))

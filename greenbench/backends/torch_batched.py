@@ -19,6 +19,7 @@ from greenbench.backends.base import (
     memory_errors_translated,
 )
 from greenbench.backends.checks import check_shape
+from greenbench.backends.process_state import OwnState
 from greenbench.backends.torch_adam import Moments
 from greenbench.errors import ArchitectureError
 
@@ -55,6 +56,7 @@ class TorchBatch:
         self._splits = splits
         self._resume = resume
         self._name = requests[0].architecture.name
+        self._own_state = OwnState(requests[0].architecture)
         self._batch_size = requests[0].batch_size
         trained = [dict(_trained(module)) for module in modules]
         self._shapes = {name: parameter.shape for name, parameter in trained[0].items()}
@@ -72,7 +74,11 @@ class TorchBatch:
         self._module.train()
         lanes, count = orders.shape
         total = self._weights.new_zeros(lanes)
-        with memory_errors_translated(), _randomness_refused(self._name):
+        with (
+            memory_errors_translated(),
+            self._own_state(goes_on=True),
+            _randomness_refused(self._name),
+        ):
             on_device = torch.from_numpy(orders).to(total.device)
             batches = torch.split(on_device, self._batch_size, dim=1)
             for batch, rates in zip(batches, self._adam.rates(len(batches)), strict=True):
@@ -88,13 +94,14 @@ class TorchBatch:
         images, labels = self._splits[split]
         size = max(EVALUATION_BATCH // len(self._weights), self._batch_size)
         outputs = vmap(self._outputs, in_dims=(0, 0, None))
-        with memory_errors_translated(), torch.inference_mode():
+        with memory_errors_translated(), self._own_state(goes_on=False), torch.inference_mode():
             parameters = self._parameters(self._weights)
             correct: Any = 0
             for part, answers in zip(
                 torch.split(images, size), torch.split(labels, size), strict=True
             ):
-                given = outputs(parameters, self._fixed, part)
+                # A copy: a forward pass may work in place on what it gets.
+                given = outputs(parameters, self._fixed, part.clone())
                 check_shape(self._name, given.shape[1:], answers.shape)
                 correct += (given.argmax(dim=-1) == answers).sum(dim=1)
             accuracies: NDArray[np.float64] = torch.as_tensor(correct).double().cpu().numpy()

@@ -1,7 +1,7 @@
 """What a data set is, and the one stratified split that all loaders share."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ VALIDATION_SHARE = 0.1
 IMAGE_AXES = 4
 MIN_CLASSES = 2
 MIN_IMAGES_A_CLASS = 4  # each split draws at least one
+_DIGEST_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,11 @@ class Dataset:
     source: str
     digest: str
     notes: tuple[str, ...] = ()
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The three splits, by name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -226,6 +232,24 @@ def draw_stratified(
         place[members[0]] = 0
     ranked = order[np.argsort(place, kind="stable")]
     return ranked[count:], ranked[:count]
+
+
+def digest_splits(splits: Mapping[str, Split]) -> dict[str, str]:
+    """Return the SHA-256 of each split, in hexadecimal.
+
+    Equal ones have equal digests, however they lie in memory.
+    """
+    return {name: _digest_of(split) for name, split in splits.items()}
+
+
+def _digest_of(split: Split) -> str:
+    digest = hashlib.sha256()
+    # A part at a time: a whole split in another layout would be copied.
+    for start in range(0, len(split.images), _DIGEST_ROWS):
+        part = split.images[start : start + _DIGEST_ROWS]
+        digest.update(np.ascontiguousarray(part, np.float32).data)
+    digest.update(np.ascontiguousarray(split.labels, np.int64).data)
+    return digest.hexdigest()
 
 
 def _split(raw: RawImages, index: NDArray[np.intp]) -> Split:

@@ -85,8 +85,12 @@ class Journal:
     def finish(self, result: CaseResult) -> None:
         """Record the result, and drop the checkpoints, which nobody needs any more."""
         self._append("result", result.to_dict())
-        for checkpoint in self.path.parent.glob(f"{glob.escape(self.path.stem)}*.npz"):
-            checkpoint.unlink()
+        self._drop_checkpoints()
+
+    def discard(self) -> None:
+        """Drop what the repeat has achieved: it was achieved on something else than recorded."""
+        self.path.unlink(missing_ok=True)
+        self._drop_checkpoints()
 
     def mark_delivered(self) -> None:
         """Record that MLflow has the result."""
@@ -157,6 +161,10 @@ class Journal:
                 f"checkpoint {checkpoint} cannot be read ({error}); "
                 "start over with `greenbench run --fresh`"
             ) from error
+
+    def _drop_checkpoints(self) -> None:
+        for checkpoint in self.path.parent.glob(f"{glob.escape(self.path.stem)}*.npz"):
+            checkpoint.unlink()
 
     def _checkpoint(self, again: int | None) -> Path:
         return self.path.with_suffix(".npz" if again is None else f".again{again}.npz")

@@ -78,6 +78,8 @@ class WorkerPool:
     def launch(self, cases: Iterable[Case]) -> None:
         """Start all workers that cases need at once, without waiting for their imports."""
         cases = list(cases)
+        for kind in [kind for kind, worker in self._workers.items() if worker.is_spent]:
+            self._workers.pop(kind).stop()
         modules = registry.registering_modules(cases, meter_names(self._settings.meter))
         for kind in sorted({self._kind(case) for case in cases} - set(self._workers)):
             self._workers[kind] = self._launch(kind, modules)

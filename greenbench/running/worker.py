@@ -7,6 +7,7 @@ on a line. Everything else that is printed, by whichever library, goes to standa
 import contextlib
 import importlib.util
 import json
+import logging
 import multiprocessing
 import os
 import queue
@@ -20,7 +21,8 @@ from typing import Any, BinaryIO
 
 import greenbench
 from greenbench import registry
-from greenbench.backends import Backend, ReplayingBackend
+from greenbench.backends import Backend, ReplayingBackend, process_state
+from greenbench.backends.process_state import ProcessState
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.host import StopWatch
@@ -46,25 +48,35 @@ def main() -> None:
 
     requests = _listen(sys.stdin.buffer)
     told = Warnings(emit)
+    logging.getLogger(process_state.__name__).addHandler(told)
     bench: Bench | None = None
+    state = ProcessState()
     while True:
         request = requests.get()
         try:
             if bench is None:
                 bench = _set_up(request, emit)
+                state = ProcessState()
                 files = [greenbench.__file__, *registry.origin_files()]
                 emit("ready", {"environment": dict(bench.environment), "files": files})
             elif "idle_s" in request:
                 emit("idle", {"power_w": _measure_idle_w(bench, request["idle_s"])})
             else:
                 with told.passed_on():
-                    _run(bench, request, emit)
+                    _run(bench, request)
+                emit("finished", {"lasting": state.put_back(_who(request))})
         except Exception as error:
             # The log may be on the disk that is full.
             with contextlib.suppress(OSError):
                 traceback.print_exc()
             is_ours = isinstance(error, GreenbenchError)
-            emit("failed", {"message": described(error), "is_configuration": is_ours})
+            lasting = state.put_back(_who(request)) if bench else []
+            values = {
+                "message": described(error),
+                "is_configuration": is_ours,
+                "lasting": lasting,
+            }
+            emit("failed", values)
 
 
 def _listen(stream: BinaryIO) -> "queue.Queue[dict[str, Any]]":
@@ -87,11 +99,17 @@ def _listen(stream: BinaryIO) -> "queue.Queue[dict[str, Any]]":
 def _set_up(request: Mapping[str, Any], emit: Emit) -> Bench:
     sys.path[:0] = [entry for entry in request["sys_path"] if entry not in sys.path]
     forbid_autologging()
+    name, threads = request["backend"], request["threads"]
+    # Before anybody else's code: Keras reads its settings when it is first imported.
+    ours = name in registry.backends.names()
+    backend = registry.backends.get(name)(name, threads=threads) if ours else None
+    state = ProcessState()
     registry.load_plugins()
     for module in request["modules"]:
         import_module_file(module["name"], module["file"])
-    name, threads = request["backend"], request["threads"]
-    backend = registry.backends.get(name)(name, threads=threads)
+    state.put_back("a module of yours", after_imports=True)
+    if backend is None:
+        backend = registry.backends.get(name)(name, threads=threads)
     measuring = _measuring(backend, request)
     is_replay = isinstance(backend, ReplayingBackend)
     meters = [measuring["meter"].name] if is_replay else meter_names(request["meter"])
@@ -131,14 +149,18 @@ def _measure_idle_w(bench: Bench, seconds: float) -> dict[str, float]:
     return measure_idle_w(bench.meter, seconds) if measures(bench.meter) else {}
 
 
-def _run(bench: Bench, request: Mapping[str, Any], emit: Emit) -> None:
+def _who(request: Mapping[str, Any]) -> str:
+    case = request.get("case")
+    return f"case {Case.from_dict(case).id}" if case else "a module of yours"
+
+
+def _run(bench: Bench, request: Mapping[str, Any]) -> None:
     # Whoever turns it off for a moment turns it on again.
     forbid_autologging()
     journal = Journal(Path(request["journal"]))
     case = Case.from_dict(request["case"])
     bench = replace(bench, idle_w=request["idle_w"])
     run_repeat(bench, case, request["repeat"], request["suite"], journal)
-    emit("finished", {})
 
 
 def import_module_file(name: str, file: str) -> None:

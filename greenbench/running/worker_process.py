@@ -63,6 +63,8 @@ class WorkerProcess:
     ----------
     files : list of str
         Those that parts were imported from; known when it is ready.
+    is_spent : bool
+        Whether a case left something behind in it that cannot be put back.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class WorkerProcess:
         self.backend = backend
         self.log = log
         self.files: list[str] = []
+        self.is_spent = False
         self._is_ready = False
         self._is_closed = False
         threads = str(set_up["threads"])
@@ -146,6 +149,8 @@ class WorkerProcess:
                 self._break_off(list(current.values()), trial_timeout_s)
                 return
             kind, values = event
+            # Workers of older revisions do not tell.
+            self.is_spent = self.is_spent or bool(values.get("lasting"))
             if kind == "finished":
                 return
             self._raise_if_failed(event)

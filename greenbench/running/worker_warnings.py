@@ -1,5 +1,6 @@
-"""Warnings in a worker: those of the user's code are told, with their place; others are logged."""
+"""Warnings in a worker: what users must know is told, with its place; others are logged."""
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,18 +11,22 @@ from greenbench.places import place_of_call
 from greenbench.search.bench import Emit
 
 
-class Warnings:
-    """Tells of what Python would only write to the log; once a kind and place.
+class Warnings(logging.Handler):
+    """Tells of what would only be written to the log; once a kind and place.
+
+    That is what the user's code makes Python warn of, and the records of the loggers that this
+    handler is added to.
 
     Parameters
     ----------
-    emit : callable
+    tell : callable
         Gets the event ``warning`` with a ``message``, while repeats run; what a module says when
         it is imported waits until then.
     """
 
-    def __init__(self, emit: Emit) -> None:
-        self._emit = emit
+    def __init__(self, tell: Emit) -> None:
+        super().__init__(logging.WARNING)
+        self._send = tell
         self._log = warnings.showwarning
         self._is_open = False
         self._waiting: list[str] = []
@@ -31,14 +36,18 @@ class Warnings:
     @contextmanager
     def passed_on(self) -> Iterator[None]:
         """Tell at once what is warned of inside, and before that what has waited."""
-        for message in self._waiting:
-            self._emit("warning", {"message": message})
-        self._waiting.clear()
         self._is_open = True
+        for message in self._waiting:
+            self._tell(message)
+        self._waiting.clear()
         try:
             yield
         finally:
             self._is_open = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell of a logged record."""
+        self._tell(record.getMessage())
 
     def _show(self, *given: Any, **options: Any) -> None:
         self._log(*given, **options)
@@ -52,10 +61,12 @@ class Warnings:
             key = category, place
         else:
             key = category, text
-        if key in self._told:
-            return
-        self._told.add(key)
+        if key not in self._told:
+            self._told.add(key)
+            self._tell(text)
+
+    def _tell(self, text: str) -> None:
         if self._is_open:
-            self._emit("warning", {"message": text})
+            self._send("warning", {"message": text})
         else:
             self._waiting.append(text)

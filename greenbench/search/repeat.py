@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from greenbench import registry
-from greenbench.architectures import build_architecture
+from greenbench.architectures import Native, Spec, build_architecture
 from greenbench.backends import ReplayingBackend
+from greenbench.backends.process_state import seed_process, state_kept
 from greenbench.cases import Case
 from greenbench.datasets import Dataset, LoadContext
 from greenbench.energy.carbon import CarbonIntensity
-from greenbench.errors import DatasetError
+from greenbench.errors import ArchitectureError, DatasetError
 from greenbench.places import at, calling
 from greenbench.results import CaseResult, Costs, Trial
 from greenbench.results.journal import Journal
 from greenbench.results.readings import Account
 from greenbench.search.batch_training import check_batching
 from greenbench.search.bench import Bench
+from greenbench.search.intact import Intact
 from greenbench.search.search import Job, Search
 from greenbench.search.training import ModelCosts, warm_up
 
@@ -46,20 +48,22 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
     """
     check_batching(case, bench.backend)
     state = journal.read()
+    # For whatever draws without a seed of its own, such as a strategy.
+    seed_process(case.derive_seed(repeat, "process"))
     dataset = _open_dataset(bench, case, repeat)
-    architecture = build_architecture(
-        case.architecture,
-        dataset.image_shape,
-        dataset.classes,
-        size=case.size,
-        options=dict(case.architecture_options),
-    )
+    intact = Intact(bench.backend, dataset)
+    architecture = _build_architecture(case, dataset)
     # Before anything is trained: a strategy may refuse its space.
     search = Search(Job(bench, case, repeat, journal, architecture, len(dataset.train)))
     model_costs = warm_up(bench.backend, architecture, case, dataset)
     started_at = bench.clock()
     journal.start(started_at)
     found = search.run(state.history)
+    try:
+        intact.check(case.architecture)
+    except ArchitectureError:
+        journal.discard()
+        raise
     result = CaseResult(
         case=case,
         repeat=repeat,
@@ -83,6 +87,17 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
     return result
 
 
+def _build_architecture(case: Case, dataset: Dataset) -> Spec | Native:
+    with state_kept(f"architecture {case.architecture!r}"):
+        return build_architecture(
+            case.architecture,
+            dataset.image_shape,
+            dataset.classes,
+            size=case.size,
+            options=dict(case.architecture_options),
+        )
+
+
 def _open_dataset(bench: Bench, case: Case, repeat: int) -> Dataset:
     if isinstance(bench.backend, ReplayingBackend):
         return bench.backend.open(case)
@@ -100,7 +115,7 @@ def _load_dataset(case: Case, repeat: int, data_dir: Path) -> Dataset:
         inspect.signature(load).bind(context, **options)
     except TypeError as error:
         raise DatasetError(f"{name} does not take {options}: {error}{at(load)}") from error
-    with calling(name, load, DatasetError):
+    with calling(name, load, DatasetError), state_kept(name):
         dataset: Dataset = load(context, **options)
     if not isinstance(dataset, Dataset):
         raise DatasetError(

@@ -37,7 +37,7 @@ def unbuilt() -> Any:
 def built() -> Any:
     import keras  # noqa: PLC0415
 
-    return keras.Sequential([keras.Input((1, 16, 16)), *dropout_layers()])
+    return keras.Sequential([keras.Input((16, 16, 1)), *dropout_layers()])
 
 
 def train(model: TrainableModel, dataset: Dataset) -> None:

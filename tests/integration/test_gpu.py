@@ -140,6 +140,51 @@ def test_models_with_graphs_in_turns_train_as_each_would_alone(backend: "TorchBa
         np.testing.assert_array_equal(left, right)
 
 
+@pytest.mark.parametrize("options", [{}, {"cuda_graphs": True}, {"channels_last": True}], ids=str)
+def test_network_that_works_in_place_leaves_the_images_on_a_gpu_alone(
+    backend: "TorchBackend", options: Mapping[str, Scalar]
+) -> None:
+    from torch import Tensor, nn  # noqa: PLC0415
+
+    class Shift(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return images.sub_(0.5).mul_(2)
+
+    def build() -> nn.Module:
+        return nn.Sequential(Shift(), nn.Flatten(), nn.Linear(256, 10))
+
+    before = backend.digest()
+    request = BuildRequest(Native("n", "torch", build), batch_size=BATCH, options=options)
+    model = backend.build(request)
+    for _ in range(2):
+        model.train_epoch(np.arange(4 * BATCH))
+    model.count_train_flops()
+    assert len({model.evaluate("validation") for _ in range(3)}) == 1
+    assert backend.digest() == before
+
+
+def test_settings_of_one_network_do_not_reach_the_next_on_a_gpu(backend: "TorchBackend") -> None:
+    import torch  # noqa: PLC0415
+
+    def build() -> torch.nn.Module:
+        torch.backends.cudnn.benchmark = True
+        torch.backends.cuda.matmul.allow_tf32 = True
+        torch.set_default_device("cuda")
+        torch.cuda.manual_seed(7)
+        torch.cuda.set_stream(torch.cuda.Stream())
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(256, 10))
+
+    expected, _ = trained(backend, {})
+    stream, state = torch.cuda.current_stream(), torch.cuda.get_rng_state()
+    backend.build(BuildRequest(Native("greedy", "torch", build)))
+    assert torch.cuda.current_stream() == stream
+    assert torch.equal(torch.cuda.get_rng_state(), state)
+    assert torch.get_default_device() == torch.device("cpu")
+    assert not torch.backends.cudnn.benchmark
+    assert not torch.backends.cuda.matmul.allow_tf32
+    assert trained(backend, {})[0] == expected
+
+
 def test_trials_of_a_batch_share_a_gpus_energy(greenbench: Greenbench) -> None:
     done = greenbench(
         "run", "-s", "random", "-a", "simple_cnn", "--trials", "8", "--epochs", "2",
