@@ -114,10 +114,15 @@ class KerasBackend:
         refuse_options(self.name, request)
         check_trainable(request, len(self._given["train"]))
         architecture = request.architecture
-        with memory_errors_translated(), state_kept(f"architecture {architecture.name!r}"):
+        who = f"architecture {architecture.name!r}"
+        with memory_errors_translated(), state_kept(who) as state:
             if isinstance(architecture, Native):
                 check_native(self.name, architecture)
-                return self._build_native(architecture, request)
+                example = _arranged(self._given["train"].images[:1], keras_native.DATA_FORMAT)
+                network = keras_native.build_native(architecture, request.seed, example)
+                # It is checked, and trained, under our settings, with its random numbers.
+                state.put_back(who, with_random=False)
+                return self._checked(network, request)
             splits = self._splits_in(self._engine.data_format)
             network = sequential(architecture, self._engine.data_format)
             model = KerasModel(network, splits, request, self._engine)
@@ -132,10 +137,8 @@ class KerasBackend:
         }
         return digest_splits(held or self._given)
 
-    def _build_native(self, architecture: Native, request: BuildRequest) -> "KerasModel":
+    def _checked(self, network: Any, request: BuildRequest) -> "KerasModel":
         splits = self._splits_in(keras_native.DATA_FORMAT)
-        example = _arranged(self._given["train"].images[:1], keras_native.DATA_FORMAT)
-        network = keras_native.build_native(architecture, request.seed, example)
         from_logits = not keras_native.gives_probabilities(network)
         data = splits["train"]
         self._checks.check(request, network, data, self._classes, from_logits=from_logits)

@@ -74,7 +74,9 @@ class ProcessState:
     def __init__(self) -> None:
         self._before = [(setting, _read(setting)) for setting in _settings()]
 
-    def put_back(self, who: str, *, after_imports: bool = False) -> list[str]:
+    def put_back(
+        self, who: str, *, after_imports: bool = False, with_random: bool = True
+    ) -> list[str]:
         """Set everything as it was, and say what `who` had changed in how is computed.
 
         Parameters
@@ -83,6 +85,8 @@ class ProcessState:
             Whose code ran in between, for the message.
         after_imports : bool
             Leave what says nothing of computing: modules may set such for their own sake.
+        with_random : bool
+            Random generators, too; else they go on from where they are.
 
         Returns
         -------
@@ -92,7 +96,8 @@ class ProcessState:
         kept = [
             (setting, value)
             for setting, value in self._before
-            if not after_imports or setting.is_computing or setting.is_random
+            if (not after_imports or setting.is_computing or setting.is_random)
+            and (with_random or not setting.is_random)
         ]
         changed = [each for each in kept if not _is(*each)]
         lasting = changed
@@ -109,11 +114,11 @@ class ProcessState:
 
 
 @contextmanager
-def state_kept(who: str) -> Iterator[None]:
-    """Let nothing be left behind by what runs inside."""
+def state_kept(who: str) -> Iterator[ProcessState]:
+    """Let nothing be left behind by what runs inside; gives what is put back at the end."""
     state = ProcessState()
     try:
-        yield
+        yield state
     finally:
         state.put_back(who)
 

@@ -90,7 +90,8 @@ class TorchBackend:
         compute = read_options(request.options, self._device)
         check_trainable(request, len(self._splits["train"][1]))
         architecture = request.architecture
-        with memory_errors_translated(), state_kept(f"architecture {architecture.name!r}"):
+        who = f"architecture {architecture.name!r}"
+        with memory_errors_translated(), state_kept(who) as state:
             torch.manual_seed(request.seed)
             seed_process(request.seed)
             layout = compute.memory_format
@@ -100,6 +101,8 @@ class TorchBackend:
                 for name, (images, labels) in self._splits.items()
             }
             module = self._module(architecture).to(self._device).to(memory_format=layout)
+            # The network is checked, and trained, under our settings, with its random numbers.
+            state.put_back(who, with_random=False)
             self._checks.check(request, module, self._splits["train"], self._classes, compute)
             model = TorchModel(module, self._splits, request, compute)
             if isinstance(architecture, Spec):

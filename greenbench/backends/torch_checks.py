@@ -22,6 +22,7 @@ from greenbench.backends.checks import (
     refuse_kind,
     refuse_same,
 )
+from greenbench.backends.process_state import random_numbers_of, random_states
 from greenbench.backends.torch_compute import Compute
 from greenbench.errors import ArchitectureError
 
@@ -110,9 +111,8 @@ class _Pass:
     def run(self, batch_size: int) -> list[Tensor]:
         """Return the buffers that training changes."""
         images, _ = self._data
-        gpus = [images.device] if images.device.type == "cuda" else []
         buffers = {name: each.clone() for name, each in self._module.named_buffers()}
-        with torch.random.fork_rng(gpus):
+        with random_numbers_of(random_states(), goes_on=False):
             self._train(batch_size)
             self._module.eval()
             with torch.no_grad():
