@@ -5,6 +5,7 @@ import glob
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -85,8 +86,7 @@ class Journal:
     def finish(self, result: CaseResult) -> None:
         """Record the result, and drop the checkpoints, which nobody needs any more."""
         self._append("result", result.to_dict())
-        for checkpoint in self.path.parent.glob(f"{glob.escape(self.path.stem)}*.npz"):
-            checkpoint.unlink()
+        self.drop_checkpoints()
 
     def mark_delivered(self) -> None:
         """Record that MLflow has the result."""
@@ -124,31 +124,35 @@ class Journal:
         first = starts[0] if starts else 0.0
         return JournalState(tuple(history), len(starts), first, result, is_delivered)
 
-    def save_checkpoint(
-        self, weights: Sequence[NDArray[np.float32]], again: int | None = None
-    ) -> None:
-        """Keep weights, so that a resumed search can still test them.
+    def save_checkpoint(self, trial: int, weights: Sequence[NDArray[np.float32]]) -> None:
+        """Keep the weights of a trial, so that a resumed search can still test them.
+
+        They are on the disk before the trial's line is, and another trial's stay where they
+        are: a search that is cut off between both goes on with the incumbent that its lines tell.
 
         Parameters
         ----------
+        trial : int
+            Its index.
         weights : sequence of ndarray
-            Of the incumbent, or of a trial that re-evaluates another.
-        again : int, optional
-            Which trial that one re-evaluates.
+            After its last epoch.
         """
-        checkpoint = self._checkpoint(again)
+        checkpoint = self._checkpoint(trial)
         scratch = checkpoint.with_suffix(".tmp")
         try:
             with scratch.open("wb") as file:
                 np.savez(file, *weights)
+                file.flush()
+                os.fsync(file.fileno())
             scratch.replace(checkpoint)
+            _sync_folder(self.path.parent)
         except OSError as error:
-            scratch.unlink(missing_ok=True)
+            _drop(scratch)
             raise self._unwritable(error) from error
 
-    def load_checkpoint(self, again: int | None = None) -> list[NDArray[np.float32]]:
-        """Return weights as `save_checkpoint` kept them."""
-        checkpoint = self._checkpoint(again)
+    def load_checkpoint(self, trial: int) -> list[NDArray[np.float32]]:
+        """Return weights as `save_checkpoint` kept them for that trial."""
+        checkpoint = self._checkpoint(trial)
         try:
             with np.load(checkpoint, allow_pickle=False) as arrays:
                 return [arrays[name] for name in arrays.files]
@@ -158,8 +162,18 @@ class Journal:
                 "start over with `greenbench run --fresh`"
             ) from error
 
-    def _checkpoint(self, again: int | None) -> Path:
-        return self.path.with_suffix(".npz" if again is None else f".again{again}.npz")
+    def drop_checkpoint(self, trial: int) -> None:
+        """Drop the weights of a trial that is the incumbent no more."""
+        _drop(self._checkpoint(trial))
+
+    def drop_checkpoints(self) -> None:
+        """Drop all weights, and what is left of one that was cut off."""
+        for suffix in ("npz", "tmp"):
+            for path in self.path.parent.glob(f"{glob.escape(self.path.stem)}.*.{suffix}"):
+                _drop(path)
+
+    def _checkpoint(self, trial: int) -> Path:
+        return self.path.with_suffix(f".t{trial}.npz")
 
     def _whole_lines(self) -> list[bytes]:
         try:
@@ -182,11 +196,14 @@ class Journal:
     def _append(self, event: str, values: Mapping[str, Any]) -> None:
         line = json.dumps({"event": event, "values": values}).encode() + b"\n"
         try:
+            is_new = not self.path.exists()
             with self.path.open("ab+") as file:
                 _drop_torn_line(file)
                 file.write(line)
                 file.flush()
                 os.fsync(file.fileno())
+            if is_new:
+                _sync_folder(self.path.parent)
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -204,3 +221,20 @@ def _drop_torn_line(file: BinaryIO) -> None:
     if file.read() not in (b"", b"\n"):
         file.seek(0)
         file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def _drop(file: Path) -> None:
+    # What cannot be removed takes room, and no more.
+    with suppress(OSError):
+        file.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the names of files to the disk: until then, their contents may be lost with them."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        # Not every file system can, and then there is nothing to do about it.
+        with suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

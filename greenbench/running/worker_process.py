@@ -229,6 +229,9 @@ class WorkerProcess:
     def _listen(self) -> None:
         if self._process.stdout is not None:
             for line in self._process.stdout:
+                if not line.endswith(b"\n"):
+                    # It died while it wrote this.
+                    break
                 entry = json.loads(line)
                 self._events.put((entry["event"], entry["values"]))
         self._is_closed = True
