@@ -20,6 +20,7 @@ from greenbench.results import CaseResult, Trial
 
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError, ConfigurationError)
 """What a line raises that is not what greenbench wrote."""
+START_LINE = b'{"event": "start"'
 LONGEST_NAME = 200
 """Of an id in the name of a file, which systems limit to 255; its hash tells it apart."""
 
@@ -75,9 +76,23 @@ class Journal:
         """Return the journal of `case` and `repeat` in a run's folder."""
         return cls(folder / f"{case.id[:LONGEST_NAME]}.{case.hash}.r{repeat}.jsonl")
 
-    def start(self, at: float) -> None:
-        """Record that the repeat starts, or starts again."""
-        self._append("start", {"schema": SCHEMA_VERSION, "at": at})
+    @property
+    def repeat(self) -> int:
+        """Which repeat of its case it is, as its name says."""
+        return int(self.path.stem.rpartition(".r")[2])
+
+    def start(self, at: float, basis: Mapping[str, Any] | None = None) -> None:
+        """Record that the repeat starts, or starts again.
+
+        Parameters
+        ----------
+        at : float
+            Seconds since 1970-01-01 UTC.
+        basis : mapping, optional
+            What its figures rest on, and only a worker knows; see `greenbench.search.basis`.
+        """
+        given = {"basis": dict(basis)} if basis else {}
+        self._append("start", {"schema": SCHEMA_VERSION, "at": at, **given})
 
     def add_trial(self, trial: Trial) -> None:
         """Record a trial that ended or paused."""
@@ -91,6 +106,22 @@ class Journal:
     def mark_delivered(self) -> None:
         """Record that MLflow has the result."""
         self._append("delivered", {})
+
+    def mark_mixed(self, changes: Sequence[str]) -> None:
+        """Record that the run went on after changes; MLflow is to be told of it."""
+        self._append("mixed", {"changes": list(changes)})
+
+    def siblings(self) -> list["Journal"]:
+        """Return the journals of the case's other repeats in this run."""
+        stem, _, _ = self.path.stem.rpartition(".r")
+        paths = sorted(self.path.parent.glob(f"{glob.escape(stem)}.r*.jsonl"))
+        return [Journal(path) for path in paths if path != self.path]
+
+    def last_start(self) -> Mapping[str, Any]:
+        """Return ``at`` and ``basis`` of the last start; nothing if there was none."""
+        starts = [line for line in self._whole_lines() if line.startswith(START_LINE)]
+        values: Mapping[str, Any] = json.loads(starts[-1])["values"] if starts else {}
+        return values
 
     def read(self) -> JournalState:
         """Return what the journal says; an absent file says nothing.
@@ -114,6 +145,9 @@ class Journal:
                     history.append(Trial.from_dict(values))
                 elif event == "result":
                     result = CaseResult.from_dict(values)
+                elif event == "mixed" and result is not None:
+                    result = dataclasses.replace(result, mixed=tuple(values["changes"]))
+                    is_delivered = False
                 elif event == "delivered":
                     is_delivered = True
             except DAMAGE as error:

@@ -14,6 +14,7 @@ REPLAYING = ("replay", "tabular")
 
 DISTURBED = "disturbed"
 DRIFTED = "drifted"
+MIXED = "mixed"
 
 MEANINGS: Mapping[str, str] = {
     "replayed": "the energy is that of a replayed trace or recording, not of this machine",
@@ -30,6 +31,10 @@ MEANINGS: Mapping[str, str] = {
     ),
     "disagreeing": "two meters differ by over 5%",
     DRIFTED: "idle power changed by over 5% from before the suite to after it",
+    MIXED: (
+        "trials or repeats of one run were made under different conditions (`--resume-anyway`): "
+        "compare nothing with them; `--fresh` runs them anew"
+    ),
     "unstable": "the energy of repeats varies by over 5% (CV)",
     "few": f"fewer than {FEW} samples count: `--repeats {FEW}` narrows the interval",
 }
@@ -53,6 +58,7 @@ def marks_of(result: CaseResult) -> tuple[str, ...]:
         "short": total.provenance.is_measured and result.wall_s < SHORT_S,
         "unreconciled": _is_unreconciled(result),
         "disagreeing": (disagreement(total) or 0.0) > DISAGREEMENT,
+        MIXED: bool(result.mixed),
     }
     return tuple(mark for mark, applies in found.items() if applies)
 

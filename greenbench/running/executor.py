@@ -25,13 +25,14 @@ _Kind = tuple[str, int]
 
 @dataclass(frozen=True)
 class Job:
-    """One repeat of a case to run, with the journal that it writes, and the idle power."""
+    """One repeat of a case to run: its journal, the idle power, and what changed meanwhile."""
 
     case: Case
     repeat: int
     suite: str
     journal: Journal
     idle_w: Mapping[str, float] = field(default_factory=dict)
+    mixed: Sequence[str] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the request that a worker gets."""
@@ -41,6 +42,7 @@ class Job:
             "suite": self.suite,
             "journal": str(self.journal.path),
             "idle_w": dict(self.idle_w),
+            "mixed": list(self.mixed),
         }
 
 
@@ -133,6 +135,15 @@ class WorkerPool:
         """Return the idle power of the components that a worker can measure, in W."""
         worker = next(iter(self._workers.values()), None)
         return worker.measure_idle_w(seconds) if worker else {}
+
+    def data_of(self, case: Case, repeat: int) -> dict[str, Any]:
+        """Return what a repeat would rest on of its data; its worker loads them."""
+        worker = self._workers[self._kind(case)]
+        return worker.data_of(case.to_dict(), repeat, self._settings.trial_timeout_s)
+
+    def device_of(self, case: Case) -> str | None:
+        """Return what a case would be trained on, if its worker tells."""
+        return self._workers[self._kind(case)].device
 
     def close(self) -> None:
         """Stop all workers."""

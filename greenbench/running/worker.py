@@ -29,7 +29,7 @@ from greenbench.errors import ConfigurationError, GreenbenchError
 from greenbench.machine.environment import describe_environment
 from greenbench.results.journal import Journal
 from greenbench.search.bench import Bench, Emit
-from greenbench.search.repeat import run_repeat
+from greenbench.search.repeat import data_of, run_repeat
 
 
 def main() -> None:
@@ -51,6 +51,9 @@ def main() -> None:
                 emit("ready", {"environment": dict(bench.environment), "files": files})
             elif "idle_s" in request:
                 emit("idle", {"power_w": _measure_idle_w(bench, request["idle_s"])})
+            elif "data_of" in request:
+                case = Case.from_dict(request["data_of"])
+                emit("data", data_of(bench, case, request["repeat"]))
             else:
                 _run(bench, request, emit)
         except Exception as error:
@@ -122,7 +125,7 @@ def _measure_idle_w(bench: Bench, seconds: float) -> dict[str, float]:
 def _run(bench: Bench, request: Mapping[str, Any], emit: Emit) -> None:
     journal = Journal(Path(request["journal"]))
     case = Case.from_dict(request["case"])
-    bench = replace(bench, idle_w=request["idle_w"])
+    bench = replace(bench, idle_w=request["idle_w"], mixed=request["mixed"])
     run_repeat(bench, case, request["repeat"], request["suite"], journal)
     emit("finished", {})
 

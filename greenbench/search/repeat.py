@@ -1,7 +1,7 @@
 """The runner: one repeat of one case, from its data set to its result."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from greenbench import registry
@@ -10,10 +10,11 @@ from greenbench.backends import ReplayingBackend
 from greenbench.cases import Case
 from greenbench.datasets import Dataset, LoadContext
 from greenbench.energy.carbon import CarbonIntensity
-from greenbench.errors import DatasetError
+from greenbench.errors import DatasetError, GreenbenchError
 from greenbench.results import CaseResult, Costs, Trial
 from greenbench.results.journal import Journal
 from greenbench.results.readings import Account
+from greenbench.search.basis import Basis, check_basis, data_basis
 from greenbench.search.batch_training import check_batching
 from greenbench.search.bench import Bench
 from greenbench.search.search import Job, Search
@@ -40,10 +41,16 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
     -------
     CaseResult
         Already in the journal.
+
+    Raises
+    ------
+    ChangedError
+        If it would rest on something else than the case's repeats so far.
     """
     check_batching(case, bench.backend)
     state = journal.read()
-    dataset = _open_dataset(bench, case, repeat)
+    dataset = _load_dataset(bench, case, repeat)
+    bench.backend.load(dataset)
     architecture = build_architecture(
         case.architecture,
         dataset.image_shape,
@@ -52,9 +59,11 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
         options=dict(case.architecture_options),
     )
     parameters, train_flops = warm_up(bench.backend, architecture, case, dataset)
+    costs = {"parameters": parameters, "train_flops_per_sample": train_flops}
+    basis = _check_basis(bench, case, journal, {**data_basis(dataset), **costs})
     search = Search(Job(bench, case, repeat, journal, architecture, len(dataset.train)))
     started_at = bench.clock()
-    journal.start(started_at)
+    journal.start(started_at, basis)
     found = search.run(state.history)
     result = CaseResult(
         case=case,
@@ -66,7 +75,7 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
         costs=_costs(parameters, train_flops, found.trials),
         emissions=_emissions(found.account, bench.intensity),
         environment=bench.environment,
-        dataset=_describe_dataset(dataset),
+        dataset=_describe_dataset(dataset, basis),
         wall_s=found.wall_s,
         reconciliation=found.reconciliation,
         idle_w=bench.idle_w,
@@ -74,22 +83,33 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
         interruptions=state.starts,
         started_at=state.started_at or started_at,
         prior=search.prior,
+        mixed=tuple(bench.mixed),
     )
     journal.finish(result)
     return result
 
 
-def _open_dataset(bench: Bench, case: Case, repeat: int) -> Dataset:
+def data_of(bench: Bench, case: Case, repeat: int) -> Basis:
+    """Return what a repeat's figures would rest on of its data; nothing if it cannot be loaded."""
+    try:
+        return data_basis(_load_dataset(bench, case, repeat))
+    except GreenbenchError:
+        # Whoever runs it is told why.
+        return {}
+
+
+def _check_basis(bench: Bench, case: Case, journal: Journal, figures: Basis) -> Basis:
+    basis = {**figures, "device": bench.environment.get("device")}
+    if bench.mixed:
+        return basis
+    return check_basis(case, journal, basis, partial(_load_dataset, bench, case))
+
+
+def _load_dataset(bench: Bench, case: Case, repeat: int) -> Dataset:
     if isinstance(bench.backend, ReplayingBackend):
         return bench.backend.open(case)
-    dataset = _load_dataset(case, repeat, bench.data_dir)
-    bench.backend.load(dataset)
-    return dataset
-
-
-def _load_dataset(case: Case, repeat: int, data_dir: Path) -> Dataset:
     load = registry.datasets.get(case.dataset)
-    context = LoadContext(seed=case.derive_seed(repeat, "split"), data_dir=data_dir)
+    context = LoadContext(seed=case.derive_seed(repeat, "split"), data_dir=bench.data_dir)
     options = dict(case.dataset_options)
     try:
         dataset: Dataset = load(context, **options)
@@ -100,10 +120,11 @@ def _load_dataset(case: Case, repeat: int, data_dir: Path) -> Dataset:
     return dataset
 
 
-def _describe_dataset(dataset: Dataset) -> dict[str, Any]:
+def _describe_dataset(dataset: Dataset, basis: Basis) -> dict[str, Any]:
     return {
         "name": dataset.name,
         "digest": dataset.digest,
+        "content": basis["content"],
         "source": dataset.source,
         "shape": list(dataset.image_shape),
         "classes": dataset.classes,

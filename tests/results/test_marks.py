@@ -207,6 +207,7 @@ def test_every_mark_that_can_occur_has_a_meaning() -> None:
         wall_s=1.0,
         environment={"host": "h", "cores": "1", "meter": "replay"},
         reconciliation=Reconciliation(1.0, 2.0, 0.02),
+        mixed=("threads (1, now 2)",),
     )
     total = everything.account.total
     disturbed = replace(everything, account=Account({"train": replace(total, other_cpu_s=9.0)}))
