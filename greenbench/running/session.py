@@ -25,7 +25,7 @@ from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
 from greenbench.results.marks import is_drifted
 from greenbench.running.checkout import Checkout
-from greenbench.running.conditions import conditions_of
+from greenbench.running.conditions import conditions_of, listed
 from greenbench.running.delivery import Delivery
 from greenbench.running.executor import Job, WorkerPool
 from greenbench.running.run_folder import Request, RunFolder, changed_data, make, refuse, take_up
@@ -206,7 +206,8 @@ class Session:
     def _open_folder(
         self, stack: ExitStack, intensity: CarbonIntensity, *, is_fresh: bool
     ) -> RunFolder:
-        conditions = conditions_of(self.settings, self.cases, intensity)
+        is_kept = self.is_resumable
+        conditions = conditions_of(self.settings, self.cases, intensity) if is_kept else {}
         request = Request(self.suite, self.cases, conditions, self.may_mix)
         root = self.settings.journal_dir
         try:
@@ -229,6 +230,7 @@ class Session:
         differences = changed_data(self._run_folder, self._pools[0])
         if differences and self.may_mix:
             self._run_folder = self._run_folder.mix(differences)
+            self.listener.notice(f"{listed(differences)} changed: all is marked as mixed")
         elif differences:
             refuse(self._run_folder, differences, self.listener.notice)
             stack.close()
