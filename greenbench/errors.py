@@ -112,6 +112,10 @@ class DatasetError(ConfigurationError):
     """A data set that is missing, corrupt or unusable."""
 
 
+class ChangedError(ConfigurationError):
+    """What the repeats of a case rest on has changed while the run goes on."""
+
+
 class SearchSpaceError(ConfigurationError):
     """A search space whose dimensions make no sense."""
 

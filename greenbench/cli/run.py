@@ -76,6 +76,11 @@ def _selection(given: dict[str, Any], settings: Settings) -> Selection:
 @click.command()
 @_selecting
 @click.option("--fresh", is_flag=True, help="Start over instead of resuming.")
+@click.option(
+    "--resume-anyway",
+    is_flag=True,
+    help="Resume though code, data or settings have changed; results are marked as mixed.",
+)
 @click.option("--carbon-intensity", type=float, help="Your own figure, in g CO2e/kWh.")
 @click.option("--country", help="Country mix, by ISO code of three letters.")
 @click.option("--trial-timeout", type=float, help="Seconds after which a trial is stopped.")
@@ -87,6 +92,7 @@ def _selection(given: dict[str, Any], settings: Settings) -> Selection:
 def run(
     *,
     fresh: bool,
+    resume_anyway: bool,
     carbon_intensity: float | None,
     country: str | None,
     trial_timeout: float | None,
@@ -104,6 +110,8 @@ def run(
         raise ConfigurationError(
             "--carbon-intensity and --country contradict each other; choose one"
         )
+    if fresh and resume_anyway:
+        raise ConfigurationError("--fresh and --resume-anyway contradict each other; choose one")
     settings = Settings.from_environment(
         os.environ,
         carbon_g_per_kwh=carbon_intensity,
@@ -118,6 +126,7 @@ def run(
         selection.suite_name,
         selection.cases(),
         is_fresh=fresh,
+        may_mix=resume_anyway,
         include_disturbed=include_disturbed,
     )
     sys.exit(max((error.exit_code for error in failures), default=0))
@@ -129,6 +138,7 @@ def _run_cases(
     cases: Sequence[Case],
     *,
     is_fresh: bool,
+    may_mix: bool,
     include_disturbed: bool,
 ) -> list[GreenbenchError]:
     """Run cases and print what came out; return what went wrong."""
@@ -139,7 +149,7 @@ def _run_cases(
     try:
         with (
             Progress(cases) as progress,
-            Session(settings, suite, cases, progress, is_fresh) as session,
+            Session(settings, suite, cases, progress, is_fresh, may_mix) as session,
         ):
             rows, failures = _run_repeats(session, progress)
             if all(isinstance(error, CaseFailedError) for error in failures):

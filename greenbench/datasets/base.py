@@ -71,6 +71,9 @@ class Dataset:
         First 16 hex digits of the SHA-256 over all splits.
     notes : tuple of str
         What a reader must know of how the images were read: what was left out or changed.
+    content : str or None
+        The same of the images as they were loaded, whichever way they are split: what all
+        repeats have in common. None where it is not known.
     """
 
     name: str
@@ -81,6 +84,7 @@ class Dataset:
     source: str
     digest: str
     notes: tuple[str, ...] = ()
+    content: str | None = None
 
     @property
     def splits(self) -> dict[str, Split]:
@@ -178,6 +182,7 @@ def make_dataset(
     labels = pool.labels.astype(np.int64)
     classes = int(labels.max()) + 1 if len(labels) else 0
     _check_classes(name, labels, classes, class_names)
+    content = _content([pool] if test is None else [pool, test])
     index = np.arange(len(labels))
     if test is None:
         index, test_index = _stratified(index, labels, TEST_SHARE, seed)
@@ -196,6 +201,7 @@ def make_dataset(
         source=source,
         digest=_digest(splits),
         notes=tuple(notes),
+        content=content,
     )
 
 
@@ -289,4 +295,14 @@ def _digest(splits: Sequence[Split]) -> str:
     for part in splits:
         digest.update(part.images.data)
         digest.update(part.labels.data)
+    return digest.hexdigest()[:16]
+
+
+def _content(parts: Sequence[RawImages]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        pixels = np.ascontiguousarray(part.pixels)
+        digest.update(f"{pixels.dtype} {pixels.shape} {part.white}".encode())
+        digest.update(pixels.data)
+        digest.update(part.labels.astype(np.int64).data)
     return digest.hexdigest()[:16]

@@ -1,6 +1,7 @@
 """Meters by name: ``codecarbon``, ``codecarbon,zeus``, ``replay:trace.csv``."""
 
 import inspect
+from pathlib import Path
 from typing import Any
 
 from greenbench import registry
@@ -31,6 +32,11 @@ def check_meters(names: str) -> None:
 def meter_names(names: str) -> list[str]:
     """Return the names in `names`, without arguments."""
     return [name for name, _ in _parse(names)]
+
+
+def meter_files(names: str) -> list[str]:
+    """Return the arguments in `names` that are files, such as traces."""
+    return [argument for _, argument in _parse(names) if argument and Path(argument).is_file()]
 
 
 def open_meter(names: str) -> Meter:

@@ -5,6 +5,7 @@ import glob
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,6 +20,7 @@ from greenbench.results import CaseResult, Trial
 
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError, ConfigurationError)
 """What a line raises that is not what greenbench wrote."""
+START_LINE = b'{"event": "start"'
 LONGEST_NAME = 200
 """Of an id in the name of a file, which systems limit to 255; its hash tells it apart."""
 
@@ -74,9 +76,23 @@ class Journal:
         """Return the journal of `case` and `repeat` in a run's folder."""
         return cls(folder / f"{case.id[:LONGEST_NAME]}.{case.hash}.r{repeat}.jsonl")
 
-    def start(self, at: float) -> None:
-        """Record that the repeat starts, or starts again."""
-        self._append("start", {"schema": SCHEMA_VERSION, "at": at})
+    @property
+    def repeat(self) -> int:
+        """Which repeat of its case it is, as its name says."""
+        return int(self.path.stem.rpartition(".r")[2])
+
+    def start(self, at: float, basis: Mapping[str, Any] | None = None) -> None:
+        """Record that the repeat starts, or starts again.
+
+        Parameters
+        ----------
+        at : float
+            Seconds since 1970-01-01 UTC.
+        basis : mapping, optional
+            What its figures rest on, and only a worker knows; see `greenbench.search.basis`.
+        """
+        given = {"basis": dict(basis)} if basis else {}
+        self._append("start", {"schema": SCHEMA_VERSION, "at": at, **given})
 
     def add_trial(self, trial: Trial) -> None:
         """Record a trial that ended or paused."""
@@ -85,16 +101,32 @@ class Journal:
     def finish(self, result: CaseResult) -> None:
         """Record the result, and drop the checkpoints, which nobody needs any more."""
         self._append("result", result.to_dict())
-        self._drop_checkpoints()
+        self.drop_checkpoints()
 
     def discard(self) -> None:
         """Drop what the repeat has achieved: it was achieved on something else than recorded."""
         self.path.unlink(missing_ok=True)
-        self._drop_checkpoints()
+        self.drop_checkpoints()
 
     def mark_delivered(self) -> None:
         """Record that MLflow has the result."""
         self._append("delivered", {})
+
+    def mark_mixed(self, changes: Sequence[str]) -> None:
+        """Record that the run went on after changes; MLflow is to be told of it."""
+        self._append("mixed", {"changes": list(changes)})
+
+    def siblings(self) -> list["Journal"]:
+        """Return the journals of the case's other repeats in this run."""
+        stem, _, _ = self.path.stem.rpartition(".r")
+        paths = sorted(self.path.parent.glob(f"{glob.escape(stem)}.r*.jsonl"))
+        return [Journal(path) for path in paths if path != self.path]
+
+    def last_start(self) -> Mapping[str, Any]:
+        """Return ``at`` and ``basis`` of the last start; nothing if there was none."""
+        starts = [line for line in self._whole_lines() if line.startswith(START_LINE)]
+        values: Mapping[str, Any] = json.loads(starts[-1])["values"] if starts else {}
+        return values
 
     def read(self) -> JournalState:
         """Return what the journal says; an absent file says nothing.
@@ -118,6 +150,9 @@ class Journal:
                     history.append(Trial.from_dict(values))
                 elif event == "result":
                     result = CaseResult.from_dict(values)
+                elif event == "mixed" and result is not None:
+                    result = dataclasses.replace(result, mixed=tuple(values["changes"]))
+                    is_delivered = False
                 elif event == "delivered":
                     is_delivered = True
             except DAMAGE as error:
@@ -128,31 +163,35 @@ class Journal:
         first = starts[0] if starts else 0.0
         return JournalState(tuple(history), len(starts), first, result, is_delivered)
 
-    def save_checkpoint(
-        self, weights: Sequence[NDArray[np.float32]], again: int | None = None
-    ) -> None:
-        """Keep weights, so that a resumed search can still test them.
+    def save_checkpoint(self, trial: int, weights: Sequence[NDArray[np.float32]]) -> None:
+        """Keep the weights of a trial, so that a resumed search can still test them.
+
+        They are on the disk before the trial's line is, and another trial's stay where they
+        are: a search that is cut off between both goes on with the incumbent that its lines tell.
 
         Parameters
         ----------
+        trial : int
+            Its index.
         weights : sequence of ndarray
-            Of the incumbent, or of a trial that re-evaluates another.
-        again : int, optional
-            Which trial that one re-evaluates.
+            After its last epoch.
         """
-        checkpoint = self._checkpoint(again)
+        checkpoint = self._checkpoint(trial)
         scratch = checkpoint.with_suffix(".tmp")
         try:
             with scratch.open("wb") as file:
                 np.savez(file, *weights)
+                file.flush()
+                os.fsync(file.fileno())
             scratch.replace(checkpoint)
+            _sync_folder(self.path.parent)
         except OSError as error:
-            scratch.unlink(missing_ok=True)
+            _drop(scratch)
             raise self._unwritable(error) from error
 
-    def load_checkpoint(self, again: int | None = None) -> list[NDArray[np.float32]]:
-        """Return weights as `save_checkpoint` kept them."""
-        checkpoint = self._checkpoint(again)
+    def load_checkpoint(self, trial: int) -> list[NDArray[np.float32]]:
+        """Return weights as `save_checkpoint` kept them for that trial."""
+        checkpoint = self._checkpoint(trial)
         try:
             with np.load(checkpoint, allow_pickle=False) as arrays:
                 return [arrays[name] for name in arrays.files]
@@ -162,12 +201,18 @@ class Journal:
                 "start over with `greenbench run --fresh`"
             ) from error
 
-    def _drop_checkpoints(self) -> None:
-        for checkpoint in self.path.parent.glob(f"{glob.escape(self.path.stem)}*.npz"):
-            checkpoint.unlink()
+    def drop_checkpoint(self, trial: int) -> None:
+        """Drop the weights of a trial that is the incumbent no more."""
+        _drop(self._checkpoint(trial))
 
-    def _checkpoint(self, again: int | None) -> Path:
-        return self.path.with_suffix(".npz" if again is None else f".again{again}.npz")
+    def drop_checkpoints(self) -> None:
+        """Drop all weights, and what is left of one that was cut off."""
+        for suffix in ("npz", "tmp"):
+            for path in self.path.parent.glob(f"{glob.escape(self.path.stem)}.*.{suffix}"):
+                _drop(path)
+
+    def _checkpoint(self, trial: int) -> Path:
+        return self.path.with_suffix(f".t{trial}.npz")
 
     def _whole_lines(self) -> list[bytes]:
         try:
@@ -190,11 +235,14 @@ class Journal:
     def _append(self, event: str, values: Mapping[str, Any]) -> None:
         line = json.dumps({"event": event, "values": values}).encode() + b"\n"
         try:
+            is_new = not self.path.exists()
             with self.path.open("ab+") as file:
                 _drop_torn_line(file)
                 file.write(line)
                 file.flush()
                 os.fsync(file.fileno())
+            if is_new:
+                _sync_folder(self.path.parent)
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -212,3 +260,20 @@ def _drop_torn_line(file: BinaryIO) -> None:
     if file.read() not in (b"", b"\n"):
         file.seek(0)
         file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def _drop(file: Path) -> None:
+    # What cannot be removed takes room, and no more.
+    with suppress(OSError):
+        file.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the names of files to the disk: until then, their contents may be lost with them."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        # Not every file system can, and then there is nothing to do about it.
+        with suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

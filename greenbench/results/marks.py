@@ -21,6 +21,7 @@ REPLAYING = ("replay", "tabular")
 DISTURBED = "disturbed"
 SUSPENDED = "suspended"
 DRIFTED = "drifted"
+MIXED = "mixed"
 LEFT_OUT = frozenset({DISTURBED, SUSPENDED})
 """Marks of samples whose energy and time count in no statistics, unless somebody asks."""
 
@@ -45,6 +46,10 @@ MEANINGS: Mapping[str, str] = {
         "training FLOPs are unknown, because something ran that is in no formula of the counter"
     ),
     DRIFTED: "idle power changed by over 5% from before the suite to after it",
+    MIXED: (
+        "trials or repeats of one run were made under different conditions (`--resume-anyway`): "
+        "compare nothing with them; `--fresh` runs them anew"
+    ),
     "unstable": "the energy of repeats varies by over 5% (CV)",
     "few": f"fewer than {FEW} samples count: `--repeats {FEW}` narrows the interval",
 }
@@ -70,6 +75,7 @@ def marks_of(result: CaseResult) -> tuple[str, ...]:
         "unreconciled": _is_unreconciled(result),
         "disagreeing": (disagreement(total) or 0.0) > DISAGREEMENT,
         "incomplete": result.costs.train_flops is None,
+        MIXED: bool(result.mixed),
     }
     return tuple(mark for mark, applies in found.items() if applies)
 

@@ -208,7 +208,8 @@ class CaseResult:
     environment : dict
         ``host`` (fingerprint), CPU, GPU, threads, library versions.
     dataset : dict
-        ``name``, ``digest``, ``source``, ``train``, ``validation``, ``test`` sizes.
+        ``name``, ``digest`` (of the split), ``content`` (of the images, however they are split;
+        None where it is not known), ``source``, ``train``, ``validation``, ``test`` sizes.
     wall_s : float
         Seconds from opening to closing the ledger, by a clock of its own: what the phases'
         durations must sum to.
@@ -225,6 +226,8 @@ class CaseResult:
     prior : str or None
         How the strategy spreads its proposals: ``"uniform"``, ``"log"`` if any dimension's
         prior is, or ``"none"`` for the control; None where results do not say.
+    mixed : tuple of str
+        What had changed when its run was resumed all the same; empty if nothing had.
     """
 
     case: Case
@@ -244,6 +247,7 @@ class CaseResult:
     interruptions: int = 0
     started_at: float = 0.0
     prior: str | None = None
+    mixed: tuple[str, ...] = ()
 
     @property
     def incumbent(self) -> Trial | None:
@@ -262,6 +266,7 @@ class CaseResult:
             "trials": tuple(Trial.from_dict(trial) for trial in values["trials"]),
             "account": Account.from_dict(values["account"]),
             "costs": Costs.from_dict(values["costs"]),
+            "mixed": tuple(values.get("mixed", ())),
         }
         if reconciliation := values.get("reconciliation"):
             restored["reconciliation"] = Reconciliation(**reconciliation)

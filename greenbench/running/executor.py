@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,14 @@ _Kind = tuple[str, int]
 
 @dataclass(frozen=True)
 class Job:
-    """One repeat of a case to run, with the journal that it writes, and the idle power."""
+    """One repeat of a case to run: its journal, the idle power, and what changed meanwhile."""
 
     case: Case
     repeat: int
     suite: str
     journal: Journal
     idle_w: Mapping[str, float] = field(default_factory=dict)
+    mixed: Sequence[str] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the request that a worker gets."""
@@ -41,6 +42,7 @@ class Job:
             "suite": self.suite,
             "journal": str(self.journal.path),
             "idle_w": dict(self.idle_w),
+            "mixed": list(self.mixed),
         }
 
 
@@ -117,16 +119,15 @@ class WorkerPool:
             self.launch([job.case])
             self.wait_until_ready()
             worker = self._workers[self._kind(job.case)]
+            watch = _Watch(job.journal, on_event)
             try:
-                worker.run(job.to_dict(), on_event, self._settings.trial_timeout_s)
+                worker.run(job.to_dict(), watch, self._settings.trial_timeout_s)
             except BrokenOffError as broken:
                 del self._workers[self._kind(job.case)]
-                if not broken.trials:
+                if _record_lost(broken.trials, job, watch):
+                    continue
+                if job.journal.read().result is None:
                     raise WorkerError(f"{job.case.id}: {broken}; see {worker.log}") from broken
-                for trial in broken.trials:
-                    job.journal.add_trial(_with_what_was(trial, job))
-                    on_event("trial_finished", _trial_event(trial))
-                continue
             result = job.journal.read().result
             if result is None:
                 raise WorkerError(f"{job.case.id} finished without a result; see {worker.log}")
@@ -136,6 +137,15 @@ class WorkerPool:
         """Return the idle power of the components that a worker can measure, in W."""
         worker = next(iter(self._workers.values()), None)
         return worker.measure_idle_w(seconds) if worker else {}
+
+    def data_of(self, case: Case, repeat: int) -> dict[str, Any]:
+        """Return what a repeat would rest on of its data; its worker loads them."""
+        worker = self._workers[self._kind(case)]
+        return worker.data_of(case.to_dict(), repeat, self._settings.trial_timeout_s)
+
+    def device_of(self, case: Case) -> str | None:
+        """Return what a case would be trained on, if its worker tells."""
+        return self._workers[self._kind(case)].device
 
     def close(self) -> None:
         """Stop all workers."""
@@ -188,6 +198,35 @@ class WorkerPool:
             yield self._place_of(str(file.parents[levels]))
 
 
+class _Watch:
+    """Passes a worker's events on, and knows which trials ended without one.
+
+    A worker may die between the journal's line of a trial and the event that tells of it.
+    """
+
+    def __init__(self, journal: Journal, on_event: OnEvent) -> None:
+        self._journal, self._on_event = journal, on_event
+        self._told = len(journal.read().history)
+
+    def __call__(self, kind: str, values: Mapping[str, Any]) -> None:
+        self._told += kind == "trial_finished"
+        self._on_event(kind, values)
+
+    def untold(self) -> dict[int, Trial]:
+        """Return the trials, by index, whose end is in the journal and was not told."""
+        return {trial.index: trial for trial in self._journal.read().history[self._told :]}
+
+
+def _record_lost(lost: Sequence[Trial], job: Job, watch: _Watch) -> bool:
+    """Record the trials that a worker was at when it died; return whether there were any."""
+    ended = watch.untold()
+    for trial in lost:
+        if trial.index not in ended:
+            job.journal.add_trial(_with_what_was(trial, job))
+        watch("trial_finished", _trial_event(ended.get(trial.index, trial)))
+    return bool(lost)
+
+
 def _with_what_was(lost: Trial, job: Job) -> Trial:
     """Return a trial that was lost with what it had been before, if it had paused."""
     if job.case.scheduler is None or lost.reevaluates is not None:
@@ -202,4 +241,8 @@ def _with_what_was(lost: Trial, job: Job) -> Trial:
 
 
 def _trial_event(trial: Trial) -> dict[str, Any]:
-    return {"index": trial.index, "status": trial.status.value, "val_accuracy": None}
+    return {
+        "index": trial.index,
+        "status": trial.status.value,
+        "val_accuracy": trial.val_accuracy,
+    }

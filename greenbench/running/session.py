@@ -1,21 +1,16 @@
 """A session: the host lock, workers, journal and tracking around the repeats of a suite."""
 
-import json
-import os
 import random
 import shutil
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from filelock import FileLock, Timeout
-
 from greenbench import registry
 from greenbench.architectures.base import check_arguments
-from greenbench.cases import SCHEMA_VERSION, Case
+from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity, carbon_intensity
 from greenbench.energy.hostlock import host_lock
 from greenbench.energy.idle import drift
@@ -24,22 +19,21 @@ from greenbench.errors import (
     CaseFailedError,
     ConfigurationError,
     GreenbenchError,
-    JournalError,
     WorkerError,
 )
-from greenbench.results import CaseResult, TrialStatus
+from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
 from greenbench.results.marks import is_drifted
 from greenbench.running.checkout import Checkout
+from greenbench.running.conditions import conditions_of, listed
 from greenbench.running.delivery import Delivery
 from greenbench.running.executor import Job, WorkerPool
+from greenbench.running.run_folder import Request, RunFolder, changed_data, make, refuse, take_up
 from greenbench.schedulers import make_scheduler
 from greenbench.settings import Settings
 from greenbench.strategies.spaces import find_space
 from greenbench.tracking.database import check_uri
 
-MANIFEST = "run.json"
-DONE = "done"
 BASE = "base"
 """Folder of the journals of another revision."""
 
@@ -81,6 +75,9 @@ class Session:
         Is told of progress.
     is_fresh : bool
         Whether to start over instead of resuming.
+    may_mix : bool or None
+        Whether to go on with an interrupted run though something changed that its results
+        depend on; they are marked then. None where nobody can ask for that.
     is_resumable : bool
         Whether a later session may take this one up if it is interrupted.
     base : Checkout or None
@@ -95,6 +92,7 @@ class Session:
     cases: Sequence[Case]
     listener: Listener
     is_fresh: bool = False
+    may_mix: bool | None = None
     is_resumable: bool = True
     base: Checkout | None = None
     _stack: ExitStack = field(default_factory=ExitStack, init=False)
@@ -107,12 +105,9 @@ class Session:
         check_uri(self.settings.tracking_uri)
         intensity = carbon_intensity(self.settings.carbon_g_per_kwh, self.settings.country)
         with ExitStack() as stack:
-            self.folder, self.is_resumed = self._open_folder(stack)
-            stack.enter_context(host_lock(self.settings.host_lock, self._waiting))
-            self._pools = self._open_pools(stack, intensity)
-            self._delivery = Delivery(self.settings.tracking_uri, self.listener)
-            for pool in self._pools:
-                pool.wait_until_ready()
+            self._open(stack, intensity, is_fresh=self.is_fresh)
+            if self._run_folder.is_resumed:
+                self._go_on_or_over(stack, intensity)
             self._idle_w = self._measure_idle_w("before")
             self._stack = stack.pop_all()
         return self
@@ -133,8 +128,9 @@ class Session:
         """Yield what is to be run: all cases in random order, then all with the next seed."""
         for repeat in range(max((case.repeats for case in self.cases), default=0)):
             due = [case for case in self.cases if repeat < case.repeats]
-            # In random order, so that a drift of the machine is no advantage of a case;
-            # the same one when the run is resumed.
+            # In random order, so that a drift of the machine is no advantage of a case; the
+            # same one when the run is resumed, in whichever order they are named then.
+            due.sort(key=lambda case: (case.id, case.hash))
             random.Random(f"{self.folder.name} {repeat}").shuffle(due)
             yield from ((case, repeat) for case in due)
 
@@ -171,11 +167,15 @@ class Session:
         revision: str | None = None,
     ) -> CaseResult:
         state = journal.read()
+        if state.result is not None:
+            # It may have been killed before it could.
+            journal.drop_checkpoints()
         self.listener.repeat_started(case, repeat, len(state.trials), revision)
         result = state.result
         try:
             if result is None:
-                job = Job(case, repeat, self.suite, journal, self._idle_w)
+                mixed = self._run_folder.mixed
+                job = Job(case, repeat, self.suite, journal, self._idle_w, mixed)
                 result = pool.run(job, self.listener.event)
         except GreenbenchError as error:
             self._has_crashed |= isinstance(error, WorkerError)
@@ -187,38 +187,55 @@ class Session:
     def deliver(self, result: CaseResult) -> None:
         """Log a result of this session, unless MLflow has it."""
         journal = Journal.of(self.folder, result.case, result.repeat)
-        self._delivery.deliver(journal, result, may_exist=self.is_resumed)
+        may_exist = self._run_folder.is_resumed
+        self._delivery.deliver(journal, result, may_exist=may_exist)
 
     def finish(self) -> None:
         """Mark the run as complete, so that it is not taken up again."""
-        (self.folder / DONE).touch()
+        self._run_folder.finish()
 
-    def _open_folder(self, stack: ExitStack) -> tuple[Path, bool]:
-        manifest = {
-            "schema": SCHEMA_VERSION,
-            "suite": self.suite,
-            "cases": [case.to_dict() for case in self.cases],
-        }
+    def _open(self, stack: ExitStack, intensity: CarbonIntensity, *, is_fresh: bool) -> None:
+        """Take the folder, the host and workers, which are ready then."""
+        self._run_folder = self._open_folder(stack, intensity, is_fresh=is_fresh)
+        self.folder = self._run_folder.path
+        stack.enter_context(host_lock(self.settings.host_lock, self._waiting))
+        self._pools = self._open_pools(stack, intensity)
+        self._delivery = Delivery(self.settings.tracking_uri, self.listener)
+        for pool in self._pools:
+            pool.wait_until_ready()
+
+    def _open_folder(
+        self, stack: ExitStack, intensity: CarbonIntensity, *, is_fresh: bool
+    ) -> RunFolder:
+        is_kept = self.is_resumable
+        conditions = conditions_of(self.settings, self.cases, intensity) if is_kept else {}
+        request = Request(self.suite, self.cases, conditions, self.may_mix)
         root = self.settings.journal_dir
         try:
             root.mkdir(parents=True, exist_ok=True)
-            if not self.is_fresh:
-                for folder in _unfinished(root, manifest):
-                    if _own(folder, stack):
-                        self.listener.notice(_resume_notice(folder, self.cases))
-                        return folder, True
-            folder = root / f"{self.suite}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-            folder.mkdir()
-            stack.callback(self._drop_if_empty, folder)
-            _own(folder, stack)
+            if not is_fresh and (found := take_up(root, request, stack, self.listener.notice)):
+                return found
+            made = make(root, request, stack)
+            stack.callback(self._drop_if_empty, made.path)
             if self.is_resumable:
-                (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+                made.begin()
         except OSError as error:
             raise ConfigurationError(
                 f"journal folder {root} cannot be written ({error.strerror}); "
                 "set GREENBENCH_RUNS_DIR to a folder that you may write"
             ) from error
-        return folder, False
+        return made
+
+    def _go_on_or_over(self, stack: ExitStack, intensity: CarbonIntensity) -> None:
+        """Start over if what only workers know has changed since the run was interrupted."""
+        differences = changed_data(self._run_folder, self._pools[0])
+        if differences and self.may_mix:
+            self._run_folder = self._run_folder.mix(differences)
+            self.listener.notice(f"{listed(differences)} changed: all is marked as mixed")
+        elif differences:
+            refuse(self._run_folder, differences, self.listener.notice)
+            stack.close()
+            self._open(stack, intensity, is_fresh=True)
 
     def _open_pools(self, stack: ExitStack, intensity: CarbonIntensity) -> list[WorkerPool]:
         """Start the workers of the working folder, and those of the other revision."""
@@ -287,43 +304,3 @@ def check_cases(cases: Sequence[Case]) -> None:
         if case.id in seen:
             raise ConfigurationError(f"case {case.id} is listed twice; remove one of them")
         seen.add(case.id)
-
-
-def _unfinished(root: Path, manifest: Mapping[str, Any]) -> Iterator[Path]:
-    for path in sorted(root.glob(f"*/{MANIFEST}"), reverse=True):
-        if (path.parent / DONE).exists():
-            continue
-        try:
-            if json.loads(path.read_text(encoding="utf-8")) == manifest:
-                yield path.parent
-        except ValueError:
-            continue
-
-
-def _own(folder: Path, stack: ExitStack) -> bool:
-    """Take the lock that says whose run this is; the system frees it if we are killed."""
-    lock = FileLock(folder / ".lock")
-    try:
-        stack.enter_context(lock.acquire(timeout=0))
-    except Timeout:
-        return False
-    return True
-
-
-def _resume_notice(folder: Path, cases: Sequence[Case]) -> str:
-    finished = trials = lost = total = 0
-    for case, repeat in [(each, n) for each in cases for n in range(each.repeats)]:
-        total += 1
-        try:
-            state = Journal.of(folder, case, repeat).read()
-        except JournalError:
-            continue
-        finished += state.result is not None
-        if state.result is None:
-            trials += len(state.trials)
-            lost += sum(trial.status is TrialStatus.STOPPED for trial in state.trials)
-    stopped = f" ({lost} that had paused stay where they are)" if lost else ""
-    return (
-        f"resuming {folder.name}: {finished} of {total} repeats are finished, and {trials} "
-        f"trials of the interrupted one{stopped}; `--fresh` starts over instead"
-    )

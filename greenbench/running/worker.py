@@ -34,7 +34,7 @@ from greenbench.places import described
 from greenbench.results.journal import Journal
 from greenbench.running.worker_warnings import Warnings
 from greenbench.search.bench import Bench, Emit
-from greenbench.search.repeat import run_repeat
+from greenbench.search.repeat import data_of, run_repeat
 from greenbench.tracking.autologging import forbid_autologging
 
 
@@ -61,6 +61,9 @@ def main() -> None:
                 emit("ready", {"environment": dict(bench.environment), "files": files})
             elif "idle_s" in request:
                 emit("idle", {"power_w": _measure_idle_w(bench, request["idle_s"])})
+            elif "data_of" in request:
+                case = Case.from_dict(request["data_of"])
+                emit("data", data_of(bench, case, request["repeat"]))
             else:
                 with told.passed_on():
                     _run(bench, request)
@@ -159,7 +162,7 @@ def _run(bench: Bench, request: Mapping[str, Any]) -> None:
     forbid_autologging()
     journal = Journal(Path(request["journal"]))
     case = Case.from_dict(request["case"])
-    bench = replace(bench, idle_w=request["idle_w"])
+    bench = replace(bench, idle_w=request["idle_w"], mixed=request["mixed"])
     run_repeat(bench, case, request["repeat"], request["suite"], journal)
 
 

@@ -65,6 +65,8 @@ class WorkerProcess:
         Those that parts were imported from; known when it is ready.
     is_spent : bool
         Whether a case left something behind in it that cannot be put back.
+    device : str or None
+        What it trains on; known then, too.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class WorkerProcess:
         self.log = log
         self.files: list[str] = []
         self.is_spent = False
+        self.device: str | None = None
         self._is_ready = False
         self._is_closed = False
         threads = str(set_up["threads"])
@@ -120,16 +123,16 @@ class WorkerProcess:
             raise WorkerError(f"the {self.backend} worker {self._cause()}; see {self.log}")
         self._raise_if_failed(event)
         self.files = event[1].get("files", [])
+        self.device = event[1].get("environment", {}).get("device")
         self._is_ready = True
 
     def measure_idle_w(self, seconds: float) -> dict[str, float]:
         """Let the worker measure while it does nothing; empty if it cannot."""
-        self._send({"idle_s": seconds})
-        event = self._next(seconds + START_TIMEOUT_S)
-        if event is None:
-            raise WorkerError(f"the {self.backend} worker {self._cause()}; see {self.log}")
-        self._raise_if_failed(event)
-        return dict(event[1]["power_w"])
+        return dict(self._ask({"idle_s": seconds}, seconds)["power_w"])
+
+    def data_of(self, case: Mapping[str, Any], repeat: int, limit_s: float) -> dict[str, Any]:
+        """Let the worker load the data of a repeat; return what it would rest on of them."""
+        return dict(self._ask({"data_of": case, "repeat": repeat}, limit_s))
 
     def run(self, job: Mapping[str, Any], on_event: OnEvent, trial_timeout_s: float) -> None:
         """Send a job and pass its events on until it is finished.
@@ -160,6 +163,14 @@ class WorkerProcess:
                     current[values["index"]] = values
                 deadline = time.monotonic() + trial_timeout_s * max(len(current), 1)
             on_event(kind, values)
+
+    def _ask(self, request: Mapping[str, Any], seconds: float) -> Mapping[str, Any]:
+        self._send(request)
+        event = self._next(seconds + START_TIMEOUT_S)
+        if event is None:
+            raise WorkerError(f"the {self.backend} worker {self._cause()}; see {self.log}")
+        self._raise_if_failed(event)
+        return event[1]
 
     def stop(self) -> None:
         """End the process."""
@@ -234,6 +245,9 @@ class WorkerProcess:
     def _listen(self) -> None:
         if self._process.stdout is not None:
             for line in self._process.stdout:
+                if not line.endswith(b"\n"):
+                    # It died while it wrote this.
+                    break
                 entry = json.loads(line)
                 self._events.put((entry["event"], entry["values"]))
         self._is_closed = True

@@ -1,7 +1,7 @@
 """The bench: what one worker process trains, measures and reports with."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,8 @@ class Bench:
         Shortest training window; see `Conditions`.
     idle_w : mapping of str to float
         Idle power by component, where it was measured before the suite.
+    mixed : sequence of str
+        What had changed when the run was resumed all the same; recorded with each result.
     clock : callable
         Seconds since 1970-01-01 UTC.
     stops : Stops or None
@@ -53,5 +55,6 @@ class Bench:
     emit: Emit
     min_window_s: float = 0.0
     idle_w: Mapping[str, float] = field(default_factory=dict)
+    mixed: Sequence[str] = ()
     clock: Callable[[], float] = time.time
     stops: Stops | None = None

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from greenbench import registry
@@ -13,11 +13,12 @@ from greenbench.backends.process_state import seed_process, state_kept
 from greenbench.cases import Case
 from greenbench.datasets import Dataset, LoadContext
 from greenbench.energy.carbon import CarbonIntensity
-from greenbench.errors import ArchitectureError, DatasetError
+from greenbench.errors import ArchitectureError, DatasetError, GreenbenchError
 from greenbench.places import at, calling
 from greenbench.results import CaseResult, Costs, Trial
 from greenbench.results.journal import Journal
 from greenbench.results.readings import Account
+from greenbench.search.basis import Basis, check_basis, data_basis
 from greenbench.search.batch_training import check_batching
 from greenbench.search.bench import Bench
 from greenbench.search.intact import Intact
@@ -45,19 +46,31 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
     -------
     CaseResult
         Already in the journal.
+
+    Raises
+    ------
+    ChangedError
+        If it would rest on something else than the case's repeats so far.
     """
     check_batching(case, bench.backend)
     state = journal.read()
     # For whatever draws without a seed of its own, such as a strategy.
     seed_process(case.derive_seed(repeat, "process"))
-    dataset = _open_dataset(bench, case, repeat)
+    dataset = _load_dataset(bench, case, repeat)
+    bench.backend.load(dataset)
     intact = Intact(bench.backend, dataset)
     architecture = _build_architecture(case, dataset)
     # Before anything is trained: a strategy may refuse its space.
     search = Search(Job(bench, case, repeat, journal, architecture, len(dataset.train)))
     model_costs = warm_up(bench.backend, architecture, case, dataset)
+    figures = {
+        **data_basis(dataset),
+        "parameters": model_costs.parameters,
+        "train_flops_per_sample": model_costs.train_flops_per_sample,
+    }
+    basis = _check_basis(bench, case, journal, figures)
     started_at = bench.clock()
-    journal.start(started_at)
+    journal.start(started_at, basis)
     found = search.run(state.history)
     try:
         intact.check(case.architecture)
@@ -74,7 +87,7 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
         costs=_costs(model_costs, found.trials),
         emissions=_emissions(found.account, bench.intensity),
         environment=bench.environment,
-        dataset=_describe_dataset(dataset),
+        dataset=_describe_dataset(dataset, basis),
         wall_s=found.wall_s,
         reconciliation=found.reconciliation,
         idle_w=bench.idle_w,
@@ -82,6 +95,7 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
         interruptions=state.starts,
         started_at=state.started_at or started_at,
         prior=search.prior,
+        mixed=tuple(bench.mixed),
     )
     journal.finish(result)
     return result
@@ -98,17 +112,27 @@ def _build_architecture(case: Case, dataset: Dataset) -> Spec | Native:
         )
 
 
-def _open_dataset(bench: Bench, case: Case, repeat: int) -> Dataset:
+def data_of(bench: Bench, case: Case, repeat: int) -> Basis:
+    """Return what a repeat's figures would rest on of its data; nothing if it cannot be loaded."""
+    try:
+        return data_basis(_load_dataset(bench, case, repeat))
+    except GreenbenchError:
+        # Whoever runs it is told why.
+        return {}
+
+
+def _check_basis(bench: Bench, case: Case, journal: Journal, figures: Basis) -> Basis:
+    basis = {**figures, "device": bench.environment.get("device")}
+    if bench.mixed:
+        return basis
+    return check_basis(case, journal, basis, partial(_load_dataset, bench, case))
+
+
+def _load_dataset(bench: Bench, case: Case, repeat: int) -> Dataset:
     if isinstance(bench.backend, ReplayingBackend):
         return bench.backend.open(case)
-    dataset = _load_dataset(case, repeat, bench.data_dir)
-    bench.backend.load(dataset)
-    return dataset
-
-
-def _load_dataset(case: Case, repeat: int, data_dir: Path) -> Dataset:
     load = registry.datasets.get(case.dataset)
-    context = LoadContext(seed=case.derive_seed(repeat, "split"), data_dir=data_dir)
+    context = LoadContext(seed=case.derive_seed(repeat, "split"), data_dir=bench.data_dir)
     options = dict(case.dataset_options)
     name = f"dataset {case.dataset!r}"
     try:
@@ -128,10 +152,11 @@ def _load_dataset(case: Case, repeat: int, data_dir: Path) -> Dataset:
     return dataset
 
 
-def _describe_dataset(dataset: Dataset) -> dict[str, Any]:
+def _describe_dataset(dataset: Dataset, basis: Basis) -> dict[str, Any]:
     return {
         "name": dataset.name,
         "digest": dataset.digest,
+        "content": basis["content"],
         "source": dataset.source,
         "shape": list(dataset.image_shape),
         "classes": dataset.classes,

@@ -96,6 +96,7 @@ class Search:
         self._is_exhausted = False
         self._segments = 0
         self._lost: list[Trial] = []
+        self._incumbent: int | None = None
         self._best_model: TrainableModel | None = None
         self._last_event_at = 0.0
 
@@ -152,6 +153,8 @@ class Search:
                 self._tell(trial)
                 self._segments += len(trial.segments) > 0
             self._trials[trial.index] = trial
+        if best := find_incumbent(self._searched()):
+            self._incumbent = best.index
         self._lost = [trial for trial in self._searched() if trial.status is TrialStatus.STOPPED]
         for trial in self._lost:
             # Its model was in the memory of a process that is gone.
@@ -186,10 +189,14 @@ class Search:
         if trial.status is TrialStatus.STOPPED:
             self._paused[trial.index] = training
         self._trials[trial.index] = trial
+        beaten = self._incumbent
         if find_incumbent(self._searched()) is trial and training.model is not None:
-            self._best_model = training.model
-            self._journal.save_checkpoint(training.model.get_weights())
+            self._incumbent, self._best_model = trial.index, training.model
+            self._journal.save_checkpoint(trial.index, training.model.get_weights())
         self._record(trial)
+        if beaten is not None and beaten != self._incumbent:
+            # Not before the line that says so is on the disk.
+            self._journal.drop_checkpoint(beaten)
         with self._ledger.phase("search"):
             self._tell(trial)
 
@@ -323,17 +330,17 @@ class Search:
         self._trials[index] = trial
         again = [each for each in self._trials.values() if each.reevaluates == original.index]
         if training.model is not None and find_incumbent(again) is trial:
-            self._journal.save_checkpoint(training.model.get_weights(), again=original.index)
+            self._journal.save_checkpoint(index, training.model.get_weights())
         self._record(trial)
 
     def _test(self) -> float | None:
         best, model = find_incumbent(self._ordered()), self._best_model
         if best is None:
             return None
-        if model is None or best.reevaluates is not None:
+        if model is None or best.index != self._incumbent:
             # It was trained before the repeat was interrupted, or again.
             model = self._build(best)
-            model.set_weights(self._journal.load_checkpoint(best.reevaluates))
+            model.set_weights(self._journal.load_checkpoint(best.index))
         with self._ledger.phase("evaluate"):
             return score_of(model.evaluate("test"), self._case)
 

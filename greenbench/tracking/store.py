@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from greenbench.errors import ConfigurationError, TrackingError
 from greenbench.results import CaseResult
-from greenbench.results.marks import DRIFTED, add_mark, is_drifted
+from greenbench.results.marks import DRIFTED, MIXED, add_mark, is_drifted
 from greenbench.results.table import METRICS, Row
 from greenbench.tracking.bulk import ENDED, read_cases, read_trials, search
 from greenbench.tracking.database import (
@@ -142,6 +142,9 @@ class Store:
         with _translated(self.uri):
             experiment = self._experiment(result)
             if may_exist and (found := self._find(experiment, key)):
+                if result.mixed:
+                    marks = self._client.get_run(found).data.tags.get("marks")
+                    self._client.set_tag(found, "marks", add_mark(marks, MIXED))
                 return found
             run_id = log_case(self._client, experiment, result, key)
             if self._database is not None:

@@ -167,22 +167,22 @@ def test_checkpoint_gives_back_the_weights(journal: Journal) -> None:
         np.full(1, 0.5, np.float32),
         np.zeros((0, 4), np.float32),
     ]
-    journal.save_checkpoint(weights)
-    for saved, restored in zip(weights, journal.load_checkpoint(), strict=True):
+    journal.save_checkpoint(3, weights)
+    for saved, restored in zip(weights, journal.load_checkpoint(3), strict=True):
         np.testing.assert_array_equal(restored, saved)
         assert restored.dtype == saved.dtype
 
 
 def test_many_weights_come_back_in_order(journal: Journal) -> None:
-    journal.save_checkpoint([np.full(1, i, np.float32) for i in range(12)])
-    assert [float(values[0]) for values in journal.load_checkpoint()] == list(range(12))
+    journal.save_checkpoint(3, [np.full(1, i, np.float32) for i in range(12)])
+    assert [float(values[0]) for values in journal.load_checkpoint(3)] == list(range(12))
 
 
 def test_checkpoint_is_removed_when_the_repeat_is_finished(
     journal: Journal, tmp_path: Path
 ) -> None:
     journal.start(STARTED_AT)
-    journal.save_checkpoint([np.ones(3, np.float32)])
+    journal.save_checkpoint(3, [np.ones(3, np.float32)])
     journal.finish(RESULT)
     assert [path.name for path in tmp_path.iterdir()] == [journal.path.name]
 
@@ -201,25 +201,42 @@ def test_checkpoint_with_pickled_objects_is_refused_and_never_unpickled(
     journal: Journal, tmp_path: Path
 ) -> None:
     trace = tmp_path / "unpickled"
-    journal.save_checkpoint([np.array([Exploding(trace)], dtype=object)])
+    journal.save_checkpoint(3, [np.array([Exploding(trace)], dtype=object)])
     with pytest.raises(JournalError, match=r"cannot be read.*--fresh"):
-        journal.load_checkpoint()
+        journal.load_checkpoint(3)
     assert not trace.exists()
+
+
+def test_checkpoint_is_that_of_its_trial_alone(journal: Journal) -> None:
+    journal.save_checkpoint(3, [np.ones(3, np.float32)])
+    journal.save_checkpoint(4, [np.zeros(3, np.float32)])
+    np.testing.assert_array_equal(journal.load_checkpoint(3)[0], np.ones(3, np.float32))
+    journal.drop_checkpoint(3)
+    with pytest.raises(JournalError, match=r"t3\.npz cannot be read"):
+        journal.load_checkpoint(3)
+    np.testing.assert_array_equal(journal.load_checkpoint(4)[0], np.zeros(3, np.float32))
+
+
+def test_repeat_that_finishes_leaves_the_checkpoints_of_others(tmp_path: Path) -> None:
+    first, tenth = Journal.of(tmp_path, Case(), 1), Journal.of(tmp_path, Case(), 10)
+    tenth.save_checkpoint(0, [np.ones(3, np.float32)])
+    first.finish(RESULT)
+    assert tenth.load_checkpoint(0)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
 def test_torn_checkpoint_is_refused_with_what_to_do(journal: Journal, share: float) -> None:
-    journal.save_checkpoint([np.ones(1000, np.float32)])
-    checkpoint = journal.path.with_suffix(".npz")
+    journal.save_checkpoint(3, [np.ones(1000, np.float32)])
+    checkpoint = journal.path.with_suffix(".t3.npz")
     content = checkpoint.read_bytes()
     checkpoint.write_bytes(content[: int(share * len(content))])
     with pytest.raises(JournalError, match=r"cannot be read.*--fresh"):
-        journal.load_checkpoint()
+        journal.load_checkpoint(3)
 
 
 def test_absent_checkpoint_is_refused_with_what_to_do(journal: Journal) -> None:
     with pytest.raises(JournalError, match=r"cannot be read.*--fresh"):
-        journal.load_checkpoint()
+        journal.load_checkpoint(3)
 
 
 def test_folder_in_place_of_the_journal_is_reported(journal: Journal) -> None:
@@ -247,8 +264,8 @@ def test_full_disk_is_reported_and_finished_trials_are_kept(journal: Journal) ->
 
 
 def test_full_disk_leaves_the_last_checkpoint_whole(journal: Journal) -> None:
-    journal.save_checkpoint([np.ones(1000, np.float32)])
-    checkpoint = journal.path.with_suffix(".npz")
+    journal.save_checkpoint(3, [np.ones(1000, np.float32)])
+    checkpoint = journal.path.with_suffix(".t3.npz")
     with full_disk(checkpoint, room=100), pytest.raises(JournalError, match="make room"):
-        journal.save_checkpoint([np.zeros(100_000, np.float32)])
-    np.testing.assert_array_equal(journal.load_checkpoint()[0], np.ones(1000, np.float32))
+        journal.save_checkpoint(3, [np.zeros(100_000, np.float32)])
+    np.testing.assert_array_equal(journal.load_checkpoint(3)[0], np.ones(1000, np.float32))

@@ -208,6 +208,7 @@ def test_every_mark_that_can_occur_has_a_meaning() -> None:
         environment={"host": "h", "cores": "1", "meter": "replay"},
         reconciliation=Reconciliation(1.0, 2.0, 0.02),
         costs=replace(witnessed_by(200.0).costs, train_flops=None),
+        mixed=("threads (1, now 2)",),
     )
     total = everything.account.total
     train = replace(total, other_cpu_s=9.0, stopped_s=1.0)

@@ -240,9 +240,9 @@ def test_checkpoint_restores_another_model_of_another_seed(
     train(model, 2)
     saved, seen = model.get_weights(), [model.evaluate(split) for split in ("validation", "test")]
     journal = Journal(tmp_path / "journal.jsonl")
-    journal.save_checkpoint(saved)
+    journal.save_checkpoint(0, saved)
     fresh = backend.build(replace(request_, seed=8))
-    fresh.set_weights(journal.load_checkpoint())
+    fresh.set_weights(journal.load_checkpoint(0))
     assert [fresh.evaluate(split) for split in ("validation", "test")] == seen
     assert train(fresh, EPOCHS - 2) == train(model, EPOCHS - 2)
 

@@ -342,6 +342,16 @@ def test_more_steps_than_mlflow_takes_at_once_are_all_kept(
     assert len(client.get_metric_history(child.info.run_id, "accuracy/validation")) == 1200
 
 
+def test_result_that_is_marked_later_is_marked_in_the_store(store: Store, suite: str) -> None:
+    result = make_result(suite=suite)
+    run_id = store.log_result(result, "s/a")
+    mixed = replace(result, mixed=("threads (1, now 2)",))
+    for _ in range(2):
+        assert store.log_result(mixed, "s/a", may_exist=True) == run_id
+    (row,) = store.read_rows(suite)
+    assert row["marks"].split().count("mixed") == 1
+
+
 def test_result_that_may_exist_is_logged_once(
     store: Store, client: "MlflowClient", suite: str
 ) -> None:

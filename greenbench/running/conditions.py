@@ -1,0 +1,128 @@
+"""Conditions: what the results of a run depend on besides its cases, by names for people."""
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import greenbench
+from greenbench import registry
+from greenbench.cases import Case
+from greenbench.energy.carbon import CarbonIntensity
+from greenbench.energy.meters import meter_files, meter_names
+from greenbench.machine.environment import describe_environment, git_revision
+from greenbench.running.sources import digest_files, sources_of
+from greenbench.settings import Settings
+
+Conditions = Mapping[str, str | float | None]
+
+CODE, FILE, DATA = "the code of ", "the file ", "the data set "
+"""How names begin whose values are digests, which tell people nothing."""
+MOST_NAMED = 5
+COMPUTING = (
+    "torch", "torchvision", "keras", "jax", "jaxlib", "tensorflow", "numpy", "scipy",
+    "scikit-learn", "scikit-optimize", "optuna", "cmaes", "pillow", "pyarrow", "codecarbon", "zeus",
+)  # fmt: skip
+"""Packages that compute, load or measure; those that users' parts import are added."""
+VARIABLES = (
+    "CUDA_VISIBLE_DEVICES", "KERAS_BACKEND", "KERAS_HOME", "NVIDIA_TF32_OVERRIDE",
+    "CUBLAS_WORKSPACE_CONFIG", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "PYTORCH_CUDA_ALLOC_CONF",
+    "XLA_FLAGS", "JAX_PLATFORMS", "JAX_ENABLE_X64", "JAX_DEFAULT_MATMUL_PRECISION",
+    "TF_ENABLE_ONEDNN_OPTS", "TF_DETERMINISTIC_OPS", "ONEDNN_DEFAULT_FPMATH_MODE", "MKL_CBWR",
+)  # fmt: skip
+"""Variables of the environment that decide where and how backends compute."""
+
+
+def conditions_of(
+    settings: Settings, cases: Sequence[Case], intensity: CarbonIntensity
+) -> Conditions:
+    """Return what the results of cases depend on here and now.
+
+    What only a worker knows, the data set and the device, is kept with each repeat instead:
+    see `greenbench.results.journal.Journal.start`.
+
+    Parameters
+    ----------
+    settings : Settings
+        How they are run.
+    cases : sequence of Case
+        Whose parts.
+    intensity : CarbonIntensity
+        Turns their energy into emissions.
+
+    Returns
+    -------
+    dict
+        By a name that says what it is; None where there is nothing of it.
+    """
+    sources = sources_of(registry.registering_modules(cases, meter_names(settings.meter)))
+    return {
+        **{f"{CODE}{name}": digest for name, digest in sources.digests().items()},
+        f"{CODE}greenbench": _digest_of_ours(),
+        **{f"{FILE}{name}": digest_files([Path(name)]) for name in meter_files(settings.meter)},
+        "threads": settings.threads if any(case.threads is None for case in cases) else None,
+        "meter": settings.meter,
+        "shortest window in s": settings.min_window_s,
+        "idle measurement in s": settings.idle_s,
+        "trial timeout in s": settings.trial_timeout_s,
+        "carbon intensity in g/kWh": intensity.g_per_kwh,
+        "source of the carbon intensity": intensity.source.partition(" (")[0],
+        "host": describe_environment(settings.threads, {})["host"],
+        # Changes that are not committed are found in the code.
+        "commit": git_revision().get("commit", "").rstrip("+") or None,
+        "python": platform.python_version(),
+        **{name: _version(name) for name in sorted({*COMPUTING, *sources.packages})},
+        **{name: os.environ.get(name) for name in VARIABLES},
+    }
+
+
+def changes(before: Conditions | None, now: Conditions) -> tuple[str, ...]:
+    """Return what differs between two conditions, each with its values where they tell people.
+
+    Parameters
+    ----------
+    before : mapping or None
+        What a run was begun under; None if it did not say, which nothing equals.
+    now : mapping
+        What would be gone on under.
+    """
+    if before is None:
+        return ("all that it does not tell, as an older greenbench began it,",)
+    names = [*now, *(name for name in before if name not in now)]
+    return tuple(
+        change(name, before.get(name), now.get(name))
+        for name in names
+        if before.get(name) != now.get(name)
+    )
+
+
+def change(name: str, before: object, now: object) -> str:
+    """Return one difference in words."""
+    if name.startswith((CODE, FILE, DATA)):
+        return name
+    return f"{name} ({_shown(before)}, now {_shown(now)})"
+
+
+def listed(differences: Sequence[str]) -> str:
+    """Return differences as one phrase."""
+    few = list(differences[:MOST_NAMED])
+    if more := len(differences) - len(few):
+        few.append(f"{more} more")
+    return few[0] if len(few) == 1 else f"{', '.join(few[:-1])} and {few[-1]}"
+
+
+def _shown(value: object) -> str:
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _digest_of_ours() -> str:
+    folder = Path(greenbench.__file__).parent
+    return digest_files(sorted(folder.rglob("*.py")))
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

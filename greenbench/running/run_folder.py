@@ -1,0 +1,268 @@
+"""The folder of a run: made anew, or taken up from a run that was interrupted."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from greenbench.cases import SCHEMA_VERSION, Case
+from greenbench.cases.case import Options
+from greenbench.errors import JournalError
+from greenbench.results import TrialStatus
+from greenbench.results.journal import Journal
+from greenbench.running.conditions import DATA, Conditions, change, changes, listed
+from greenbench.running.executor import WorkerPool
+from greenbench.search.basis import OF_DATA, differ
+
+MANIFEST = "run.json"
+DONE = "done"
+
+Notice = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a run is asked for.
+
+    Attributes
+    ----------
+    suite : str
+        Its name.
+    cases : sequence of Case
+        What is run; their order is of no account.
+    conditions : mapping
+        What results depend on besides.
+    may_mix : bool or None
+        Whether a run goes on that was begun under other conditions; None where nobody can
+        ask for that.
+    """
+
+    suite: str
+    cases: Sequence[Case]
+    conditions: Conditions
+    may_mix: bool | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `MANIFEST` holds."""
+        cases = sorted((case.to_dict() for case in self.cases), key=json.dumps)
+        return {
+            "schema": SCHEMA_VERSION,
+            "suite": self.suite,
+            "cases": cases,
+            "conditions": dict(self.conditions),
+        }
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run's folder, which is locked until the stack is closed that it was opened with.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        Where it is.
+    request : Request
+        What is run in it.
+    is_resumed : bool
+        Whether an interrupted run is gone on with.
+    mixed : tuple of str
+        What had changed when it was gone on with all the same.
+    """
+
+    path: Path
+    request: Request
+    is_resumed: bool = False
+    mixed: tuple[str, ...] = ()
+
+    def repeats(self) -> Iterator[tuple[Case, int, Journal]]:
+        """Yield all repeats with their journals."""
+        for case in self.request.cases:
+            for repeat in range(case.repeats):
+                yield case, repeat, Journal.of(self.path, case, repeat)
+
+    def mix(self, differences: Sequence[str]) -> "RunFolder":
+        """Go on though something has changed: what was and what will be finished says so."""
+        mixed = tuple(dict.fromkeys([*self.mixed, *differences]))
+        # Before anything is run; who is killed in between marks again.
+        _write(self.path / MANIFEST, {**self.request.to_dict(), "mixed": list(mixed)})
+        folder = replace(self, mixed=mixed)
+        folder.mark()
+        return folder
+
+    def mark(self) -> None:
+        """Mark finished repeats of a run that went on after changes."""
+        for _, _, journal in self.repeats():
+            try:
+                result = journal.read().result
+            except JournalError:
+                continue
+            if result is not None and result.mixed != self.mixed:
+                journal.mark_mixed(self.mixed)
+
+    def begin(self) -> None:
+        """Let later sessions take the run up if it is interrupted."""
+        _write(self.path / MANIFEST, self.request.to_dict())
+
+    def finish(self) -> None:
+        """Mark the run as complete, so that it is not taken up again."""
+        (self.path / DONE).touch()
+
+
+def make(root: Path, request: Request, stack: ExitStack) -> RunFolder:
+    """Make a new folder in `root`."""
+    name = f"{request.suite}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    folder = root / name
+    # A run that was begun in this second, and is not gone on with.
+    for number in range(2, 100):
+        if not folder.exists():
+            break
+        folder = root / f"{name}-{number}"
+    folder.mkdir()
+    _own(folder, stack)
+    return RunFolder(folder, request)
+
+
+def take_up(root: Path, request: Request, stack: ExitStack, notice: Notice) -> RunFolder | None:
+    """Take up the newest interrupted run of the same cases under the same conditions.
+
+    If there is none, one under other conditions is gone on with if that was asked for, and
+    else named, with what differs.
+    """
+    others: list[tuple[RunFolder, tuple[str, ...]]] = []
+    for found in _interrupted(root, request):
+        differences = changes(found.before, request.conditions)
+        folder = RunFolder(found.path, request, is_resumed=True, mixed=found.mixed)
+        if differences:
+            if request.may_mix or not found.is_outdated:
+                others.append((folder, differences))
+        elif _own(found.path, stack):
+            notice(_resume_notice(folder))
+            folder.mark()
+            return folder
+    for folder, differences in others:
+        with ExitStack() as attempt:
+            if not _own(folder.path, attempt):
+                continue
+            if request.may_mix:
+                stack.enter_context(attempt.pop_all())
+                mixed = folder.mix(differences)
+                notice(_resume_notice(mixed))
+                return mixed
+        refuse(folder, differences, notice)
+        break
+    return None
+
+
+def refuse(folder: RunFolder, differences: Sequence[str], notice: Notice) -> None:
+    """Say why an interrupted run is not gone on with."""
+    advice = " (`--resume-anyway` goes on with it)" if folder.request.may_mix is not None else ""
+    notice(
+        f"the interrupted run {folder.path.name} is not gone on with: {listed(differences)} "
+        f"changed; starting over{advice}"
+    )
+
+
+def changed_data(folder: RunFolder, pool: WorkerPool) -> tuple[str, ...]:
+    """Return what differs of data and devices from what a run's repeats rested on so far.
+
+    Each data set is loaded once, unless its images depend on the seed of the split.
+    """
+    found: list[str] = []
+    same: set[tuple[str, Options, str]] = set()
+    for case, repeat, basis in _last_starts(folder):
+        device = pool.device_of(case)
+        if differ(basis.get("device"), device):
+            found.append(change("device", basis["device"], device))
+        if (case.dataset, case.dataset_options, basis.get("content")) in same:
+            continue
+        now = pool.data_of(case, repeat)
+        if any(differ(basis.get(name), now.get(name)) for name in OF_DATA):
+            found.append(f"{DATA}{case.dataset}")
+        elif content := now.get("content"):
+            same.add((case.dataset, case.dataset_options, content))
+    return tuple(dict.fromkeys(found))
+
+
+def _last_starts(folder: RunFolder) -> Iterator[tuple[Case, int, Mapping[str, Any]]]:
+    """Yield for each case the repeat that was started last, and what it rested on."""
+    last: dict[Case, tuple[float, int, Mapping[str, Any]]] = {}
+    for case, repeat, journal in folder.repeats():
+        start = journal.last_start()
+        if start and (case not in last or start["at"] >= last[case][0]):
+            last[case] = (start["at"], repeat, start.get("basis", {}))
+    yield from ((case, repeat, basis) for case, (_, repeat, basis) in last.items())
+
+
+@dataclass(frozen=True)
+class _Interrupted:
+    path: Path
+    before: Conditions | None
+    mixed: tuple[str, ...] = field(default=())
+    is_outdated: bool = False
+    """Whether a later run of the same cases was finished."""
+
+
+def _interrupted(root: Path, request: Request) -> Iterator[_Interrupted]:
+    wanted = request.to_dict()
+    is_outdated = False
+    for path in sorted(root.glob(f"*/{MANIFEST}"), reverse=True):
+        try:
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+            # The order of the cases did not use to be of no account.
+            cases = sorted(manifest["cases"], key=json.dumps)
+            asked = {name: manifest[name] for name in ("schema", "suite")} | {"cases": cases}
+            before, mixed = manifest.get("conditions"), tuple(manifest.get("mixed", ()))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+        if any(asked[name] != wanted[name] for name in asked):
+            continue
+        if (path.parent / DONE).exists():
+            is_outdated = True
+        else:
+            yield _Interrupted(path.parent, before, mixed, is_outdated)
+
+
+def _own(folder: Path, stack: ExitStack) -> bool:
+    """Take the lock that says whose run this is; the system frees it if we are killed."""
+    lock = FileLock(folder / ".lock")
+    try:
+        stack.enter_context(lock.acquire(timeout=0))
+    except Timeout:
+        return False
+    return True
+
+
+def _write(path: Path, values: object) -> None:
+    """Write a file as a whole or not at all."""
+    scratch = path.with_suffix(".tmp")
+    with scratch.open("w", encoding="utf-8") as file:
+        json.dump(values, file)
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.replace(path)
+
+
+def _resume_notice(folder: RunFolder) -> str:
+    finished = trials = lost = total = 0
+    for _, _, journal in folder.repeats():
+        total += 1
+        try:
+            state = journal.read()
+        except JournalError:
+            continue
+        finished += state.result is not None
+        if state.result is None:
+            trials += len(state.trials)
+            lost += sum(trial.status is TrialStatus.STOPPED for trial in state.trials)
+    stopped = f" ({lost} that had paused stay where they are)" if lost else ""
+    marked = f"; all are marked as mixed: {listed(folder.mixed)} changed" if folder.mixed else ""
+    return (
+        f"resuming {folder.path.name}: {finished} of {total} repeats are finished, and {trials} "
+        f"trials of the interrupted one{stopped}{marked}; `--fresh` starts over instead"
+    )

@@ -1,0 +1,297 @@
+"""The folder of a run: when it is taken up again, when not, and what is said then."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from greenbench import registry
+from greenbench.cases import Case
+from greenbench.energy.carbon import CarbonIntensity, carbon_intensity
+from greenbench.results.journal import Journal
+from greenbench.running.conditions import Conditions, changes, conditions_of, listed
+from greenbench.running.run_folder import Request, RunFolder, make, take_up
+from greenbench.settings import Settings
+from tests.builders import STARTED_AT, make_result
+
+CASES = [Case(strategy=name, repeats=2) for name in ("random", "grid", "sobol")]
+NOW: Conditions = {"the code of net.py": "aa", "threads": 1, "meter": "codecarbon", "torch": "2.0"}
+EARLIER = "ci-20250101-120000-1"
+
+
+class Notices(list[str]):
+    def __call__(self, message: str) -> None:
+        self.append(message)
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def request_for(
+    conditions: Conditions = NOW, cases: Sequence[Case] = CASES, may_mix: bool | None = False
+) -> Request:
+    return Request("ci", cases, conditions, may_mix)
+
+
+def interrupt(root: Path, request: Request | None = None, name: str = EARLIER) -> RunFolder:
+    """Leave a folder as an interrupted run does."""
+    folder = RunFolder(root / name, request or request_for())
+    folder.path.mkdir()
+    folder.begin()
+    return folder
+
+
+def take(root: Path, request: Request) -> tuple[RunFolder | None, list[str]]:
+    notices = Notices()
+    with ExitStack() as stack:
+        return take_up(root, request, stack, notices), notices
+
+
+def test_equal_run_is_taken_up(tmp_path: Path) -> None:
+    interrupt(tmp_path)
+    found, (notice,) = take(tmp_path, request_for())
+    assert found is not None
+    assert (found.path.name, found.is_resumed, found.mixed) == (EARLIER, True, ())
+    assert notice.startswith(f"resuming {EARLIER}: 0 of 6 repeats are finished")
+
+
+@given(cases=st.permutations(CASES))
+def test_order_of_cases_does_not_matter(
+    cases: list[Case], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    root = tmp_path_factory.mktemp("runs", numbered=True)
+    interrupt(root)
+    found, _ = take(root, request_for(cases=cases))
+    assert found is not None
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        request_for(cases=CASES[:2]),
+        request_for(cases=[replace(CASES[0], epochs=3), *CASES[1:]]),
+        request_for(cases=[replace(CASES[0], repeats=3), *CASES[1:]]),
+        replace(request_for(), suite="scaling"),
+    ],
+    ids=["fewer", "another", "more repeats", "suite"],
+)
+def test_another_run_is_another_run(tmp_path: Path, request_: Request) -> None:
+    interrupt(tmp_path)
+    assert take(tmp_path, request_) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"the code of net.py": "bb"}, "the code of net.py changed"),
+        ({"threads": 2}, "threads (1, now 2) changed"),
+        ({"meter": "zeus"}, "meter (codecarbon, now zeus) changed"),
+        ({"torch": None}, "torch (2.0, now none) changed"),
+        ({"keras": "3.0"}, "keras (none, now 3.0) changed"),
+        ({"threads": 2, "torch": "2.1"}, "threads (1, now 2) and torch (2.0, now 2.1) changed"),
+    ],
+)
+def test_run_under_other_conditions_is_named_and_not_taken_up(
+    tmp_path: Path, changed: dict[str, Any], words: str
+) -> None:
+    interrupt(tmp_path)
+    found, (notice,) = take(tmp_path, request_for({**NOW, **changed}))
+    assert found is None
+    assert notice == (
+        f"the interrupted run {EARLIER} is not gone on with: {words}; starting over "
+        "(`--resume-anyway` goes on with it)"
+    )
+
+
+def test_what_nobody_can_ask_for_is_not_advised(tmp_path: Path) -> None:
+    interrupt(tmp_path)
+    _, (notice,) = take(tmp_path, request_for({}, may_mix=None))
+    assert "--resume-anyway" not in notice
+
+
+def test_run_that_does_not_say_its_conditions_is_not_taken_up(tmp_path: Path) -> None:
+    folder = interrupt(tmp_path)
+    manifest = json.loads((folder.path / "run.json").read_text())
+    del manifest["conditions"]
+    (folder.path / "run.json").write_text(json.dumps(manifest))
+    found, (notice,) = take(tmp_path, request_for())
+    assert found is None
+    assert "an older greenbench began it" in notice
+
+
+def test_older_run_under_the_same_conditions_comes_before_a_newer_one(tmp_path: Path) -> None:
+    interrupt(tmp_path)
+    interrupt(tmp_path, request_for({**NOW, "threads": 2}), "ci-20250102-120000-1")
+    found, (notice,) = take(tmp_path, request_for())
+    assert found is not None
+    assert found.path.name == EARLIER
+    assert "not gone on with" not in notice
+
+
+def test_nothing_is_said_of_a_run_once_a_later_one_is_finished(tmp_path: Path) -> None:
+    interrupt(tmp_path)
+    now = request_for({**NOW, "threads": 2})
+    interrupt(tmp_path, now, "ci-20250102-120000-1").finish()
+    assert take(tmp_path, now) == (None, [])
+
+
+def test_run_that_is_still_running_is_left_alone(tmp_path: Path, stack: ExitStack) -> None:
+    running = make(tmp_path, request_for(), stack)
+    running.begin()
+    assert take(tmp_path, request_for()) == (None, [])
+    assert take(tmp_path, request_for({**NOW, "threads": 2}, may_mix=True)) == (None, [])
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"cases": 3}', '{"cases": [], "suite": 1}'])
+def test_manifest_that_makes_no_sense_is_no_run(tmp_path: Path, text: str) -> None:
+    (interrupt(tmp_path).path / "run.json").write_text(text)
+    assert take(tmp_path, request_for()) == (None, [])
+
+
+def test_run_that_goes_on_all_the_same_marks_what_it_had_finished(tmp_path: Path) -> None:
+    folder = interrupt(tmp_path)
+    case = CASES[0]
+    journal = Journal.of(folder.path, case, 0)
+    journal.start(STARTED_AT)
+    journal.finish(make_result(case))
+    journal.mark_delivered()
+    later = {**NOW, "threads": 2}
+
+    found, (notice,) = take(tmp_path, request_for(later, may_mix=True))
+
+    assert found is not None
+    assert found.mixed == ("threads (1, now 2)",)
+    assert "all are marked as mixed: threads (1, now 2) changed" in notice
+    state = journal.read()
+    assert state.result is not None
+    assert state.result.mixed == found.mixed
+    assert not state.is_delivered
+
+    # From then on the later conditions are those of the run.
+    journal.mark_delivered()
+    lines = journal.path.read_text()
+    again, _ = take(tmp_path, request_for(later))
+    assert again is not None
+    assert again.mixed == found.mixed
+    assert journal.path.read_text() == lines
+    assert take(tmp_path, request_for(NOW))[0] is None
+
+
+def test_run_that_was_killed_while_it_marked_marks_again(tmp_path: Path) -> None:
+    folder = interrupt(tmp_path).mix(["threads (1, now 2)"])
+    journal = Journal.of(folder.path, CASES[0], 0)
+    journal.start(STARTED_AT)
+    journal.finish(make_result(CASES[0]))
+    take(tmp_path, request_for())
+    result = journal.read().result
+    assert result is not None
+    assert result.mixed == ("threads (1, now 2)",)
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings.from_environment(os.environ)
+
+
+def conditions(settings: Settings, case: Case | None = None, **intensity: Any) -> Conditions:
+    given = CarbonIntensity(**{"g_per_kwh": 100.0, "source": "a test", **intensity})
+    return conditions_of(settings, [case or Case()], given)
+
+
+def test_conditions_survive_the_file_that_they_are_kept_in(settings: Settings) -> None:
+    found = conditions(settings)
+    assert json.loads(json.dumps(found)) == found
+    assert changes(found, conditions(settings)) == ()
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"threads": 7}, "threads (1, now 7)"),
+        ({"meter": "codecarbon,zeus"}, "meter (codecarbon, now codecarbon,zeus)"),
+        ({"min_window_s": 1.5}, "shortest window in s (0, now 1.5)"),
+        ({"idle_s": 0.0}, "idle measurement in s (10, now 0)"),
+        ({"trial_timeout_s": 60.0}, "trial timeout in s (3600, now 60)"),
+    ],
+)
+def test_settings_that_results_depend_on_are_conditions(
+    settings: Settings, changed: dict[str, Any], words: str
+) -> None:
+    assert changes(conditions(settings), conditions(replace(settings, **changed))) == (words,)
+
+
+def test_threads_of_the_setting_do_not_matter_to_cases_that_say_theirs(settings: Settings) -> None:
+    case = Case(threads=3)
+    other = replace(settings, threads=7)
+    assert changes(conditions(settings, case), conditions(other, case)) == ()
+
+
+def test_where_results_go_does_not_matter(settings: Settings, tmp_path: Path) -> None:
+    other = replace(settings, tracking_uri="http://127.0.0.1:9", data_dir=tmp_path, branch="main")
+    assert changes(conditions(settings), conditions(other)) == ()
+
+
+def test_country_is_a_condition(settings: Settings) -> None:
+    before, now = (
+        conditions_of(settings, [Case()], carbon_intensity(None, country))
+        for country in ("NLD", "FRA")
+    )
+    assert {text.partition(" (")[0] for text in changes(before, now)} == {
+        "carbon intensity in g/kWh",
+        "source of the carbon intensity",
+    }
+
+
+def test_versions_and_variables_are_conditions(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = conditions(settings)
+    monkeypatch.setattr("greenbench.running.conditions.version", lambda package: f"{package} 99")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    found = changes(before, conditions(settings))
+    assert f"torch ({before['torch']}, now torch 99)" in found
+    assert "CUDA_VISIBLE_DEVICES (none, now 3)" in found
+
+
+def test_trace_that_is_replayed_is_a_condition(settings: Settings, tmp_path: Path) -> None:
+    trace = tmp_path / "trace.csv"
+    trace.write_text("a")
+    replaying = replace(settings, meter=f"replay:{trace}")
+    before = conditions(replaying)
+    trace.write_text("b")
+    assert changes(before, conditions(replaying)) == (f"the file {trace}",)
+
+
+def test_code_of_a_registered_part_is_a_condition(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "folder_widths.py").write_text("WIDTH = 400\n")
+    (tmp_path / "folder_net.py").write_text(
+        "from greenbench import register_architecture\n"
+        "@register_architecture('folder_net')\n"
+        "def net(image_shape, classes):\n"
+        "    from folder_widths import WIDTH\n"
+    )
+    __import__("folder_net")
+    assert registry.architectures.origin("folder_net") is not None
+    case = Case(architecture="folder_net")
+    before = conditions(settings, case)
+    assert changes(conditions(settings), before) != ()
+    (tmp_path / "folder_widths.py").write_text("WIDTH = 8\n")
+    assert changes(before, conditions(settings, case)) == ("the code of folder_widths.py",)
+
+
+def test_many_differences_are_counted() -> None:
+    assert listed(["a"]) == "a"
+    assert listed(list("abcdefgh")) == "a, b, c, d, e and 3 more"
