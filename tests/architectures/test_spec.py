@@ -149,7 +149,7 @@ def test_network_with_another_number_of_outputs_is_refused(registered: dict[str,
         return Spec("deaf", image_shape, [Flatten(), Linear(7)])
 
     registered["deaf"] = deaf
-    with pytest.raises(ArchitectureError, match="deaf ends in 7 outputs; expected 3"):
+    with pytest.raises(ArchitectureError, match=r"deaf \(\S+:\d+\) ends in 7 outputs; expected 3"):
         build_architecture("deaf", (1, 4, 4), 3)
 
 

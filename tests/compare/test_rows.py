@@ -40,7 +40,7 @@ def test_all_rows_of_the_latest_session_are_chosen() -> None:
         ({"energy_wh": "10e-1"}, ROWS),
         ({"energy_wh": "1.5"}, []),
         ({"energy_wh": "much"}, []),
-        ({"repeat": "0"}, ROWS),
+        ({"repeat": str(OLD["repeat"])}, [OLD]),
         ({"host": "elsewhere"}, []),
         ({"host": ""}, []),
         ({"gpu_wh": ""}, ROWS),

@@ -467,7 +467,7 @@ def test_standing_says_what_the_energy_went_into() -> None:
     trials = [
         make_segmented(0, (0, 90.0, 0.5), status=TrialStatus.STOPPED, proposal_j=10.0),
         make_segmented(1, (1, 90.0, 0.4), (2, 200.0, 0.9)),
-        make_trial(2, accuracy=None, energy_j=90.0),
+        make_segmented(2, (3, 90.0, None), status=TrialStatus.FAILED),
         replace(make_trial(3, accuracy=0.8, energy_j=20.0), reevaluates=1),
     ]
     case = Case("random+asha")

@@ -13,7 +13,7 @@ import pytest
 
 from greenbench.architectures import build_architecture
 from greenbench.backends import BuildRequest
-from greenbench.backends.base import adam_options
+from greenbench.backends.adam import adam_options
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.errors import WorkerError

@@ -252,7 +252,7 @@ def test_warm_up_finds_a_builder_that_returns_the_same_network(
     cached = torch_dropout()
     native = Native("mine", "torch", {"cached": lambda: cached, "new": torch_dropout}[way])
     if way == "new":
-        assert warm_up(backend, native, CASE, dataset)[0] > 0
+        assert warm_up(backend, native, CASE, dataset).parameters > 0
         return
     with pytest.raises(ArchitectureError, match=r"'mine' \(\S+:\d+\) returned the same network"):
         warm_up(backend, native, CASE, dataset)

@@ -70,7 +70,7 @@ def keras_lstm() -> Any:
 
     return Sequential(
         [
-            Input((1, SIDE, SIDE)),
+            Input((SIDE, SIDE, 1)),
             layers.Reshape((SIDE, SIDE)),
             layers.LSTM(HIDDEN),
             layers.Dense(CLASSES),
