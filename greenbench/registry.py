@@ -19,7 +19,7 @@ from greenbench.errors import (
     MissingPackageError,
     UnknownNameError,
 )
-from greenbench.places import ENTRY_POINT_GROUP, described
+from greenbench.machine.places import ENTRY_POINT_GROUP, described
 
 T = TypeVar("T")
 

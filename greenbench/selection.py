@@ -12,7 +12,7 @@ from greenbench import registry
 from greenbench.cases import Case, Scalar, freeze_options, matrix, split_network
 from greenbench.cases.spelling import spelled_once
 from greenbench.errors import ConfigurationError
-from greenbench.places import at, calling
+from greenbench.machine.places import at, calling
 
 DEFAULT_SUITE = "ci"
 ADHOC_SUITE = "adhoc"

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from greenbench import registry
 from greenbench.architectures.spec import Native, Spec
 from greenbench.errors import ArchitectureError, UnknownNameError
-from greenbench.places import at, calling
+from greenbench.machine.places import at, calling
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from greenbench.architectures.spec import Native, Spec
 from greenbench.errors import ArchitectureError, ArchitectureWarning
-from greenbench.places import at
+from greenbench.machine.places import at
 
 PASSES = 5
 """Batches after which a parameter counts as one that never gets a gradient."""

@@ -17,7 +17,7 @@ from greenbench.cli.report import report
 from greenbench.cli.run import run
 from greenbench.cli.tables import shown_uri
 from greenbench.errors import GreenbenchError
-from greenbench.places import described
+from greenbench.machine.places import described
 from greenbench.selection import case_ids
 from greenbench.settings import Settings
 

@@ -13,6 +13,7 @@ from greenbench.errors import NotComparableError, UnknownNameError
 
 Row = Mapping[str, Any]
 Repeats = dict[tuple[Any, Any], Row]
+_Groups = dict[str, dict[str, list[Row]]]
 
 FIGURES = ("energy", "duration", "accuracy")
 OWN_GROUP = ("strategy", "architecture", "backend", "practice", "setting")
@@ -114,7 +115,7 @@ def compare_ratios(
     """Return paired ratios of every variant to a baseline.
 
     Repeats are paired by their number and session: the pairs ran in the same round of a
-    suite, so what drifts over hours cancels out. They do not share seeds.
+    suite, so what drifts over hours cancels out.
 
     Parameters
     ----------
@@ -148,14 +149,7 @@ def compare_ratios(
     alike = {column: words for column, words in ENERGY.items() if column != compared}
     check_agree(compared, known, alike)
     columns = [name for name in group if name != compared]
-    ratios: list[Ratio] = []
-    unpaired = []
-    for name, members in _grouped(rows, columns, compared).items():
-        others = sorted(members.keys() - {baseline}, key=_in_order)
-        if baseline in members and others:
-            ratios += [_ratio(name, one, baseline, members, include_disturbed) for one in others]
-        else:
-            unpaired.append(name)
+    ratios, unpaired = _paired(_grouped(rows, columns, compared), baseline, include_disturbed)
     if not ratios:
         raise NotComparableError(
             f"{compared}: nothing was run both with {baseline!r} and with another one; what "
@@ -169,6 +163,21 @@ def compare_ratios(
         overall=_overall(ratios, baseline),
         unpaired=tuple(unpaired),
     )
+
+
+def _paired(
+    groups: _Groups, baseline: str, include_disturbed: bool
+) -> tuple[list[Ratio], list[str]]:
+    """Return the ratios of all groups to the baseline, and the groups that have none."""
+    ratios: list[Ratio] = []
+    unpaired = []
+    for name, members in groups.items():
+        others = sorted(members.keys() - {baseline}, key=_in_order)
+        if baseline in members and others:
+            ratios += [_ratio(name, one, baseline, members, include_disturbed) for one in others]
+        else:
+            unpaired.append(name)
+    return ratios, unpaired
 
 
 def _choose(baseline: str | None, compared: str, variants: Sequence[str]) -> str:
@@ -188,11 +197,9 @@ def _in_order(variant: str) -> tuple[int, str]:
     return int(variant) if variant.isdecimal() else 0, variant
 
 
-def _grouped(
-    rows: Sequence[Row], columns: Sequence[str], compared: str
-) -> dict[str, dict[str, list[Row]]]:
+def _grouped(rows: Sequence[Row], columns: Sequence[str], compared: str) -> _Groups:
     """Return the samples of each variant in each group."""
-    groups: dict[str, dict[str, list[Row]]] = {}
+    groups: _Groups = {}
     for row in rows:
         known = [row[column] for column in columns if row.get(column) is not None]
         members = groups.setdefault(", ".join(map(str, known)), {})

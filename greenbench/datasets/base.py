@@ -180,8 +180,7 @@ def make_dataset(
         If there are fewer than two classes, or a class has too few images to split.
     """
     labels = pool.labels.astype(np.int64)
-    classes = int(labels.max()) + 1 if len(labels) else 0
-    _check_classes(name, labels, classes, class_names)
+    classes = _count_classes(name, labels, class_names)
     content = _content([pool] if test is None else [pool, test])
     index = np.arange(len(labels))
     if test is None:
@@ -264,9 +263,8 @@ def _split(raw: RawImages, index: NDArray[np.intp]) -> Split:
     return Split(np.ascontiguousarray(images), raw.labels[index].astype(np.int64))
 
 
-def _check_classes(
-    name: str, labels: NDArray[np.int64], classes: int, class_names: Sequence[str] | None
-) -> None:
+def _count_classes(name: str, labels: NDArray[np.int64], class_names: Sequence[str] | None) -> int:
+    classes = int(labels.max()) + 1 if len(labels) else 0
     if classes < MIN_CLASSES:
         raise DatasetError(
             f"dataset {name!r} has {classes} class(es); expected at least {MIN_CLASSES}"
@@ -279,6 +277,7 @@ def _check_classes(
             f"dataset {name!r}: class {shown!r} has {counts.min()} image(s); "
             f"expected at least {MIN_IMAGES_A_CLASS}, so that every split holds one"
         )
+    return classes
 
 
 def _stratified(

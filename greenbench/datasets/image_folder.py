@@ -66,10 +66,7 @@ def load_image_folder(
         or `side` is above that of all images.
     """
     folder = _folder(context.data_dir, path)
-    if ground not in GROUNDS:
-        raise DatasetError(
-            f"dataset 'image_folder': ground is {ground!r}; expected {' or '.join(GROUNDS)}"
-        )
+    _check_ground(ground)
     tree = read_tree(folder)
     files = [file for split in tree.splits for file in split]
     look = _common_look(files, side, ground)
@@ -85,6 +82,13 @@ def load_image_folder(
         class_names=tree.classes,
         notes=[f"{counted(len(files), 'image')} read", *notes] if notes else [],
     )
+
+
+def _check_ground(ground: object) -> None:
+    if ground not in GROUNDS:
+        raise DatasetError(
+            f"dataset 'image_folder': ground is {ground!r}; expected {' or '.join(GROUNDS)}"
+        )
 
 
 def _folder(data_dir: Path, path: object) -> Path:

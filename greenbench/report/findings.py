@@ -183,11 +183,35 @@ def find(
         Whether the energy of disturbed samples counts.
     """
     rows, trials = sorted(rows, key=_place), sorted(trials, key=_place)
-    counting: dict[str, Any] = {"include_disturbed": include_disturbed}
     questions = _Questions()
     cases = _cases(rows, include_disturbed)
     fronts = _fronts(cases)
     judged = {id(case.samples): case for front in fronts for case in front.cases}
+    returns, strategies, factors, ratios = _ask(
+        questions, rows, trials, tolerance, {"include_disturbed": include_disturbed}
+    )
+    return Findings(
+        rows=tuple(rows),
+        cases=tuple(judged.get(id(case.samples), case) for case in cases),
+        fronts=fronts,
+        returns=returns,
+        strategies=strategies,
+        overall=summarise(strategies) if len(strategies) > 1 else None,
+        factors=factors,
+        ratios=ratios,
+        refusals=tuple(questions.refusals),
+        environments=environments,
+    )
+
+
+def _ask(
+    questions: _Questions,
+    rows: Sequence[Row],
+    trials: Sequence[Row],
+    tolerance: float,
+    counting: Mapping[str, Any],
+) -> tuple[tuple[Any, ...], ...]:
+    """Return what comparers say of returns, strategies, factors and backends."""
     returns = questions.ask(
         "diminishing returns",
         _grouped(rows, SERIES),
@@ -210,18 +234,7 @@ def find(
         {(): rows} if _is_compared(rows) else {},
         lambda _, members: [compare_ratios(members, "backend", **counting)],
     )
-    return Findings(
-        rows=tuple(rows),
-        cases=tuple(judged.get(id(case.samples), case) for case in cases),
-        fronts=fronts,
-        returns=returns,
-        strategies=strategies,
-        overall=summarise(strategies) if len(strategies) > 1 else None,
-        factors=factors,
-        ratios=ratios,
-        refusals=tuple(questions.refusals),
-        environments=environments,
-    )
+    return returns, strategies, factors, ratios
 
 
 def _place(row: Row) -> tuple[Any, ...]:

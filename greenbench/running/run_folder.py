@@ -135,7 +135,11 @@ def take_up(root: Path, request: Request, stack: ExitStack, notice: Notice) -> R
     else named, with what differs.
     """
     others: list[tuple[RunFolder, tuple[str, ...]]] = []
+    damaged: list[Path] = []
     for found in _interrupted(root, request):
+        if found.is_damaged:
+            damaged += [] if found.is_outdated else [found.path]
+            continue
         differences = changes(found.before, request.conditions)
         folder = RunFolder(found.path, request, is_resumed=True, mixed=found.mixed)
         if differences:
@@ -156,6 +160,7 @@ def take_up(root: Path, request: Request, stack: ExitStack, notice: Notice) -> R
                 return mixed
         refuse(folder, differences, notice)
         break
+    _tell_damaged(damaged, notice)
     return None
 
 
@@ -166,6 +171,16 @@ def refuse(folder: RunFolder, differences: Sequence[str], notice: Notice) -> Non
         f"the interrupted run {folder.path.name} is not gone on with: {listed(differences)} "
         f"changed; starting over{advice}"
     )
+
+
+def _tell_damaged(folders: Sequence[Path], notice: Notice) -> None:
+    for folder in folders:
+        with ExitStack() as attempt:
+            if _own(folder, attempt):
+                notice(
+                    f"the interrupted run {folder.name} is not gone on with: its {MANIFEST} cannot "
+                    "be read; starting over (delete the folder if you need nothing of it)"
+                )
 
 
 def changed_data(folder: RunFolder, pool: WorkerPool) -> tuple[str, ...]:
@@ -202,30 +217,46 @@ def _last_starts(folder: RunFolder) -> Iterator[tuple[Case, int, Mapping[str, An
 @dataclass(frozen=True)
 class _Interrupted:
     path: Path
-    before: Conditions | None
+    before: Conditions | None = None
     mixed: tuple[str, ...] = field(default=())
     is_outdated: bool = False
     """Whether a later run of the same cases was finished."""
+    is_damaged: bool = False
+    """Whether it no longer tells what it was of."""
 
 
 def _interrupted(root: Path, request: Request) -> Iterator[_Interrupted]:
     wanted = request.to_dict()
     is_outdated = False
     for path in sorted(root.glob(f"*/{MANIFEST}"), reverse=True):
+        is_done = (path.parent / DONE).exists()
         try:
-            manifest = json.loads(path.read_text(encoding="utf-8"))
-            # The order of the cases did not use to be of no account.
-            cases = sorted(manifest["cases"], key=json.dumps)
-            asked = {name: manifest[name] for name in ("schema", "suite")} | {"cases": cases}
-            before, mixed = manifest.get("conditions"), tuple(manifest.get("mixed", ()))
-        except (ValueError, KeyError, TypeError, AttributeError):
+            asked, before, mixed = _manifest(path)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            if not is_done and path.parent.name.startswith(f"{request.suite}-"):
+                yield _Interrupted(path.parent, is_outdated=is_outdated, is_damaged=True)
             continue
         if any(asked[name] != wanted[name] for name in asked):
             continue
-        if (path.parent / DONE).exists():
+        if is_done:
             is_outdated = True
         else:
             yield _Interrupted(path.parent, before, mixed, is_outdated)
+
+
+def _manifest(path: Path) -> tuple[dict[str, Any], Conditions | None, tuple[str, ...]]:
+    """Return what a run was asked for, its conditions, and what had changed when it went on."""
+    values = json.loads(path.read_text(encoding="utf-8"))
+    # The order of the cases did not use to be of no account.
+    asked = {
+        "schema": values["schema"],
+        "suite": values["suite"],
+        "cases": sorted(values["cases"], key=json.dumps),
+    }
+    before, mixed = values.get("conditions"), values.get("mixed", [])
+    if not isinstance(before, dict | None) or not all(isinstance(name, str) for name in mixed):
+        raise TypeError("conditions must be a mapping, and what is mixed, texts")
+    return asked, before, tuple(mixed)
 
 
 def _own(folder: Path, stack: ExitStack) -> bool:

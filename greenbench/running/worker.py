@@ -30,7 +30,7 @@ from greenbench.energy.idle import measure_idle_w, measures
 from greenbench.energy.meters import meter_names, open_meter
 from greenbench.errors import ConfigurationError, GreenbenchError
 from greenbench.machine.environment import describe_environment
-from greenbench.places import described
+from greenbench.machine.places import described
 from greenbench.results.journal import Journal
 from greenbench.running.worker_warnings import Warnings
 from greenbench.search.bench import Bench, Emit

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from greenbench.errors import ArchitectureWarning
-from greenbench.places import place_of_call
+from greenbench.machine.places import place_of_call
 from greenbench.search.bench import Emit
 
 

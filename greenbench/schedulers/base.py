@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 from greenbench import registry
 from greenbench.cases import Case
 from greenbench.errors import ConfigurationError
-from greenbench.places import calling
+from greenbench.machine.places import calling
 
 
 @runtime_checkable

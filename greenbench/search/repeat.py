@@ -14,7 +14,7 @@ from greenbench.cases import Case
 from greenbench.datasets import Dataset, LoadContext
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.errors import ArchitectureError, DatasetError, GreenbenchError
-from greenbench.places import at, calling
+from greenbench.machine.places import at, calling
 from greenbench.results import CaseResult, Costs, Trial
 from greenbench.results.journal import Journal
 from greenbench.results.readings import Account
@@ -22,7 +22,7 @@ from greenbench.search.basis import Basis, check_basis, data_basis
 from greenbench.search.batch_training import check_batching
 from greenbench.search.bench import Bench
 from greenbench.search.intact import Intact
-from greenbench.search.search import Job, Search
+from greenbench.search.search import Found, Job, Search
 from greenbench.search.training import ModelCosts, warm_up
 
 
@@ -62,43 +62,51 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
     architecture = _build_architecture(case, dataset)
     # Before anything is trained: a strategy may refuse its space.
     search = Search(Job(bench, case, repeat, journal, architecture, len(dataset.train)))
-    model_costs = warm_up(bench.backend, architecture, case, dataset)
-    figures = {
-        **data_basis(dataset),
-        "parameters": model_costs.parameters,
-        "train_flops_per_sample": model_costs.train_flops_per_sample,
-    }
-    basis = _check_basis(bench, case, journal, figures)
+    model = warm_up(bench.backend, architecture, case, dataset)
+    basis = _check_basis(bench, case, journal, {**data_basis(dataset), **_model_basis(model)})
     started_at = bench.clock()
     journal.start(started_at, basis)
     found = search.run(state.history)
+    _keep_if_intact(intact, case, journal)
+    result = _result(
+        bench,
+        found,
+        case=case,
+        repeat=repeat,
+        suite=suite,
+        costs=_costs(model, found.trials),
+        dataset=_describe_dataset(dataset, basis),
+        interruptions=state.starts,
+        started_at=state.started_at or started_at,
+        prior=search.prior,
+    )
+    journal.finish(result)
+    return result
+
+
+def _keep_if_intact(intact: Intact, case: Case, journal: Journal) -> None:
     try:
         intact.check(case.architecture)
     except ArchitectureError:
         journal.discard()
         raise
-    result = CaseResult(
-        case=case,
-        repeat=repeat,
-        suite=suite,
+
+
+def _result(bench: Bench, found: Found, **known: Any) -> CaseResult:
+    """Return what a search gave, and what is known of its repeat besides."""
+    return CaseResult(
+        **known,
         trials=tuple(found.trials),
         test_accuracy=found.test_accuracy,
         account=found.account,
-        costs=_costs(model_costs, found.trials),
         emissions=_emissions(found.account, bench.intensity),
         environment=bench.environment,
-        dataset=_describe_dataset(dataset, basis),
         wall_s=found.wall_s,
         reconciliation=found.reconciliation,
         idle_w=bench.idle_w,
         peak_memory_bytes=found.peak_memory_bytes,
-        interruptions=state.starts,
-        started_at=state.started_at or started_at,
-        prior=search.prior,
         mixed=tuple(bench.mixed),
     )
-    journal.finish(result)
-    return result
 
 
 def _build_architecture(case: Case, dataset: Dataset) -> Spec | Native:
@@ -119,6 +127,13 @@ def data_of(bench: Bench, case: Case, repeat: int) -> Basis:
     except GreenbenchError:
         # Whoever runs it is told why.
         return {}
+
+
+def _model_basis(model: ModelCosts) -> Basis:
+    return {
+        "parameters": model.parameters,
+        "train_flops_per_sample": model.train_flops_per_sample,
+    }
 
 
 def _check_basis(bench: Bench, case: Case, journal: Journal, figures: Basis) -> Basis:

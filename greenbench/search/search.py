@@ -18,7 +18,7 @@ from greenbench.energy.host import HostWatch, peak_memory_bytes, reset_peak_memo
 from greenbench.energy.ledger import Ledger
 from greenbench.energy.reconcile import reconcile
 from greenbench.errors import ConfigurationError, HyperparameterError, SearchExhaustedError
-from greenbench.places import calling
+from greenbench.machine.places import calling
 from greenbench.results import Reconciliation, Segment, Trial, TrialStatus, find_incumbent
 from greenbench.results.journal import Journal
 from greenbench.results.readings import Account

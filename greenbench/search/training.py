@@ -22,7 +22,7 @@ from greenbench.errors import (
     ScoreError,
     UncountedFlopsError,
 )
-from greenbench.places import calling, described
+from greenbench.machine.places import calling, described
 from greenbench.results import Epoch, Trial, TrialStatus
 
 Order = NDArray[np.int64]

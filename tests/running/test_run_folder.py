@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -152,9 +152,48 @@ def test_run_that_is_still_running_is_left_alone(tmp_path: Path, stack: ExitStac
     assert take(tmp_path, request_for({**NOW, "threads": 2}, may_mix=True)) == (None, [])
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"cases": 3}', '{"cases": [], "suite": 1}'])
-def test_manifest_that_makes_no_sense_is_no_run(tmp_path: Path, text: str) -> None:
-    (interrupt(tmp_path).path / "run.json").write_text(text)
+def with_values(manifest: Path, **values: object) -> str:
+    return json.dumps(json.loads(manifest.read_text()) | values)
+
+
+@pytest.mark.parametrize("may_mix", [False, True])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(lambda _, text=text: text for text in ("", "{", "[]", "{}", '{"cases": 3}')),
+        lambda manifest: manifest.read_text()[:50],
+        lambda manifest: with_values(manifest, conditions=["threads"]),
+        lambda manifest: with_values(manifest, conditions="threads"),
+        lambda manifest: with_values(manifest, mixed=[1, None]),
+        lambda manifest: with_values(manifest, mixed=7),
+        lambda manifest: with_values(manifest, cases=None),
+    ],
+)
+def test_damaged_manifest_is_said_and_no_run(
+    tmp_path: Path, damage: Callable[[Path], str], may_mix: bool
+) -> None:
+    manifest = interrupt(tmp_path).path / "run.json"
+    manifest.write_text(damage(manifest))
+    found, (notice,) = take(tmp_path, request_for(may_mix=may_mix))
+    assert found is None
+    assert f"{EARLIER} is not gone on with: its run.json cannot be read" in notice
+
+
+def test_manifest_that_is_no_file_is_said(tmp_path: Path) -> None:
+    manifest = interrupt(tmp_path).path / "run.json"
+    manifest.unlink()
+    manifest.mkdir()
+    _, (notice,) = take(tmp_path, request_for())
+    assert "its run.json cannot be read" in notice
+
+
+def test_damaged_manifest_stops_no_other_run_and_is_not_said_for_ever(tmp_path: Path) -> None:
+    (interrupt(tmp_path).path / "run.json").write_text("{")
+    other = interrupt(tmp_path, name="ci-20250102-120000-1")
+    found, (notice,) = take(tmp_path, request_for())
+    assert found is not None
+    assert notice.startswith(f"resuming {other.path.name}")
+    other.finish()
     assert take(tmp_path, request_for()) == (None, [])
 
 

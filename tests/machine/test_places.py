@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from greenbench.errors import ArchitectureError, DatasetError, GreenbenchError
-from greenbench.places import at, calling, described, place_of, place_of_call
+from greenbench.machine.places import at, calling, described, place_of, place_of_call
 
 SOURCE = """
 import functools

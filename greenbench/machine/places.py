@@ -16,7 +16,7 @@ from greenbench.errors import GreenbenchError
 
 ENTRY_POINT_GROUP = "greenbench.plugins"
 
-_OURS = Path(__file__).parent
+_OURS = Path(__file__).parents[1]
 _INSTALLED = {"site-packages", "dist-packages"}
 _PYTHONS = ("stdlib", "scripts")
 _A_PLACE = re.compile(r"\.py:\d+\b")
