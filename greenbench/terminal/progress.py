@@ -63,6 +63,7 @@ class Progress:
         """Show that a repeat begins."""
         count = f" repeat {repeat + 1}/{case.repeats}" if case.repeats > 1 else ""
         count += f" at {revision}" if revision else ""
+        self._total += self._left.expect(case)
         self._label = f"[{self._finished + 1}/{self._total}] {case.id}{count}"
         self._trials = (done_trials, case.trials)
         self._left.start(case, done_trials / case.trials)
@@ -117,6 +118,15 @@ class _TimeLeft:
         self._current: str | None = None
         self._started = 0.0
         self._share = self._done_before = 0.0
+
+    def expect(self, case: Case) -> int:
+        """Count a repeat that nobody announced, as that of a case which a test makes itself."""
+        if self._remaining[case.id] > 0:
+            return 0
+        self._remaining[case.id] = 1
+        self._work[case.id] = case.trials * case.epochs
+        self._seconds.setdefault(case.id, [])
+        return 1
 
     def start(self, case: Case, done_share: float = 0.0) -> None:
         self._current, self._started = case.id, self._clock()

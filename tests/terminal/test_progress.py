@@ -118,6 +118,21 @@ class Clock:
         return self.now_s
 
 
+@pytest.mark.parametrize("announced", [[], [Case(repeats=1)]])
+def test_repeats_that_nobody_announced_are_counted_when_they_come(announced: list[Case]) -> None:
+    own = Case(strategy="random", trials=2, repeats=2)
+    stream = StringIO()
+    with Progress(announced, stream) as progress:
+        for repeat in range(own.repeats):
+            progress.repeat_started(own, repeat, 0)
+            progress.event("trial_finished", {"index": 0})
+            progress.repeat_finished(make_result(case=own, repeat=repeat))
+    known = len(announced)
+    text = stream.getvalue()
+    assert f"[1/{known + 1}] {own.id} repeat 1/2" in text
+    assert f"[2/{known + 2}] {own.id} repeat 2/2" in text
+
+
 def test_time_left_is_unknown_until_something_is_done() -> None:
     left = _TimeLeft([Case()], Clock())
     assert left.seconds() is None
