@@ -1,7 +1,20 @@
 """Tracking: results into MLflow and rows out of it; the only package that knows MLflow."""
 
-from greenbench.tracking.database import redact
-from greenbench.tracking.store import Store, session_key
-from greenbench.tracking.ui import serve_ui
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from greenbench.tracking.database import redact
+    from greenbench.tracking.store import Store, session_key
+    from greenbench.tracking.ui import serve_ui
 
 __all__ = ["Store", "redact", "serve_ui", "session_key"]
+
+_HOMES = {"Store": "store", "redact": "database", "serve_ui": "ui", "session_key": "store"}
+
+
+def __getattr__(name: str) -> Any:
+    # Every command turns autologging off, which needs none of these.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -18,7 +18,7 @@ from greenbench.results.quality import net_j
 from greenbench.results.readings import MARGIN, Account, Component, Provenance, Reading
 from greenbench.results.table import to_row, to_trial_rows
 from greenbench.testing import FakeClock, FakeMeter
-from tests.builders import make_result, make_trial
+from tests.builders import make_reading, make_result, make_trial
 from tests.conftest import Greenbench
 
 LIMIT_W = 300.0
@@ -137,6 +137,13 @@ def still_account(seconds: float = 0.4) -> Account:
     clock = FakeClock()
     still = guarded(Counter(clock, 100.0, stuck_s=0.0, reset_s=1e9), clock)
     return run(still, clock, [("search", seconds), ("train", seconds)])
+
+
+@pytest.mark.parametrize("provenance", [Provenance.MODEL, Provenance.CONSTANT, Provenance.COUNTER])
+def test_nothing_is_no_figure_whoever_says_it(provenance: Provenance) -> None:
+    reading = make_reading(0.0, provenance=provenance)
+    assert reading.judged.energy_j is None
+    assert "read 0 J" in " ".join(str(part.reason) for part in reading.judged.components.values())
 
 
 def test_rows_of_a_counter_that_stood_still_hold_no_energy() -> None:

@@ -215,6 +215,19 @@ def test_a_test_that_runs_a_case_of_its_own_is_said_by_its_name(pytester: pytest
     result.stdout.fnmatch_lines(["not judged: test_own.py::test_mine: *Skipped: not today"])
 
 
+def test_a_test_may_make_its_case_itself_where_nothing_else_runs(pytester: pytest.Pytester) -> None:
+    own = (
+        "\nfrom greenbench.cases import Case\n"
+        "def test_mine(greenbench_run):\n"
+        "    case = Case(architecture='own_net', size='s', dataset='digits', epochs=1, repeats=1)\n"
+        "    assert len(greenbench_run(case)) == 1\n"
+    )
+    pytester.makepyfile(test_own=OWN + own)
+    result = pytester.runpytest_subprocess(timeout=250)
+
+    result.assert_outcomes(passed=1)
+
+
 def test_a_session_that_cannot_start_is_one_line_and_no_traceback(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
