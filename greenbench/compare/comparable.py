@@ -1,5 +1,6 @@
 """What must agree before figures are put side by side."""
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -125,13 +126,13 @@ def check_agree(where: str, rows: Sequence[Row], columns: Mapping[str, str]) -> 
         If they differ; the message names in what, and how to select.
     """
     for column, words in columns.items():
-        values = sorted({str(value_of(row, column)) for row in rows if column in row})
+        values = sorted({_shown(value_of(row, column)) for row in rows if column in row})
         if len(values) > 1:
             more = ", …" if len(values) > MOST_NAMED else ""
             raise NotComparableError(
                 f"{where}: figures differ in {words} ({', '.join(values[:MOST_NAMED])}{more}) and "
                 "are not averaged; "
-                f"select one with `--where {column}={values[0]}`"
+                f"select one with `--where {shlex.quote(f'{column}={values[0]}')}`"
             )
 
 
