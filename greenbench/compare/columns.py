@@ -17,7 +17,7 @@ from greenbench.compare.headers import (
     TEST_ACCURACY,
     UNIT,
     VAL_ACCURACY,
-    called,
+    energy_in,
     find,
     find_if_any,
     groups_of,
@@ -209,19 +209,14 @@ def to_factorial(rows: Sequence[Row], factors: Sequence[str], response: str) -> 
     check_factorial(rows, factors, response)
     is_energy = plain(response) in ENERGY_NAMES or bool(UNIT.search(response))
     is_score = plain(response) in TEST_ACCURACY
-    rows, copies = once(rows, _energy_of(rows) if is_score else response)
+    rows, copies = once(rows, energy_in(rows) if is_score else response)
     if is_energy:
         seed = find_if_any(rows, None, SEED, "seed")
         rows, more = measured_once(rows, factors, response, None, seed)
-        copies += more
-    of_energy = DEVICE if is_energy else ()
-    check_agree(response, rows, _among(rows, (*of_energy, *WORK), (*factors, "practice")))
+        copies = [*copies, *more]
+    alike = (*DEVICE, *WORK) if is_energy else WORK
+    check_agree(response, rows, _among(rows, alike, (*factors, "practice")))
     return Foreign(_scores_once(rows, factors, response), (), (*notes, *copies))
-
-
-def _energy_of(rows: Sequence[Row]) -> str | None:
-    """Return a column of energy that a table has beside what is explained."""
-    return next((found[0] for usual in ENERGY_NAMES if (found := called(rows, usual))), None)
 
 
 def check_factorial(rows: Sequence[Row], factors: Sequence[str], response: str) -> None:

@@ -30,8 +30,8 @@ DEVICE = (
 WORK = (
     "epochs", "num_epochs", "n_epochs", "max_epochs", "num_train_epochs", "steps", "max_steps",
     "num_steps", "batch_size", "optimizer", "practice", "framework", "precision", "dtype", "amp",
-    "mixed_precision", "image_size", "resolution", "parameters", "num_parameters", "n_parameters",
-    "data_content",
+    "mixed_precision", "quantization", "image_size", "resolution", "split", "subset", "parameters",
+    "num_parameters", "n_parameters", "data_content",
 )  # fmt: skip
 """What columns of foreign tables are called in which rows that are averaged must agree."""
 

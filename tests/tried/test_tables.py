@@ -204,6 +204,11 @@ def test_an_option_that_is_proposed_can_be_pasted_into_a_shell(write: Write) -> 
     assert refusal("returns", write(rows)).endswith("`--where 'GPU Type=A100'`")
 
 
+def test_accuracies_of_two_splits_are_not_averaged(write: Write) -> None:
+    rows = [{**row, "split": "test" if row["repeat"] % 2 else "val"} for row in sizes()]
+    assert "figures differ in split (test, val)" in refusal("returns", write(rows))
+
+
 def test_numbers_are_equal_however_they_are_written(write: Write) -> None:
     rows = sizes()
     for n, row in enumerate(rows):
