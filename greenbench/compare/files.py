@@ -152,10 +152,10 @@ def _check_kind(paths: Sequence[Path]) -> str:
 
 def _read_text(path: Path) -> str:
     try:
-        content = path.read_bytes()
         # Spreadsheets put a byte order mark in front.
-        is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        text = content.decode("utf-16" if is_wide else "utf-8-sig")
+        with path.open("rb") as file:
+            is_wide = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        text = path.read_text(encoding="utf-16" if is_wide else "utf-8-sig")
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
