@@ -29,8 +29,8 @@ class _Questions(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         first = args[0] if args else ""
         is_option = first.startswith("-") and first not in ctx.help_option_names
-        # A name with an ending is that of a file.
-        if not first or is_option or Path(first).suffix:
+        # A name with an ending is that of a file, and so is one with a folder.
+        if not first or is_option or Path(first).suffix or len(Path(first).parts) > 1:
             args = [DEFAULT_QUESTION, *args]
         elif not first.startswith("-") and first not in self.commands:
             raise UnknownNameError("question", first, self.commands)

@@ -91,6 +91,8 @@ def accuracies(
     for row, share in zip(rows, shares, strict=True):
         if share is not None and not 0 <= share <= 1:
             raise bad(row, column, row[column], expected)
+    if is_percent:
+        _check_alike(rows, column, found)
     plainly = [v for v in found if v is not None and not isinstance(v, Percent)]
     if says_percent and unit is None and plainly and max(plainly) <= 1:
         raise ConfigurationError(
@@ -98,6 +100,21 @@ def accuracies(
             "says that it is a percentage; say which with `--accuracy-unit` (share, percent)"
         )
     return shares
+
+
+def _check_alike(rows: Sequence[Row], column: str, found: Sequence[float | None]) -> None:
+    """Refuse files of which one has shares where another has percentages."""
+    most: dict[str, float] = {}
+    for row, value in zip(rows, found, strict=True):
+        if value is not None and not isinstance(value, Percent):
+            file = getattr(row, "place", "table").rpartition(":")[0]
+            most[file] = max(value, most.get(file, value))
+    low, high = (min(most, key=most.__getitem__), max(most.values())) if most else ("", 0.0)
+    if most and most[low] <= 1 < high:
+        raise ConfigurationError(
+            f"{low}: {column} is at most {most[low]:g}, as a share is, and up to {high:g} in "
+            "another file; bring both to one unit"
+        )
 
 
 def figures(

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from greenbench.compare import cells
 from greenbench.compare.comparable import DEVICE, ENERGY, WORK, check_agree
-from greenbench.compare.copies import once
+from greenbench.compare.copies import measured_once, once
 from greenbench.compare.exports import completed, in_order, plain, settled
 from greenbench.compare.headers import (
     DURATION,
@@ -17,6 +17,7 @@ from greenbench.compare.headers import (
     TEST_ACCURACY,
     UNIT,
     VAL_ACCURACY,
+    energy_in,
     find,
     find_if_any,
     groups_of,
@@ -206,9 +207,15 @@ def to_factorial(rows: Sequence[Row], factors: Sequence[str], response: str) -> 
     """
     rows, notes = _completed(rows)
     check_factorial(rows, factors, response)
-    rows, copies = once(rows, [response])
-    of_energy = DEVICE if plain(response) in ENERGY_NAMES or UNIT.search(response) else ()
-    check_agree(response, rows, _among(rows, (*of_energy, *WORK), (*factors, "practice")))
+    is_energy = plain(response) in ENERGY_NAMES or bool(UNIT.search(response))
+    is_score = plain(response) in TEST_ACCURACY
+    rows, copies = once(rows, energy_in(rows) if is_score else response)
+    if is_energy:
+        seed = find_if_any(rows, None, SEED, "seed")
+        rows, more = measured_once(rows, factors, response, None, seed)
+        copies = [*copies, *more]
+    alike = (*DEVICE, *WORK) if is_energy else WORK
+    check_agree(response, rows, _among(rows, alike, (*factors, "practice")))
     return Foreign(_scores_once(rows, factors, response), (), (*notes, *copies))
 
 
@@ -303,9 +310,12 @@ class _Table:
         else:
             group = tuple(named(rows, name) for name in names.group)
         kept, notes = (ended or _completed)(rows)
-        kept, copies = once(kept, [name for name in (energy, accuracy) if name])
+        kept, copies = once(kept, energy)
         # A cell that is none is named before anything is compared.
         cells.energies(kept, energy, names.energy_unit)
+        if ended is None:
+            kept, more = measured_once(kept, (compared, *group), energy, accuracy, seed)
+            copies += more
         return cls(kept, names, compared, energy, accuracy, seed, group, (*notes, *copies))
 
     def with_rows(self, rows: list[Row]) -> "_Table":

@@ -1,5 +1,6 @@
 """What must agree before figures are put side by side."""
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -29,8 +30,8 @@ DEVICE = (
 WORK = (
     "epochs", "num_epochs", "n_epochs", "max_epochs", "num_train_epochs", "steps", "max_steps",
     "num_steps", "batch_size", "optimizer", "practice", "framework", "precision", "dtype", "amp",
-    "mixed_precision", "image_size", "resolution", "parameters", "num_parameters", "n_parameters",
-    "data_content",
+    "mixed_precision", "quantization", "image_size", "resolution", "split", "subset", "parameters",
+    "num_parameters", "n_parameters", "data_content",
 )  # fmt: skip
 """What columns of foreign tables are called in which rows that are averaged must agree."""
 
@@ -125,13 +126,13 @@ def check_agree(where: str, rows: Sequence[Row], columns: Mapping[str, str]) -> 
         If they differ; the message names in what, and how to select.
     """
     for column, words in columns.items():
-        values = sorted({str(value_of(row, column)) for row in rows if column in row})
+        values = sorted({_shown(value_of(row, column)) for row in rows if column in row})
         if len(values) > 1:
             more = ", …" if len(values) > MOST_NAMED else ""
             raise NotComparableError(
                 f"{where}: figures differ in {words} ({', '.join(values[:MOST_NAMED])}{more}) and "
                 "are not averaged; "
-                f"select one with `--where {column}={values[0]}`"
+                f"select one with `--where {shlex.quote(f'{column}={values[0]}')}`"
             )
 
 

@@ -1,7 +1,8 @@
 """Copies: rows that are one measurement, though they stand in several places."""
 
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ Row = dict[str, Any]
 POSITIONS = ("index",)
 """Columns that say where a row stands, and nothing of what was measured."""
 
-FINE = 12
-"""Digits in which two measurements are never equal."""
+FINE = 6
+"""Digits of an energy in which two measurements are hardly ever equal."""
+COARSEST = 3
+"""Digits in which an energy may be another one of the same seed, written shorter."""
 
 
 def without_copies(
@@ -52,21 +55,22 @@ def without_copies(
     return kept, notes
 
 
-def once(rows: Sequence[Row], figures: Sequence[str]) -> tuple[list[Row], list[str]]:
+def once(rows: Sequence[Row], energy: str | None) -> tuple[list[Row], list[str]]:
     """Return the rows of a table without those that are equal to one before, and how many.
 
-    Measurements that agree in all of their digits are one. Coarse figures may well be equal.
+    Measurements whose energies agree in many digits are one. Coarse figures may well be equal,
+    and so may accuracies, which are counts over counts, however many digits they have.
 
     Parameters
     ----------
     rows : sequence of dict
         Of one table.
-    figures : sequence of str
-        Columns of what was measured.
+    energy : str or None
+        Its column of what was measured, if there is one.
     """
     kept: dict[Hashable, Row] = {}
     for place, row in enumerate(rows):
-        is_fine = any(_digits(row.get(name)) >= FINE for name in figures)
+        is_fine = energy is not None and _precision(row.get(energy))[0] >= FINE
         kept.setdefault(_identity(row, ()) if is_fine else place, row)
     copies = len(rows) - len(kept)
     if not copies:
@@ -74,6 +78,65 @@ def once(rows: Sequence[Row], figures: Sequence[str]) -> tuple[list[Row], list[s
     return list(kept.values()), [
         f"{copies} of {len(rows)} rows are copies of others, and count once"
     ]
+
+
+def measured_once(
+    rows: Sequence[Row], apart: Sequence[str], energy: str, accuracy: str | None, seed: str | None
+) -> tuple[list[Row], list[str]]:
+    """Return results without those that have the figures of another one, and how many.
+
+    Such a copy may have another number, session or time, or fewer digits. Trials are none of
+    them: searches may replay what was recorded once.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Of one table.
+    apart : sequence of str
+        Columns that copies agree in.
+    energy, accuracy, seed : str or None
+        Columns, as far as there are such.
+    """
+    groups = [tuple(str(row[name]) for name in apart) for row in rows]
+    precisions = [_precision(row[energy]) for row in rows]
+    places: dict[Hashable, list[int]] = {}
+    for place, (row, (digits, depth)) in enumerate(zip(rows, precisions, strict=True)):
+        if digits >= COARSEST:
+            places.setdefault((groups[place], depth, row[energy]), []).append(place)
+    depths = sorted({depth for _, depth in precisions})
+
+    def copies_of(place: int) -> Iterator[int]:
+        row, (digits, own) = rows[place], precisions[place]
+        for depth in depths if digits >= COARSEST else ():
+            if depth > own:
+                break
+            for other in places.get((groups[place], depth, round(row[energy], depth)), ()):
+                is_shorter = depth < own and seed is not None and _agree(row, rows[other], seed)
+                is_fine = precisions[other][0] >= FINE and (depth < own or place < other)
+                if (is_fine or is_shorter) and _agree(row, rows[other], accuracy):
+                    yield other
+
+    copies: set[int] = set()
+    for place in range(len(rows)):
+        if place not in copies:
+            copies.update(copies_of(place))
+    if not copies:
+        return list(rows), []
+    return [row for place, row in enumerate(rows) if place not in copies], [
+        f"{len(copies)} of {len(rows)} rows have the energy{' and accuracy' if accuracy else ''} "
+        "of another row to the last digit: they are copies, and count once"
+    ]
+
+
+def _agree(one: Row, other: Row, column: str | None) -> bool:
+    """Return whether two cells are equal, but for digits that one of them does not have."""
+    if column is None:
+        return True
+    values = one[column], other[column]
+    if not all(isinstance(value, int | float) for value in values):
+        return bool(values[0] == values[1])
+    depth = min(_precision(value)[1] for value in values)
+    return bool(round(values[0], depth) == round(values[1], depth))
 
 
 def _identity(row: Mapping[str, Any], apart: Iterable[str]) -> Hashable:
@@ -87,7 +150,9 @@ def _value(value: Any) -> str:
     return repr(float(found)) if isinstance(found, int | float) else str(value)
 
 
-def _digits(value: Any) -> int:
+def _precision(value: Any) -> tuple[int, int]:
+    """Return how many digits a number has, and how many of them are decimals."""
     if not isinstance(value, float):
-        return 0
-    return len(repr(value).partition("e")[0].replace(".", "").lstrip("-0"))
+        return 0, 0
+    _, digits, exponent = Decimal(repr(float(value))).normalize().as_tuple()
+    return len(digits), max(0, -int(exponent))

@@ -32,6 +32,8 @@ WHOLE = re.compile(r"\d+")
 
 COMMA = re.compile(r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d*),\d+(?:[eE][+-]?\d+)?\s*%?")
 POINT = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?\s*%?")
+GROUPED = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+\.\d+\s*%?")
+"""Numbers that group thousands by commas for certain."""
 EITHER = re.compile(r"[+-]?[1-9]\d{0,2}(?:(?:,\d{3})+|(?:\.\d{3})+)")
 """Numbers of which only others can tell whether a mark is decimal or groups thousands."""
 
@@ -81,6 +83,8 @@ def read_csv(path: Path, text: str) -> list[CsvRow]:
     ConfigurationError
         If it is no table.
     """
+    # A cell may be as long as the file.
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     separator, lines = _separated(path, text)
     if len(lines) <= 1:
         raise ConfigurationError(
@@ -210,6 +214,7 @@ def _with_points(columns: list[list[str]], separator: str) -> list[list[str]]:
     all columns of a file whose other cells say so. What is not clear stays as it is, and is
     refused where a number is needed.
     """
+    columns = [_ungrouped(column) for column in columns]
     commas = [any(map(_is_decimal_comma, set(column))) for column in columns]
     points = [any(map(_is_decimal_point, set(column))) for column in columns]
     if not any(commas) or (separator == "," and any(points)):
@@ -219,6 +224,14 @@ def _with_points(columns: list[list[str]], separator: str) -> list[list[str]]:
         list(map(_to_point, column)) if (own or are_all) and not other else column
         for column, own, other in zip(columns, commas, points, strict=True)
     ]
+
+
+def _ungrouped(column: list[str]) -> list[str]:
+    """Return a column without commas between thousands, if cells with a point say so."""
+    if not any(map(GROUPED.fullmatch, set(column))):
+        return column
+    is_number = [GROUPED.fullmatch(cell) or EITHER.fullmatch(cell) for cell in column]
+    return [c.replace(",", "") if n else c for c, n in zip(column, is_number, strict=True)]
 
 
 def _is_decimal_comma(cell: str) -> bool:

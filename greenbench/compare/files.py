@@ -1,5 +1,6 @@
 """Tables in files: pytest-benchmark's JSON, CSVs of anybody's measurements, and answers as CSV."""
 
+import codecs
 import csv
 import io
 import json
@@ -25,6 +26,8 @@ TRIAL = (
     "trial", "status", "energy_wh", "search_wh", "duration_s", "val_accuracy", "segments",
     "reevaluates", "lanes", "optimism", "test_accuracy",
 )  # fmt: skip
+TABLE = (".csv", ".tsv", ".txt")
+"""Endings of tables; what separates their cells is read off them."""
 OF_FILE = ("session",)
 """Columns that may have another value in a copy."""
 LIMITS = {
@@ -68,7 +71,7 @@ def read_files(paths: Sequence[Path], where: Mapping[str, str]) -> Tables:
     Parameters
     ----------
     paths : sequence of Path
-        At least one; either all ``.csv`` or all ``.json``.
+        At least one; either all tables (`TABLE`) or all ``.json``.
     where : mapping of str to str
         Which rows are wanted, as `greenbench.compare.rows.select` takes it. What stands in
         others does not matter: a column is of numbers if its wanted cells are.
@@ -127,14 +130,15 @@ def _select(paths: Sequence[Path], rows: list[Row], where: Mapping[str, str]) ->
 
 
 def _check_kind(paths: Sequence[Path]) -> str:
-    kind = paths[0].suffix.lower()
+    kinds = {path: ".csv" if path.suffix.lower() in TABLE else path.suffix for path in paths}
+    kind = kinds[paths[0]].lower()
     for path in paths:
-        if path.suffix.lower() not in (".csv", ".json"):
+        if kinds[path].lower() not in (".csv", ".json"):
             raise ConfigurationError(
-                f"{path}: expected a CSV, whose name ends in .csv, or a file of "
+                f"{path}: expected a CSV, whose name ends in .csv, .tsv or .txt, or a file of "
                 "`pytest --benchmark-json`, whose name ends in .json"
             )
-        if path.suffix.lower() != kind:
+        if kinds[path].lower() != kind:
             raise ConfigurationError(
                 f"{paths[0]} and {path} are of two kinds; compare either .csv or .json files"
             )
@@ -149,7 +153,9 @@ def _check_kind(paths: Sequence[Path]) -> str:
 def _read_text(path: Path) -> str:
     try:
         # Spreadsheets put a byte order mark in front.
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            is_wide = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        text = path.read_text(encoding="utf-16" if is_wide else "utf-8-sig")
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

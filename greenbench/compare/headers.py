@@ -108,6 +108,11 @@ def called(rows: Sequence[Row], usual: str) -> list[str]:
     return found[:1] if are_equal else found
 
 
+def energy_in(rows: Sequence[Row]) -> str | None:
+    """Return a column of energy that a table has, if any, beside what is asked of it."""
+    return next((found[0] for usual in ENERGY if (found := called(rows, usual))), None)
+
+
 def missing(rows: Sequence[Row], usual: Sequence[str], what: str) -> ConfigurationError:
     """Return what is said of a table without a column that a question needs."""
     maybe = [column for column in rows[0] if _may_be(column, what)]

@@ -161,9 +161,7 @@ def _check_same_classes(folder: Path, names: Sequence[Sequence[str]]) -> None:
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    return [
-        entry for entry in _entries(folder) if entry.is_dir() and not _is_passed_over(entry.name)
-    ]
+    return [entry for entry in _entries(folder) if entry.is_dir() and not _is_skipped(entry)]
 
 
 def _beside_classes(folder: Path) -> _Seen:
@@ -171,7 +169,7 @@ def _beside_classes(folder: Path) -> _Seen:
     for entry in _entries(folder):
         if not entry.is_dir():
             seen.files["hidden" if _is_hidden(entry) else "outside of classes"] += 1
-        elif _is_passed_over(entry.name):
+        elif _is_skipped(entry):
             seen.folders[entry.name] += 1
     return seen
 
@@ -185,6 +183,12 @@ def _entries(folder: Path) -> list[Path]:
 
 def _is_hidden(path: Path) -> bool:
     return path.name.startswith(".")
+
+
+def _is_skipped(folder: Path) -> bool:
+    """Return whether a folder is no class; a link to what it lies in would be one of them all."""
+    here = folder.parent.resolve()
+    return _is_passed_over(folder.name) or folder.resolve() in (here, *here.parents)
 
 
 def _is_passed_over(folder_name: str) -> bool:

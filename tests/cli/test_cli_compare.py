@@ -392,7 +392,7 @@ def test_a_path_that_is_no_file_is_refused(tmp_path: Path, question: str) -> Non
 @each_good
 def test_kinds_of_files_are_not_mixed(table: Any, question: str) -> None:
     assert "of two kinds" in refused(question, table(GOOD), table("{}", "run.json"))
-    assert "whose name ends in .csv" in refused(question, table(GOOD, "measured.txt"))
+    assert "whose name ends in .csv" in refused(question, table(GOOD, "measured.xlsx"))
 
 
 @each_good

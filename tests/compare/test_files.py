@@ -151,11 +151,9 @@ def test_a_number_is_selected_however_it_is_written(write: Write, text: str) -> 
         (",a\nx,2\n", " has no name for column 1"),
         ("a,b\n1,\0\n", " has NUL characters"),
         ("a,b\n1,é\n".encode("latin-1"), " is not encoded in UTF-8"),
-        ("a,b\n1,2\n".encode("utf-16"), " is not encoded in UTF-8"),
         ("a,b\n1,2\n".encode("utf-16-le"), " has NUL characters"),
         ('a,b\n1,"2\n', ":2 is no CSV"),
         ('a,b\n1,"2"x\n', ":2 is no CSV"),
-        (f"a,b\n1,{'x' * 200_000}\n", ":2 is no CSV: field larger"),
     ],
     ids=str,
 )
@@ -179,7 +177,7 @@ def test_what_is_no_file_is_refused_by_name(tmp_path: Path) -> None:
     assert refusal(folder) == f"{folder} cannot be read: Is a directory"
 
 
-@pytest.mark.parametrize("name", ["measured.txt", "measured", "csv"])
+@pytest.mark.parametrize("name", ["measured.xlsx", "measured", "csv"])
 def test_other_kinds_of_files_are_refused(write: Write, name: str) -> None:
     path = write("a\n1\n", name)
     assert refusal(path).startswith(f"{path}: expected a CSV, whose name ends in .csv")

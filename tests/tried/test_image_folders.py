@@ -91,6 +91,16 @@ def test_all_images_are_loaded_and_the_rest_is_counted(parts: Path) -> None:
     )
 
 
+def test_a_link_back_to_the_folder_is_no_class(photographs: Path) -> None:
+    context = LoadContext(seed=0, data_dir=photographs)
+    without = load(context, "plain")
+    (photographs / "plain" / "loop").symlink_to(photographs / "plain")
+    (photographs / "plain" / "up").symlink_to(photographs)
+    found = load(context, "plain")
+    assert (found.digest, found.classes) == (without.digest, 2)
+    assert found.notes == ("80 images read", "folders skipped: loop, up")
+
+
 def test_drawings_can_be_told_from_each_other(drawings: Path) -> None:
     dataset = load(LoadContext(seed=0, data_dir=drawings / "data"), "alpha")
     assert (dataset.train.images.min(), dataset.train.images.max()) == (0, 1)

@@ -156,6 +156,99 @@ def test_rows_of_all_digits_that_are_pasted_twice_count_once(write: Write) -> No
     assert "18 of 36 rows are copies of others, and count once" in found["notes"]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"repeat": lambda row: row["repeat"] + 6},
+        {"row_id": id},
+        {"timestamp": lambda row: f"2026-01-02 00:00:0{row['repeat']}"},
+        {k: lambda row, k=k: f"{row[k]:.6f}" for k in ("energy_wh", "accuracy")},
+        {k: lambda row, k=k: f"{row[k]:.4f}" for k in ("energy_wh", "accuracy")},
+    ],
+    ids=["renumbered", "numbered rows", "other times", "6 decimals", "4 decimals"],
+)
+def test_a_copy_in_disguise_is_a_copy(write: Write, change: dict[str, Callable[..., Any]]) -> None:
+    rows = [{"row_id": 0, "timestamp": "2026-01-01 00:00:00", **row} for row in sizes()]
+    copies = [{**row, **{name: new(row) for name, new in change.items()}} for row in rows]
+    expected = answer("returns", write(rows, "base.csv"))
+    assert answer("returns", write(rows + copies)) == expected
+    assert answer("returns", write(rows, "base.csv"), write(copies, "copy.csv")) == expected
+
+
+def test_factors_explain_an_energy_by_each_measurement_once(write: Write) -> None:
+    rows = [*sizes(), *({**row, "repeat": row["repeat"] + 6} for row in sizes())]
+    found = answer("factors", write(rows), "--factors", "size", "--response", "energy_wh")
+    assert found["n"] == len(sizes())
+
+
+def test_equal_shares_of_right_answers_are_no_copies(write: Write) -> None:
+    rows = [{"size": s, "energy_wh": e, "accuracy": 347 / 365} for s, e in (("s", 1), ("m", 2))] * 5
+    assert [size["accuracy"]["n"] for size in answer("returns", write(rows))["sizes"]] == [5, 5]
+
+
+def test_equal_energies_of_two_sizes_are_no_copies(write: Write) -> None:
+    rows = [{**row, "energy_wh": 1.23456789 + row["repeat"]} for row in sizes()]
+    assert [size["energy_wh"]["n"] for size in answer("returns", write(rows))["sizes"]] == [6] * 3
+
+
+def test_trials_that_searches_replay_are_no_copies(write: Write) -> None:
+    rows = [{**row, "energy_wh": 1.23456789, "val_accuracy": 0.9} for row in trials()]
+    found = answer("strategies", write(rows), "--order-column", "")
+    assert found == answer(
+        "strategies", write([{**row, "n": n} for n, row in enumerate(rows)]), "--order-column", ""
+    )
+
+
+def test_an_option_that_is_proposed_can_be_pasted_into_a_shell(write: Write) -> None:
+    rows = [{**row, "GPU Type": "A100" if row["repeat"] % 2 else "H100"} for row in sizes()]
+    assert refusal("returns", write(rows)).endswith("`--where 'GPU Type=A100'`")
+
+
+def test_accuracies_of_two_splits_are_not_averaged(write: Write) -> None:
+    rows = [{**row, "split": "test" if row["repeat"] % 2 else "val"} for row in sizes()]
+    assert "figures differ in split (test, val)" in refusal("returns", write(rows))
+
+
+def test_numbers_are_equal_however_they_are_written(write: Write) -> None:
+    rows = sizes()
+    for n, row in enumerate(rows):
+        row["epochs"] = "10.0" if n % 2 else "10"
+    assert answer("returns", write(rows)) == answer("returns", write(sizes(), "base.csv"))
+
+
+def test_shares_in_one_file_and_percentages_in_another_are_refused(write: Write) -> None:
+    one = write(sizes(), "one.csv")
+    other = write([{**r, "accuracy": 100 * r["accuracy"]} for r in sizes()], "other.csv")
+    said = refusal("returns", one, other, "--accuracy-unit", "percent")
+    assert said.startswith(f"{one}: accuracy is at most 0.98")
+    assert said.endswith("in another file; bring both to one unit")
+
+
+def test_thousands_that_are_grouped_for_certain_are_read(write: Write) -> None:
+    rows = [{**row, "energy_j": f"{1000 * row.pop('energy_wh'):,.3f}"} for row in sizes()]
+    plain = [{**row, "energy_j": str(row["energy_j"]).replace(",", "")} for row in rows]
+    assert answer("returns", write(rows)) == answer("returns", write(plain, "plain.csv"))
+
+
+@pytest.mark.parametrize("name", ["table.csv", "table.tsv", "table.txt"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_unicode_text_of_a_spreadsheet_is_read(write: Write, name: str, encoding: str) -> None:
+    expected = answer("returns", write(sizes(), "base.csv"))
+    path = write("", name)
+    path.write_bytes(as_csv(sizes(), "\t").encode(encoding))
+    assert answer("returns", path) == expected
+
+
+def test_a_cell_may_be_long(write: Write) -> None:
+    assert answer("returns", write(sizes(note="x" * 200_000))) == answer(
+        "returns", write(sizes(), "base.csv")
+    )
+
+
+def test_a_folder_is_no_table_and_no_question(tmp_path: Path) -> None:
+    assert refusal(tmp_path).startswith(f"{tmp_path}: expected a CSV")
+
+
 def test_coarse_figures_of_one_file_may_be_equal(write: Write) -> None:
     rows = [{"size": s, "energy_wh": e, "accuracy": 0.9} for s, e in (("s", 1), ("m", 2))] * 5
     (found,) = ask("returns", write(rows))["answers"]
