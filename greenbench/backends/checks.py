@@ -16,6 +16,9 @@ from greenbench.machine.places import at
 PASSES = 5
 """Batches after which a parameter counts as one that never gets a gradient."""
 
+PASSES_OF_CHANCE = 12
+"""The same of a network that draws random numbers, which may decide what it uses."""
+
 FULL_PRECISION = ("float32", "float64")
 
 # Sums of rows in single precision, and in half.
@@ -147,8 +150,17 @@ def check_outputs(
         )
 
 
-def check_logits(architecture: Native, outputs: Outputs) -> None:
+def check_logits(architecture: Native, outputs: Outputs, evaluated: Outputs) -> None:
     """Check that outputs in training are no probabilities, which the loss makes of them.
+
+    Parameters
+    ----------
+    architecture : Native
+        Which network.
+    outputs : Outputs
+        In training.
+    evaluated : Outputs
+        Of the same images in an evaluation, where no dropout hides what they are.
 
     Raises
     ------
@@ -161,12 +173,12 @@ def check_logits(architecture: Native, outputs: Outputs) -> None:
         If they look like those of a sigmoid, which may be meant.
     """
     values = outputs.values.astype(np.float64)
-    is_full = outputs.dtype in FULL_PRECISION
-    tolerance = _TOLERANCE if is_full else _HALF_TOLERANCE
-    axes = [axis for axis in (1, 0) if _sums_to_1(values, axis, tolerance)]
-    if (values >= 0).all() and axes:
+    axis = _axis_of_softmax(outputs)
+    if axis is None and (values >= 0).all():
+        axis = _axis_of_softmax(evaluated)
+    if axis is not None:
         raise ArchitectureError(
-            f"{named(architecture)} ends in a softmax (each {('column', 'row')[axes[0]]} of its "
+            f"{named(architecture)} ends in a softmax (each {('column', 'row')[axis]} of its "
             "outputs sums to 1, and none is below 0); expected logits, since the loss applies it: "
             "leave the softmax out"
         )
@@ -176,6 +188,15 @@ def check_logits(architecture: Native, outputs: Outputs) -> None:
             architecture,
             "gives values between 0 and 1 alone, as a sigmoid does; the loss expects logits of any "
             "size, and it learns less: leave a sigmoid at the end out",
+        )
+
+
+def check_still_trained(architecture: Native, frozen: Sequence[str]) -> None:
+    """Raise `ArchitectureError` if a forward pass has frozen what the builder left to train."""
+    if frozen:
+        raise ArchitectureError(
+            f"{named(architecture)} freezes {_listed(frozen)} in its forward pass; freeze it in "
+            "the function that builds the network, so that it does not count as trained"
         )
 
 
@@ -208,7 +229,7 @@ def check_gradients(
     if trained and len(missing) == trained:
         raise ArchitectureError(
             f"{named(architecture)}: no parameter gets a gradient, since its outputs do not hang "
-            "on them; look for no_grad, detach, argmax, or a way through NumPy"
+            "on them; look for no_grad, detach, argmax, requires_grad, or a way through NumPy"
         )
     if lost := [name for name in missing if name not in excused]:
         raise ArchitectureError(
@@ -278,8 +299,14 @@ def refuse_same(architecture: Native, names: Sequence[str], *, is_all: bool) -> 
     )
 
 
-def _sums_to_1(values: NDArray[np.float64], axis: int, tolerance: float) -> bool:
-    return np.allclose(values.sum(axis=axis), 1, rtol=0, atol=tolerance)
+def _axis_of_softmax(outputs: Outputs) -> int | None:
+    """Return the axis over which outputs are probabilities, if they are."""
+    values = outputs.values.astype(np.float64)
+    tolerance = _TOLERANCE if outputs.dtype in FULL_PRECISION else _HALF_TOLERANCE
+    if (values < 0).any():
+        return None
+    sums_to_1 = (np.allclose(values.sum(axis=axis), 1, rtol=0, atol=tolerance) for axis in (1, 0))
+    return next((axis for axis, does in zip((1, 0), sums_to_1, strict=True) if does), None)
 
 
 def _warn(architecture: Native, text: str) -> None:
@@ -302,6 +329,8 @@ def _advice_on_shape(shape: Sequence[int], expected: tuple[int, int]) -> str:
 
 
 def _of_fields(given: Any) -> str:
+    if any(name.startswith("aux_logits") for name in dir(given)):
+        return ", or build the network with `aux_logits=False`"
     name = next((name for name in ("logits", "out", "output") if hasattr(given, name)), None)
     if name is None and isinstance(given, Mapping):
         name = next((key for key in ("logits", "out") if key in given), None)

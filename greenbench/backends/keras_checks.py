@@ -115,11 +115,12 @@ def _pass(
         # A network may work in place.
         outputs = model(keras.ops.copy(images), training=True)
         checked = _checked(architecture, outputs, images, classes)
-        if from_logits:
-            check_logits(architecture, checked)
         missing = _without_gradient(model, outputs, labels, from_logits=from_logits)
         check_gradients(architecture, missing, len(model.trainable_variables))
-        _checked(architecture, model(keras.ops.copy(images), training=False), images, classes)
+        again = model(keras.ops.copy(images), training=False)
+        evaluated = _checked(architecture, again, images, classes)
+        if from_logits:
+            check_logits(architecture, checked, evaluated)
     for variable, values in state:
         variable.assign(values)
 

@@ -148,7 +148,7 @@ class TorchBackend:
     def _module(self, architecture: Spec | Native) -> nn.Module:
         if isinstance(architecture, Native):
             check_native(self.name, architecture)
-            return self._checks.build(architecture)
+            return self._checks.build(architecture, self._splits["train"][0][:2])
         return nn.Sequential(*_layers(architecture))
 
 
@@ -173,6 +173,9 @@ class TorchModel:
         self._graphed = GraphedStep(request.batch_size, device) if compute.cuda_graphs else None
         self._total = torch.zeros((), device=device)
         self._own_state = OwnState(request.architecture)
+        # What others' modules keep of an evaluation may meet a gradient later.
+        is_ours = isinstance(request.architecture, Spec)
+        self._without_gradients = torch.inference_mode if is_ours else torch.no_grad
         self._optimizer = FusedAdam(module.parameters(), request.optimizer)
         self.parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
 
@@ -234,7 +237,8 @@ class TorchModel:
         UncountedFlopsError
             If an operator ran that no formula knows.
         """
-        state = {k: v.clone() for k, v in self._module.state_dict().items()}
+        tensors = chain(self._module.named_parameters(), self._module.named_buffers())
+        state = {name: each.detach().clone() for name, each in tensors}
         images, labels = (each[: self._batch_size].clone() for each in self._splits["train"])
         self._module.train()
         with (
@@ -245,7 +249,7 @@ class TorchModel:
             with self._forward_passes:
                 loss = cross_entropy(self._module(images), labels)
             loss.backward()  # type: ignore[no-untyped-call]
-        self._module.load_state_dict(state)
+        self._restore(state)
         self._optimizer.zero_grad()
         return math.ceil(counter.total / len(labels))
 
@@ -269,13 +273,19 @@ class TorchModel:
         yield from self._optimizer.tensors()
         yield self._total
 
+    def _restore(self, tensors: Mapping[str, Tensor]) -> None:
+        for name, each in chain(self._module.named_parameters(), self._module.named_buffers()):
+            # Buffers may appear, or grow, with what a network sees.
+            if name in tensors and each.shape == tensors[name].shape:
+                each.detach().copy_(tensors[name])
+
     def _outputs(self, images: Tensor) -> Tensor:
         self._module.eval()
         # Copies: a forward pass may work in place on what it gets.
         parts = (part.clone() for part in torch.split(images, EVALUATION_BATCH))
         with (
             self._own_state(goes_on=False),
-            torch.inference_mode(),
+            self._without_gradients(),
             self._forward_passes,
         ):
             return torch.cat([self._module(part) for part in parts])

@@ -1,6 +1,7 @@
 """Checks of native torch modules: at each build, and in a pass before anything is trained."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, count
 from typing import Any
 
 import torch
@@ -13,10 +14,12 @@ from greenbench.architectures.spec import Native
 from greenbench.backends.base import BuildRequest
 from greenbench.backends.checks import (
     PASSES,
+    PASSES_OF_CHANCE,
     Outputs,
     check_gradients,
     check_logits,
     check_outputs,
+    check_still_trained,
     check_trained,
     named,
     refuse_kind,
@@ -42,8 +45,15 @@ class TorchChecks:
         """Check all networks again: the data is another."""
         self._passed.clear()
 
-    def build(self, architecture: Native) -> nn.Module:
+    def build(self, architecture: Native, example: Tensor) -> nn.Module:
         """Return a new module of an architecture, as its builder makes it.
+
+        Parameters
+        ----------
+        architecture : Native
+            Of which.
+        example : Tensor
+            A few images, from which lazy layers get their shapes.
 
         Raises
         ------
@@ -53,13 +63,15 @@ class TorchChecks:
         module: Any = architecture.build()
         if not isinstance(module, nn.Module) or _is_keras(module):
             raise refuse_kind(architecture, module, "torch.nn.Module")
+        if _lazy(module):
+            _give_shapes(module, example)
+        if lazy := _lazy(module):
+            raise ArchitectureError(
+                f"{named(architecture)}: parameter {lazy[0]} still has no shape after a batch; "
+                "use its layer in the forward pass, or give it its number of inputs"
+            )
         trained = dict(_trained(module))
         check_trained(architecture, trained)
-        if lazy := next((name for name, each in module.named_parameters() if is_lazy(each)), None):
-            raise ArchitectureError(
-                f"{named(architecture)}: parameter {lazy} has no shape before the first batch; "
-                "give the layer its number of inputs instead of a lazy one"
-            )
         changing = trained | dict(module.named_buffers())
         if same := [name for name, each in changing.items() if _storage(each) in self._changed]:
             raise refuse_same(architecture, same, is_all=set(same) >= set(trained))
@@ -113,39 +125,75 @@ class _Pass:
         images, _ = self._data
         buffers = {name: each.clone() for name, each in self._module.named_buffers()}
         with random_numbers_of(random_states(), goes_on=False):
-            self._train(batch_size)
+            trained = dict(_trained(self._module))
+            outputs = self._train(trained, batch_size)
             self._module.eval()
             with torch.no_grad():
-                self._outputs(images[:batch_size])
+                evaluated = self._outputs(images[:batch_size])
+        check_logits(self._architecture, _read(outputs), _read(evaluated))
+        frozen = [name for name, each in trained.items() if not each.requires_grad]
+        check_still_trained(self._architecture, frozen)
         changed = [
             (each, buffers[name])
             for name, each in self._module.named_buffers()
             if name in buffers and not torch.equal(each, buffers[name])
         ]
         for each, before in changed:
-            each.detach().copy_(before)
+            # One that grows with what it sees has no place for what was.
+            if each.shape == before.shape:
+                each.detach().copy_(before)
         self._module.zero_grad()
         return [each for each, _ in changed]
 
-    def _train(self, batch_size: int) -> None:
+    def _train(self, trained: Mapping[str, nn.Parameter], batch_size: int) -> Tensor:
+        """Return the first batch's outputs, if all parameters get their gradients."""
         self._module.train()
-        missing = names = [name for name, _ in _trained(self._module)]
-        for part, (images, labels) in enumerate(self._batches(batch_size)):
+        first: Tensor | None = None
+        used: list[frozenset[str]] = []
+        passes = PASSES
+        states = random_states()
+        for images, labels in self._batches(batch_size):
             outputs = self._outputs(images)
-            if part == 0:
-                check_logits(self._architecture, _read(outputs))
+            if first is None:
+                first = outputs.detach()
+                # Whoever draws numbers may use a layer now and then.
+                passes = PASSES if random_states() == states else PASSES_OF_CHANCE
+                self._check_strays(outputs, images)
             if outputs.requires_grad:
                 loss = cross_entropy(outputs.float(), labels)
                 loss.backward()  # type: ignore[no-untyped-call]
-            missing = [name for name, each in _trained(self._module) if each.grad is None]
-            if not missing:
-                return
-        check_gradients(self._architecture, missing, len(names), _chosen(self._module, missing))
+            used.append(frozenset(name for name, each in trained.items() if each.grad is not None))
+            self._module.zero_grad()
+            missing = [name for name in trained if not any(name in each for each in used)]
+            if not missing or len(used) == passes:
+                break
+        assert first is not None
+        varies = len(set(used)) > 1
+        excused = missing if varies else _chosen(self._module, missing)
+        check_gradients(self._architecture, missing, len(trained), excused)
+        return first
+
+    def _check_strays(self, outputs: Tensor, images: Tensor) -> None:
+        """Refuse a network that learns through tensors which no optimiser knows."""
+        own = {_storage(each) for each in self._module.parameters()}
+        found = {_storage(each): each for each in _leaves(outputs)}
+        if not found.keys() - own:
+            return
+        # Those that each pass makes anew, such as an initial state, are nothing to learn. While
+        # the first ones are held here, no other tensor has their addresses.
+        again = {_storage(each) for each in _leaves(self._outputs(images))}
+        if lasting := [tuple(found[key].shape) for key in found.keys() & again - own]:
+            raise ArchitectureError(
+                f"{named(self._architecture)} computes with a tensor of shape {max(lasting)} that "
+                "gets gradients but is none of its parameters, so that nothing trains it; keep "
+                "layers in nn.ModuleList instead of a list, and tensors in nn.Parameter, or "
+                "freeze them"
+            )
 
     def _batches(self, batch_size: int) -> Iterator[Data]:
         images, labels = self._data
         parts = len(labels) // batch_size or 1
-        for number in range(PASSES):
+        for number in count():
             start = number % parts * batch_size
             yield images[start : start + batch_size], labels[start : start + batch_size]
 
@@ -168,6 +216,35 @@ class _Pass:
 
 def _trained(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     return ((name, each) for name, each in module.named_parameters() if each.requires_grad)
+
+
+def _lazy(module: nn.Module) -> list[str]:
+    """Return the names of what has no shape yet."""
+    tensors = chain(module.named_parameters(), module.named_buffers())
+    return [name for name, each in tensors if is_lazy(each)]
+
+
+def _give_shapes(module: nn.Module, example: Tensor) -> None:
+    device = next(module.parameters()).device
+    module.eval()
+    # A forward pass may work in place.
+    with torch.no_grad():
+        module(example.to(device, copy=True))
+    module.train()
+
+
+def _leaves(outputs: Tensor) -> Iterator[Tensor]:
+    """Yield the tensors at which a backward pass ends."""
+    seen: set[Any] = set()
+    waiting: list[Any] = [outputs.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if type(node).__name__ == "AccumulateGrad":
+            yield node.variable
+        waiting += [following for following, _ in node.next_functions]
 
 
 def _storage(tensor: Tensor) -> int:

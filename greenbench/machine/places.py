@@ -121,7 +121,8 @@ def calling(
     except GreenbenchError as error:
         error.args = (described(error), *error.args[1:])
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        # Whoever exits would take the worker along.
         if place_of_error(error) is None and _is_ours(part):
             raise
         raise kind(f"{name} failed: {described(error, part)}") from error

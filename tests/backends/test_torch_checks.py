@@ -86,9 +86,8 @@ class Net(nn.Module):
         ),
         (nn.Sequential(nn.Flatten()), "has nothing to train"),
         (mlp().requires_grad_(requires_grad=False), "has nothing to train"),
-        (nn.Sequential(nn.Flatten(), nn.LazyLinear(CLASSES)), "1.weight has no shape before"),
     ],
-    ids=["none", "class", "tuple", "tensor", "spec", "no parameters", "frozen", "lazy"],
+    ids=["none", "class", "tuple", "tensor", "spec", "no parameters", "frozen"],
 )
 def test_builder_that_returns_no_module_to_train_is_refused(
     backend: TorchBackend, returned: Any, expected: str

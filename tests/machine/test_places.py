@@ -241,3 +241,14 @@ def test_mistakes_of_greenbench_are_not_blamed_on_a_part(
     names = {"calling": calling, "part": part, "DatasetError": DatasetError}
     with pytest.raises(kind, match=r"shapes differ$"):
         exec(compile(MISTAKE, "<greenbench>", "exec"), names)
+
+
+def test_part_that_exits_is_one_that_failed() -> None:
+    def leave() -> None:
+        raise SystemExit("no GPU")
+
+    with (
+        pytest.raises(ArchitectureError, match=r"failed: SystemExit: no GPU \(\S*test_places.py:"),
+        calling("architecture 'mine'", leave, ArchitectureError),
+    ):
+        leave()
