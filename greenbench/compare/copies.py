@@ -1,5 +1,6 @@
 """Copies: rows that are one measurement, though they stand in several places."""
 
+import math
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -17,6 +18,8 @@ FINE = 6
 """Digits of an energy in which two measurements are hardly ever equal."""
 COARSEST = 3
 """Digits in which an energy may be another one of the same seed, written shorter."""
+RARE = 0.01
+"""How many pairs of measurements may be expected to be equal by chance, to call a pair copies."""
 
 
 def without_copies(
@@ -104,6 +107,7 @@ def measured_once(
         if digits >= COARSEST:
             places.setdefault((groups[place], depth, row[energy]), []).append(place)
     depths = sorted({depth for _, depth in precisions})
+    finest = _finest(groups, [row[energy] for row in rows])
 
     def copies_of(place: int) -> Iterator[int]:
         row, (digits, own) = rows[place], precisions[place]
@@ -112,7 +116,7 @@ def measured_once(
                 break
             for other in places.get((groups[place], depth, round(row[energy], depth)), ()):
                 is_shorter = depth < own and seed is not None and _agree(row, rows[other], seed)
-                is_fine = precisions[other][0] >= FINE and (depth < own or place < other)
+                is_fine = depth >= finest[groups[place]] and (depth < own or place < other)
                 if (is_fine or is_shorter) and _agree(row, rows[other], accuracy):
                     yield other
 
@@ -126,6 +130,22 @@ def measured_once(
         f"{len(copies)} of {len(rows)} rows have the energy{' and accuracy' if accuracy else ''} "
         "of another row to the last digit: they are copies, and count once"
     ]
+
+
+def _finest(groups: Sequence[Hashable], energies: Sequence[Any]) -> dict[Hashable, float]:
+    """Return, of each group, in how many decimals two of its energies are hardly ever equal.
+
+    Of n values that are spread over k steps, about n² / 2k pairs are equal by chance.
+    """
+    found: dict[Hashable, list[float]] = {}
+    for group, energy in zip(groups, energies, strict=True):
+        if isinstance(energy, int | float) and math.isfinite(energy):
+            found.setdefault(group, []).append(energy)
+    spreads = {group: (len(own), max(own) - min(own)) for group, own in found.items()}
+    return {
+        group: math.log10(count**2 / (2 * RARE * spread)) if spread else math.inf
+        for group, (count, spread) in spreads.items()
+    }
 
 
 def _agree(one: Row, other: Row, column: str | None) -> bool:

@@ -114,14 +114,14 @@ class Component:
 
     def judged(self, name: str, seconds: float) -> "Component":
         """Return it as a figure for so many seconds: unknown, with the reason, if it is none."""
-        if self.energy_j is None:
+        if self.energy_j is None or not self.provenance.is_measured:
             return self
         read = f"{self.source} read {self.energy_j:.3g} J in {seconds:.3g} s"
         reason = self.excess(name, seconds)
-        if self.provenance.is_measured and self.tick_s is not None and seconds < self.tick_s:
+        if self.tick_s is not None and seconds < self.tick_s:
             reason = f"{read}, less than the {self.tick_s:.3g} s between two ticks of its counter"
         elif self.energy_j == 0 and seconds > 0:
-            # Hardware that is on uses energy: a figure of 0 J, or a model's, is none.
+            # Hardware that is on uses energy: a figure of 0 J is one that was not read.
             reason = f"{read}: it stands still, or that is too short for it"
         return self.unknown(reason) if reason else self
 

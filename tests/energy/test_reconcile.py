@@ -44,14 +44,15 @@ def test_modelled_ram_counts_neither_for_the_limit_nor_for_the_energy():
         (100.0, 100.0, 0.0),
         (103.0, 100.0, 0.03),
         (97.0, 100.0, 0.03),
-        (1.0, 100.0, 0.99),
+        (0.0, 100.0, 1.0),
         (None, 100.0, None),
         (100.0, None, None),
         (None, None, None),
+        (100.0, 0.0, None),
     ],
     ids=[
-        *("equal", "more", "as_much_less", "little_booked"),
-        *("booked_unknown", "whole_unknown", "both_unknown"),
+        *("equal", "more", "as_much_less", "nothing_booked"),
+        *("booked_unknown", "whole_unknown", "both_unknown", "no_energy_at_all"),
     ],
 )
 def test_the_deviation_is_a_share_of_the_whole(booked_j, whole_j, deviation):

@@ -139,8 +139,8 @@ def still_account(seconds: float = 0.4) -> Account:
     return run(still, clock, [("search", seconds), ("train", seconds)])
 
 
-@pytest.mark.parametrize("provenance", [Provenance.MODEL, Provenance.CONSTANT, Provenance.COUNTER])
-def test_nothing_is_no_figure_whoever_says_it(provenance: Provenance) -> None:
+@pytest.mark.parametrize("provenance", [Provenance.SAMPLED, Provenance.COUNTER])
+def test_nothing_is_no_figure_of_what_measures(provenance: Provenance) -> None:
     reading = make_reading(0.0, provenance=provenance)
     assert reading.judged.energy_j is None
     assert "read 0 J" in " ".join(str(part.reason) for part in reading.judged.components.values())
