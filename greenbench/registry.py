@@ -5,9 +5,8 @@ import importlib.metadata
 import importlib.util
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
@@ -19,7 +18,7 @@ from greenbench.errors import (
     MissingPackageError,
     UnknownNameError,
 )
-from greenbench.machine.places import ENTRY_POINT_GROUP, described
+from greenbench.machine.places import ENTRY_POINT_GROUP, Origin, described, origin_of
 
 T = TypeVar("T")
 
@@ -63,7 +62,7 @@ class Registry(Generic[T]):
         self.kind = kind
         self._lazy = dict(builtins)
         self._loaded: dict[str, T] = {}
-        self._origins: dict[str, str] = {}
+        self._origins: dict[str, Origin] = {}
 
     def register(self, name: str) -> Callable[[T], T]:
         """Return a decorator that registers a part under `name`.
@@ -85,12 +84,12 @@ class Registry(Generic[T]):
 
         # Where the decorator stands, not where the part's class was defined: worker
         # processes import that module to know the part, too.
-        origin = str(sys._getframe(1).f_globals.get("__name__", ""))
+        origin = origin_of(sys._getframe(1))
 
         def decorate(part: T) -> T:
-            taken = name in self._lazy or self._origins.get(name, origin) != origin
-            if taken:
-                owner = self._lazy.get(name) or self._origins[name]
+            known = self._origins.get(name, origin)
+            if name in self._lazy or known.owner != origin.owner:
+                owner = self._lazy.get(name) or known.owner
                 raise ConfigurationError(
                     f"{self.kind} {name!r} is already registered by {owner}; choose another name"
                 )
@@ -135,7 +134,12 @@ class Registry(Generic[T]):
 
     def origin(self, name: str) -> ModuleType | None:
         """Return the module that registered `name` by decorator, None for a built-in."""
-        return sys.modules.get(self._origins.get(name, ""))
+        origin = self.place(name)
+        return sys.modules.get(origin.owner) if origin else None
+
+    def place(self, name: str) -> Origin | None:
+        """Return where `name` was registered by decorator, None for a built-in."""
+        return self._origins.get(name)
 
 
 datasets: Registry[Any] = Registry(
@@ -278,44 +282,10 @@ def check_strategy(name: str) -> None:
                 raise MissingPackageError(f"strategy {proposer!r}", package, "optuna")
 
 
-def registering_modules(cases: Iterable[Case], meter_names: Iterable[str]) -> list[dict[str, str]]:
-    """Return the modules that registered parts of some cases by decorator.
-
-    Parameters
-    ----------
-    cases : iterable of Case
-        Which parts.
-    meter_names : iterable of str
-        Meters that they are measured with.
-
-    Returns
-    -------
-    list of dict
-        ``name``, under which a worker imports the module, and ``file``; sorted by name.
-    """
-    origins = [meters.origin(name) for name in meter_names]
-    for case in cases:
-        origins += [
-            architectures.origin(case.architecture),
-            datasets.origin(case.dataset),
-            strategies.origin(case.proposer),
-            schedulers.origin(case.scheduler or ""),
-            spaces.origin(case.space),
-            backends.origin(case.backend),
-        ]
-    modules = {}
-    for module in origins:
-        file = getattr(module, "__file__", None)
-        if module is not None and file:
-            is_script = module.__name__ == "__main__"
-            modules[Path(file).stem if is_script else module.__name__] = str(file)
-    return [{"name": name, "file": file} for name, file in sorted(modules.items())]
-
-
 def origin_files() -> list[str]:
     """Return the files of all modules that registered parts by decorator, sorted."""
-    modules = {registry.origin(name) for registry in ALL for name in registry.names()}
-    return sorted({str(file) for each in modules if (file := getattr(each, "__file__", None))})
+    origins = [owner.place(name) for owner in ALL for name in owner.names()]
+    return sorted({origin.file for origin in origins if origin and origin.file})
 
 
 _failures: dict[str, PluginFailure] = {}

@@ -1,4 +1,4 @@
-"""Where in the user's own code something is: a function, an error, a warning."""
+"""Where in the user's own code something is: a function, an error, a warning, a part."""
 
 import importlib.metadata
 import inspect
@@ -6,10 +6,12 @@ import re
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import partial
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from greenbench.errors import GreenbenchError
@@ -22,6 +24,57 @@ _PYTHONS = ("stdlib", "scripts")
 _A_PLACE = re.compile(r"\.py:\d+\b")
 
 Frames = Iterable[tuple[str, int | None]]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a part is registered.
+
+    Attributes
+    ----------
+    owner : str
+        Name of the module whose code calls the decorator.
+    module : str
+        Name of the module whose import does it: another one, where a helper registers for it.
+    file : str or None
+        Of that module, which a worker imports, too; None for what was typed.
+    place : str
+        File and line of the call, for messages.
+    """
+
+    owner: str
+    module: str
+    file: str | None
+    place: str
+
+
+def origin_of(frame: FrameType) -> Origin:
+    """Return where a part is registered by the code that runs in `frame`."""
+    called = frame.f_globals
+    found = _importing(frame).f_globals
+    file = found.get("__file__")
+    return Origin(
+        owner=str(called.get("__name__", "")),
+        module=_module_name(found),
+        file=str(Path(file).absolute()) if file else None,
+        place=f"{_shown(Path(frame.f_code.co_filename))}:{frame.f_lineno}",
+    )
+
+
+@cache
+def is_installed(file: str) -> bool:
+    """Return whether a file is of a package that pip installed, of Python, or of greenbench."""
+    path = Path(file)
+    return (
+        bool(_INSTALLED & set(path.parts))
+        or path.is_relative_to(_OURS)
+        or any(map(path.is_relative_to, _folders_of_python()))
+    )
+
+
+@cache
+def _folders_of_python() -> tuple[str, ...]:
+    return tuple(map(sysconfig.get_path, _PYTHONS))
 
 
 def place_of(part: Callable[..., Any]) -> str | None:
@@ -128,6 +181,30 @@ def calling(
         raise kind(f"{name} failed: {described(error, part)}") from error
 
 
+def _importing(frame: FrameType) -> FrameType:
+    """Return the module that is being executed, if it is the user's, and not a program's."""
+    outer: FrameType | None = frame
+    while outer is not None and outer.f_code.co_name != "<module>":
+        outer = outer.f_back
+    file = outer.f_globals.get("__file__") if outer else None
+    if outer is None or not file:
+        return frame
+    # Whatever pytest, say, calls is not done by importing pytest once more.
+    is_program = outer.f_globals.get("__name__") == "__main__" and (
+        is_installed(file) or not file.endswith(".py")
+    )
+    return frame if is_program else outer
+
+
+def _module_name(found: Mapping[str, Any]) -> str:
+    """Return the name that a module can be imported by; that of a script is its file's."""
+    name = str(found.get("__name__", ""))
+    if name != "__main__":
+        return name
+    spec = found.get("__spec__")
+    return str(spec.name) if spec else Path(found.get("__file__", "")).stem
+
+
 def _place(frames: Frames) -> str | None:
     """Return the last of the frames that is in the user's code."""
     place = None
@@ -141,7 +218,7 @@ def _place(frames: Frames) -> str | None:
             plugins = _plugins() if plugins is None else plugins
             is_users = path.parts[installed + 1].removesuffix(".py") in plugins
         else:
-            is_users = not any(map(path.is_relative_to, map(sysconfig.get_path, _PYTHONS)))
+            is_users = not any(map(path.is_relative_to, _folders_of_python()))
         if is_users:
             place = f"{_shown(path)}:{line}"
     return place

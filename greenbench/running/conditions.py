@@ -7,11 +7,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import greenbench
-from greenbench import registry
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.meters import meter_files, meter_names
 from greenbench.machine.environment import describe_environment, git_revision
+from greenbench.running.parts import registering_modules
 from greenbench.running.sources import digest_files, sources_of
 from greenbench.settings import Settings
 
@@ -56,7 +56,7 @@ def conditions_of(
     dict
         By a name that says what it is; None where there is nothing of it.
     """
-    sources = sources_of(registry.registering_modules(cases, meter_names(settings.meter)))
+    sources = sources_of(registering_modules(cases, meter_names(settings.meter)))
     return {
         **{f"{CODE}{name}": digest for name, digest in sources.digests().items()},
         f"{CODE}greenbench": _digest_of_ours(),

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from greenbench import registry
+import greenbench
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.meters import meter_names
@@ -17,7 +17,9 @@ from greenbench.results import CaseResult, Segment, Trial
 from greenbench.results.journal import Journal
 from greenbench.results.readings import Account
 from greenbench.running.checkout import WORKER_MODULE, Checkout
+from greenbench.running.parts import PACKAGE_FILE, modules_in_sight, own_parts, registering_modules
 from greenbench.running.worker_process import BrokenOffError, OnEvent, WorkerProcess
+from greenbench.running.worker_start import worker_command, worker_search_path
 from greenbench.settings import Settings
 
 _Kind = tuple[str, int]
@@ -82,9 +84,14 @@ class WorkerPool:
         cases = list(cases)
         for kind in [kind for kind, worker in self._workers.items() if worker.is_spent]:
             self._workers.pop(kind).stop()
-        modules = registry.registering_modules(cases, meter_names(self._settings.meter))
-        for kind in sorted({self._kind(case) for case in cases} - set(self._workers)):
-            self._workers[kind] = self._launch(kind, modules)
+        due = sorted({self._kind(case) for case in cases} - set(self._workers))
+        if not due:
+            return
+        parts = self._parts(cases)
+        asked = registering_modules(cases, meter_names(self._settings.meter))
+        self._lacks_parts = len(parts["modules"]) < len(asked)
+        for kind in due:
+            self._workers[kind] = self._launch(kind, parts)
 
     def wait_until_ready(self) -> None:
         """Wait for all workers.
@@ -121,7 +128,9 @@ class WorkerPool:
             worker = self._workers[self._kind(job.case)]
             watch = _Watch(job.journal, on_event)
             try:
-                worker.run(job.to_dict(), watch, self._settings.trial_timeout_s)
+                # A test may ask for a case that nobody knew of when the worker was started.
+                request = {**job.to_dict(), **self._parts([job.case])}
+                worker.run(request, watch, self._settings.trial_timeout_s)
             except BrokenOffError as broken:
                 del self._workers[self._kind(job.case)]
                 if _record_lost(broken.trials, job, watch):
@@ -135,7 +144,7 @@ class WorkerPool:
 
     def measure_idle_w(self, seconds: float) -> dict[str, float]:
         """Return the idle power of the components that a worker can measure, in W."""
-        worker = next(iter(self._workers.values()), None)
+        worker = next((each for each in self._workers.values() if each.is_alive), None)
         return worker.measure_idle_w(seconds) if worker else {}
 
     def data_of(self, case: Case, repeat: int) -> dict[str, Any]:
@@ -156,10 +165,9 @@ class WorkerPool:
     def _kind(self, case: Case) -> _Kind:
         return case.backend, case.threads or self._settings.threads
 
-    def _launch(self, kind: _Kind, modules: list[dict[str, str]]) -> WorkerProcess:
+    def _launch(self, kind: _Kind, parts: Mapping[str, Any]) -> WorkerProcess:
         (backend, threads), settings = kind, self._settings
-        placed = self._placed(modules)
-        self._lacks_parts = len(placed) < len(modules)
+        search_path = worker_search_path(self._folders(parts["modules"]))
         request = {
             "backend": backend,
             "threads": threads,
@@ -167,35 +175,48 @@ class WorkerPool:
             "min_window_s": settings.min_window_s,
             "intensity": asdict(self._intensity),
             "data_dir": str(settings.data_dir.absolute()),
-            "sys_path": [*self._roots(modules), *map(self._place_of, filter(None, sys.path))],
-            "modules": placed,
+            # Workers of older revisions take it from here.
+            "sys_path": search_path,
             "revision": self._revision,
+            **parts,
         }
         module = self._checkout.worker_module() if self._checkout else WORKER_MODULE
         searched = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
         return WorkerProcess(
             backend,
-            module,
+            worker_command(module, search_path),
             request,
             self._log_dir / f"worker-{backend}-{threads}.log",
             working=self._place_of(str(Path.cwd())),
             python_path=os.pathsep.join(map(self._place_of, searched)),
         )
 
-    def _placed(self, modules: list[dict[str, str]]) -> list[dict[str, str]]:
+    def _parts(self, cases: Sequence[Case]) -> dict[str, Any]:
+        """Return what a worker must import for some cases, where it finds that, and why."""
+        meters = meter_names(self._settings.meter)
+        modules = registering_modules(cases, meters)
         placed = [{**module, "file": self._place_of(module["file"])} for module in modules]
-        # Cases of a module that the other revision lacks cannot run there; others can.
-        return [module for module in placed if Path(module["file"]).exists()]
+        in_sight = {name: self._place_of(file) for name, file in modules_in_sight().items()}
+        return {
+            # Cases of a module that the other revision lacks cannot run there; others can.
+            "modules": [module for module in placed if Path(module["file"]).exists()],
+            "in_sight": {name: file for name, file in in_sight.items() if Path(file).exists()},
+            "parts": [] if self._checkout else own_parts(cases, meters),
+        }
 
-    def _roots(self, modules: list[dict[str, str]]) -> Iterator[str]:
-        """Yield the folders that modules of another revision are imported from.
+    def _folders(self, modules: Sequence[Mapping[str, str]]) -> Iterator[str]:
+        """Yield the folders that a worker imports from, less those of Python.
 
         An editable installation need not be in the search path, and would find our own.
         """
-        for module in modules if self._checkout else ():
-            file = Path(module["file"])
-            levels = module["name"].count(".") + (file.name == "__init__.py")
-            yield self._place_of(str(file.parents[levels]))
+        if self._checkout:
+            yield self._place_of(str(Path(greenbench.__file__).parents[1]))
+            for module in modules:
+                file = Path(module["file"])
+                yield str(file.parents[module["name"].count(".") + (file.name == PACKAGE_FILE)])
+        # The working folder, which an interactive Python calls so, is the last one otherwise.
+        yield from (self._place_of(entry or str(Path.cwd())) for entry in sys.path)
+        yield self._place_of(str(Path.cwd()))
 
 
 class _Watch:

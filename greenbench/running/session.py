@@ -107,10 +107,15 @@ class Session:
         check_uri(self.settings.tracking_uri)
         intensity = carbon_intensity(self.settings.carbon_g_per_kwh, self.settings.country)
         with ExitStack() as stack:
-            self._open(stack, intensity, is_fresh=self.is_fresh)
-            if self._run_folder.is_resumed:
-                self._go_on_or_over(stack, intensity)
-            self._idle_w = self._measure_idle_w("before")
+            try:
+                self._open(stack, intensity, is_fresh=self.is_fresh)
+                if self._run_folder.is_resumed:
+                    self._go_on_or_over(stack, intensity)
+                self._idle_w = self._measure_idle_w("before")
+            except WorkerError:
+                # Its log says why.
+                self._has_crashed = True
+                raise
             self._stack = stack.pop_all()
         return self
 
@@ -168,6 +173,8 @@ class Session:
         repeat: int,
         revision: str | None = None,
     ) -> CaseResult:
+        if case not in self.cases:
+            check_cases([case])
         state = journal.read()
         if state.result is not None:
             # It may have been killed before it could.

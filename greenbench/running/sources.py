@@ -40,7 +40,7 @@ def sources_of(modules: Iterable[Mapping[str, str]]) -> Sources:
     Parameters
     ----------
     modules : iterable of dict
-        ``name`` and ``file``, as of `greenbench.registry.registering_modules`.
+        ``name`` and ``file``, as of `greenbench.running.parts.registering_modules`.
     """
     found = Sources()
     listed = [(module["name"], Path(module["file"])) for module in modules]

@@ -5,17 +5,16 @@ on a line. Everything else that is printed, by whichever library, goes to standa
 """
 
 import contextlib
-import importlib.util
 import json
 import logging
 import multiprocessing
 import os
 import queue
-import sys
 import threading
 import traceback
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,10 +27,11 @@ from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.host import StopWatch
 from greenbench.energy.idle import measure_idle_w, measures
 from greenbench.energy.meters import meter_names, open_meter
-from greenbench.errors import ConfigurationError, GreenbenchError
+from greenbench.errors import GreenbenchError
 from greenbench.machine.environment import describe_environment
 from greenbench.machine.places import described
 from greenbench.results.journal import Journal
+from greenbench.running.parts import import_parts
 from greenbench.running.worker_warnings import Warnings
 from greenbench.search.bench import Bench, Emit
 from greenbench.search.repeat import data_of, run_repeat
@@ -40,19 +40,15 @@ from greenbench.tracking.autologging import forbid_autologging
 
 def main() -> None:
     """Serve requests until standard input ends."""
-    channel = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)
-
-    def emit(event: str, values: Mapping[str, Any]) -> None:
-        channel.write(json.dumps({"event": event, "values": values}).encode() + b"\n")
-
-    requests = _listen(sys.stdin.buffer)
-    told = Warnings(emit)
+    events, given = _take_over()
+    requests = _listen(given)
+    told = Warnings()
     logging.getLogger(process_state.__name__).addHandler(told)
     bench: Bench | None = None
     state = ProcessState()
     while True:
         request = requests.get()
+        emit = partial(_emit, events, request.get("request"))
         try:
             if bench is None:
                 bench = _set_up(request, emit)
@@ -65,8 +61,8 @@ def main() -> None:
                 case = Case.from_dict(request["data_of"])
                 emit("data", data_of(bench, case, request["repeat"]))
             else:
-                with told.passed_on():
-                    _run(bench, request)
+                with told.passed_on(emit):
+                    _run(replace(bench, emit=emit), state, request)
                 emit("finished", {"lasting": state.put_back(_who(request))})
         except Exception as error:
             # The log may be on the disk that is full.
@@ -80,6 +76,21 @@ def main() -> None:
                 "lasting": lasting,
             }
             emit("failed", values)
+
+
+def _take_over() -> tuple[BinaryIO, BinaryIO]:
+    """Return channels for events and requests that nobody else's code reads or writes."""
+    events = os.fdopen(os.dup(1), "wb", buffering=0)
+    given = os.fdopen(os.dup(0), "rb")
+    os.dup2(2, 1)
+    with Path(os.devnull).open("rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    return events, given
+
+
+def _emit(channel: BinaryIO, request: int | None, event: str, values: Mapping[str, Any]) -> None:
+    line = json.dumps({"event": event, "values": values, "request": request})
+    channel.write(line.encode() + b"\n")
 
 
 def _listen(stream: BinaryIO) -> "queue.Queue[dict[str, Any]]":
@@ -100,7 +111,6 @@ def _listen(stream: BinaryIO) -> "queue.Queue[dict[str, Any]]":
 
 
 def _set_up(request: Mapping[str, Any], emit: Emit) -> Bench:
-    sys.path[:0] = [entry for entry in request["sys_path"] if entry not in sys.path]
     forbid_autologging()
     name, threads = request["backend"], request["threads"]
     # Before anybody else's code: Keras reads its settings when it is first imported.
@@ -108,8 +118,7 @@ def _set_up(request: Mapping[str, Any], emit: Emit) -> Bench:
     backend = registry.backends.get(name)(name, threads=threads) if ours else None
     state = ProcessState()
     registry.load_plugins()
-    for module in request["modules"]:
-        import_module_file(module["name"], module["file"])
+    _import_parts(request)
     state.put_back("a module of yours", after_imports=True)
     if backend is None:
         backend = registry.backends.get(name)(name, threads=threads)
@@ -127,6 +136,10 @@ def _set_up(request: Mapping[str, Any], emit: Emit) -> Bench:
         data_dir=Path(request["data_dir"]),
         emit=emit,
     )
+
+
+def _import_parts(request: Mapping[str, Any]) -> bool:
+    return import_parts(request["modules"], request["in_sight"], request["parts"])
 
 
 def _measuring(backend: Backend, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,25 +170,15 @@ def _who(request: Mapping[str, Any]) -> str:
     return f"case {Case.from_dict(case).id}" if case else "a module of yours"
 
 
-def _run(bench: Bench, request: Mapping[str, Any]) -> None:
+def _run(bench: Bench, state: ProcessState, request: Mapping[str, Any]) -> None:
     # Whoever turns it off for a moment turns it on again.
     forbid_autologging()
+    if _import_parts(request):
+        state.put_back("a module of yours", after_imports=True)
     journal = Journal(Path(request["journal"]))
     case = Case.from_dict(request["case"])
     bench = replace(bench, idle_w=request["idle_w"], mixed=request["mixed"])
     run_repeat(bench, case, request["repeat"], request["suite"], journal)
-
-
-def import_module_file(name: str, file: str) -> None:
-    """Import a module that registers parts, under the name that it has in the parent."""
-    if name in sys.modules:
-        return
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise ConfigurationError(f"cannot import {file}, which registers parts of a case")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
 
 
 if __name__ == "__main__":

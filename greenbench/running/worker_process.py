@@ -6,10 +6,9 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,13 @@ from greenbench.results import Trial, TrialStatus
 from greenbench.results.readings import Account, Component, Provenance, Reading
 
 START_TIMEOUT_S = 300.0
+STOP_TIMEOUT_S = 5.0
+
+ANSWERS = ("ready", "idle", "data", "finished", "failed")
+"""Events that end a request."""
+
+WORDS_READ, WORDS_LINES = 4096, 3
+"""How much of a log is read for its last lines, in bytes, and how many are told."""
 
 # Whichever of them a library reads, it reads once, when it is loaded.
 THREAD_VARIABLES = (
@@ -48,8 +54,8 @@ class WorkerProcess:
     ----------
     backend : str
         What it trains with.
-    module : str
-        What it runs.
+    command : sequence of str
+        What is run.
     set_up : dict
         The first request.
     log : pathlib.Path
@@ -64,7 +70,8 @@ class WorkerProcess:
     files : list of str
         Those that parts were imported from; known when it is ready.
     is_spent : bool
-        Whether a case left something behind in it that cannot be put back.
+        Whether a case left something behind in it that cannot be put back, or nobody waited for
+        its last answer.
     device : str or None
         What it trains on; known then, too.
     """
@@ -72,7 +79,7 @@ class WorkerProcess:
     def __init__(
         self,
         backend: str,
-        module: str,
+        command: Sequence[str],
         set_up: Mapping[str, Any],
         log: Path,
         *,
@@ -86,6 +93,8 @@ class WorkerProcess:
         self.device: str | None = None
         self._is_ready = False
         self._is_closed = False
+        self._request = -1
+        self._is_answered = False
         threads = str(set_up["threads"])
         environment = {
             **os.environ,
@@ -99,8 +108,9 @@ class WorkerProcess:
             "GOMP_SPINCOUNT": "10000",
         }
         with log.open("ab") as output:
+            self._logged_before = output.tell()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", module],
+                list(command),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=output,
@@ -109,7 +119,7 @@ class WorkerProcess:
                 # Ctrl+C is for the parent: a worker that it ended would look like a crash.
                 start_new_session=True,
             )
-        self._events: queue.Queue[Event | None] = queue.Queue()
+        self._events: queue.Queue[tuple[int | None, Event] | None] = queue.Queue()
         threading.Thread(target=self._listen, daemon=True).start()
         threading.Thread(target=self._clear_up, daemon=True).start()
         self._send(set_up)
@@ -118,13 +128,16 @@ class WorkerProcess:
         """Wait for the first answer."""
         if self._is_ready:
             return
-        event = self._next(START_TIMEOUT_S)
-        if event is None:
-            raise WorkerError(f"the {self.backend} worker {self._cause()}; see {self.log}")
-        self._raise_if_failed(event)
-        self.files = event[1].get("files", [])
-        self.device = event[1].get("environment", {}).get("device")
         self._is_ready = True
+        try:
+            with self._waiting():
+                values = self._answer(START_TIMEOUT_S)
+        except BaseException:
+            # It cannot be told again what it is for.
+            self.is_spent = True
+            raise
+        self.files = values.get("files", [])
+        self.device = values.get("environment", {}).get("device")
 
     def measure_idle_w(self, seconds: float) -> dict[str, float]:
         """Let the worker measure while it does nothing; empty if it cannot."""
@@ -142,35 +155,56 @@ class WorkerProcess:
         BrokenOffError
             If the process dies, or has to be stopped.
         """
-        self._send(job)
         # Several are trained at once, in a batch.
         current: dict[int, Mapping[str, Any]] = {}
-        deadline = time.monotonic() + trial_timeout_s
-        while True:
-            event = self._next(deadline - time.monotonic())
-            if event is None:
-                self._break_off(list(current.values()), trial_timeout_s)
-                return
-            kind, values = event
-            # Workers of older revisions do not tell.
-            self.is_spent = self.is_spent or bool(values.get("lasting"))
-            if kind == "finished":
-                return
-            self._raise_if_failed(event)
-            if kind in ("trial_started", "trial_finished"):
-                current.pop(values["index"], None)
-                if kind == "trial_started":
-                    current[values["index"]] = values
-                deadline = time.monotonic() + trial_timeout_s * max(len(current), 1)
-            on_event(kind, values)
+        with self._waiting():
+            self._send(job)
+            deadline = time.monotonic() + trial_timeout_s
+            while not self._is_answered:
+                event = self._next(deadline - time.monotonic())
+                if event is None:
+                    self._break_off(list(current.values()), trial_timeout_s)
+                    return
+                kind, values = event
+                if self._is_answered:
+                    continue
+                if kind in ("trial_started", "trial_finished"):
+                    current.pop(values["index"], None)
+                    if kind == "trial_started":
+                        current[values["index"]] = values
+                    deadline = time.monotonic() + trial_timeout_s * max(len(current), 1)
+                on_event(kind, values)
 
     def _ask(self, request: Mapping[str, Any], seconds: float) -> Mapping[str, Any]:
-        self._send(request)
-        event = self._next(seconds + START_TIMEOUT_S)
+        with self._waiting():
+            self._send(request)
+            return self._answer(seconds + START_TIMEOUT_S)
+
+    def _answer(self, limit_s: float) -> Mapping[str, Any]:
+        event = self._next(limit_s)
         if event is None:
-            raise WorkerError(f"the {self.backend} worker {self._cause()}; see {self.log}")
-        self._raise_if_failed(event)
+            what = self._end(limit_s)
+            said = f": {words}" if (words := self._last_words()) else ""
+            raise WorkerError(f"the {self.backend} worker {what}{said}; see {self.log}")
         return event[1]
+
+    @contextlib.contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """End the worker if an answer is not waited for, and so would be taken for the next one.
+
+        A test may be stopped by a limit of its own, or by Ctrl+C.
+        """
+        try:
+            yield
+        finally:
+            if not self._is_answered:
+                self.is_spent = True
+                self._kill()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.poll() is None
 
     def stop(self) -> None:
         """End the process."""
@@ -178,7 +212,7 @@ class WorkerProcess:
             if self._process.stdin is not None:
                 self._process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=5)
+            self._process.wait(timeout=STOP_TIMEOUT_S)
         self._kill()
 
     def _kill(self) -> None:
@@ -194,14 +228,9 @@ class WorkerProcess:
         self._kill()
 
     def _break_off(self, current: Sequence[Mapping[str, Any]], trial_timeout_s: float) -> None:
-        hung = self._process.poll() is None and not self._is_closed
-        if hung:
-            self._kill()
-        self._process.wait()
-        status = TrialStatus.TIMED_OUT if hung else TrialStatus.CRASHED
-        limit_s = trial_timeout_s * max(len(current), 1)
-        what = f"took longer than {limit_s:g} s" if hung else self._cause()
-        message = f"the {self.backend} worker {what}"
+        is_hung = not self._is_closed
+        message = f"the {self.backend} worker {self._end(trial_timeout_s * max(len(current), 1))}"
+        status = TrialStatus.TIMED_OUT if is_hung else TrialStatus.CRASHED
         # What it used until then went with it: the energy is unknown, which is not 0.
         part = Component(None, Provenance.NONE, "lost with its worker", message)
         lost = Reading(0.0, {"cpu": part}, cpu_s=None, other_cpu_s=None)
@@ -228,18 +257,42 @@ class WorkerProcess:
             raise ConfigurationError(values["message"])
         raise WorkerError(f"{values['message']}; see {self.log}")
 
-    def _cause(self) -> str:
-        code = self._process.wait()
+    def _end(self, limit_s: float) -> str:
+        """Return how the process ended; one that goes on is ended."""
+        if not self._is_closed:
+            self._kill()
+            return f"took longer than {limit_s:g} s"
+        try:
+            code = self._process.wait(timeout=STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._kill()
+            return "closed its events, and went on"
         if code < 0:
-            return f"was killed by {signal.Signals(-code).name}"
+            return f"was killed by {_signal_name(-code)}"
         return f"ended with exit code {code}"
 
+    def _last_words(self) -> str:
+        """Return the last lines that it logged, as one line."""
+        try:
+            with self.log.open("rb") as logged:
+                size = logged.seek(0, os.SEEK_END)
+                logged.seek(max(self._logged_before, size - WORDS_READ))
+                text = logged.read().decode(errors="replace")
+        except OSError:
+            return ""
+        lines = [" ".join(line.split()) for line in text.splitlines()]
+        said = " | ".join([line for line in lines if line][-WORDS_LINES:])
+        return "".join(letter if letter.isprintable() else "?" for letter in said)
+
     def _send(self, request: Mapping[str, Any]) -> None:
+        self._request += 1
+        self._is_answered = False
         if self._process.stdin is None:
             return
+        line = json.dumps({**request, "request": self._request}).encode() + b"\n"
         # A worker that has died is found out when its events are read.
         with contextlib.suppress(OSError):
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.write(line)
             self._process.stdin.flush()
 
     def _listen(self) -> None:
@@ -248,13 +301,40 @@ class WorkerProcess:
                 if not line.endswith(b"\n"):
                     # It died while it wrote this.
                     break
-                entry = json.loads(line)
-                self._events.put((entry["event"], entry["values"]))
+                # What a program that it started writes here is no event.
+                with contextlib.suppress(ValueError, KeyError, TypeError):
+                    entry = json.loads(line)
+                    event = entry["event"], dict(entry["values"])
+                    # Workers of older revisions do not tell which request it is for.
+                    self._events.put((entry.get("request"), event))
         self._is_closed = True
         self._events.put(None)
 
     def _next(self, timeout_s: float) -> Event | None:
-        try:
-            return self._events.get(timeout=max(timeout_s, 0.001))
-        except queue.Empty:
-            return None
+        """Wait for the next event of the request; None if there is none in time, or ever."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            wait_s = max(deadline - time.monotonic(), 0.001)
+            try:
+                found = self._events.get(timeout=min(wait_s, threading.TIMEOUT_MAX))
+            except queue.Empty:
+                return None
+            if found is None:
+                self._events.put(None)
+                return None
+            request, event = found
+            if request in (None, self._request):
+                break
+        self._is_answered = event[0] in ANSWERS
+        # Workers of older revisions do not tell.
+        self.is_spent = self.is_spent or bool(event[1].get("lasting"))
+        self._raise_if_failed(event)
+        return event
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        # Those of real time have numbers only.
+        return f"signal {number}"

@@ -17,33 +17,34 @@ class Warnings(logging.Handler):
     That is what the user's code makes Python warn of, and the records of the loggers that this
     handler is added to.
 
-    Parameters
-    ----------
-    tell : callable
-        Gets the event ``warning`` with a ``message``, while repeats run; what a module says when
-        it is imported waits until then.
+    What a module says when it is imported waits until a repeat runs.
     """
 
-    def __init__(self, tell: Emit) -> None:
+    def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._send = tell
         self._log = warnings.showwarning
-        self._is_open = False
+        self._send: Emit | None = None
         self._waiting: list[str] = []
         self._told: set[tuple[type[Warning], str]] = set()
         warnings.showwarning = self._show
 
     @contextmanager
-    def passed_on(self) -> Iterator[None]:
-        """Tell at once what is warned of inside, and before that what has waited."""
-        self._is_open = True
+    def passed_on(self, send: Emit) -> Iterator[None]:
+        """Tell at once what is warned of inside, and before that what has waited.
+
+        Parameters
+        ----------
+        send : callable
+            Gets the event ``warning`` with a ``message``.
+        """
+        self._send = send
         for message in self._waiting:
             self._tell(message)
         self._waiting.clear()
         try:
             yield
         finally:
-            self._is_open = False
+            self._send = None
 
     def emit(self, record: logging.LogRecord) -> None:
         """Tell of a logged record."""
@@ -66,7 +67,7 @@ class Warnings(logging.Handler):
             self._tell(text)
 
     def _tell(self, text: str) -> None:
-        if self._is_open:
+        if self._send is not None:
             self._send("warning", {"message": text})
         else:
             self._waiting.append(text)
