@@ -1,5 +1,12 @@
 """greenbench: energy-aware benchmarking of deep-learning training."""
 
+import sys
+
+if sys.argv[:1] == ["-m"] and __name__ in sys.orig_argv and not sys.flags.safe_path:
+    # `python -m greenbench` looks into the working folder first, where a queue.py would be taken
+    # for Python's own.
+    sys.path.append(sys.path.pop(0))
+
 from greenbench.registry import (
     register_architecture,
     register_backend,

@@ -221,6 +221,8 @@ class _Summary:
         print_summary(rows, new_console(text), include_disturbed=include)
         for line in text.getvalue().splitlines():
             terminalreporter.write_line(line.rstrip())
+        for failure in registry.broken_plugins():
+            terminalreporter.write_line(f"Warning: {failure}")
         for case_id, times in Counter(chain.from_iterable(self._again.values())).items():
             terminalreporter.write_line(
                 f"{case_id}: asked for {times} more time{'' if times == 1 else 's'}, and measured "

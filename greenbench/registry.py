@@ -5,7 +5,8 @@ import importlib.metadata
 import importlib.util
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Generic, TypeVar
@@ -37,11 +38,18 @@ class PluginFailure:
         The module that it names.
     error : str
         The exception, on one line.
+    distribution : str
+        What was installed.
     """
 
     name: str
     target: str
     error: str
+    distribution: str = ""
+
+    def __str__(self) -> str:
+        of = f" of {self.distribution}" if self.distribution not in ("", self.name) else ""
+        return f"plugin {self.name}{of} ({self.target}) is broken: {self.error}"
 
 
 class Registry(Generic[T]):
@@ -109,10 +117,9 @@ class Registry(Generic[T]):
         BrokenPluginError
             If its module cannot be imported.
         """
+        self.check(name)
         if name in self._loaded:
             return self._loaded[name]
-        if name not in self._lazy:
-            raise UnknownNameError(self.kind, name, self.names(), "`greenbench list` shows all")
         module, _, attribute = self._lazy[name].partition(":")
         try:
             self._loaded[name] = getattr(importlib.import_module(module), attribute)
@@ -130,12 +137,23 @@ class Registry(Generic[T]):
     def check(self, name: str) -> None:
         """Raise `UnknownNameError` unless `name` is registered; imports nothing."""
         if name not in self._loaded and name not in self._lazy:
-            raise UnknownNameError(self.kind, name, self.names(), "`greenbench list` shows all")
+            # It may be of a plugin, which says so only when it can be imported.
+            advice = "; ".join(map(str, broken_plugins())) or "`greenbench list` shows all"
+            raise UnknownNameError(self.kind, name, self.names(), advice)
+
+    def forget(self, owners: Container[str]) -> None:
+        """Leave out the parts that modules of these names have registered."""
+        for name in [name for name, each in self._origins.items() if each.owner in owners]:
+            del self._loaded[name], self._origins[name]
 
     def origin(self, name: str) -> ModuleType | None:
         """Return the module that registered `name` by decorator, None for a built-in."""
         origin = self.place(name)
         return sys.modules.get(origin.owner) if origin else None
+
+    def origins(self) -> list[Origin]:
+        """Return where all parts were registered that no built-in is."""
+        return list(self._origins.values())
 
     def place(self, name: str) -> Origin | None:
         """Return where `name` was registered by decorator, None for a built-in."""
@@ -288,18 +306,48 @@ def origin_files() -> list[str]:
     return sorted({origin.file for origin in origins if origin and origin.file})
 
 
-_failures: dict[str, PluginFailure] = {}
+_failures: dict[tuple[str, ...], PluginFailure] = {}
 
 
 def load_plugins() -> list[PluginFailure]:
     """Import every module of the entry-point group, once; return those that raised.
 
-    A broken plugin never breaks greenbench: it is listed with its error, and everything
-    else works.
+    A broken plugin never breaks greenbench: it is listed with its error, its parts are not there,
+    and everything else works.
     """
     for entry in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
-        try:
-            entry.load()
-        except Exception as error:
-            _failures[entry.name] = PluginFailure(entry.name, entry.value, described(error))
+        distribution = entry.dist.name if entry.dist else ""
+        key = (distribution, entry.name, entry.value)
+        if key not in _failures and (error := _import_error(entry)):
+            _failures[key] = PluginFailure(entry.name, entry.value, error, distribution)
+    return broken_plugins()
+
+
+def broken_plugins() -> list[PluginFailure]:
+    """Return the plugins that raised when they were imported; imports none."""
     return list(_failures.values())
+
+
+def _import_error(entry: importlib.metadata.EntryPoint) -> str | None:
+    before = set(sys.modules)
+    owners = {origin.owner for each in ALL for origin in each.origins()}
+    try:
+        # What it prints must not get among what a command prints.
+        with redirect_stdout(sys.stderr):
+            entry.load()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        # Whoever exits, or skips as pytest's own skip does, would take everything else along.
+        new = {origin.owner for each in ALL for origin in each.origins()} - owners
+        for each in ALL:
+            each.forget(new - set(sys.modules))
+        return described(error) + _advice(set(sys.modules) - before)
+    return None
+
+
+def _advice(imported: Iterable[str]) -> str:
+    """Return what to do if a plugin failed after it had brought a framework in."""
+    packages = {name.partition(".")[0] for name in imported}
+    heavy = next((name for name in ("keras", "tensorflow", "torch") if name in packages), None)
+    return f"; import {heavy} inside the function that needs it" if heavy else ""

@@ -35,13 +35,17 @@ class _Group(click.Group):
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="greenbench")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Benchmark the energy of training: run cases, compare them, look at them in MLflow."""
     from greenbench.tracking.autologging import forbid_autologging  # noqa: PLC0415
 
     # Before a plugin turns it on: comparers fit models, too.
     forbid_autologging()
-    registry.load_plugins()
+    failures = registry.load_plugins()
+    if context.invoked_subcommand != "list":
+        for failure in failures:
+            click.echo(f"Warning: {failure}", err=True)
 
 
 cli.add_command(run)
@@ -72,15 +76,18 @@ def list_command(as_json: bool) -> None:
     click.echo()
     for kind, names in listed["parts"].items():
         click.echo(f"{kind}: {', '.join(names)}")
-    for failure in listed["broken_plugins"]:
-        click.echo(f"broken plugin {failure['name']} ({failure['target']}): {failure['error']}")
+    for failure in registry.load_plugins():
+        click.echo(str(failure))
 
 
 def _listing() -> dict[str, Any]:
     data_dir = Settings.from_environment(os.environ).data_dir
     suites = {name: _case_ids(name, data_dir) for name in registry.suites.names()}
     parts = {reg.kind: reg.names() for reg in registry.ALL if reg is not registry.suites}
-    failures = [vars(failure) for failure in registry.load_plugins()]
+    failures = [
+        {"name": failure.name, "target": failure.target, "error": failure.error}
+        for failure in registry.load_plugins()
+    ]
     return {"suites": suites, "parts": parts, "broken_plugins": failures}
 
 
