@@ -7,7 +7,7 @@ fixture ``greenbench_run`` runs one.
 import os
 import random
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from io import StringIO
@@ -18,7 +18,7 @@ import pytest
 
 from greenbench import registry
 from greenbench.cases import Case
-from greenbench.errors import GreenbenchError
+from greenbench.errors import ConfigurationError, GreenbenchError
 from greenbench.integrations.pytest_gate import GATE, Gate
 from greenbench.integrations.pytest_items import (
     BENCHMARK,
@@ -26,8 +26,8 @@ from greenbench.integrations.pytest_items import (
     RUN,
     SAID,
     is_ours,
-    leave,
     name_of,
+    on_one_line,
     parameters,
     said,
     suite,
@@ -120,12 +120,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrise a test that takes ``greenbench_case`` with the selected cases."""
     if CASE not in metafunc.fixturenames:
         return
-    marker = metafunc.definition.get_closest_marker("greenbench")
-    marked = marker.args[0] if marker and marker.args else None
-    try:
-        cases = _selected(metafunc.config, marked)
-    except GreenbenchError as error:
-        leave(error)
+    marked = _marked(metafunc.definition)
+    cases = _selected(metafunc.config, marked)
     if gate := metafunc.config.stash.get(GATE, None):
         # An option may not fit a case that it does not select.
         with suppress(GreenbenchError):
@@ -146,18 +142,13 @@ def greenbench_session(request: pytest.FixtureRequest) -> Iterator[Any]:
         pytest.skip("benchmarks are skipped (--benchmark-skip)")
     found = map(parameters, items)
     cases = list(dict.fromkeys(each[CASE] for each in found if CASE in each))
-    meter = config.getoption("greenbench_meter")
-    settings = Settings.from_environment(os.environ, meter=meter)
-    try:
-        with (
-            Progress(cases, _uncaptured(config)) as progress,
-            Session(
-                settings, suite(config), cases, progress, is_fresh=True, is_resumable=False
-            ) as session,
-        ):
-            yield session
-    except GreenbenchError as error:
-        pytest.fail(str(error), pytrace=False)
+    with (
+        Progress(cases, _uncaptured(config)) as progress,
+        Session(
+            _settings(config), suite(config), cases, progress, is_fresh=True, is_resumable=False
+        ) as session,
+    ):
+        yield session
     for item in items:
         _mark_drift(item, session)
 
@@ -184,9 +175,20 @@ def greenbench_run(
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+def pytest_make_collect_report() -> Generator[None, Any, Any]:
+    """Show our errors on one line, as the command line does."""
+    report = yield
+    on_one_line(report, getattr(report, "call", None))
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, Any, Any]:
     """Send what is known along with the report, which reaches the controller under xdist, too."""
     report = yield
+    on_one_line(report, call)
     if is_ours(item) or SAID in item.stash:
         place = item.stash.get(PLACE, 0)
         report.greenbench = {"name": name_of(item), "place": place, **said(item)}
@@ -249,7 +251,7 @@ def _selected(
         suite=suite(config),
         budget={name: option(name) for name in BUDGET},
         listed=marked,
-        data_dir=Settings.from_environment(os.environ).data_dir,
+        data_dir=_settings(config).data_dir,
     )
     if not is_narrowed:
         return whole.cases()
@@ -261,6 +263,27 @@ def _selected(
         datasets=option("dataset"),
         pattern=option("case"),
     ).cases()
+
+
+def _settings(config: pytest.Config) -> Settings:
+    from greenbench.energy.meters import check_meters  # noqa: PLC0415
+
+    settings = Settings.from_environment(os.environ, meter=config.getoption("greenbench_meter"))
+    check_meters(settings.meter)
+    return settings
+
+
+def _marked(item: pytest.Item) -> list[Case] | None:
+    """Return the cases that a test's mark names, if it has one that does."""
+    marker = item.get_closest_marker("greenbench")
+    if marker is None or not (marker.args or marker.kwargs):
+        return None
+    cases = marker.kwargs.get("cases", next(iter(marker.args), None))
+    if not isinstance(cases, Iterable) or not all(isinstance(case, Case) for case in (*cases,)):
+        raise ConfigurationError(
+            f"the mark greenbench of {item.nodeid} has {cases!r}; expected a list of Case"
+        )
+    return [*cases]
 
 
 def _parts(case: Case) -> tuple[str, ...]:

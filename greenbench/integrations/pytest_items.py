@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 import pytest
 
 from greenbench.errors import GreenbenchError
+from greenbench.machine.places import described
 
 CASE, RUN, BENCHMARK = "greenbench_case", "greenbench_run", "benchmark"
 SAID = pytest.StashKey[dict[str, Any]]()
@@ -40,6 +41,22 @@ def said(item: pytest.Item) -> dict[str, Any]:
 def suite(config: pytest.Config) -> str:
     """Return the suite that is asked for."""
     return str(config.getoption("greenbench_suite") or "ci")
+
+
+def on_one_line(report: pytest.TestReport | pytest.CollectReport, call: Any) -> None:
+    """Leave of an error of ours what it says, and where in the user's code it came from.
+
+    Parameters
+    ----------
+    report : TestReport or CollectReport
+        What pytest made of it.
+    call : CallInfo or None
+        What was called.
+    """
+    found = call.excinfo if call else None
+    if found is not None and isinstance(found.value, GreenbenchError):
+        found.value.args = (described(found.value), *found.value.args[1:])
+        report.longrepr = found.getrepr(style="value", chain=False)
 
 
 def leave(error: GreenbenchError) -> NoReturn:

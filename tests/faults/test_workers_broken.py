@@ -1,7 +1,7 @@
 """Workers that cannot start, parts that they must find, and plugins and jobs that break off."""
 
+import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -90,7 +90,9 @@ def test_modules_of_the_working_folder_do_not_stand_in_for_pythons(
 def test_log_of_a_worker_that_dies_at_its_start_is_kept_and_its_last_line_said(
     greenbench: Greenbench, write: Write
 ) -> None:
-    write({"mine/sitecustomize.py": "import sys\nif '-P' in sys.orig_argv:\n    sys.exit('gone')\n"})
+    write(
+        {"mine/sitecustomize.py": "import sys\nif '-P' in sys.orig_argv:\n    sys.exit('gone')\n"}
+    )
     greenbench.environment["PYTHONPATH"] = str(greenbench.folder / "mine")
 
     done = greenbench(*QUICK)
@@ -152,9 +154,6 @@ def test_parts_of_helper_modules_are_found_in_the_worker(tmp_path: Path, write: 
             "spec = at('by_path', Path(__file__).parent / 'parts' / 'by_path.py')\n"
             "spec.loader.exec_module(new(spec))\n" + RUN.format(name="by_path"),
             # In a module that is called like one of Python's own.
-            "profile/bench_calendar.py": "",
-            "statistics.py": "",
-            "src/bench_name.py": "",
             "bench_random.py": "import runpy\n"
             "runpy.run_path('odd/random.py')\n" + RUN.format(name="odd"),
             "odd/random.py": "import factory\nfactory.add('odd')\n",
@@ -171,7 +170,8 @@ def test_parts_are_found_where_pytest_leaves_the_search_path_alone(
 ) -> None:
     write(
         {
-            "pytest.ini": "[pytest]\npython_files = bench_*.py\naddopts = --import-mode=importlib\n",
+            "pytest.ini": "[pytest]\npython_files = bench_*.py\n"
+            "addopts = --import-mode=importlib\n",
             "benchmarks/helpers.py": NET + "register_architecture('near')(linear('near'))\n",
             "benchmarks/bench_near.py": "from .helpers import linear\n" + RUN.format(name="near"),
             "benchmarks/test/nets.py": NET + "register_architecture('far')(linear('far'))\n",
@@ -203,3 +203,96 @@ def test_part_that_no_import_registers_is_named_with_what_to_do(
     assert "while the module is imported" in line
     assert "Traceback" not in done.stdout
     assert "greenbench/running" not in done.stdout
+
+
+STOPPED = """
+import time
+
+import pytest
+from greenbench import register_architecture
+from greenbench.architectures import native
+from greenbench.cases import Case
+
+
+@register_architecture("sleepy")
+@native("torch")
+def sleepy(image_shape, classes, sleep=0):
+    import torch
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.last = torch.nn.LazyLinear(classes)
+
+        def forward(self, images):
+            time.sleep(sleep if self.training else 0)
+            return self.last(images.flatten(1))
+
+    return Net()
+
+
+def case(sleep, **fields):
+    options = {"sleep": sleep}
+    return Case(architecture="sleepy", architecture_options=options, repeats=1, **fields)
+
+
+def test_first(greenbench_run):
+    greenbench_run(case(0, epochs=1))
+
+
+@pytest.mark.timeout(4, method="signal", func_only=True)
+@pytest.mark.parametrize("strategy", ["random", "random+asha"])
+def test_stopped(greenbench_run, strategy):
+    greenbench_run(case(0.05, strategy=strategy, trials=9, epochs=9))
+
+
+def test_next(greenbench_run):
+    (result,) = greenbench_run(case(0, strategy="random", trials=2, epochs=1, seed=1))
+    assert [trial.index for trial in result.trials] == [0, 1]
+    assert result.case.seed == 1
+"""
+
+
+def test_worker_of_a_test_that_its_own_limit_stopped_is_replaced(
+    tmp_path: Path, write: Write
+) -> None:
+    write({"test_stopped.py": STOPPED})
+
+    done = run_pytest(tmp_path)
+
+    assert "2 failed, 2 passed" in done.stdout, done.stdout
+
+
+PLUGINS = {
+    "exits": "import sys\nsys.exit('bye')\n",
+    "skips": "import pytest\npytest.skip('not here', allow_module_level=True)\n",
+    "keras_at_its_top": "import keras\nraise OSError('no engine')\n",
+    "noisy": "from greenbench import register_space\nprint('noise')\n",
+}
+
+
+def test_broken_plugins_are_named_where_a_part_is_asked_for_and_stop_nothing_else(
+    greenbench: Greenbench, write: Write
+) -> None:
+    for name, source in PLUGINS.items():
+        entry = f"[greenbench.plugins]\nnets = my_{name}\n"
+        write(
+            {
+                f"mine/my_{name}.py": source,
+                f"mine/{name}-1.0.dist-info/METADATA": f"Name: {name}\nVersion: 1.0\n",
+                f"mine/{name}-1.0.dist-info/entry_points.txt": entry,
+            }
+        )
+    greenbench.environment["PYTHONPATH"] = str(greenbench.folder / "mine")
+
+    asked = greenbench("run", "-a", "their_net")
+
+    assert asked.returncode == 2
+    error = asked.stderr.splitlines()[-1]
+    assert error.startswith("Error: unknown architecture 'their_net'")
+    assert "plugin nets of exits (my_exits) is broken: SystemExit: bye (my_exits.py:2)" in error
+    assert "plugin nets of skips (my_skips) is broken: Skipped: not here" in error
+    assert "import keras inside the function that needs it" in error
+    listed = greenbench("list", "--json")
+    assert listed.returncode == 0
+    assert len(json.loads(listed.stdout)["broken_plugins"]) == 3
