@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from greenbench.cases.case import MOST_THREADS
 from greenbench.errors import ConfigurationError
 from greenbench.machine.threads import available_cores
 
 RUNS_DIR = "mlruns"
 TABULAR_DIR = "benchmarks/tabular"
+LONGEST_IDLE_S = 3600.0
 # Of GitHub, for a pull request and for a branch, and of GitLab.
 BRANCH = ("GITHUB_HEAD_REF", "GITHUB_REF_NAME", "CI_COMMIT_REF_NAME")
 MAY_BE_ZERO = ("GREENBENCH_CARBON_INTENSITY", "GREENBENCH_MIN_WINDOW_S", "GREENBENCH_IDLE_S")
@@ -71,6 +73,14 @@ class Settings:
         if not 0 < self.trial_timeout_s < float("inf"):
             raise ConfigurationError(
                 f"trial timeout is {self.trial_timeout_s}; expected a number of seconds above 0"
+            )
+        if not 1 <= self.threads <= MOST_THREADS:
+            raise ConfigurationError(
+                f"number of threads is {self.threads}; expected 1 to {MOST_THREADS}"
+            )
+        if not 0 <= self.idle_s <= LONGEST_IDLE_S:
+            raise ConfigurationError(
+                f"idle measurement is {self.idle_s:g} s; expected 0 to {LONGEST_IDLE_S:g} s"
             )
         if not 0 <= self.min_window_s < self.trial_timeout_s:
             raise ConfigurationError(

@@ -23,6 +23,10 @@ LATER: Mapping[str, Any] = {
 UNSEEDED = ("strategy", "space", "trials", "validate_every", "backend", "repeats", *LATER)
 """What no seed depends on: cases that differ in nothing else are compared in pairs."""
 LONGEST_TEXT = 24
+MOST_THREADS = 1024
+MOST_OF_ALL = 1_000_000
+MOST: Mapping[str, int] = {"threads": MOST_THREADS, "batch_size": 2**31 - 1}
+"""What no machine can do, or wait for; a larger number is a slip that would exhaust it."""
 OPTION_FIELDS = ("architecture_options", "dataset_options", "backend_options")
 
 Scalar = str | int | float | bool
@@ -102,6 +106,8 @@ class Case:
                 continue
             if not isinstance(value, int) or value < 1:
                 raise ConfigurationError(f"{name} is {value!r}; expected a whole number above 0")
+            if value > (most := MOST.get(name, MOST_OF_ALL)):
+                raise ConfigurationError(f"{name} is {value}; expected 1 to {most}")
         again = self.reevaluate
         if not isinstance(again, int) or not 0 <= again <= self.trials:
             raise ConfigurationError(

@@ -199,7 +199,7 @@ def test_part_that_no_import_registers_is_named_with_what_to_do(
 
     assert "1 failed" in done.stdout
     (line,) = [line for line in lines_of(done) if line.startswith("architecture 'late'")]
-    assert "conftest.py:15" in line
+    assert "conftest.py:14" in line
     assert "while the module is imported" in line
     assert "Traceback" not in done.stdout
     assert "greenbench/running" not in done.stdout
@@ -240,10 +240,9 @@ def test_first(greenbench_run):
     greenbench_run(case(0, epochs=1))
 
 
-@pytest.mark.timeout(4, method="signal", func_only=True)
-@pytest.mark.parametrize("strategy", ["random", "random+asha"])
-def test_stopped(greenbench_run, strategy):
-    greenbench_run(case(0.05, strategy=strategy, trials=9, epochs=9))
+@pytest.mark.timeout(2, method="signal", func_only=True)
+def test_stopped(greenbench_run):
+    greenbench_run(case(0.05, strategy="random+asha", trials=9, epochs=9))
 
 
 def test_next(greenbench_run):
@@ -260,7 +259,7 @@ def test_worker_of_a_test_that_its_own_limit_stopped_is_replaced(
 
     done = run_pytest(tmp_path)
 
-    assert "2 failed, 2 passed" in done.stdout, done.stdout
+    assert "1 failed, 2 passed" in done.stdout, done.stdout
 
 
 PLUGINS = {
@@ -290,7 +289,7 @@ def test_broken_plugins_are_named_where_a_part_is_asked_for_and_stop_nothing_els
     assert asked.returncode == 2
     error = asked.stderr.splitlines()[-1]
     assert error.startswith("Error: unknown architecture 'their_net'")
-    assert "plugin nets of exits (my_exits) is broken: SystemExit: bye (my_exits.py:2)" in error
+    assert "plugin nets of exits (my_exits) is broken: SystemExit: bye" in error
     assert "plugin nets of skips (my_skips) is broken: Skipped: not here" in error
     assert "import keras inside the function that needs it" in error
     listed = greenbench("list", "--json")
