@@ -4,13 +4,14 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import greenbench
 from greenbench.errors import ConfigurationError, GateError
+from greenbench.running.submodules import Submodule, check_out_submodules
 
 TIMEOUT_S = 300.0
 WORKER_MODULE = "greenbench.running.worker"
@@ -35,12 +36,33 @@ class Checkout:
         Root of the user's repository.
     folder : Path
         Where the same files of the revision are.
+    lacking : tuple of Submodule
+        Its submodules whose commits are not in the clone, so that their folders are empty.
     """
 
     revision: str
     commit: str
     project: Path
     folder: Path
+    lacking: tuple[Submodule, ...] = ()
+
+    def check_submodules(self, files: Iterable[Path]) -> None:
+        """Raise `ConfigurationError` if one of some files is of a submodule that is lacking.
+
+        Parameters
+        ----------
+        files : iterable of Path
+            Those of the working folder that cases are run with.
+        """
+        for file in files:
+            for each in self.lacking:
+                if file.resolve().is_relative_to((self.project / each.path).resolve()):
+                    raise ConfigurationError(
+                        f"revision {self.revision!r} cannot be compared: {file} is of the "
+                        f"submodule {each.path!r}, whose commit {each.commit[:12]} is not in this "
+                        f"clone; fetch it (`git submodule update --init {each.path}`, and "
+                        f"`git -C {each.path} fetch`)"
+                    )
 
     def place_of(self, path: str) -> str:
         """Return where a file or folder of the project is in the checkout.
@@ -133,7 +155,8 @@ def checked_out(revision: str, working: Path) -> Iterator[Checkout]:
                 raise GateError(
                     f"revision {revision!r} cannot be checked out: {_on_one_line(done.stderr)}"
                 )
-        checkout = Checkout(revision, commit[:12], project, folder)
+        lacking = check_out_submodules(_run, project, commit, folder, Path(parent) / "index-of-one")
+        checkout = Checkout(revision, commit[:12], project, folder, tuple(lacking))
         if not Path(checkout.place_of(str(working))).is_dir():
             raise ConfigurationError(
                 f"revision {revision!r} does not have the folder {working}; run in one that it has"

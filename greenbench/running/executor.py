@@ -18,6 +18,7 @@ from greenbench.results.journal import Journal
 from greenbench.results.readings import Account
 from greenbench.running.checkout import WORKER_MODULE, Checkout
 from greenbench.running.parts import PACKAGE_FILE, modules_in_sight, own_parts, registering_modules
+from greenbench.running.sources import sources_of
 from greenbench.running.worker_process import BrokenOffError, OnEvent, WorkerProcess
 from greenbench.running.worker_start import worker_command, worker_search_path
 from greenbench.settings import Settings
@@ -90,6 +91,8 @@ class WorkerPool:
         parts = self._parts(cases)
         asked = registering_modules(cases, meter_names(self._settings.meter))
         self._lacks_parts = len(parts["modules"]) < len(asked)
+        if self._checkout and self._checkout.lacking:
+            self._checkout.check_submodules(sources_of(asked).files.values())
         for kind in due:
             self._workers[kind] = self._launch(kind, parts)
 

@@ -174,3 +174,73 @@ def test_a_machine_without_git_is_one_line(project: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", "")
     with pytest.raises(GateError, match=r"^git cannot be run: "), checked_out("v1", project):
         pass
+
+
+@pytest.fixture
+def parent(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository whose first commit, v1, has a submodule in which there is another one."""
+    monkeypatch.setenv("GIT_ALLOW_PROTOCOL", "file")
+    middle = tmp_path / "middle"
+    middle.mkdir()
+    git(middle, "init", "--quiet")
+    git(middle, "submodule", "--quiet", "add", str(project), "deep/inner")
+    git(middle / "deep" / "inner", "checkout", "--quiet", "v1")
+    git(middle, "add", ".")
+    git(middle, "commit", "--quiet", "--message", "first")
+    folder = tmp_path / "parent"
+    folder.mkdir()
+    git(folder, "init", "--quiet")
+    git(folder, "submodule", "--quiet", "add", "--name", "other name", str(middle), "lib")
+    git(folder, "submodule", "--quiet", "update", "--init", "--recursive")
+    git(folder, "commit", "--quiet", "--message", "first")
+    git(folder, "tag", "v1")
+    (folder / "lib" / "more.py").touch()
+    git(folder / "lib", "add", ".")
+    git(folder / "lib", "commit", "--quiet", "--message", "second")
+    git(folder, "commit", "--quiet", "--all", "--message", "second")
+    monkeypatch.delenv("GIT_ALLOW_PROTOCOL")
+    return folder
+
+
+def test_submodules_are_those_of_the_revision_and_never_fetched(parent: Path) -> None:
+    hook = parent / ".git" / "modules" / "other name" / "hooks" / "post-index-change"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\ntouch hooked\n")
+    hook.chmod(0o755)
+    (parent / ".git" / "config").write_text(
+        (parent / ".git" / "config").read_text() + "[protocol]\n\tallow = always\n"
+    )
+    with checked_out("v1", parent) as base:
+        assert (base.folder / "lib" / "deep" / "inner" / "nets" / "net.py").read_text() == (
+            "WIDTH = 1\n"
+        )
+        assert not (base.folder / "lib" / "more.py").exists()
+        assert not list(base.folder.rglob("hooked"))
+        assert base.lacking == ()
+    with checked_out("HEAD", parent) as base:
+        assert (base.folder / "lib" / "more.py").exists()
+    assert git(parent, "status", "--porcelain") == ""
+
+
+def test_submodule_that_the_clone_lacks_is_named_where_its_code_is_used(
+    parent: Path, tmp_path: Path
+) -> None:
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", str(parent), str(clone))
+    with checked_out("v1", clone) as base:
+        assert [each.path for each in base.lacking] == ["lib"]
+        base.check_submodules([clone / "library.py"])
+        with pytest.raises(ConfigurationError, match="of the submodule 'lib', whose commit"):
+            base.check_submodules([clone / "library.py", clone / "lib" / "more.py"])
+
+
+@pytest.mark.parametrize("name", ["../../../other", "..", "."])
+def test_name_of_a_submodule_leads_nowhere_else(parent: Path, tmp_path: Path, name: str) -> None:
+    (parent / ".git" / "modules" / "other name").rename(tmp_path / "other")
+    git(parent, "rm", "--quiet", "--cached", ".gitmodules")
+    modules = (parent / ".gitmodules").read_text().replace("other name", name)
+    (parent / ".gitmodules").write_text(modules)
+    git(parent, "add", ".gitmodules")
+    git(parent, "commit", "--quiet", "--message", "third")
+    with checked_out("HEAD", parent) as base:
+        assert [each.path for each in base.lacking] == ["lib"]
