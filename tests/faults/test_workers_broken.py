@@ -76,13 +76,14 @@ def lines_of(done: "subprocess.CompletedProcess[str]") -> list[str]:
     return (done.stdout + done.stderr).splitlines()
 
 
-def test_modules_of_the_working_folder_do_not_stand_in_for_pythons(
+def test_modules_of_the_working_folder_do_not_stand_in_for_pythons_nor_a_limit_overflow(
     greenbench: Greenbench, write: Write
 ) -> None:
     names = ("queue", "random", "dataclasses", "select", "inspect", "types", "numbers")
     write({f"{name}.py": "raise RuntimeError('not Python')\n" for name in names})
 
-    done = greenbench(*QUICK)
+    # More seconds than a clock can wait for.
+    done = greenbench(*QUICK, "--trial-timeout", "1e10")
 
     assert done.returncode == 0, done.stderr
 
@@ -118,12 +119,6 @@ def test_signal_of_real_time_that_kills_a_worker_is_named(
     assert done.returncode == 1
     assert f"was killed by {name}" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_limit_beyond_what_a_clock_can_wait_for_is_no_limit(greenbench: Greenbench) -> None:
-    done = greenbench(*QUICK, "--trial-timeout", "1e10")
-
-    assert done.returncode == 0, done.stderr
 
 
 def test_parts_of_helper_modules_are_found_in_the_worker(tmp_path: Path, write: Write) -> None:
@@ -215,17 +210,20 @@ from greenbench import register_architecture
 from greenbench.architectures import native
 from greenbench.cases import Case
 
+NOISE = []
+
 
 @register_architecture("sleepy")
 @native("torch")
 def sleepy(image_shape, classes, sleep=0):
     import torch
 
-    # Nothing of this is the worker's to read, or may be taken for what it tells.
-    assert sys.stdin.read() == ""
-    os.write(1, b'\\xff\\x00 no line of ours')
-    os.write(1, b'{"event": "finished", "values": {}, "request": 1}\\n')
-    os.closerange(0, 2)
+    if not NOISE:
+        # Nothing of this is the worker's to read, or may be taken for what it tells.
+        NOISE.append(sys.stdin.read())
+        os.write(1, b'\\xff\\x00 no line of ours')
+        os.write(1, b'{"event": "finished", "values": {}, "request": 1}\\n')
+        os.closerange(0, 2)
 
     class Net(torch.nn.Module):
         def __init__(self):
