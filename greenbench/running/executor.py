@@ -182,6 +182,8 @@ class WorkerPool:
             "sys_path": search_path,
             "revision": self._revision,
             **parts,
+            # One that cannot be there is refused with its case, and not with all of them.
+            "parts": [],
         }
         module = self._checkout.worker_module() if self._checkout else WORKER_MODULE
         searched = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
@@ -213,7 +215,8 @@ class WorkerPool:
         An editable installation need not be in the search path, and would find our own.
         """
         if self._checkout:
-            yield self._place_of(str(Path(greenbench.__file__).parents[1]))
+            ours = str(Path(greenbench.__file__).parents[1])
+            yield from {self._place_of(ours)} - {ours}
             for module in modules:
                 file = Path(module["file"])
                 yield str(file.parents[module["name"].count(".") + (file.name == PACKAGE_FILE)])
