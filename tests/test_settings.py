@@ -155,3 +155,14 @@ def test_a_typed_country_wins_over_an_intensity_that_is_set() -> None:
     environment = {"GREENBENCH_CARBON_INTENSITY": "3"}
     settings = Settings.from_environment(environment, country="FRA")
     assert (settings.country, settings.carbon_g_per_kwh) == ("FRA", None)
+
+
+@pytest.mark.parametrize("seconds", ["1e10", "3601"])
+def test_idle_measurement_that_nobody_waits_for_is_refused(seconds: str) -> None:
+    with pytest.raises(ConfigurationError, match="expected 0 to 3600 s"):
+        Settings.from_environment({"GREENBENCH_IDLE_S": seconds})
+
+
+def test_number_of_threads_that_would_exhaust_a_machine_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="number of threads is 1000000; expected 1 to"):
+        Settings.from_environment({"GREENBENCH_THREADS": "1000000"})

@@ -299,3 +299,10 @@ def test_matrix_has_every_combination_once() -> None:
     }
     assert len(found) == 8
     assert {case.epochs for case in found} == {3}
+
+
+@pytest.mark.parametrize("name", ["trials", "epochs", "batch_size", "repeats", "threads"])
+def test_number_that_no_machine_can_do_is_refused(name: str) -> None:
+    numbers: dict[str, Any] = {"strategy": "random", name: 10**18}
+    with pytest.raises(ConfigurationError, match=rf"^{name} is {10**18}; expected 1 to \d+$"):
+        Case(**numbers)
