@@ -278,6 +278,40 @@ def test_broken_plugins_are_reported_once_however_often_they_are_loaded(
     assert failure.error == f"{cause} (broken_plugin_module.py:1)"
 
 
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("raise SystemExit(2)", "SystemExit: 2"),
+        ("raise GeneratorExit", "GeneratorExit"),
+        ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("def part(:", "SyntaxError: invalid syntax"),
+        ("import torch.no_such_module", "import torch inside the function that needs it"),
+    ],
+    ids=["exits", "base exception", "import", "syntax", "framework"],
+)
+def test_broken_plugin_is_named_where_a_part_is_asked_for_and_leaves_none_behind(
+    add_plugin: AddPlugin, monkeypatch: pytest.MonkeyPatch, source: str, reason: str
+) -> None:
+    monkeypatch.setattr(registry, "_failures", {})
+    part = "from greenbench import register_space\nregister_space('half_made')(object())\n"
+    add_plugin("broken-plugin", "half_made_module", part + source + "\n")
+    (failure,) = registry.load_plugins()
+    assert reason in failure.error
+    assert "half_made" not in registry.spaces.names()
+    with pytest.raises(UnknownNameError) as asked:
+        registry.spaces.get("half_made")
+    assert f"plugin broken-plugin (half_made_module) is broken: {failure.error}" in str(asked.value)
+
+
+def test_plugin_prints_to_standard_error(
+    add_plugin: AddPlugin, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_failures", {})
+    add_plugin("noisy-plugin", "noisy_plugin_module", "print('noise')\n")
+    assert registry.load_plugins() == []
+    assert capsys.readouterr() == ("", "noise\n")
+
+
 def test_built_in_registries_are_all_listed() -> None:
     own = {each.kind for each in vars(registry).values() if isinstance(each, Registry)}
     assert {each.kind for each in registry.ALL} == own
