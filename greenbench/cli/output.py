@@ -96,8 +96,8 @@ def _told(failure: OSError | ValueError, code: Any) -> Any:
         say(f"standard output: {reason}; the rest is not shown", err=True)
         return code
     say(
-        f"Error: standard output cannot be written ({reason}), so what it has is incomplete; "
-        "nothing else is",
+        f"Error: standard output cannot be written ({reason}): what was to be read there is cut "
+        "off; files and results are not",
         err=True,
     )
     return code or GreenbenchError.exit_code

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import IO, Any, TextIO, cast
 
-import rich.console
 import rich.table
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
