@@ -1,13 +1,20 @@
 """The error tree: every error that greenbench raises on purpose derives from `GreenbenchError`."""
 
 import difflib
+import re
 from collections.abc import Iterable
+
+from greenbench.text.clean import clean
 
 
 class GreenbenchError(Exception):
     """Root of all greenbench errors; its message is one line that says what to do."""
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        # Errors of others, which stand in ours, may have many lines and any letters.
+        return clean(re.sub(r"\s*[\r\n]\s*", " ", super().__str__().strip()))
 
 
 class ConfigurationError(GreenbenchError):
@@ -67,11 +74,13 @@ class BudgetError(ConfigurationError):
 
     def __init__(self, file: str, mistakes: Iterable[tuple[int | None, str]]) -> None:
         ordered = sorted(mistakes, key=lambda mistake: mistake[0] or 0)
-        super().__init__(
-            "\n".join(
-                f"{file}:{line}: {text}" if line else f"{file}: {text}" for line, text in ordered
-            )
-        )
+        self._lines = [
+            clean(f"{file}:{line}: {text}" if line else f"{file}: {text}") for line, text in ordered
+        ]
+        super().__init__("\n".join(self._lines))
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines)
 
 
 class ArchitectureError(ConfigurationError):

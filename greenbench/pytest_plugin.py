@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
-from io import StringIO
 from itertools import chain
 from typing import Any
 
@@ -25,12 +24,14 @@ from greenbench.integrations.pytest_items import (
     CASE,
     RUN,
     SAID,
+    encoding,
     is_ours,
     name_of,
     on_one_line,
     parameters,
     said,
     suite,
+    write_line,
 )
 from greenbench.integrations.pytest_run import EXTRA_INFO, Run
 from greenbench.integrations.pytest_run import extra_info as _extra_info
@@ -213,22 +214,21 @@ class _Summary:
         rows = self._rows()
         if not rows:
             return
-        from greenbench.terminal import new_console, print_summary  # noqa: PLC0415
+        from greenbench.terminal import summary_lines  # noqa: PLC0415
 
         terminalreporter.section("greenbench")
         if reason := _why_untimed(self._config):
-            terminalreporter.write_line(reason)
-        text = StringIO()
+            write_line(terminalreporter, reason)
         include = self._config.getoption("greenbench_include_disturbed")
-        print_summary(rows, new_console(text), include_disturbed=include)
-        for line in text.getvalue().splitlines():
-            terminalreporter.write_line(line.rstrip())
+        for line in summary_lines(rows, encoding(), include_disturbed=include):
+            write_line(terminalreporter, line)
         for failure in registry.broken_plugins():
-            terminalreporter.write_line(f"Warning: {failure}")
+            write_line(terminalreporter, f"Warning: {failure}")
         for case_id, times in Counter(chain.from_iterable(self._again.values())).items():
-            terminalreporter.write_line(
+            write_line(
+                terminalreporter,
                 f"{case_id}: asked for {times} more time{'' if times == 1 else 's'}, and measured "
-                "once: its samples count once; for more of them, --greenbench-repeats"
+                "once: its samples count once; for more of them, --greenbench-repeats",
             )
 
     def _rows(self) -> list[Row]:

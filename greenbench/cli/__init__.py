@@ -1,6 +1,5 @@
 """The command line. Heavy imports wait until a command needs them."""
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -12,28 +11,19 @@ from greenbench import __version__, registry
 from greenbench.cli.compare import compare
 from greenbench.cli.doctor import doctor
 from greenbench.cli.gate import gate
+from greenbench.cli.output import Group, emit, say, take_streams
 from greenbench.cli.record import record
 from greenbench.cli.report import report
 from greenbench.cli.run import run
 from greenbench.cli.tables import shown_uri
-from greenbench.errors import GreenbenchError
 from greenbench.machine.places import described
 from greenbench.selection import case_ids
 from greenbench.settings import Settings
+from greenbench.text.programs import strict_json
+from greenbench.text.streams import open_closed
 
 
-class _Group(click.Group):
-    """Turns greenbench's errors into one line and an exit code."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except GreenbenchError as error:
-            click.echo(f"Error: {error}", err=True)
-            ctx.exit(error.exit_code)
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="greenbench")
 @click.pass_context
 def cli(context: click.Context) -> None:
@@ -45,7 +35,7 @@ def cli(context: click.Context) -> None:
     failures = registry.load_plugins()
     if context.invoked_subcommand != "list":
         for failure in failures:
-            click.echo(f"Warning: {failure}", err=True)
+            say(f"Warning: {failure}", err=True)
 
 
 cli.add_command(run)
@@ -58,6 +48,9 @@ cli.add_command(doctor)
 
 def main() -> None:
     """Run the command line."""
+    open_closed()
+    # To the very end: Python prints tracebacks when all else has been left.
+    take_streams()
     cli()
 
 
@@ -67,17 +60,17 @@ def list_command(as_json: bool) -> None:
     """List suites with their cases, parts, and plugins that failed."""
     listed = _listing()
     if as_json:
-        click.echo(json.dumps(listed, indent=2))
+        emit(strict_json(listed))
         return
     for name, ids in listed["suites"].items():
-        click.echo(f"suite {name}: {len(ids)} cases" if isinstance(ids, list) else f"suite {ids}")
+        say(f"suite {name}: {len(ids)} cases" if isinstance(ids, list) else f"suite {ids}")
         for case_id in ids if isinstance(ids, list) else ():
-            click.echo(f"  {case_id}")
-    click.echo()
+            say(f"  {case_id}")
+    say("")
     for kind, names in listed["parts"].items():
-        click.echo(f"{kind}: {', '.join(names)}")
+        say(f"{kind}: {', '.join(names)}")
     for failure in registry.load_plugins():
-        click.echo(str(failure))
+        say(str(failure))
 
 
 def _listing() -> dict[str, Any]:
@@ -105,7 +98,7 @@ def ui(port: int | None) -> None:
     from greenbench.tracking import serve_ui  # noqa: PLC0415
 
     settings = Settings.from_environment(os.environ)
-    sys.exit(serve_ui(settings.tracking_uri, port, click.echo))
+    sys.exit(serve_ui(settings.tracking_uri, port, say))
 
 
 @cli.command()
@@ -116,6 +109,6 @@ def sync() -> None:
     settings = Settings.from_environment(os.environ)
     delivered, errors = deliver_all(settings)
     for error in errors:
-        click.echo(f"Error: {error}", err=True)
-    click.echo(f"delivered {delivered} results to {shown_uri(settings)}")
+        say(f"Error: {error}", err=True)
+    say(f"delivered {delivered} results to {shown_uri(settings)}")
     sys.exit(max((error.exit_code for error in errors), default=0))

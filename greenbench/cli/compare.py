@@ -1,6 +1,5 @@
 """`greenbench compare`: one subcommand a question."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -8,8 +7,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from greenbench.cli.output import emit, say
 from greenbench.cli.tables import Wanted, read_tables, selecting_rows, tolerating
 from greenbench.errors import ConfigurationError, UnknownNameError
+from greenbench.text.programs import strict_json
 
 if TYPE_CHECKING:
     from greenbench.compare.columns import Names
@@ -330,16 +331,16 @@ def _print(
     if asked.as_json:
         found = [{"sentence": answer.sentence, **asdict(answer)} for answer in answers]
         said = {"question": question, "answers": found, **further, "notes": notes}
-        click.echo(json.dumps(said, indent=2))
+        emit(strict_json(said))
     elif asked.as_csv:
         records = [record for answer in answers for record in answer.records()]
-        click.echo(to_csv(records), nl=False)
+        emit(to_csv(records))
         for line in notes:
-            click.echo(line, err=True)
+            say(line, err=True)
     else:
         show(answers)
         for line in notes + _marks(tables, asked):
-            click.echo(line)
+            say(line)
 
 
 def _notes(tables: "Tables") -> list[str]:

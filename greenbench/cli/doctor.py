@@ -1,6 +1,5 @@
 """`greenbench doctor`: what this machine measures, and which number of threads it takes least."""
 
-import json
 import os
 import shutil
 import sys
@@ -13,9 +12,12 @@ import click
 from click.formatting import wrap_text
 
 from greenbench.cases import Case, split_network
+from greenbench.cli.output import emit, say
 from greenbench.errors import ConfigurationError
 from greenbench.machine.threads import available_cores
 from greenbench.settings import Settings
+from greenbench.text import clean
+from greenbench.text.programs import strict_json
 
 if TYPE_CHECKING:
     from greenbench.compare.stats import Estimate
@@ -50,7 +52,7 @@ def doctor(*, threads: bool, as_json: bool, **network: str | int | None) -> None
 
     findings = examine(Settings.from_environment(os.environ))
     if as_json:
-        click.echo(json.dumps(findings, indent=2))
+        emit(strict_json(findings))
         return
     width = max(shutil.get_terminal_size().columns, NARROWEST)
     for name, text in findings.items():
@@ -58,9 +60,12 @@ def doctor(*, threads: bool, as_json: bool, **network: str | int | None) -> None
             label = f"{'' if i else name:<18}"
             # A command is for copying: it must stay on one line.
             is_command = line.startswith("$ ")
-            click.echo(
-                label + line if is_command else wrap_text(line, width, label, " " * len(label))
-            )
+            for each in [label + line] if is_command else _wrapped(line, width, label):
+                say(each)
+
+
+def _wrapped(line: str, width: int, label: str = "") -> list[str]:
+    return wrap_text(clean(line), width, label, " " * len(label)).splitlines()
 
 
 def _print_threads(named: dict[str, str | int], *, as_json: bool) -> None:
@@ -74,7 +79,7 @@ def _print_threads(named: dict[str, str | int], *, as_json: bool) -> None:
         with Progress(cases) as progress:
             found = measure_threads(settings, cases, progress)
     except KeyboardInterrupt:
-        click.echo("interrupted: nothing is known of the threads", err=True)
+        say("interrupted: nothing is known of the threads", err=True)
         sys.exit(130)
     if as_json:
         said = {
@@ -84,10 +89,10 @@ def _print_threads(named: dict[str, str | int], *, as_json: bool) -> None:
             "sentences": [network.sentence for network in found.networks],
             "notes": found.notes,
         }
-        click.echo(json.dumps({**said, **asdict(found)}, indent=2))
+        emit(strict_json({**said, **asdict(found)}))
         return
     for line in _lines(found):
-        click.echo(line)
+        say(line)
 
 
 def _networks(named: dict[str, str | int]) -> list[Case]:
@@ -109,7 +114,7 @@ def _lines(found: "ThreadCounts") -> Iterator[str]:
         yield ""
     width = max(shutil.get_terminal_size().columns, NARROWEST)
     for text in (*(network.sentence for network in found.networks), *found.notes):
-        yield wrap_text(text, width)
+        yield from _wrapped(text, width)
     yield f"export GREENBENCH_THREADS={found.best}"
 
 

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from greenbench.cli.output import emit, emit_commands, say
 from greenbench.cli.tables import Wanted, including, read_tables
 from greenbench.errors import ConfigurationError, GateError
 from greenbench.selection import DEFAULT_SUITE, Selection, known_case_ids
 from greenbench.settings import Settings
+from greenbench.text.programs import strict_json
 
 if TYPE_CHECKING:
     from greenbench.gate.judgement import Judgements
@@ -196,7 +198,7 @@ def _judge_interleaved(
                 include_disturbed=asked.include_disturbed,
             )
     except KeyboardInterrupt:
-        click.echo("interrupted: nothing is judged; finished repeats are kept", err=True)
+        say("interrupted: nothing is judged; finished repeats are kept", err=True)
         sys.exit(130)
     judged = judge(
         found.rows,
@@ -225,9 +227,9 @@ def _update(asked: _Asked) -> None:
     for path, rows in of_file.items():
         cases = write_baseline(path, rows)
         numbers = f"{_number(len(cases), 'case')}, {_number(len(rows), 'sample')}"
-        click.echo(f"wrote {path}: {numbers}; commit it")
+        say(f"wrote {path}: {numbers}; commit it")
     for note in notes:
-        click.echo(note)
+        say(note)
 
 
 def _number(number: int, noun: str) -> str:
@@ -235,7 +237,6 @@ def _number(number: int, noun: str) -> str:
 
 
 def _print_history(asked: _Asked, *, as_json: bool) -> None:
-    import json  # noqa: PLC0415
     from dataclasses import asdict  # noqa: PLC0415
 
     from greenbench.gate.history import find_steps  # noqa: PLC0415
@@ -252,7 +253,7 @@ def _print_history(asked: _Asked, *, as_json: bool) -> None:
     found = find_steps(rows, include_disturbed=asked.include_disturbed)
     if as_json:
         series = [{**asdict(each), "sentence": each.sentence} for each in found]
-        click.echo(json.dumps(series, indent=2))
+        emit(strict_json(series))
     else:
         print_history(found)
 
@@ -264,12 +265,12 @@ def _say(
     from greenbench.terminal import print_judgements  # noqa: PLC0415
 
     if output.as_json:
-        click.echo(outputs.to_json(found), nl=False)
+        emit(outputs.to_json(found))
     else:
         print_judgements(found)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         # Where they don't get into anybody's JSON; GitHub reads both.
-        click.echo(outputs.to_annotations(found), err=True, nl=False)
+        emit_commands(outputs.to_annotations(found))
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if markdown := output.markdown or (Path(summary) if summary else None):
         _write(markdown, outputs.to_markdown(found), mode="a")

@@ -11,6 +11,7 @@ import click
 from greenbench import registry
 from greenbench.cases import Case, freeze_options, split_network
 from greenbench.cases.spelling import spelled_once
+from greenbench.cli.output import say
 from greenbench.errors import ConfigurationError
 from greenbench.selection import parse_options
 from greenbench.settings import TABULAR_DIR, Settings
@@ -108,11 +109,11 @@ def _record(settings: Settings, case: Case, name: str, output_dir: Path) -> None
             path = write_recording(from_result(result, name), output_dir)
             session.finish()
     except KeyboardInterrupt:
-        click.echo("interrupted: finished trainings are kept; the same command resumes", err=True)
+        say("interrupted: finished trainings are kept; the same command resumes", err=True)
         sys.exit(130)
-    click.echo(f"recording: {path} ({path.stat().st_size / 1000:.0f} kB)")
+    say(f"recording: {path} ({path.stat().st_size / 1000:.0f} kB)")
     for line in _summary(read_recording(path)):
-        click.echo(line)
+        say(line)
 
 
 def _summary(recording: "Recording") -> list[str]:

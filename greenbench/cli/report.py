@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from greenbench.cli.output import say
 from greenbench.cli.tables import Wanted, read_tables, selecting_rows, tolerating
 from greenbench.errors import ConfigurationError
 from greenbench.settings import Settings
@@ -50,6 +51,6 @@ def report(*, output: Path | None, tolerance: float, no_log: bool, **given: Any)
     notes += [*tables.notes, *filter(None, [again_note(findings.rows)])]
     folder = output or settings.runs_dir / "report"
     written = write_report(findings, folder, notes)
-    click.echo(f"report: {folder / written[0]}")
+    say(f"report: {folder / written[0]}")
     if store is not None and not no_log:
-        click.echo(f"in the UI (`greenbench ui`): {store.log_report(folder, written)}")
+        say(f"in the UI (`greenbench ui`): {store.log_report(folder, written)}")

@@ -10,6 +10,7 @@ import click
 
 from greenbench import registry
 from greenbench.cases import Case, freeze_options
+from greenbench.cli.output import say
 from greenbench.cli.tables import including, shown_uri
 from greenbench.errors import CaseFailedError, ConfigurationError, GreenbenchError
 from greenbench.selection import Selection, parse_options
@@ -155,7 +156,7 @@ def _run_cases(
             if all(isinstance(error, CaseFailedError) for error in failures):
                 session.finish()
     except KeyboardInterrupt:
-        click.echo("interrupted: finished trials are kept; the same command resumes", err=True)
+        say("interrupted: finished trials are kept; the same command resumes", err=True)
         sys.exit(130)
     # SciPy, which it needs, would keep the first trial waiting.
     from greenbench.terminal import print_summary  # noqa: PLC0415
@@ -200,9 +201,9 @@ def _run_repeats(
 
 
 def _print_store(settings: Settings, suite: str) -> None:
-    click.echo(f"MLflow store: {shown_uri(settings)}; look at it with `greenbench ui`")
+    say(f"MLflow store: {shown_uri(settings)}; look at it with `greenbench ui`")
     if charts := _charts_url(settings, suite):
-        click.echo(f"charts, in that UI: {charts}")
+        say(f"charts, in that UI: {charts}")
 
 
 def _charts_url(settings: Settings, suite: str) -> str | None:

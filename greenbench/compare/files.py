@@ -12,12 +12,13 @@ from typing import Any
 
 from greenbench.compare.cells import LARGEST
 from greenbench.compare.copies import without_copies
-from greenbench.compare.csvs import on_one_line, parse_column, read_csv
+from greenbench.compare.csvs import parse_column, read_csv
 from greenbench.compare.rows import select
 from greenbench.errors import ConfigurationError
 from greenbench.results.chronology import SEGMENT, read_segments
 from greenbench.results.readings import Provenance
 from greenbench.results.table import METRICS, OF_CASE, TAGS
+from greenbench.text.programs import to_cell
 
 Row = dict[str, Any]
 
@@ -108,17 +109,9 @@ def to_csv(records: Sequence[Mapping[str, Any]]) -> str:
     columns = dict.fromkeys(name for record in records for name in record)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(map(_no_formula, columns))
-    writer.writerows([_no_formula(record.get(name)) for name in columns] for record in records)
+    writer.writerow(map(to_cell, columns))
+    writer.writerows([to_cell(record.get(name)) for name in columns] for record in records)
     return text.getvalue()
-
-
-def _no_formula(value: Any) -> Any:
-    """Return a text on one line that no spreadsheet takes for a formula; else as it is."""
-    if not isinstance(value, str):
-        return value
-    text = on_one_line(value)
-    return f"'{text}" if text.startswith(tuple("=+-@")) else text
 
 
 def _select(paths: Sequence[Path], rows: list[Row], where: Mapping[str, str]) -> list[Row]:

@@ -95,7 +95,7 @@ class StopWatch:
 def reset_peak_memory() -> bool:
     """Forget the peak of this process's memory so far; return whether the system can."""
     try:
-        _CLEAR_REFS.write_text("5")
+        _CLEAR_REFS.write_text("5", encoding="ascii")
     except OSError:
         return False
     return True
@@ -104,7 +104,7 @@ def reset_peak_memory() -> bool:
 def peak_memory_bytes() -> int | None:
     """Return the largest resident memory since `reset_peak_memory`; None if unknown."""
     try:
-        lines = _STATUS.read_text().splitlines()
+        lines = _STATUS.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return None
     return next((int(x.split()[1]) * 1024 for x in lines if x.startswith("VmHWM:")), None)

@@ -24,7 +24,7 @@ def package_limit_w(folder: Path) -> float:
     for pattern in ("constraint_*_power_limit_uw", "constraint_*_max_power_uw"):
         for file in folder.glob(pattern):
             with suppress(OSError, ValueError):
-                limits_w.append(int(file.read_text()) / 1e6)
+                limits_w.append(int(file.read_text(encoding="utf-8")) / 1e6)
     highest_w = TURBO * max(limits_w, default=0.0)
     return min(highest_w, PACKAGE_W) if highest_w > 0 else PACKAGE_W
 

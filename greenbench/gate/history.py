@@ -15,7 +15,8 @@ from greenbench.compare.units import energy_unit, mass_unit
 from greenbench.errors import UnknownNameError
 from greenbench.gate.changepoints import CONFIRMING, Floats, find_places, medians_of, size_of
 from greenbench.gate.metrics import METRICS, Kind, Metric
-from greenbench.gate.wording import clean, number
+from greenbench.gate.wording import number
+from greenbench.text import clean
 
 Row = Mapping[str, Any]
 

@@ -1,8 +1,6 @@
 """What the gate says, for other programs: JSON, JUnit, GitHub and dashboards, all as text."""
 
-import json
 import math
-import re
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,7 +11,6 @@ from greenbench.compare.samples import describe_samples, is_left_out
 from greenbench.compare.stats import Estimate, estimate
 from greenbench.gate.judgement import Judgement, Judgements, Verdict
 from greenbench.gate.wording import (
-    clean,
     compared_text,
     counts_text,
     limit_text,
@@ -21,6 +18,8 @@ from greenbench.gate.wording import (
     value_text,
 )
 from greenbench.results.readings import Provenance
+from greenbench.text import clean
+from greenbench.text.programs import in_markdown, strict_json, workflow_command
 
 Row = Mapping[str, Any]
 
@@ -98,7 +97,7 @@ def to_json(found: Judgements) -> str:
         "notes": found.notes,
         "judgements": judgements,
     }
-    return _strict_json(said)
+    return strict_json(said)
 
 
 def to_junit(found: Judgements) -> str:
@@ -150,12 +149,14 @@ def to_markdown(found: Judgements) -> str:
         Smaller than what GitHub shows; what has no room is counted.
     """
     heading = HEADINGS[found.verdict] if found.all else "The gate judged nothing"
-    baseline = f"Baseline: {_escaped(found.baseline)}." if found.baseline else "No baseline."
+    baseline = f"Baseline: {in_markdown(found.baseline)}." if found.baseline else "No baseline."
     said = f"## {heading}\n\n{counted(found)}. {baseline}\n"
-    said += _bounded("".join(f"\n- {_escaped(note)}" for note in found.notes), LARGEST_SUMMARY // 4)
+    said += _bounded(
+        "".join(f"\n- {in_markdown(note)}" for note in found.notes), LARGEST_SUMMARY // 4
+    )
     violations, passes = worst_first(found, with_passes=False), found.of(Verdict.PASS)
     said += _rows(violations, _room(said) // 2)
-    sentences = [f"- **{each.verdict}** {_escaped(sentence(each))}\n" for each in violations]
+    sentences = [f"- **{each.verdict}** {in_markdown(sentence(each))}\n" for each in violations]
     said += _fitting("\n", sentences, _room(said), "\n")
     if passes:
         said += f"\n<details><summary>{len(passes)} passed</summary>\n"
@@ -182,7 +183,7 @@ def _rows(found: Sequence[Judgement], room: int) -> str:
 def _row(found: Judgement) -> str:
     figures = (value_text(found), compared_text(found), limit_text(found))
     cells = (found.case_id, found.metric, *figures, found.verdict, counts_text(found))
-    return f"| {' | '.join(map(_escaped, cells))} |\n"
+    return f"| {' | '.join(map(in_markdown, cells))} |\n"
 
 
 def _fitting(head: str, lines: Iterable[str], room: int, end: str) -> str:
@@ -196,10 +197,6 @@ def _fitting(head: str, lines: Iterable[str], room: int, end: str) -> str:
     left = len(lines) - kept
     said = head + "".join(lines[:kept]) if kept else ""
     return said + (f"{end}{left} more did not fit here.\n" if left else "")
-
-
-def _escaped(text: str) -> str:
-    return re.sub(r"([\\`*{}\[\]<>&|~#!$])", r"\\\1", clean(text))
 
 
 def to_annotations(found: Judgements) -> str:
@@ -235,20 +232,10 @@ def _annotation(command: str, budget: str, found: Sequence[Judgement]) -> str:
     title = f"{_number(len(found), found[0].verdict)}: {', '.join(names)}"
     place = {"file": file, "line": line} if line.isdecimal() else {"file": budget}
     properties = {**place, "title": title}
-    shown = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
     said = [sentence(each) for each in found[:MOST_IN_ANNOTATION]]
     more = len(found) - len(said)
     said += [f"and {more} more"] if more else []
-    return f"::{command} {shown}::{_message(chr(10).join(said))}\n"
-
-
-def _message(text: str) -> str:
-    # As @actions/core does.
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _message(text).replace(":", "%3A").replace(",", "%2C")
+    return workflow_command(command, properties, "\n".join(said))
 
 
 def to_smaller_is_better(rows: Sequence[Row], *, include_disturbed: bool = False) -> str:
@@ -276,7 +263,7 @@ def to_smaller_is_better(rows: Sequence[Row], *, include_disturbed: bool = False
         origin = _origin(figure.rows) if figure.column in ENERGIES else ""
         entry["extra"] = "\n".join(filter(None, [f"n = {figure.found.n}", origin]))
         said.append(entry)
-    return _strict_json(said)
+    return strict_json(said)
 
 
 def to_bencher(rows: Sequence[Row], *, include_disturbed: bool = False) -> str:
@@ -295,7 +282,7 @@ def to_bencher(rows: Sequence[Row], *, include_disturbed: bool = False) -> str:
         if bounds := figure.bounds:
             metric |= dict(zip(("lower_value", "upper_value"), bounds, strict=True))
         said.setdefault(figure.case_id, {})[figure.column] = metric
-    return _strict_json(said)
+    return strict_json(said)
 
 
 @dataclass(frozen=True)
@@ -337,15 +324,3 @@ def _origin(rows: Sequence[Row]) -> str:
 
 def _is_finite(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
-
-
-def _strict_json(value: object) -> str:
-    return json.dumps(_without_nan(value), indent=2, allow_nan=False) + "\n"
-
-
-def _without_nan(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {name: _without_nan(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

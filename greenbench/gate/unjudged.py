@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from greenbench.gate.limits import Budgets, Level
-from greenbench.gate.wording import clean
+from greenbench.text import clean
 
 
 @dataclass

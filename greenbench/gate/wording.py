@@ -2,12 +2,12 @@
 
 import math
 import statistics
-import unicodedata
 
 from greenbench.compare.units import energy_unit, mass_unit
 from greenbench.gate.judgement import Judgement, Verdict
 from greenbench.gate.metrics import METRICS, Kind, Rule
 from greenbench.gate.rules import BEYOND, REAL
+from greenbench.text import clean
 
 DIGITS = 3
 EXACT = 15
@@ -71,18 +71,6 @@ def counts_text(found: Judgement) -> str:
     """Return how many samples count, and how many the baseline has, for a cell."""
     mine, others = len(found.samples), len(found.baseline)
     return f"{mine}, {others}" if found.rule.is_relative else str(mine)
-
-
-def clean(text: str) -> str:
-    """Return a text in one line, without what a terminal, XML or a log would obey.
-
-    Parameters
-    ----------
-    text : str
-        Anything, such as a name out of somebody's table.
-    """
-    kept = (" " if unicodedata.category(letter).startswith("C") else letter for letter in text)
-    return " ".join("".join(kept).split())
 
 
 def number(value: float, digits: int = DIGITS, sign: str = "") -> str:

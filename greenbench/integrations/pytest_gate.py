@@ -10,9 +10,18 @@ import pytest
 
 from greenbench.cases import Case
 from greenbench.errors import BudgetWarning, GreenbenchError
-from greenbench.integrations.pytest_items import CASE, is_ours, leave, name_of, parameters, said
+from greenbench.integrations.pytest_items import (
+    CASE,
+    is_ours,
+    leave,
+    name_of,
+    parameters,
+    said,
+    write_line,
+)
 from greenbench.selection import known_case_ids
 from greenbench.settings import Settings
+from greenbench.text import clean, printing
 
 if TYPE_CHECKING:
     from greenbench.gate.judgement import Judgements
@@ -150,12 +159,13 @@ class Gate:
         if lines := self._lines():
             terminalreporter.section("greenbench budgets")
             for line in lines:
-                terminalreporter.write_line(line)
+                write_line(terminalreporter, line)
 
     def pytest_unconfigure(self) -> None:
         """Say it where there is no summary, too."""
         if not self._is_said and not hasattr(self._config, "workeroutput"):
-            sys.stderr.writelines(f"{line}\n" for line in self._lines())
+            for line in self._lines():
+                printing(sys.stderr).write(f"{clean(line)}\n")
 
     def _judgements(self, rows: Sequence[Row]) -> "Judgements":
         from greenbench.gate.baselines import find_baseline  # noqa: PLC0415

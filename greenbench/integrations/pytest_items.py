@@ -1,11 +1,14 @@
 """Tests that run cases: which they are, their names, and what their reports say."""
 
+import sys
 from typing import Any, NoReturn
 
 import pytest
 
 from greenbench.errors import GreenbenchError
 from greenbench.machine.places import described
+from greenbench.text import clean
+from greenbench.text.streams import fitted
 
 CASE, RUN, BENCHMARK = "greenbench_case", "greenbench_run", "benchmark"
 SAID = pytest.StashKey[dict[str, Any]]()
@@ -62,3 +65,13 @@ def on_one_line(report: pytest.TestReport | pytest.CollectReport, call: Any) -> 
 def leave(error: GreenbenchError) -> NoReturn:
     """End the run with an error's line and exit code."""
     pytest.exit(f"greenbench: {error}", returncode=error.exit_code)
+
+
+def encoding() -> str:
+    """Return the encoding of what pytest writes to, which is no longer what is captured."""
+    return getattr(sys.__stdout__, "encoding", None) or "utf-8"
+
+
+def write_line(reporter: pytest.TerminalReporter, line: str) -> None:
+    """Write a line of ours into pytest's output, cleaned, in letters that it has."""
+    reporter.write_line(fitted(clean(line), encoding()))

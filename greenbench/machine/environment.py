@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psutil
 
+from greenbench.text import clean
+
 PACKAGES = ("greenbench", "torch", "keras", "numpy", "scikit-optimize", "codecarbon", "mlflow")
 
 
@@ -80,16 +82,17 @@ def git_revision(branch: str | None = None) -> dict[str, str]:
         "commit": _git("describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"),
         "branch": branch or _git("branch", "--show-current"),
     }
-    return {name: text for name, text in found.items() if text}
+    return {name: clean(text) for name, text in found.items() if text}
 
 
 def _git(*arguments: str) -> str | None:
     command = ["git", *arguments]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+        found = subprocess.run(command, capture_output=True, timeout=5, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return found.stdout.strip()
+    # Names of branches are bytes, of whatever encoding.
+    return found.stdout.decode("utf-8", "backslashreplace").strip()
 
 
 def _version(package: str) -> str | None:

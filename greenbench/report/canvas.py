@@ -6,6 +6,7 @@ have the light ones. Equal figures give equal bytes.
 
 import io
 import re
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ HATCHES = ("", "//", "..", "xx", "--", "\\\\")
 # Narrow, so that its texts can be read on a phone.
 SIZE_INCHES = (5.4, 3.9)
 TITLE_INCHES = 0.3
+TITLE_LETTERS = 64
 SVG = "http://www.w3.org/2000/svg"
 LINK = "{http://www.w3.org/1999/xlink}href"
 FONT = "'DejaVu Sans'"
@@ -169,7 +171,10 @@ def draw(
         on(canvas)
         # A page has its own headings; a file stands alone.
         page = _for_page(name, alternative, _saved(canvas, "svg").decode(), canvas.tips)
-        canvas.drawing.suptitle(title, fontsize=10, x=0.01, ha="left", wrap=True)
+        # Whoever measures words to wrap them takes dollars for formulas, even so.
+        has_dollars = "$" in title
+        shown = textwrap.fill(title, TITLE_LETTERS) if has_dollars else title
+        canvas.drawing.suptitle(shown, fontsize=10, x=0.01, ha="left", wrap=not has_dollars)
         canvas.drawing.set_figheight(canvas.drawing.get_figheight() + TITLE_INCHES)
         canvas.drawing.set_facecolor(COLOURS["paper"])
         said = {"Title": title, "Description": alternative}

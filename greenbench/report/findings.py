@@ -17,6 +17,8 @@ from greenbench.compare.stats import Estimate, estimate
 from greenbench.compare.strategies import OWN_GROUP, Strategies, compare_strategies
 from greenbench.errors import GreenbenchError, NotComparableError
 from greenbench.report.formats import joined, provenance_label
+from greenbench.text import cleaned
+from greenbench.text.programs import cleaned_row
 
 Row = Mapping[str, Any]
 
@@ -182,7 +184,9 @@ def find(
     include_disturbed : bool
         Whether the energy of disturbed samples counts.
     """
-    rows, trials = sorted(rows, key=_place), sorted(trials, key=_place)
+    # The one place where names come in: below, a figure or a table may show any of them.
+    rows = sorted(map(cleaned_row, rows), key=_place)
+    trials = sorted(map(cleaned_row, trials), key=_place)
     questions = _Questions()
     cases = _cases(rows, include_disturbed)
     fronts = _fronts(cases)
@@ -200,7 +204,7 @@ def find(
         factors=factors,
         ratios=ratios,
         refusals=tuple(questions.refusals),
-        environments=environments,
+        environments=cleaned(environments),
     )
 
 

@@ -8,6 +8,7 @@ from greenbench.errors import ReportError
 from greenbench.report import content
 from greenbench.report.findings import Findings
 from greenbench.report.page import Section, render, sections
+from greenbench.text import clean
 
 PAGE = "report.html"
 
@@ -33,7 +34,8 @@ def write_report(findings: Findings, folder: Path, notes: list[str]) -> list[Pat
         If the folder cannot be written.
     """
     parts = sections(findings)
-    contents = {PAGE: render(findings, parts, notes).encode(), **dict(_files(findings, parts))}
+    page = render(findings, parts, [*map(clean, notes)])
+    contents = {PAGE: page.encode(), **dict(_files(findings, parts))}
     try:
         for name, data in contents.items():
             _write(folder / name, data)

@@ -146,8 +146,9 @@ def checked_out(revision: str, working: Path) -> Iterator[Checkout]:
         )
     commit = found.stdout.strip()
     with tempfile.TemporaryDirectory(prefix="greenbench-base-") as parent:
-        folder = Path(parent).resolve() / project.name
-        folder.mkdir(exist_ok=True)
+        # In a folder of its own: the project's may have any name, such as that of the index.
+        folder = Path(parent).resolve() / "project" / project.name
+        folder.mkdir(parents=True)
         index = str(Path(parent).resolve() / "index")
         for step in (("read-tree", commit), ("checkout-index", "--all", f"--prefix={folder}/")):
             done = _run(project, *step, GIT_INDEX_FILE=index)

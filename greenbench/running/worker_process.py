@@ -106,6 +106,8 @@ class WorkerProcess:
             # half a millisecond of spinning, which is what PyTorch's OpenMP may do.
             "OMP_WAIT_POLICY": "PASSIVE",
             "GOMP_SPINCOUNT": "10000",
+            # Its log: whatever somebody's code prints must not end a training.
+            "PYTHONIOENCODING": "utf-8:backslashreplace",
         }
         with log.open("ab") as output:
             self._logged_before = output.tell()

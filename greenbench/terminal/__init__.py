@@ -7,13 +7,14 @@ from greenbench.terminal.answers import (
     print_strategies,
     returns_table,
 )
-from greenbench.terminal.formats import new_console
+from greenbench.terminal.console import new_console
 from greenbench.terminal.gate import print_judgements
 from greenbench.terminal.history import print_history
 from greenbench.terminal.summary import (
     mark_lines,
     print_summary,
     provenance_lines,
+    summary_lines,
     summary_table,
 )
 
@@ -29,5 +30,6 @@ __all__ = [
     "print_summary",
     "provenance_lines",
     "returns_table",
+    "summary_lines",
     "summary_table",
 ]

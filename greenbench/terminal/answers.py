@@ -5,13 +5,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
 
 from greenbench.compare.units import energy_unit
 from greenbench.results.readings import Provenance
-from greenbench.terminal.formats import at_or_above, interval, new_console, signed
+from greenbench.terminal.console import Table, new_console, say
+from greenbench.terminal.formats import at_or_above, interval, signed
 
 if TYPE_CHECKING:
     from greenbench.compare.factors import Factors
@@ -30,13 +28,11 @@ def print_returns(found: Sequence["Returns"], console: Console | None = None) ->
     console = console or new_console(sys.stdout)
     for returns in found:
         console.print(returns_table(returns))
-        console.print(Text(returns.sentence, style="bold"))
-        console.print(Text(returns.proof))
-        console.print(Text(_curve(returns)))
+        say(console, returns.sentence, "bold")
+        say(console, returns.proof)
+        say(console, _curve(returns))
         if returns.left_out:
-            console.print(
-                Text(f"Left out, without a sample that counts: {', '.join(returns.left_out)}.")
-            )
+            say(console, f"Left out, without a sample that counts: {', '.join(returns.left_out)}.")
         console.print()
 
 
@@ -44,11 +40,11 @@ def returns_table(returns: "Returns") -> Table:
     """Return the sizes of a family, least energy first."""
     named = (returns.family, returns.strategy, returns.backend, returns.setting)
     title = f"Diminishing returns: {', '.join(filter(None, named))}{_label(returns.provenance)}"
-    table = Table(title=escape(title), title_justify="left")
+    table = Table(title)
     table.add_column("size", no_wrap=True)
     unit, scale = energy_unit([size.energy_wh.median for size in returns.sizes])
     for heading in (
-        "parameters", "train GFLOP", f"energy, {unit}", escape(returns.accuracy_name),
+        "parameters", "train GFLOP", f"energy, {unit}", returns.accuracy_name,
         f"points/{unit}",
     ):  # fmt: skip
         table.add_column(heading, justify="right", no_wrap=True)
@@ -57,7 +53,7 @@ def returns_table(returns: "Returns") -> Table:
     for size in returns.sizes:
         step = "–" if size.points_per_wh is None else signed(size.points_per_wh / scale)
         table.add_row(
-            escape(size.network),
+            size.network,
             "–" if size.parameters is None else f"{size.parameters:,}",
             "–" if size.train_flops is None else f"{size.train_flops / 1e9:.3g}",
             interval(size.energy_wh, scale, ""),
@@ -87,17 +83,17 @@ def print_strategies(
     for answer in found:
         console.print(_strategies_table(answer))
         console.print(_spending_table(answer))
-        console.print(Text(answer.sentence, style="bold"))
+        say(console, answer.sentence, "bold")
         for line in answer.left_out:
-            console.print(Text(f"Left out: {line}."))
+            say(console, f"Left out: {line}.")
         console.print()
     if len(found) > 1:
-        console.print(Text(overall.sentence, style="bold"))
+        say(console, overall.sentence, "bold")
 
 
 def _strategies_table(answer: "Strategies") -> Table:
     title = f"Strategies: {', '.join(answer.group.values())}{_label(answer.provenance)}"
-    table = Table(title=escape(title), title_justify="left")
+    table = Table(title)
     table.add_column("strategy", no_wrap=True)
     energies = [s.energy_wh.median for s in answer.strategies if s.energy_wh is not None]
     unit, scale = energy_unit(energies)
@@ -110,8 +106,8 @@ def _strategies_table(answer: "Strategies") -> Table:
     for standing in answer.strategies:
         to_target = (standing.energy_to_target_wh, standing.energy_to_target_above_wh)
         table.add_row(
-            escape(standing.strategy),
-            escape(standing.prior or "–"),
+            standing.strategy,
+            standing.prior or "–",
             str(standing.searches),
             str(standing.trials),
             "–" if standing.energy_wh is None else interval(standing.energy_wh, scale),
@@ -126,7 +122,7 @@ def _strategies_table(answer: "Strategies") -> Table:
 
 
 def _spending_table(answer: "Strategies") -> Table:
-    table = Table(title="What their energy went into", title_justify="left")
+    table = Table("What their energy went into")
     table.add_column("strategy", no_wrap=True)
     for heading in (
         "trials", "stopped", "failed", "re-evaluations", "proposals", "never incumbent",
@@ -136,7 +132,7 @@ def _spending_table(answer: "Strategies") -> Table:
     for one in answer.strategies:
         counts = (one.trials, one.stopped_trials, one.failed_trials, one.reevaluations)
         table.add_row(
-            escape(one.strategy),
+            one.strategy,
             *("–" if count is None else str(count) for count in counts),
             *(
                 "–" if share is None else f"{share:.1%}"
@@ -160,25 +156,25 @@ def print_factors(found: Sequence["Factors"], console: Console | None = None) ->
     for answer in found:
         console.print(_effects_table(answer))
         console.print(_levels_table(answer))
-        console.print(Text(answer.sentence, style="bold"))
+        say(console, answer.sentence, "bold")
         console.print()
 
 
 def _effects_table(answer: "Factors") -> Table:
     title = f"What explains {answer.response}: type III ANOVA, n = {answer.n}"
-    table = Table(title=escape(title), title_justify="left")
+    table = Table(title)
     table.add_column("effect", no_wrap=True)
     for heading in ("df", "sum of squares", "F", "p", "η²", "partial η²"):
         table.add_column(heading, justify="right", no_wrap=True)
     for effect in (*answer.effects, answer.residual):
         figures = (effect.sum_sq, effect.f, effect.p, effect.eta_sq, effect.partial_eta_sq)
         shown = ("–" if figure is None else f"{figure:.4g}" for figure in figures)
-        table.add_row(escape(effect.name), str(effect.df), *shown)
+        table.add_row(effect.name, str(effect.df), *shown)
     return table
 
 
 def _levels_table(answer: "Factors") -> Table:
-    table = Table(title="Each factor by itself: Kruskal-Wallis and pairs", title_justify="left")
+    table = Table("Each factor by itself: Kruskal-Wallis and pairs")
     for heading in ("factor", "levels"):
         table.add_column(heading, no_wrap=True)
     for heading in ("H", "p", "ε²"):
@@ -194,10 +190,10 @@ def _levels_table(answer: "Factors") -> Table:
         more = len(factor.pairs) - MOST_PAIRS
         pairs += [f"{more} more with --json"] if more > 0 else []
         table.add_row(
-            escape(factor.name),
-            escape(", ".join(factor.levels)),
+            factor.name,
+            ", ".join(factor.levels),
             *("–" if figure is None else f"{figure:.4g}" for figure in figures),
-            escape("; ".join(pairs)),
+            "; ".join(pairs),
         )
     return table
 
@@ -207,11 +203,11 @@ def print_ratios(found: Sequence["Ratios"], console: Console | None = None) -> N
     console = console or new_console(sys.stdout)
     for ratios in found:
         console.print(_ratios_table(ratios))
-        console.print(Text(ratios.sentence, style="bold"))
+        say(console, ratios.sentence, "bold")
         if ratios.unpaired:
             named = f"{', '.join(ratios.unpaired[:MOST_NAMED])}"
             more = ", …" if len(ratios.unpaired) > MOST_NAMED else ""
-            console.print(Text(f"{len(ratios.unpaired)} groups have no pair: {named}{more}."))
+            say(console, f"{len(ratios.unpaired)} groups have no pair: {named}{more}.")
         console.print()
 
 
@@ -219,16 +215,16 @@ def _ratios_table(ratios: "Ratios") -> Table:
     title = (
         f"{ratios.compared.capitalize()}s: ratio to {ratios.baseline}{_label(ratios.provenance)}"
     )
-    table = Table(title=escape(title), title_justify="left")
+    table = Table(title)
     for heading in ("group", ratios.compared):
-        table.add_column(escape(heading), no_wrap=True)
+        table.add_column(heading, no_wrap=True)
     for heading in ("pairs", "energy", "duration", "accuracy"):
         table.add_column(heading, justify="right", no_wrap=True)
     for ratio in (*ratios.ratios, *ratios.overall):
         figures = (ratio.energy, ratio.duration, ratio.accuracy)
         table.add_row(
-            escape(ratio.group),
-            escape(ratio.variant),
+            ratio.group,
+            ratio.variant,
             str(ratio.pairs),
             *("–" if found is None else interval(found) for found in figures),
         )

@@ -1,22 +1,12 @@
 """How numbers are shown: few digits, an interval behind the median."""
 
-from typing import TextIO
-
-from rich.console import Console
-
 from greenbench.compare.stats import Estimate
 
-WIDTH = 240
 LARGE = 1000  # from here on, three digits would come with an exponent
 
 
-def new_console(stream: TextIO) -> Console:
-    """Return a console with room for whole tables: a number that is cut off misleads."""
-    return Console(file=stream, highlight=False, width=WIDTH)
-
-
 def interval(found: Estimate, scale: float = 1.0, unit: str = "") -> str:
-    """Return a median with its interval, as rich shows it; accuracies in per cent."""
+    """Return a median with its interval; accuracies in per cent."""
 
     def shown(value: float) -> str:
         return f"{value * scale:.1f}" if unit == "%" else f"{value * scale:.3g}"
@@ -24,7 +14,7 @@ def interval(found: Estimate, scale: float = 1.0, unit: str = "") -> str:
     middle = f"{shown(found.median)}{unit}"
     if found.low is None or found.high is None:
         return middle
-    return f"{middle} \\[{shown(found.low)}, {shown(found.high)}]"
+    return f"{middle} [{shown(found.low)}, {shown(found.high)}]"
 
 
 def signed(value: float) -> str:

@@ -2,24 +2,22 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from greenbench.gate.judgement import Judgement, Judgements, Verdict
 from greenbench.gate.outputs import counted, worst_first
 from greenbench.gate.wording import (
-    clean,
     compared_text,
     counts_text,
     limit_text,
     sentence,
     value_text,
 )
-from greenbench.terminal.formats import new_console
+from greenbench.terminal.console import WIDTH, Table, lines, new_console, say, text
 
 NARROW = 110
 MOST_QUIET = 10
@@ -46,20 +44,17 @@ def print_judgements(found: Judgements, console: Console | None = None) -> None:
         Where; by default stdout, as wide as its terminal, or with room for all if it is none.
     """
     if console is None:
-        console = Console(highlight=False) if sys.stdout.isatty() else new_console(sys.stdout)
-
-    def say(line: str, style: str = "") -> None:
-        # One line each, however long, for those who search logs.
-        console.print(Text(line, style=style), soft_wrap=True)
-
+        console = new_console(sys.stdout, width=None if sys.stdout.isatty() else WIDTH)
+    # One line each, however long, for those who search logs.
+    say_line = partial(say, console, is_wrapped=False)
     if found.all:
         console.print(gate_table(found, is_narrow=console.width < NARROW))
     for line in _lines(worst_first(found, with_passes=False)):
-        say(line)
+        say_line(line)
     for note in found.notes:
-        say(f"Note: {clean(note)}")
-    against = f"baseline: {clean(found.baseline)}" if found.baseline else "no baseline"
-    say(f"gate: {_word(found.verdict)}: {counted(found)}; {against}", STYLES[found.verdict])
+        say_line(f"Note: {note}")
+    against = f"baseline: {found.baseline}" if found.baseline else "no baseline"
+    say_line(f"gate: {_word(found.verdict)}: {counted(found)}; {against}", STYLES[found.verdict])
 
 
 def _lines(found: Sequence[Judgement]) -> Iterator[str]:
@@ -74,9 +69,9 @@ def _lines(found: Sequence[Judgement]) -> Iterator[str]:
             yield f"{_word(each.verdict)} {sentence(each)}"
         elif each is alike[0]:
             cases = len({one.case_id for one in alike})
-            of_cases = f"{cases} cases" if cases > 1 else clean(each.case_id)
+            of_cases = f"{cases} cases" if cases > 1 else each.case_id
             metrics = ", ".join(dict.fromkeys(one.metric for one in alike))
-            yield f"{_word(each.verdict)} {metrics} of {of_cases}: {clean(each.reason)}"
+            yield f"{_word(each.verdict)} {metrics} of {of_cases}: {each.reason}"
 
 
 def gate_table(found: Judgements, *, is_narrow: bool = False) -> Table:
@@ -102,23 +97,22 @@ def gate_table(found: Judgements, *, is_narrow: bool = False) -> Table:
     columns = STACKED if is_narrow else WIDE
     for names in columns:
         table.add_column(
-            "\n".join(names),
+            lines(*map(text, names)),
             justify="right" if names[0] in FIGURES else "left",
             no_wrap=names[0] != "case",
             overflow="fold",
         )
     for each in [each for each in judgements if each not in hidden]:
         cells = _cells(each)
-        table.add_row(*("\n".join(cells[name] for name in names) for names in columns))
+        table.add_row(*(lines(*(cells[name] for name in names)) for names in columns))
     return table
 
 
-def _cells(found: Judgement) -> dict[str, str]:
-    style, word = STYLES[found.verdict], _word(found.verdict)
-    texts = (clean(found.case_id), found.metric, value_text(found), compared_text(found))
-    escaped = map(escape, (*texts, limit_text(found)))
-    cells = (*escaped, f"[{style}]{word}[/]", counts_text(found))
-    return dict(zip(COLUMNS, cells, strict=True))
+def _cells(found: Judgement) -> dict[str, Text]:
+    figures = (value_text(found), compared_text(found), limit_text(found))
+    verdict = text(_word(found.verdict), STYLES[found.verdict])
+    before = map(text, (found.case_id, found.metric, *figures))
+    return dict(zip(COLUMNS, (*before, verdict, text(counts_text(found))), strict=True))
 
 
 def _is_mute(found: Judgement) -> bool:

@@ -4,13 +4,10 @@ import sys
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from greenbench.gate.history import FEWEST, Series, change_text, value_text
 from greenbench.gate.metrics import Kind
-from greenbench.gate.wording import clean
-from greenbench.terminal.formats import new_console
+from greenbench.terminal.console import Table, new_console, say
 
 SHORT = 8
 UNKNOWN = "–"
@@ -21,18 +18,17 @@ def print_history(found: Sequence[Series], console: Console | None = None) -> No
     console = console or new_console(sys.stdout)
     if any(series.steps for series in found):
         console.print(_steps_table(found))
-    console.print(Text(_summary(found), style="bold"))
+    say(console, _summary(found), "bold")
     if short := sum(series.reason is not None for series in found):
-        console.print(
-            Text(
-                f"{short} series with too few sessions: a count needs "
-                f"{FEWEST[Kind.COUNT]}, another metric {FEWEST[Kind.ENERGY]}."
-            )
+        say(
+            console,
+            f"{short} series with too few sessions: a count needs "
+            f"{FEWEST[Kind.COUNT]}, another metric {FEWEST[Kind.ENERGY]}.",
         )
 
 
 def _steps_table(found: Sequence[Series]) -> Table:
-    table = Table(title="History: steps that lasted, oldest first", title_justify="left")
+    table = Table("History: steps that lasted, oldest first")
     for heading in ("case", "metric", "host", "first session", "first run", "commit", "previous"):
         table.add_column(heading, no_wrap=True)
     for heading in ("from", "to", "change"):
@@ -51,7 +47,7 @@ def _steps_table(found: Sequence[Series]) -> Table:
                 value_text(series.metric, step.after),
                 change_text(series.metric, step.change),
             )
-            table.add_row(*(Text(clean(cell)) for cell in cells))
+            table.add_row(*cells)
     return table
 
 

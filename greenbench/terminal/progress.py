@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
-from rich.console import Console
 from rich.live import Live
-from rich.text import Text
 
 from greenbench.cases import Case
 from greenbench.compare.units import with_unit
 from greenbench.results import CaseResult
 from greenbench.results.marks import marks_of
 from greenbench.results.readings import JOULES_PER_WH, Provenance
+from greenbench.terminal.console import new_console, say, text
+from greenbench.text import printing
 
 LINE_INTERVAL_S = 20.0
 
@@ -27,11 +27,12 @@ class Progress:
     cases : sequence of Case
         What will run.
     stream : file
-        Where to.
+        Where to. One that fails ends no measurement: what cannot be shown is dropped.
     """
 
     def __init__(self, cases: Sequence[Case], stream: TextIO | None = None) -> None:
-        self._console = Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
+        self._stream = printing(stream or sys.stderr)
+        self._console = new_console(self._stream, width=None)
         self._live: Live | None = None
         self._cases = cases
         self._total = sum(case.repeats for case in cases)
@@ -42,7 +43,8 @@ class Progress:
         self._shown_at = 0.0
 
     def __enter__(self) -> "Progress":
-        if self._console.is_terminal:
+        # A log may want colours, and a dumb terminal has no cursor to move.
+        if self._console.is_interactive and self._stream.isatty():
             # No refresh thread: it would run inside the measured windows.
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()
@@ -55,7 +57,7 @@ class Progress:
 
     def notice(self, message: str) -> None:
         """Show one line that stays."""
-        self._console.print(Text(message))
+        say(self._console, message, is_wrapped=False)
 
     def repeat_started(
         self, case: Case, repeat: int, done_trials: int, revision: str | None = None
@@ -101,9 +103,9 @@ class Progress:
         done, total = self._trials
         line = f"{self._label} · trial {min(done + 1, total)}/{total} · {self._left.text()} left"
         if self._live:
-            self._live.update(Text(line), refresh=True)
+            self._live.update(text(line), refresh=True)
         else:
-            self._console.print(Text(line))
+            say(self._console, line, is_wrapped=False)
 
 
 class _TimeLeft:

@@ -3,12 +3,10 @@
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from io import StringIO
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
 
 from greenbench.compare.returns import compare_returns
 from greenbench.compare.samples import Samples, describe_samples, marks_in
@@ -18,14 +16,15 @@ from greenbench.errors import NotComparableError
 from greenbench.results.marks import MEANINGS
 from greenbench.results.readings import Provenance
 from greenbench.terminal.answers import print_returns
-from greenbench.terminal.formats import interval, new_console
+from greenbench.terminal.console import Table, new_console, say
+from greenbench.terminal.formats import interval
 
 Row = Mapping[str, Any]
 
 
 def summary_table(rows: Sequence[Row], *, include_disturbed: bool = False) -> Table:
     """Return the table of cases: energy, emissions and accuracy as medians with intervals."""
-    table = Table(title="Cases: median [95% interval] over repeats", title_justify="left")
+    table = Table("Cases: median [95% interval] over repeats")
     table.add_column("case", no_wrap=True)
     unit, scale = energy_unit([row["energy_wh"] for row in rows])
     gram = "mg" if scale != 1 else "g"
@@ -43,7 +42,7 @@ def summary_table(rows: Sequence[Row], *, include_disturbed: bool = False) -> Ta
         provenance = {Provenance(row["energy_provenance"]).label for row in members}
         counted, all_rows = len(samples.counted), len(samples.rows)
         cells = [
-            escape(case_id),
+            case_id,
             str(counted) if counted == all_rows else f"{counted} of {all_rows}",
             _energy_cell(samples, scale),
             "–" if samples.cv is None else f"{samples.cv:.1%}",
@@ -104,14 +103,45 @@ def print_summary(
     console = console or new_console(sys.stdout)
     console.print(summary_table(rows, include_disturbed=include_disturbed))
     for line in mark_lines(rows, include_disturbed=include_disturbed):
-        console.print(Text(line))
+        say(console, line)
     console.print()
     try:
         print_returns(compare_returns(rows, include_disturbed=include_disturbed), console)
     except NotComparableError as error:
-        console.print(Text(f"No diminishing returns: {error}"))
+        say(console, f"No diminishing returns: {error}")
     for line in provenance_lines(rows):
-        console.print(Text(line))
+        say(console, line)
+
+
+def summary_lines(
+    rows: Sequence[Row], encoding: str, *, include_disturbed: bool = False
+) -> list[str]:
+    """Return what `print_summary` prints, for a stream of an encoding.
+
+    Parameters
+    ----------
+    rows : sequence of row
+        One a repeat.
+    encoding : str
+        Whose letters are used.
+    include_disturbed : bool
+        Whether disturbed samples count, too.
+    """
+    page = _Page(encoding)
+    print_summary(rows, new_console(page, is_plain=True), include_disturbed=include_disturbed)
+    return [line.rstrip() for line in page.getvalue().splitlines()]
+
+
+class _Page(StringIO):
+    """Lines in letters of an encoding."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__()
+        self._encoding = encoding
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._encoding
 
 
 def mark_lines(rows: Sequence[Row], *, include_disturbed: bool = False) -> list[str]:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from io import StringIO
 
+from greenbench.text import printing
+
 
 class Uncaptured(StringIO):
     """Writes to the standard error that there is while nothing is captured.
@@ -22,11 +24,16 @@ class Uncaptured(StringIO):
     def write(self, text: str) -> int:
         """Write at once."""
         with self._uncaptured():
-            sys.stderr.write(text)
-            sys.stderr.flush()
+            printing(sys.stderr).show(text)
         return len(text)
 
     def isatty(self) -> bool:
         """Return whether people look at it."""
         with self._uncaptured():
-            return sys.stderr.isatty()
+            return printing(sys.stderr).isatty()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """That of the standard error."""
+        with self._uncaptured():
+            return printing(sys.stderr).encoding

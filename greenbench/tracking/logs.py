@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from greenbench.results import CaseResult, Trial
 from greenbench.results.table import ENDED_WELL, METRICS, TAGS, segments_text, to_row
+from greenbench.text import storable
 from greenbench.tracking.records import (
     anytime,
     describe,
@@ -47,7 +48,7 @@ def log_case(client: "MlflowClient", experiment: str, result: CaseResult, key: s
             # The names under which MLflow's UI shows them.
             tags[f"mlflow.source.git.{name}"] = result.environment[name]
     start_ms = int(result.started_at * 1000)
-    run = client.create_run(experiment, start_ms, tags, run_name=case.id)
+    run = client.create_run(experiment, start_ms, _storable(tags), run_name=case.id)
     run_id = str(run.info.run_id)
     end_ms = start_ms + int(row["duration_s"] * 1000)
     metrics = {METRICS[name]: row[name] for name in METRICS if row[name] is not None}
@@ -89,7 +90,7 @@ def _log_trial(
         tags["lanes"] = str(trial.lanes)
     if segments := segments_text(trial):
         tags["segments"] = segments
-    run = client.create_run(experiment, start_ms, tags, run_name=f"trial {trial.index}")
+    run = client.create_run(experiment, start_ms, _storable(tags), run_name=f"trial {trial.index}")
     metrics = [*trial_metrics(trial, end_ms), *learning_curve(trial, start_ms, end_ms)]
     _log_batch(client, run.info.run_id, metrics, trial.hyperparameters)
     status = "FINISHED" if trial.status in ENDED_WELL else "FAILED"
@@ -108,8 +109,13 @@ def _log_batch(
     client.log_batch(
         run_id,
         [Metric(*metric) for metric in metrics],
-        [Param(name, str(value)) for name, value in params.items()],
+        [Param(name, text) for name, text in _storable(params).items()],
     )
+
+
+def _storable(texts: Mapping[str, Any]) -> dict[str, str]:
+    """Return values as texts that every store takes: paths and errors may have any letters."""
+    return {name: storable(str(value)) for name, value in texts.items()}
 
 
 def _log_dataset(client: "MlflowClient", run_id: str, result: CaseResult) -> None:

@@ -345,4 +345,4 @@ def test_series_with_too_few_sessions_are_counted() -> None:
 
 def test_markup_in_names_is_shown_as_it_is() -> None:
     text = printed(find_steps(history(*STEPPED, host="[red]\nhere"), ["energy_wh"]))
-    assert "[red] here" in text
+    assert r"[red]\nhere" in text

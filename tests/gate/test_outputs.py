@@ -138,7 +138,7 @@ def test_markdown_cells_are_escaped() -> None:
     said = to_markdown(of(make_judgement(case_id="a|b`c`<img src=x>\n| d |")))
 
     (row,) = [line for line in said.splitlines() if line.startswith("| a")]
-    assert row.startswith(r"| a\|b\`c\`\<img src=x\> \| d \| | energy_wh |")
+    assert row.startswith(r"| a\|b\`c\`\<img src=x\>\\n\| d \| | energy_wh |")
     assert len(re.findall(r"(?<!\\)\|", row)) == 8
 
 
@@ -185,7 +185,7 @@ def test_annotations_escape_what_github_would_obey() -> None:
     (line,) = to_annotations(of(found)).splitlines()
 
     assert line.startswith("::error file=my%2Cdir%3Aa%25/b.toml,line=3,")
-    assert "::x ::error::%250A: energy_wh" in line
+    assert r"::x\r\n::error::%250A: energy_wh" in line
 
 
 def test_annotations_of_a_level_are_at_most_ten_and_the_last_tells_of_the_rest() -> None:

@@ -212,8 +212,7 @@ def test_sentence_is_one_line_whatever_names_hold(name: str, reason: str, accept
     found = sentence(make_judgement(case_id=name, reason=reason, accept=accept, cause=reason))
 
     assert len(found.splitlines()) == 1
-    assert not [c for c in found if unicodedata.category(c).startswith("C")]
-    assert "  " not in found
+    assert not [c for c in found if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")]
 
 
 @given(

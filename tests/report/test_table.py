@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenbench.report.table import NONE, Cell, Table
+from greenbench.text import clean
 
 TEXTS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"))
 FORMULAS = ("=", "+", "-", "@")
@@ -38,7 +39,7 @@ def test_csv_gives_texts_back_on_one_line_whatever_is_in_them(values: list[str])
     table = make_table(records=[{"value": value, "last": 1} for value in values])
     rows = csv.DictReader(io.StringIO(table.csv, newline=""))
     assert [row["value"].lstrip("'") for row in rows] == [
-        " ".join(value.splitlines()).strip().lstrip("'") for value in values
+        clean(value).strip().lstrip("'") for value in values
     ]
 
 

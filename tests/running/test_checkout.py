@@ -61,6 +61,15 @@ def test_the_files_of_the_revision_are_beside_those_of_the_user(
     assert git(project, "status", "--porcelain") == before
 
 
+@pytest.mark.parametrize("name", ["index", "project", "HEAD", "-x", ".git x", "a\nb", "n\udcff"])
+def test_a_repository_may_have_any_name(project: Path, name: str) -> None:
+    folder = project.rename(project.parent / name)
+
+    with checked_out("v1", folder) as base:
+        assert (base.folder / "nets" / "net.py").read_text() == "WIDTH = 1\n"
+        assert base.place_of(str(folder / "nets")) == str(base.folder / "nets")
+
+
 def test_nothing_of_it_is_left_whatever_happens(project: Path) -> None:
     folders = []
 

@@ -77,7 +77,9 @@ def test_names_are_no_markup_and_obeyed_by_nobody() -> None:
     lines = shown(Judgements((found,), None))
     text = "\n".join(lines)
 
-    assert [line for line in lines if line.startswith("[red]x[/red] [31m ::error::y  energy_wh")]
+    assert [
+        line for line in lines if line.startswith(r"[red]x[/red]\x1b[31m\n::error::y  energy_wh")
+    ]
     assert "\x1b" not in text
 
 

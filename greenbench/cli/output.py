@@ -1,0 +1,103 @@
+"""What commands say: each line, and each text for other programs, has one way out."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO, cast
+
+import click
+
+from greenbench.errors import GreenbenchError
+from greenbench.text import Printing, clean, printing
+
+
+def say(line: str, *, err: bool = False) -> None:
+    """Print a line of names and words, cleaned.
+
+    Parameters
+    ----------
+    line : str
+        Without an end.
+    err : bool
+        Whether to standard error.
+    """
+    click.echo(clean(line), err=err)
+
+
+def emit(text: str) -> None:
+    """Print a text for other programs, as what formats it has made it.
+
+    Parameters
+    ----------
+    text : str
+        Whole, such as a CSV.
+    """
+    click.echo(text, nl=False)
+
+
+def emit_commands(text: str) -> None:
+    """Print workflow commands to standard error, which none of the other ways prints.
+
+    Parameters
+    ----------
+    text : str
+        As `greenbench.text.programs.workflow_command` makes them.
+    """
+    printing(sys.stderr).show(text, with_commands=True)
+
+
+class Group(click.Group):
+    """Turns greenbench's errors into one line and an exit code, and prints so that nothing fails.
+
+    Standard output that cannot be written is said in one line, and is exit code 2 where it
+    would be 0. A reader that has left, such as ``head``, changes no exit code.
+    """
+
+    def main(self, *given: Any, **options: Any) -> Any:
+        """Run, with streams that never fail."""
+        with _streams() as output:
+            try:
+                return super().main(*given, **options)
+            except SystemExit as leaving:
+                if output.failure is None:
+                    raise
+                sys.exit(_told(output.failure, leaving.code))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except GreenbenchError as error:
+            first, *further = str(error).split("\n")
+            for line in (f"Error: {first}", *further):
+                say(line, err=True)
+            ctx.exit(error.exit_code)
+
+
+@contextmanager
+def _streams() -> Iterator[Printing]:
+    before = sys.stdout, sys.stderr
+    take_streams()
+    try:
+        yield printing(sys.stdout)
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def take_streams() -> None:
+    """Let all that this process prints pass `Printing`, also what others print."""
+    sys.stdout, sys.stderr = (cast(TextIO, printing(stream)) for stream in (sys.stdout, sys.stderr))
+
+
+def _told(failure: OSError | ValueError, code: Any) -> Any:
+    """Say that standard output fails, and return the exit code."""
+    reason = getattr(failure, "strerror", None) or failure
+    if isinstance(failure, BrokenPipeError):
+        say(f"standard output: {reason}; the rest is not shown", err=True)
+        return code
+    say(
+        f"Error: standard output cannot be written ({reason}): what was to be read there is cut "
+        "off; files and results are not",
+        err=True,
+    )
+    return code or GreenbenchError.exit_code
