@@ -64,7 +64,7 @@ def test_store_is_made_by_the_first_delivery_and_not_before_training(tmp_path: P
 def test_store_without_room_is_told_before_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("greenbench.tracking.database.ROOM_BYTES", 2**60)
+    monkeypatch.setattr("greenbench.tracking.local.ROOM_BYTES", 2**60)
     notices = Notices()
     assert Delivery(f"sqlite:///{tmp_path}/mlflow.db", notices).has_failed
     assert "no room for the store" in notices.lines[0]
