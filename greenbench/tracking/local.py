@@ -7,15 +7,14 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 
 from greenbench.errors import TrackingError
 from greenbench.tracking.schema import Schema, check_schema, newest_revision, upgrade
+from greenbench.tracking.sqlite import connect_to, hurried, may_write
 
 ROOM_BYTES = 32 * 2**20
 LOCK_LIMIT_S = 300.0
@@ -32,13 +31,6 @@ Say = Callable[[str], None]
 def is_fresh(database: Path) -> bool:
     """Return whether a local store is yet to be made, which takes MLflow seconds."""
     return not database.exists() or not database.stat().st_size
-
-
-def may_write(database: Path) -> bool:
-    """Return whether this user may write a store, for which SQLite writes files beside it."""
-    folder = next(parent for parent in database.absolute().parents if parent.exists())
-    paths = [folder, *([database] if database.exists() else [])]
-    return all(os.access(path, os.W_OK) for path in paths)
 
 
 def check_folder(database: Path) -> None:
@@ -87,7 +79,7 @@ def make_ready(database: Path, artifacts: str, say: Say) -> None:
             _bring_up_to_date(database, say)
         if is_fresh(database):
             _make(database, artifacts)
-    with closing(_connect(database)) as connection:
+    with closing(connect_to(database)) as connection:
         # So that readers and a writer work at the same time.
         connection.execute("PRAGMA journal_mode=WAL")
 
@@ -136,66 +128,6 @@ def first_access(database: Path) -> Iterator[None]:
         lock.release()
 
 
-@cache
-def tune(database: Path) -> None:
-    """Let MLflow open a local store as this user may, and wait for the disk only at `sync`.
-
-    MLflow commits six times a run; a search of 64 trials would wait for the disk 400 times.
-    """
-    from sqlalchemy import Engine, event  # noqa: PLC0415
-
-    ours = database.resolve()
-
-    def connect(dialect: Any, _record: object, arguments: Any, options: Any) -> Any:
-        is_ours = dialect.name == "sqlite" and arguments and Path(arguments[0]).resolve() == ours
-        if not is_ours or may_write(ours):
-            return None
-        return sqlite3.connect(_read_only(ours), uri=True, **options)
-
-    def connected(connection: Any, _record: object) -> None:
-        # In pytest, other databases of the same process are not ours to change.
-        if isinstance(connection, sqlite3.Connection):
-            files = [row[2] for row in connection.execute("PRAGMA database_list")]
-            if ours in [Path(file).resolve() for file in files if file]:
-                connection.execute("PRAGMA synchronous=NORMAL")
-
-    event.listen(Engine, "do_connect", connect)
-    event.listen(Engine, "connect", connected)
-
-
-def sync(database: Path) -> None:
-    """Bring all that was committed to a local store to the disk."""
-    # Not the database itself: to close that file would free the locks that SQLite holds on it.
-    # What left the log for the database is on the disk already.
-    with suppress(FileNotFoundError), Path(f"{database}-wal").open("rb") as log:
-        os.fsync(log.fileno())
-
-
-def _connect(database: Path) -> sqlite3.Connection:
-    address = f"{_uri(database)}?mode=rw" if may_write(database) else _read_only(database)
-    return sqlite3.connect(address, uri=True, timeout=30)
-
-
-def _uri(database: Path) -> str:
-    return f"file:{quote(str(database.absolute()))}"
-
-
-def _read_only(database: Path) -> str:
-    """Return SQLite's own URI of a file that we may not write.
-
-    A writer adds to a log (``-wal``), whose index (``-shm``) lies beside it. While there is a log,
-    the file alone is not the whole truth, and both are read as the writer's locks allow. Where
-    there is none, nobody has the store open; SQLite would make both files, and may not, unless it
-    is told that nothing changes. It is not told so for the sake of speed: of a store that somebody
-    writes, it would be wrong.
-    """
-    with database.open("rb") as file:
-        is_logged = file.read(20)[18:20] == b"\x02\x02"
-    if is_logged and not Path(f"{database}-wal").exists():
-        return f"{_uri(database)}?mode=ro&immutable=1"
-    return f"{_uri(database)}?mode=ro&readonly_shm=1"
-
-
 def _check_room(database: Path, needed_bytes: int) -> None:
     free_bytes = shutil.disk_usage(database.parent).free
     if free_bytes < needed_bytes:
@@ -206,7 +138,7 @@ def _check_room(database: Path, needed_bytes: int) -> None:
 
 
 def _look(database: Path) -> Schema:
-    with closing(_connect(database)) as connection:
+    with closing(connect_to(database)) as connection:
         found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         tables = frozenset(name for (name,) in found)
         if "alembic_version" not in tables:
@@ -217,7 +149,7 @@ def _look(database: Path) -> Schema:
 
 def _holds_nothing(database: Path) -> bool:
     """Return whether nothing is lost with a store: no run, no experiment, no model of anybody."""
-    with closing(_connect(database)) as connection:
+    with closing(connect_to(database)) as connection:
         for table in _look(database).tables:
             columns = [row[1] for row in connection.execute(f'PRAGMA table_info("{table}")')]
             named = ROWS_OF_NONE.get(table, "")
@@ -287,9 +219,10 @@ def _make(database: Path, artifacts: str) -> None:
     for suffix in COMPANIONS[1:]:
         Path(f"{database}{suffix}").unlink(missing_ok=True)
     with _aside(database) as aside:
-        store: Any = SqlAlchemyStore(f"sqlite:///{aside}", artifacts)  # type: ignore[no-untyped-call]
-        store.engine.dispose()
-        with closing(_connect(aside)) as connection:
+        with hurried(aside):
+            store: Any = SqlAlchemyStore(f"sqlite:///{aside}", artifacts)  # type: ignore[no-untyped-call]
+            store.engine.dispose()
+        with closing(connect_to(aside)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
         _sync_file(aside)
         aside.replace(_file(database))
@@ -303,12 +236,13 @@ def _migrate(database: Path, revision: str | None, say: Say) -> None:
         f"the store {database} was made by an older MLflow (its form is {revision}): it is "
         f"migrated; a copy of it is kept as {copy.name}"
     )
-    with closing(_connect(database)) as connection, _aside(database) as aside:
+    with closing(connect_to(database)) as connection, _aside(database) as aside:
         before = connection.execute("PRAGMA data_version").fetchone()
         _back_up(connection, aside)
         _back_up(connection, scratch := aside.with_name(f"{aside.name}.copy"))
         try:
-            upgrade(f"sqlite:///{aside}")
+            with hurried(aside):
+                upgrade(f"sqlite:///{aside}")
         except Exception as error:
             text = " ".join(str(error).partition("[SQL:")[0].split())
             raise TrackingError(

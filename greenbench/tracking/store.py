@@ -16,18 +16,11 @@ from greenbench.results.table import METRICS, Row
 from greenbench.tracking.bulk import ENDED, read_cases, read_trials, search
 from greenbench.tracking.database import redact
 from greenbench.tracking.experiments import open_experiment
-from greenbench.tracking.local import (
-    Say,
-    check_folder,
-    check_readable,
-    is_fresh,
-    make_ready,
-    sync,
-    tune,
-)
+from greenbench.tracking.local import Say, check_folder, check_readable, is_fresh, make_ready
 from greenbench.tracking.logs import log_case
 from greenbench.tracking.reports import log_report
 from greenbench.tracking.schema import check_remote
+from greenbench.tracking.sqlite import sync, tune
 from greenbench.tracking.uris import check_uri, is_database, sqlite_path
 from greenbench.tracking.view import charts_path, seed, ui_address
 
@@ -120,6 +113,13 @@ class Store:
             If it is a local database that does not exist yet.
         """
         return cls(uri, say, must_exist=True)
+
+    def answers(self) -> bool:
+        """Return whether the store can be reached, after something has failed."""
+        with suppress(TrackingError), _translated(self.uri):
+            self._client.search_experiments(max_results=1)
+            return True
+        return False
 
     def log_result(self, result: CaseResult, key: str, *, may_exist: bool = False) -> str:
         """Log one repeat of a case: a run, and a child run a trial.

@@ -6,7 +6,8 @@ import pytest
 
 from greenbench.errors import TrackingError
 from greenbench.results.journal import Journal
-from greenbench.running.delivery import IDLE_DRIFT, Delivery, deliver_all
+from greenbench.running.delivery import Delivery
+from greenbench.running.spool import IDLE_DRIFT, deliver_all
 from greenbench.settings import Settings
 from greenbench.tracking import Store
 from tests.builders import make_result
