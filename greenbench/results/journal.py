@@ -236,7 +236,9 @@ class Journal:
         try:
             # To read a pipe would wait for ever.
             if not stat.S_ISREG(self.path.lstat().st_mode) and not self.path.is_file():
-                raise JournalError(f"journal {self.path} is not a file; move it away")
+                raise JournalError(
+                    f"journal {self.path} cannot be read (it is no file); move it away"
+                )
             lines = self.path.read_bytes().splitlines(keepends=True)
         except FileNotFoundError:
             return []

@@ -230,11 +230,12 @@ def _make(database: Path, artifacts: str) -> None:
 
 def _migrate(database: Path, revision: str | None, say: Say) -> None:
     """Migrate a copy and write it back as a whole: who is killed leaves the store as it was."""
+    form = revision or "the first"
     _check_room(database, 3 * database.stat().st_size + ROOM_BYTES)
     copy = database.with_name(f"{database.name}.before-{newest_revision()}")
     say(
-        f"the store {database} was made by an older MLflow (its form is {revision}): it is "
-        f"migrated; a copy of it is kept as {copy.name}"
+        f"the store {database} was made by an older MLflow (its form is {form}): it is migrated, "
+        f"and a copy of what it was kept as {copy.name}"
     )
     with closing(connect_to(database)) as connection, _aside(database) as aside:
         before = connection.execute("PRAGMA data_version").fetchone()
@@ -246,7 +247,7 @@ def _migrate(database: Path, revision: str | None, say: Say) -> None:
         except Exception as error:
             text = " ".join(str(error).partition("[SQL:")[0].split())
             raise TrackingError(
-                f"the store {database} was made by an older MLflow (its form is {revision}), and "
+                f"the store {database} was made by an older MLflow (its form is {form}), and "
                 f"cannot be migrated ({text[:200]}); it is left as it was"
             ) from error
         _sync_file(scratch)

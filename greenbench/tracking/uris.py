@@ -57,6 +57,8 @@ def _scheme(uri: str) -> str:
     """Return what comes before the colon, if MLflow knows it; nothing for a plain folder."""
     if uri == "databricks":
         return uri
+    if re.fullmatch(r"[\w.-]+:\d+(/.*)?", uri):
+        raise _refused(uri, f"write http://{uri}")
     if uri != uri.strip() or re.search(r"[\x00-\x1f\x7f]", uri):
         raise _refused(uri, "it has white space around it, or control characters in it")
     found = re.match(r"([A-Za-z][\w+.-]*):", uri)
@@ -65,6 +67,8 @@ def _scheme(uri: str) -> str:
     scheme = found[1]
     if scheme in KNOWN or scheme.partition("+")[0] in DATABASES:
         return scheme
+    if scheme.lower() in KNOWN or scheme.lower().partition("+")[0] in DATABASES:
+        raise _refused(uri, f"write {scheme.lower()!r} in small letters")
     plugins = [entry.name for entry in entry_points(group=PLUGINS)]
     if scheme in plugins:
         return scheme
@@ -146,12 +150,13 @@ def _check_driver(uri: str) -> None:
     except ImportError as error:
         package = PACKAGES.get(error.name or "", error.name or "of its driver")
         raise _refused(
-            uri, f"it needs the package {package!r}, which is not installed: pip install {package}"
+            uri,
+            f"it needs the package {package!r}, which is not installed: pip install '{package}'",
         ) from None
 
 
 def _folder(uri: str) -> ConfigurationError:
-    folder = uri.removeprefix("file:").removeprefix("//").rstrip("/")
+    folder = redact(uri).removeprefix("file:").removeprefix("//").rstrip("/")
     return _refused(
         uri,
         "MLflow no longer writes to plain folders: "
@@ -166,7 +171,7 @@ def _in_memory(uri: str) -> ConfigurationError:
 
 
 def _refused(uri: str, reason: str, *, by: str = "MLFLOW_TRACKING_URI") -> ConfigurationError:
-    return ConfigurationError(f"{by} is {_shown(uri)}; {redact(reason)}")
+    return ConfigurationError(f"{by} is {_shown(uri)}; {reason}")
 
 
 def _shown(uri: str) -> str:
