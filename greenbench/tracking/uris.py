@@ -89,7 +89,7 @@ def _check_server(uri: str) -> None:
 
 def _check_sqlite(uri: str) -> None:
     found = SQLITE.fullmatch(uri)
-    if found is None and uri != "sqlite://":
+    if found is None and not uri.endswith("://"):
         raise _refused(uri, "write sqlite:////ABSOLUTE/PATH/mlflow.db")
     path, query = found.groups() if found else ("", None)
     if path in ("", ":memory:") or (path.startswith("file:") and ":memory:" in path):
