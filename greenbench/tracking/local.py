@@ -75,8 +75,10 @@ def make_ready(database: Path, artifacts: str, say: Say) -> None:
     _check_room(database, ROOM_BYTES)
     with first_access(database):
         _drop_asides(database)
-        if not is_fresh(database):
-            _bring_up_to_date(database, say)
+        if is_fresh(database):
+            _make(database, artifacts)
+        # Of an earlier process, or of another program that was quicker.
+        _bring_up_to_date(database, say)
         if is_fresh(database):
             _make(database, artifacts)
     with closing(connect_to(database)) as connection:
@@ -215,9 +217,6 @@ def _make(database: Path, artifacts: str) -> None:
     """Make a store under another name, and rename it when it is whole."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: PLC0415
 
-    # What a file of this name has left, which was removed without them, is not of this one.
-    for suffix in COMPANIONS[1:]:
-        Path(f"{database}{suffix}").unlink(missing_ok=True)
     with _aside(database) as aside:
         with hurried(aside):
             store: Any = SqlAlchemyStore(f"sqlite:///{aside}", artifacts)  # type: ignore[no-untyped-call]
@@ -225,6 +224,11 @@ def _make(database: Path, artifacts: str) -> None:
         with closing(connect_to(aside)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
         _sync_file(aside)
+        if not is_fresh(database):
+            return
+        # What a file of this name has left, which was removed without them, is not of this one.
+        for suffix in COMPANIONS[1:]:
+            Path(f"{database}{suffix}").unlink(missing_ok=True)
         aside.replace(_file(database))
 
 

@@ -68,9 +68,9 @@ def check_remote(uri: str) -> None:
         return
     check_schema(found, redact(uri))
     raise TrackingError(
-        f"the store {redact(uri)} was made by an older MLflow (its form is {found.revision}); "
+        f"the store {redact(uri)} was made by an older MLflow (its form is {found.revision or 'the first'}); "
         "others may use it, so it is not migrated by itself: make a copy, then run "
-        f"`mlflow db upgrade` with its address"
+        "`mlflow db upgrade` with its address"
     )
 
 

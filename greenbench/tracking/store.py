@@ -69,7 +69,7 @@ class Store:
             if database is not None:
                 if not must_exist or not check_readable(database):
                     make_ready(database, str(self._artifacts), say or _log_line)
-                tune(database)
+                tune(database.absolute())
             elif is_database(uri):
                 # MLflow would try again for minutes before it says that there is none.
                 check_remote(uri)

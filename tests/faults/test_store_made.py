@@ -28,6 +28,7 @@ from pathlib import Path
 from sqlalchemy import Engine, event
 from greenbench.tracking.store import Store, _client_class
 from tests.builders import make_result
+from tests.tracking.older import older_store
 client_class = _client_class()
 import mlflow.store.tracking.sqlalchemy_store  # Once, not in each of the children.
 
@@ -72,6 +73,8 @@ for point in points:
     folder = Path(root, point)
     folder.mkdir()
     uri = f"sqlite:///{folder}/mlflow.db"
+    if how == "older":
+        in_child(lambda: older_store(folder / "mlflow.db"))
     status = in_child(lambda: make(how, uri, int(point), int(number)))
     print("died", status, sorted(path.name.split(".db")[-1] for path in folder.iterdir()))
     sys.stdout.flush()
@@ -172,6 +175,20 @@ def test_full_disk_while_a_store_is_made_is_one_line(tmp_path: Path, room_bytes:
     assert len(done.stdout.splitlines()) == 1
     assert done.stderr == ""
     assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db.lock"]
+
+
+def test_older_store_whose_migration_is_killed_is_migrated_by_whoever_comes_next(
+    tmp_path: Path,
+) -> None:
+    for place in (0, 12):
+        said = die("older", tmp_path, signal.SIGKILL, place)
+        assert said[0].startswith(f"died {int(signal.SIGKILL)} ")
+        assert "was made by an older MLflow" in said[1]
+        assert said[2] == "rows 1"
+        assert not list(tmp_path.glob("*/.mlflow.db*"))
+        (copy,) = tmp_path.glob(f"{place}/mlflow.db.before-*")
+        with closing(sqlite3.connect(copy)) as connection:
+            assert connection.execute("SELECT name FROM runs").fetchall() == [("of old",)]
 
 
 @pytest.fixture
