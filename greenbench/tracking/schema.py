@@ -68,7 +68,7 @@ def check_remote(uri: str) -> None:
         return
     check_schema(found, redact(uri))
     raise TrackingError(
-        f"the store {redact(uri)} was made by an older MLflow (its form is {found.revision or 'the first'}); "
+        f"the store {redact(uri)} was made by an older MLflow (its form is {found.revision}); "
         "others may use it, so it is not migrated by itself: make a copy, then run "
         "`mlflow db upgrade` with its address"
     )
