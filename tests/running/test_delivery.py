@@ -9,7 +9,7 @@ from greenbench.results.journal import Journal
 from greenbench.running.delivery import Delivery
 from greenbench.running.spool import IDLE_DRIFT, deliver_all
 from greenbench.settings import Settings
-from greenbench.tracking import Store
+from greenbench.tracking import Store, session_key
 from tests.builders import make_result
 
 
@@ -60,6 +60,22 @@ def test_store_is_made_by_the_first_delivery_and_not_before_training(tmp_path: P
     assert len(Store.existing(settings.tracking_uri).read_rows()) == 1
     assert journal.read().is_delivered
     assert notices.lines == []
+
+
+def test_session_finds_what_a_sync_has_delivered_that_was_killed_beside_it(tmp_path: Path) -> None:
+    settings = Settings.from_environment({"GREENBENCH_RUNS_DIR": str(tmp_path)})
+    result = make_result()
+    journal = Journal.of(tmp_path, result.case, result.repeat)
+    journal.finish(result)
+    journal.mark_attempted()
+    store = Store(settings.tracking_uri)
+    store.log_result(result, session_key(journal.path))
+
+    delivery = Delivery(settings.tracking_uri, Notices())
+
+    assert delivery.deliver(journal, result, may_exist=False)
+    assert len(store.read_rows()) == 1
+    assert journal.read().is_delivered
 
 
 def test_store_without_room_is_told_before_training(
