@@ -107,7 +107,8 @@ class Settings:
         shared_lock = Path(tempfile.gettempdir()) / "greenbench-host.lock"
         values: dict[str, Any] = {
             "runs_dir": runs_dir,
-            "tracking_uri": environment.get("MLFLOW_TRACKING_URI") or default_uri(runs_dir),
+            "tracking_uri": anchored(environment.get("MLFLOW_TRACKING_URI"))
+            or default_uri(runs_dir),
             "data_dir": Path(environment.get("GREENBENCH_DATA_DIR") or cache / "greenbench"),
             "host_lock": Path(environment.get("GREENBENCH_HOST_LOCK") or shared_lock),
             "threads": _number(environment, "GREENBENCH_THREADS", int),
@@ -128,6 +129,15 @@ class Settings:
             del values["carbon_g_per_kwh"]
         values |= chosen
         return cls(**{name: value for name, value in values.items() if value is not None})
+
+
+def anchored(uri: str | None) -> str | None:
+    """Return the URI with the file of a local store where it is now, wherever tests go to later."""
+    kind, slashes, path = (uri or "").partition(":///")
+    is_relative = slashes and path and not path.startswith(("/", ":", "file:", "?"))
+    if kind not in ("sqlite", "sqlite+pysqlite") or not is_relative:
+        return uri
+    return f"{kind}{slashes}{Path(path).absolute()}"
 
 
 def default_uri(runs_dir: Path) -> str:

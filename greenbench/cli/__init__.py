@@ -103,8 +103,11 @@ def ui(port: int | None) -> None:
 
 @cli.command()
 def sync() -> None:
-    """Deliver results to MLflow that it could not take when they were made."""
-    from greenbench.running.delivery import deliver_all  # noqa: PLC0415
+    """Deliver results to MLflow that it could not take when they were made.
+
+    Each on its own: what cannot be delivered is said, the others are, and the exit code is 2.
+    """
+    from greenbench.running.spool import deliver_all  # noqa: PLC0415
 
     settings = Settings.from_environment(os.environ)
     delivered, errors = deliver_all(settings)

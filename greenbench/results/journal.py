@@ -4,6 +4,7 @@ import dataclasses
 import glob
 import json
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +19,15 @@ from greenbench.cases import SCHEMA_VERSION, Case
 from greenbench.errors import ConfigurationError, JournalError
 from greenbench.results import CaseResult, Trial
 
-DAMAGE = (ValueError, KeyError, TypeError, AttributeError, ConfigurationError)
+DAMAGE = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+    ConfigurationError,
+)
 """What a line raises that is not what greenbench wrote."""
 START_LINE = b'{"event": "start"'
 LONGEST_NAME = 200
@@ -41,6 +50,8 @@ class JournalState:
         Once the repeat is finished.
     is_delivered : bool
         Whether MLflow has it.
+    is_attempted : bool
+        Whether ``sync`` has begun to deliver it, and so MLflow may have it.
     """
 
     history: tuple[Trial, ...] = ()
@@ -48,6 +59,7 @@ class JournalState:
     started_at: float = 0.0
     result: CaseResult | None = None
     is_delivered: bool = False
+    is_attempted: bool = False
 
     @property
     def trials(self) -> tuple[Trial, ...]:
@@ -108,6 +120,10 @@ class Journal:
         self.path.unlink(missing_ok=True)
         self.drop_checkpoints()
 
+    def mark_attempted(self) -> None:
+        """Record that somebody else than the run's session is about to tell MLflow."""
+        self._append("delivering", {})
+
     def mark_delivered(self) -> None:
         """Record that MLflow has the result."""
         self._append("delivered", {})
@@ -138,7 +154,7 @@ class Journal:
         """
         history: list[Trial] = []
         starts: list[float] = []
-        result, is_delivered = None, False
+        result, is_delivered, is_attempted = None, False, False
         for number, line in enumerate(self._whole_lines(), start=1):
             try:
                 entry = json.loads(line)
@@ -153,6 +169,8 @@ class Journal:
                 elif event == "mixed" and result is not None:
                     result = dataclasses.replace(result, mixed=tuple(values["changes"]))
                     is_delivered = False
+                elif event == "delivering":
+                    is_attempted = True
                 elif event == "delivered":
                     is_delivered = True
             except DAMAGE as error:
@@ -161,7 +179,7 @@ class Journal:
                     f"({type(error).__name__}: {error}); move the file away and run again"
                 ) from error
         first = starts[0] if starts else 0.0
-        return JournalState(tuple(history), len(starts), first, result, is_delivered)
+        return JournalState(tuple(history), len(starts), first, result, is_delivered, is_attempted)
 
     def save_checkpoint(self, trial: int, weights: Sequence[NDArray[np.float32]]) -> None:
         """Keep the weights of a trial, so that a resumed search can still test them.
@@ -216,6 +234,11 @@ class Journal:
 
     def _whole_lines(self) -> list[bytes]:
         try:
+            # To read a pipe would wait for ever.
+            if not stat.S_ISREG(self.path.lstat().st_mode) and not self.path.is_file():
+                raise JournalError(
+                    f"journal {self.path} cannot be read (it is no file); move it away"
+                )
             lines = self.path.read_bytes().splitlines(keepends=True)
         except FileNotFoundError:
             return []

@@ -4,15 +4,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from greenbench.errors import GreenbenchError, JournalError, TrackingError
+from greenbench.errors import TrackingError
 from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
-from greenbench.settings import Settings
+from greenbench.running.spool import IDLE_DRIFT, turn
 
 if TYPE_CHECKING:
     from greenbench.tracking import Store
-
-IDLE_DRIFT = "idle-drift.json"
 
 
 class Notices(Protocol):
@@ -41,7 +39,7 @@ class Delivery:
         try:
             # Importing MLflow takes seconds: they pass while the workers import, too, and
             # nothing is measured. A store that is yet to be made would take more of them.
-            self._store = _store_class().prepare(tracking_uri)
+            self._store = _store_class().prepare(tracking_uri, listener.notice)
         except TrackingError as error:
             self._fail(error)
 
@@ -59,14 +57,16 @@ class Delivery:
         """
         if self.has_failed:
             return False
-        if journal.read().is_delivered:
-            return True
         from greenbench.tracking import session_key  # noqa: PLC0415
 
         try:
-            key = session_key(journal.path)
-            self._opened().log_result(result, key, may_exist=may_exist)
-            journal.mark_delivered()
+            with turn(journal.path.parent):
+                state = journal.read()
+                if not state.is_delivered:
+                    may_exist |= state.is_attempted
+                    key = session_key(journal.path)
+                    self._opened().log_result(result, key, may_exist=may_exist)
+                    journal.mark_delivered()
         except TrackingError as error:
             self._fail(error)
             return False
@@ -95,50 +95,12 @@ class Delivery:
 
     def _opened(self) -> "Store":
         if self._store is None:
-            self._store = _store_class()(self._uri)
+            self._store = _store_class()(self._uri, self._listener.notice)
         return self._store
 
     def _fail(self, error: TrackingError) -> None:
         self.has_failed = True
         self._listener.notice(f"{error}; results are kept in the journal, and the run goes on")
-
-
-def deliver_all(settings: Settings) -> tuple[int, list[GreenbenchError]]:
-    """Deliver the finished repeats that MLflow does not have.
-
-    Returns
-    -------
-    int
-        How many were delivered.
-    list of GreenbenchError
-        Journals that could not be read, which do not hold up the others.
-
-    Raises
-    ------
-    TrackingError
-        If the store cannot be written.
-    """
-    from greenbench.tracking import Store, session_key  # noqa: PLC0415
-
-    waiting: list[tuple[Journal, CaseResult]] = []
-    errors: list[GreenbenchError] = []
-    for path in sorted(settings.journal_dir.glob("*/*.jsonl")):
-        try:
-            state = Journal(path).read()
-        except JournalError as error:
-            errors.append(error)
-            continue
-        if state.result is not None and not state.is_delivered:
-            waiting.append((Journal(path), state.result))
-    drifts = sorted(settings.journal_dir.glob(f"*/{IDLE_DRIFT}"))
-    if waiting or drifts:
-        store = Store(settings.tracking_uri)
-        for journal, result in waiting:
-            store.log_result(result, session_key(journal.path), may_exist=True)
-            journal.mark_delivered()
-        for note in drifts:
-            _log_idle_drift(store, note)
-    return len(waiting), errors
 
 
 def _store_class() -> "type[Store]":

@@ -32,7 +32,7 @@ from greenbench.running.run_folder import Request, RunFolder, changed_data, make
 from greenbench.schedulers import make_scheduler
 from greenbench.settings import Settings
 from greenbench.strategies.spaces import find_space
-from greenbench.tracking.database import check_uri
+from greenbench.tracking.uris import check_uri
 
 BASE = "base"
 """Folder of the journals of another revision."""

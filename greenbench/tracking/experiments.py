@@ -1,15 +1,17 @@
 """Experiments: found by their name, or made by whichever process comes first."""
 
+import shlex
 from typing import TYPE_CHECKING
 
 from greenbench.errors import TrackingError
+from greenbench.tracking.database import redact
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
 def open_experiment(
-    client: "MlflowClient", name: str, location: str | None
+    client: "MlflowClient", uri: str, name: str, location: str | None
 ) -> tuple[str, dict[str, str]]:
     """Return the id and the tags of an experiment, which is made if there is none.
 
@@ -17,6 +19,8 @@ def open_experiment(
     ----------
     client : mlflow.MlflowClient
         Of the store.
+    uri : str
+        Of the store, as a user would name it to MLflow.
     name : str
         Of the experiment.
     location : str or None
@@ -41,8 +45,14 @@ def open_experiment(
     number = str(found.experiment_id)
     if found.lifecycle_stage != "active":
         raise TrackingError(
-            f"experiment {name!r} was deleted in MLflow; bring it back with "
-            f"`mlflow experiments restore --experiment-id {number}`, or remove it for good with "
-            f"`mlflow gc --experiment-ids {number}`"
+            f"experiment {name!r} was deleted in MLflow; bring it back: "
+            + _command(uri, f"mlflow experiments restore --experiment-id {number}")
         )
     return number, found.tags
+
+
+def _command(uri: str, command: str) -> str:
+    """Return a command that works as it is printed, unless the address has secrets in it."""
+    if redact(uri) != uri:
+        return f"set MLFLOW_TRACKING_URI to the address of the store, then run `{command}`"
+    return f"MLFLOW_TRACKING_URI={shlex.quote(uri)} {command}"

@@ -9,12 +9,16 @@ from greenbench.tracking.experiments import open_experiment
 REPORTS = "greenbench/reports"
 
 
-def log_report(client: Any, folder: Path, files: Sequence[Path], location: str | None) -> str:
+def log_report(
+    client: Any, uri: str, folder: Path, files: Sequence[Path], location: str | None
+) -> str:
     """Log files as the artifacts of a new run, and return its path in the MLflow UI.
 
     Parameters
     ----------
     client : mlflow.MlflowClient
+        Of the store.
+    uri : str
         Of the store.
     folder : Path
         Where the files are.
@@ -28,7 +32,7 @@ def log_report(client: Any, folder: Path, files: Sequence[Path], location: str |
     TrackingError
         If the experiment of reports was deleted.
     """
-    experiment, _ = open_experiment(client, REPORTS, location)
+    experiment, _ = open_experiment(client, uri, REPORTS, location)
     tags = {"kind": "report", "mlflow.source.name": "greenbench"}
     run_id = str(client.create_run(experiment, tags=tags, run_name="report").info.run_id)
     try:

@@ -14,20 +14,14 @@ from greenbench.results import CaseResult
 from greenbench.results.marks import DRIFTED, MIXED, add_mark, is_drifted
 from greenbench.results.table import METRICS, Row
 from greenbench.tracking.bulk import ENDED, read_cases, read_trials, search
-from greenbench.tracking.database import (
-    check_uri,
-    first_access,
-    is_fresh,
-    probe,
-    redact,
-    sqlite_path,
-    sync,
-    sync_seldom,
-    use_wal,
-)
+from greenbench.tracking.database import redact
 from greenbench.tracking.experiments import open_experiment
+from greenbench.tracking.local import Say, check_folder, check_readable, is_fresh, make_ready
 from greenbench.tracking.logs import log_case
 from greenbench.tracking.reports import log_report
+from greenbench.tracking.schema import check_remote
+from greenbench.tracking.sqlite import sync, tune
+from greenbench.tracking.uris import check_uri, is_database, sqlite_path
 from greenbench.tracking.view import charts_path, seed, ui_address
 
 if TYPE_CHECKING:
@@ -51,35 +45,41 @@ class Store:
     uri : str
         MLflow tracking URI: ``sqlite:///…``, another database, or ``http(s)://…``.
 
+    say : callable, optional
+        Told what a user must know of a file that is changed: that it is migrated, or put aside.
+    must_exist : bool
+        Whether there must be something to read; then nothing is made, and nothing locked.
+
     Raises
     ------
     ConfigurationError
-        If the URI is a plain folder, which MLflow 3.7 and later refuse.
+        If the URI is none that MLflow takes, such as a plain folder.
     TrackingError
         If the store cannot be reached.
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, say: Say | None = None, *, must_exist: bool = False) -> None:
         check_uri(uri)
         self.uri = uri
-        self._database = sqlite_path(uri)
-        with _translated(self.uri), first_access(self._database):
-            probe(uri, self._database)
-            if self._database is not None:
-                sync_seldom(self._database)
-            client_class = _client_class()
-            with _quiet():
-                self._client = client_class(uri)
-                self._client.search_experiments(max_results=1)
-            if self._database is not None:
-                use_wal(self._database)
-        artifacts = self._database.absolute().parent / "artifacts" if self._database else None
+        self._database = database = sqlite_path(uri)
+        artifacts = database.absolute().parent / "artifacts" if database else None
         self._artifacts = artifacts.as_uri() if artifacts else None
+        client_class = _client_class()
+        with _translated(uri):
+            if database is not None:
+                if not must_exist or not check_readable(database):
+                    make_ready(database, str(self._artifacts), say or _log_line)
+                tune(database.absolute())
+            elif is_database(uri):
+                # MLflow would try again for minutes before it says that there is none.
+                check_remote(uri)
+            self._client = client_class(uri)
+            self._client.search_experiments(max_results=1)
         self._experiments: dict[str, str] = {}
         self._described: set[tuple[str, str]] = set()
 
     @classmethod
-    def prepare(cls, uri: str) -> "Store | None":
+    def prepare(cls, uri: str, say: Say | None = None) -> "Store | None":
         """Open a store, or find out that it can be made, and leave that for later.
 
         To make one takes MLflow seconds, which a first run need not wait for.
@@ -96,15 +96,15 @@ class Store:
         """
         check_uri(uri)
         database = sqlite_path(uri)
-        if not is_fresh(database):
-            return cls(uri)
-        with _translated(uri), first_access(database):
-            probe(uri, database)
-            _client_class()
+        with _translated(uri):
+            if database is None or not is_fresh(database):
+                return cls(uri, say)
+            check_folder(database)
+        _client_class()
         return None
 
     @classmethod
-    def existing(cls, uri: str) -> "Store":
+    def existing(cls, uri: str, say: Say | None = None) -> "Store":
         """Open a store that has something to read.
 
         Raises
@@ -112,10 +112,14 @@ class Store:
         TrackingError
             If it is a local database that does not exist yet.
         """
-        database = sqlite_path(uri)
-        if is_fresh(database):
-            raise TrackingError(f"there is no store at {database} yet; make one: greenbench run")
-        return cls(uri)
+        return cls(uri, say, must_exist=True)
+
+    def answers(self) -> bool:
+        """Return whether the store can be reached, after something has failed."""
+        with suppress(TrackingError), _translated(self.uri):
+            self._client.search_experiments(max_results=1)
+            return True
+        return False
 
     def log_result(self, result: CaseResult, key: str, *, may_exist: bool = False) -> str:
         """Log one repeat of a case: a run, and a child run a trial.
@@ -238,7 +242,7 @@ class Store:
             If the store cannot be written; the files stay where they are.
         """
         with _translated(self.uri):
-            path = log_report(self._client, folder, files, self._artifacts)
+            path = log_report(self._client, self.uri, folder, files, self._artifacts)
             return ui_address(self.uri) + path
 
     def experiments(self) -> dict[str, str]:
@@ -275,7 +279,7 @@ class Store:
     def _experiment(self, result: CaseResult) -> str:
         name = f"{EXPERIMENT_PREFIX}{result.suite}"
         if name not in self._experiments:
-            number, tags = open_experiment(self._client, name, self._artifacts)
+            number, tags = open_experiment(self._client, self.uri, name, self._artifacts)
             self._experiments[name] = number
             seed(self._client, number, tags)
         experiment = self._experiments[name]
@@ -310,7 +314,8 @@ def session_key(journal: Path) -> str:
 def _client_class() -> "type[MlflowClient]":
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
-    with _quiet():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         from mlflow import MlflowClient  # noqa: PLC0415
 
         # Importing MLflow sets these to INFO.
@@ -321,20 +326,35 @@ def _client_class() -> "type[MlflowClient]":
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
-        # MLflow's and SQLAlchemy's deprecations are not for our users to mend.
-        warnings.simplefilter("ignore")
-        yield
+    """Leave it to us to say what failed, in one line: MLflow logs each error with its traceback."""
+    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic", "sqlalchemy")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL + 1)
+        with warnings.catch_warnings():
+            # MLflow's and SQLAlchemy's deprecations are not for our users to mend.
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager
 def _translated(uri: str) -> Iterator[None]:
     try:
-        yield
+        with _quiet():
+            yield
     except (TrackingError, ConfigurationError):
         raise
     except Exception as error:
-        text = " ".join(str(error).split())
+        # SQLAlchemy adds the statement, which says nothing to a user.
+        text = " ".join(str(error).partition("[SQL:")[0].split())
         raise TrackingError(
             f"MLflow store {redact(uri)} failed: {type(error).__name__}: {redact(text)[:300]}"
         ) from error
+
+
+def _log_line(line: str) -> None:
+    logging.getLogger(__name__).warning("%s", line)

@@ -15,7 +15,9 @@ from filelock import FileLock
 
 from greenbench.errors import ConfigurationError, TrackingError
 from greenbench.tracking.database import redact
+from greenbench.tracking.sqlite import may_write
 from greenbench.tracking.store import Store
+from greenbench.tracking.uris import sqlite_path
 from greenbench.tracking.view import charts_path, table_path
 
 DEFAULT_PORT = 5000
@@ -44,6 +46,11 @@ def serve_ui(uri: str, port: int | None, say: Callable[[str], None]) -> int:
         say(f"The store is a server with a UI of its own: {redact(uri)}")
         return 0
     store = Store.existing(uri)
+    if (database := sqlite_path(uri)) and not may_write(database):
+        raise TrackingError(
+            f"the store {database} may only be read by this user, and MLflow's UI writes to it; "
+            "copy it to a folder of yours, or use `greenbench report`"
+        )
     store.seed_views()
     with ExitStack() as stack:
         return _serve(uri, _free_port(port, stack), store.experiments(), say)

@@ -6,9 +6,10 @@ import pytest
 
 from greenbench.errors import TrackingError
 from greenbench.results.journal import Journal
-from greenbench.running.delivery import IDLE_DRIFT, Delivery, deliver_all
+from greenbench.running.delivery import Delivery
+from greenbench.running.spool import IDLE_DRIFT, deliver_all
 from greenbench.settings import Settings
-from greenbench.tracking import Store
+from greenbench.tracking import Store, session_key
 from tests.builders import make_result
 
 
@@ -61,10 +62,26 @@ def test_store_is_made_by_the_first_delivery_and_not_before_training(tmp_path: P
     assert notices.lines == []
 
 
+def test_session_finds_what_a_sync_has_delivered_that_was_killed_beside_it(tmp_path: Path) -> None:
+    settings = Settings.from_environment({"GREENBENCH_RUNS_DIR": str(tmp_path)})
+    result = make_result()
+    journal = Journal.of(tmp_path, result.case, result.repeat)
+    journal.finish(result)
+    journal.mark_attempted()
+    store = Store(settings.tracking_uri)
+    store.log_result(result, session_key(journal.path))
+
+    delivery = Delivery(settings.tracking_uri, Notices())
+
+    assert delivery.deliver(journal, result, may_exist=False)
+    assert len(store.read_rows()) == 1
+    assert journal.read().is_delivered
+
+
 def test_store_without_room_is_told_before_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("greenbench.tracking.database.ROOM_BYTES", 2**60)
+    monkeypatch.setattr("greenbench.tracking.local.ROOM_BYTES", 2**60)
     notices = Notices()
     assert Delivery(f"sqlite:///{tmp_path}/mlflow.db", notices).has_failed
     assert "no room for the store" in notices.lines[0]

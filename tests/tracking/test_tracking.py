@@ -590,7 +590,7 @@ def test_deleted_experiment_is_named_with_what_to_do(
 ) -> None:
     number = client.create_experiment(f"greenbench/{suite}")
     client.delete_experiment(number)
-    with pytest.raises(TrackingError, match=f"{suite}' was deleted .*--experiment-id {number}`"):
+    with pytest.raises(TrackingError, match=f"{suite}' was deleted .*--experiment-id {number}$"):
         store.log_result(make_result(suite=suite), "s/a")
 
 

@@ -1,0 +1,176 @@
+"""The spool: results and notes that wait in the journal's folders until MLflow takes them."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from greenbench.errors import GreenbenchError, JournalError, TrackingError
+from greenbench.results.journal import Journal
+from greenbench.settings import Settings
+from greenbench.tracking.uris import check_uri
+
+if TYPE_CHECKING:
+    from greenbench.tracking import Store
+
+IDLE_DRIFT = "idle-drift.json"
+LOCK_LIMIT_S = 120.0
+
+
+@contextmanager
+def turn(folder: Path) -> Iterator[None]:
+    """Let one process at a time deliver results of a run: its session, or a ``sync`` beside it.
+
+    Raises
+    ------
+    TrackingError
+        If it does not come, or the folder cannot be written: so neither could the journal be
+        told that its result is delivered.
+    """
+    try:
+        lock = FileLock(folder / ".delivery.lock")
+        lock.acquire(timeout=LOCK_LIMIT_S)
+    except Timeout:
+        raise TrackingError(
+            f"results of {folder} are not delivered: another process has been at it for "
+            f"{LOCK_LIMIT_S:.0f} s; end that, then run `greenbench sync`"
+        ) from None
+    except OSError as error:
+        raise TrackingError(
+            f"results of {folder} are not delivered: the folder cannot be written "
+            f"({error.strerror}), so nobody could note that they are"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def deliver_all(settings: Settings) -> tuple[int, list[GreenbenchError]]:
+    """Deliver what MLflow does not have of finished repeats, each on its own.
+
+    Returns
+    -------
+    int
+        How many repeats were delivered.
+    list of GreenbenchError
+        What could not be: it does not hold up the others.
+
+    Raises
+    ------
+    ConfigurationError
+        If the store is none that MLflow takes.
+    """
+    check_uri(settings.tracking_uri)
+    errors: list[GreenbenchError] = []
+    waiting = list(_waiting(settings.journal_dir, errors))
+    if not waiting:
+        return 0, errors
+    from greenbench.tracking import Store  # noqa: PLC0415
+
+    delivered = 0
+    try:
+        store = Store(settings.tracking_uri)
+    except TrackingError as error:
+        return 0, [*errors, error]
+    for number, item in enumerate(waiting, start=1):
+        try:
+            delivered += item(store)
+        except GreenbenchError as error:
+            # Of a folder that cannot be written, one line says it.
+            if str(error) not in map(str, errors):
+                errors.append(error)
+            if not store.answers():
+                left = len(waiting) - number
+                errors.append(TrackingError(f"the store is away; {left} more are left for later"))
+                break
+    return delivered, errors
+
+
+@dataclass(frozen=True)
+class _Result:
+    """A result that waits in a journal."""
+
+    journal: Journal
+
+    def __call__(self, store: "Store") -> bool:
+        from greenbench.tracking import session_key  # noqa: PLC0415
+
+        with turn(self.journal.path.parent):
+            # Its session, or another sync, may have been quicker.
+            state = self.journal.read()
+            if state.result is None or state.is_delivered:
+                return False
+            # If we are cut off, a session that goes on knows that it is not the first.
+            self.journal.mark_attempted()
+            store.log_result(state.result, session_key(self.journal.path), may_exist=True)
+            self.journal.mark_delivered()
+            return True
+
+
+@dataclass(frozen=True)
+class _Drift:
+    """By how much idle power changed, which waits in a file of its own."""
+
+    note: Path
+
+    def __call__(self, store: "Store") -> bool:
+        with turn(self.note.parent):
+            if not self.note.exists():
+                return False
+            try:
+                found = json.loads(self.note.read_bytes())
+                suite, drift = str(found["suite"]), float(found["drift"])
+            except (OSError, ValueError, LookupError, TypeError, OverflowError) as error:
+                raise self._damaged() from error
+            store.log_idle_drift(suite, self.note.parent.name, drift)
+            self.note.unlink(missing_ok=True)
+        return False
+
+    def _damaged(self) -> JournalError:
+        aside = self.note.with_suffix(".damaged")
+        try:
+            self.note.replace(aside)
+        except OSError as error:
+            return JournalError(f"{self.note} cannot be read or put aside ({error.strerror})")
+        return JournalError(
+            f"{self.note} is damaged, as after a full disk, and is put aside as {aside.name}: by "
+            "how much idle power changed during that run stays unknown"
+        )
+
+
+def _waiting(root: Path, errors: list[GreenbenchError]) -> Iterator[Callable[["Store"], bool]]:
+    for folder in _listed(root, errors):
+        if not folder.is_dir():
+            continue
+        # A repeat before the note, which is told to all of them.
+        paths = _listed(folder, errors)
+        for path in (path for path in paths if path.suffix == ".jsonl"):
+            journal = Journal(path)
+            try:
+                state = journal.read()
+            except JournalError as error:
+                errors.append(error)
+                continue
+            if state.result is not None and not state.is_delivered:
+                yield _Result(journal)
+        yield from (_Drift(path) for path in paths if path.name == IDLE_DRIFT)
+
+
+def _listed(folder: Path, errors: list[GreenbenchError]) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        errors.append(
+            JournalError(
+                f"{folder} cannot be read ({error.strerror}); if results wait there, they are "
+                "left to whoever may read it"
+            )
+        )
+        return []

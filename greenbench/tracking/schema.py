@@ -1,0 +1,110 @@
+"""Schemas of databases: of which MLflow they are, and what to do with those of another."""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from greenbench.errors import TrackingError
+from greenbench.tracking.database import redact
+
+if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What a database holds.
+
+    Attributes
+    ----------
+    tables : frozenset of str
+        Their names.
+    revision : str or None
+        Of the schema, as MLflow's migrations count; None if it has none.
+    """
+
+    tables: frozenset[str] = frozenset()
+    revision: str | None = None
+
+    @property
+    def is_of_mlflow(self) -> bool:
+        """Whether MLflow has begun with it, however far it came."""
+        return "experiments" in self.tables
+
+
+def check_schema(found: Schema, name: str) -> None:
+    """Raise `TrackingError` for a database that is not MLflow's, or of a newer one."""
+    if not found.is_of_mlflow:
+        raise TrackingError(
+            f"{name} is a database of something else; set MLFLOW_TRACKING_URI to another"
+        )
+    if found.revision is not None and found.revision not in known_revisions():
+        raise TrackingError(
+            f"the store {name} was made by a newer MLflow (its form, {found.revision}, is unknown "
+            f"to MLflow {version('mlflow')}); upgrade: pip install -U mlflow"
+        )
+
+
+def check_remote(uri: str) -> None:
+    """Raise `TrackingError` for a shared database that MLflow would migrate without asking.
+
+    One that is empty is left to MLflow, which fills it.
+    """
+    from alembic.migration import MigrationContext  # noqa: PLC0415
+    from sqlalchemy import create_engine, inspect  # noqa: PLC0415
+
+    engine = create_engine(uri)
+    try:
+        with engine.connect() as connection:
+            tables = frozenset(inspect(connection).get_table_names())
+            heads = MigrationContext.configure(connection).get_current_heads()
+    finally:
+        engine.dispose()
+    found = Schema(tables, ", ".join(heads) or None)
+    if not found.is_of_mlflow or found.revision == newest_revision():
+        return
+    check_schema(found, redact(uri))
+    raise TrackingError(
+        f"the store {redact(uri)} was made by an older MLflow (its form is {found.revision}); "
+        "others may use it, so it is not migrated by itself: make a copy, then run "
+        "`mlflow db upgrade` with its address"
+    )
+
+
+def newest_revision() -> str:
+    """Return the schema that the installed MLflow reads and writes."""
+    return ", ".join(_scripts().get_heads())
+
+
+@cache
+def known_revisions() -> frozenset[str]:
+    """Return all schemas from which the installed MLflow can migrate."""
+    return frozenset(script.revision for script in _scripts().walk_revisions())
+
+
+def upgrade(uri: str) -> None:
+    """Migrate a database, as ``mlflow db upgrade`` does."""
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(_migrations()).replace("%", "%%"))
+    config.set_main_option("sqlalchemy.url", uri.replace("%", "%%"))
+    command.upgrade(config, "heads")
+
+
+@cache
+def _scripts() -> "ScriptDirectory":
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    return ScriptDirectory(str(_migrations()))
+
+
+def _migrations() -> Path:
+    package = find_spec("mlflow")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent / "store" / "db_migrations"
