@@ -68,7 +68,7 @@ def to_cell(value: Any) -> Any:
     """
     if not isinstance(value, str):
         return value
-    text = clean(value).strip()
+    text = clean(value.strip()).strip()
     is_formula = text.startswith(tuple("=+-@")) and not _is_number(text)
     return f"'{text}" if is_formula else text
 

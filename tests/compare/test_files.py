@@ -408,7 +408,7 @@ def test_no_name_becomes_a_formula_in_a_spreadsheet(name: str) -> None:
 
 
 def test_a_name_over_two_lines_does_not_break_a_row() -> None:
-    assert to_csv([{"a": "x\r=1", "b": "y\nz"}]) == "a,b\nx =1,y z\n"
+    assert to_csv([{"a": "x\r=1", "b": "y\nz"}]) == "a,b\nx\\r=1,y\\nz\n"
 
 
 @given(

@@ -39,7 +39,7 @@ def test_csv_gives_texts_back_on_one_line_whatever_is_in_them(values: list[str])
     table = make_table(records=[{"value": value, "last": 1} for value in values])
     rows = csv.DictReader(io.StringIO(table.csv, newline=""))
     assert [row["value"].lstrip("'") for row in rows] == [
-        clean(value).strip().lstrip("'") for value in values
+        clean(value.strip()).strip().lstrip("'") for value in values
     ]
 
 
