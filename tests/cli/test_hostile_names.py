@@ -219,7 +219,13 @@ WAYS_OUT = {
     "print": ("terminal",),
     "write_line": ("integrations", "pytest_plugin.py"),
     "stdout": ("terminal", "cli/output.py", "running", "tracking/ui.py", "machine"),
-    "stderr": ("terminal", "cli/output.py", "running", "integrations/pytest_gate.py"),
+    "stderr": (
+        "terminal",
+        "cli/output.py",
+        "running",
+        "integrations/pytest_gate.py",
+        "registry.py",
+    ),
 }
 """What prints, and where that is allowed: there, names are cleaned."""
 
