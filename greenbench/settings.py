@@ -1,6 +1,5 @@
 """Settings: what the environment and the command line decide, read once and passed on."""
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,8 @@ from greenbench.machine.threads import available_cores
 RUNS_DIR = "mlruns"
 TABULAR_DIR = "benchmarks/tabular"
 LONGEST_IDLE_S = 3600.0
+# Whatever TMPDIR says: all users of a machine must meet there.
+HOST_LOCK = "/tmp/greenbench-host.lock"
 # Of GitHub, for a pull request and for a branch, and of GitLab.
 BRANCH = ("GITHUB_HEAD_REF", "GITHUB_REF_NAME", "CI_COMMIT_REF_NAME")
 MAY_BE_ZERO = ("GREENBENCH_CARBON_INTENSITY", "GREENBENCH_MIN_WINDOW_S", "GREENBENCH_IDLE_S")
@@ -104,13 +105,12 @@ class Settings:
         """
         runs_dir = Path(environment.get("GREENBENCH_RUNS_DIR") or RUNS_DIR).absolute()
         cache = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        shared_lock = Path(tempfile.gettempdir()) / "greenbench-host.lock"
         values: dict[str, Any] = {
             "runs_dir": runs_dir,
             "tracking_uri": anchored(environment.get("MLFLOW_TRACKING_URI"))
             or default_uri(runs_dir),
             "data_dir": Path(environment.get("GREENBENCH_DATA_DIR") or cache / "greenbench"),
-            "host_lock": Path(environment.get("GREENBENCH_HOST_LOCK") or shared_lock),
+            "host_lock": Path(environment.get("GREENBENCH_HOST_LOCK") or HOST_LOCK),
             "threads": _number(environment, "GREENBENCH_THREADS", int),
             "meter": environment.get("GREENBENCH_METER") or "codecarbon",
             "carbon_g_per_kwh": _number(environment, "GREENBENCH_CARBON_INTENSITY", float),

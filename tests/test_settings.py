@@ -1,3 +1,4 @@
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -166,3 +167,13 @@ def test_idle_measurement_that_nobody_waits_for_is_refused(seconds: str) -> None
 def test_number_of_threads_that_would_exhaust_a_machine_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="number of threads is 1000000; expected 1 to"):
         Settings.from_environment({"GREENBENCH_THREADS": "1000000"})
+
+
+def test_users_with_temporary_folders_of_their_own_meet_at_one_host_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = Settings.from_environment({}).host_lock
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    found = Settings.from_environment({"TMPDIR": str(tmp_path)}).host_lock
+    assert found == expected
+    assert found.is_absolute()

@@ -93,12 +93,13 @@ def _case_ids(suite: str, data_dir: Path) -> list[str] | str:
 
 @cli.command()
 @click.option("--port", type=click.IntRange(1, 65535), help="Default: 5000, or a free one.")
-def ui(port: int | None) -> None:
-    """Start the MLflow UI on the store, on loopback, and print its address."""
+@click.option("--no-auth", is_flag=True, help="Ask for no password: let in every local user.")
+def ui(port: int | None, no_auth: bool) -> None:
+    """Start the MLflow UI on the store, on loopback; print its address and a new password."""
     from greenbench.tracking import serve_ui  # noqa: PLC0415
 
     settings = Settings.from_environment(os.environ)
-    sys.exit(serve_ui(settings.tracking_uri, port, say))
+    sys.exit(serve_ui(settings.tracking_uri, port, say, has_password=not no_auth))
 
 
 @cli.command()
@@ -107,9 +108,12 @@ def sync() -> None:
 
     Each on its own: what cannot be delivered is said, the others are, and the exit code is 2.
     """
-    from greenbench.running.spool import deliver_all  # noqa: PLC0415
+    from greenbench.running.spool import deliver_all, left_out  # noqa: PLC0415
 
     settings = Settings.from_environment(os.environ)
+    if left := left_out(settings.journal_dir):
+        names = ", ".join(path.name for path in left)
+        say(f"left out, as not all of it may be written by you: {names}", err=True)
     delivered, errors = deliver_all(settings)
     for error in errors:
         say(f"Error: {error}", err=True)

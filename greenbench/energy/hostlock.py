@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from greenbench.errors import ConfigurationError
+from greenbench.machine.locks import Lock
 
 TELL_EVERY_S = 10.0
+MAKING_S = 0.5
+"""Whoever makes the file opens it to others in far less."""
 
 
 @contextmanager
@@ -20,7 +21,7 @@ def host_lock(path: Path, on_wait: Callable[[float], None], poll_s: float = 0.2)
     Parameters
     ----------
     path : Path
-        The lock file, one for the whole machine.
+        The lock file, one for the whole machine; it may be anybody's.
     on_wait : callable
         Called with the seconds waited so far, at once and then every 10 s.
     poll_s : float
@@ -29,36 +30,35 @@ def host_lock(path: Path, on_wait: Callable[[float], None], poll_s: float = 0.2)
     Raises
     ------
     ConfigurationError
-        If the lock file cannot be written.
+        If the lock file can be neither read nor made, or is no plain file.
     """
-    lock = FileLock(path, mode=0o666)
+    lock = Lock(path, is_for_everybody=True)
     started = time.monotonic()
     told_s = -TELL_EVERY_S
-    while True:
-        try:
-            lock.acquire(timeout=0)
-            break
-        except Timeout:
-            waited_s = time.monotonic() - started
-            if waited_s - told_s >= TELL_EVERY_S:
-                on_wait(waited_s)
-                told_s = waited_s
-            time.sleep(poll_s)
-        except OSError as error:
-            raise ConfigurationError(
-                f"host lock {path} cannot be taken ({error.strerror}); "
-                "set GREENBENCH_HOST_LOCK to a file that you may write"
-            ) from error
+    while not _acquire(lock):
+        waited_s = time.monotonic() - started
+        if waited_s - told_s >= TELL_EVERY_S:
+            on_wait(waited_s)
+            told_s = waited_s
+        time.sleep(poll_s)
     try:
-        _widen(path)
         yield
     finally:
         lock.release()
 
 
-def _widen(path: Path) -> None:
-    # The umask strips the mode that we ask for; another user must be able to lock, too.
-    try:
-        os.chmod(path, 0o666)  # noqa: PTH101
-    except OSError:
-        return
+def _acquire(lock: Lock) -> bool:
+    deadline = time.monotonic() + MAKING_S
+    while True:
+        try:
+            return lock.acquire()
+        except OSError as error:
+            is_shut = isinstance(error, PermissionError) and os.path.lexists(lock.path)
+            if is_shut and time.monotonic() < deadline:
+                time.sleep(MAKING_S / 10)
+                continue
+            raise ConfigurationError(
+                f"host lock {lock.path} cannot be taken ({error.strerror}); set "
+                "GREENBENCH_HOST_LOCK to a file that you may read, the same for everybody who "
+                "measures on this machine"
+            ) from error

@@ -2,8 +2,7 @@
 
 import json
 import math
-import os
-import tempfile
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from greenbench.compare.cells import LARGEST
 from greenbench.compare.comparable import ENERGY, SCORES, check_agree, check_scores
 from greenbench.errors import ConfigurationError, GateError
 from greenbench.gate.metrics import METRICS
+from greenbench.machine.files import replacing
 from greenbench.results.readings import Provenance
 from greenbench.tracking import Store
 
@@ -22,6 +22,7 @@ Row = Mapping[str, Any]
 SCHEMA = 1
 FAILED = "failed"
 FOLDER = Path("benchmarks/baselines")
+PLAIN_NAME = re.compile(r"\w[\w.-]{0,200}")
 
 OF_CASE = (
     "case_hash", "host", "cpu", "device", "threads", "energy_provenance", "meter", "commit",
@@ -62,7 +63,18 @@ class Baseline:
 
 
 def path_for(suite: str) -> Path:
-    """Return where the baseline of a suite is kept, relative to the project."""
+    """Return where the baseline of a suite is kept, relative to the project.
+
+    Raises
+    ------
+    ConfigurationError
+        If the suite, which a file of results may say, would lead elsewhere.
+    """
+    if not PLAIN_NAME.fullmatch(suite):
+        raise ConfigurationError(
+            f"suite {suite!r} of these results is no name for a file in {FOLDER}; expected "
+            "letters, digits and _ . - alone; name a file with --baseline"
+        )
     return FOLDER / f"{suite}.json"
 
 
@@ -195,27 +207,14 @@ def write_baseline(path: Path, rows: Iterable[Row]) -> list[str]:
     lines = [f"{json.dumps(name)}: {json.dumps(case)}" for name, case in sorted(written.items())]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, f'{{"schema": {SCHEMA}, "cases": {{\n' + ",\n".join(lines) + "\n}}\n")
+        with replacing(path) as file:
+            text = f'{{"schema": {SCHEMA}, "cases": {{\n' + ",\n".join(lines) + "\n}}\n"
+            file.write(text.encode())
     except OSError as error:
         raise GateError(
             f"baseline {path} cannot be written: {error.strerror or error}; nothing was changed"
         ) from error
     return list(cases)
-
-
-def _replace(path: Path, text: str) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        # Made for us alone; a baseline is for everybody who may read the folder.
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _to_case(case_id: str, rows: Sequence[Row]) -> dict[str, Any]:

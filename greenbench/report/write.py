@@ -1,10 +1,10 @@
 """Writing the report: the page, figures as SVG and PNG, tables as CSV."""
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from greenbench.errors import ReportError
+from greenbench.machine.files import replacing
 from greenbench.report import content
 from greenbench.report.findings import Findings
 from greenbench.report.page import Section, render, sections
@@ -60,13 +60,5 @@ def _files(findings: Findings, parts: list[Section]) -> Iterator[tuple[str, byte
 def _write(path: Path, data: bytes) -> None:
     """Write a file as a whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    stream = tempfile.NamedTemporaryFile(dir=path.parent, delete=False)  # noqa: SIM115
-    written = Path(stream.name)
-    try:
-        with stream:
-            stream.write(data)
-        written.chmod(0o644)
-        written.replace(path)
-    except BaseException:
-        written.unlink()
-        raise
+    with replacing(path) as file:
+        file.write(data)

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from greenbench.cases import SCHEMA_VERSION, Case
 from greenbench.cases.case import Options
 from greenbench.errors import JournalError
+from greenbench.machine.locks import Lock
 from greenbench.results import TrialStatus
 from greenbench.results.journal import Journal
 from greenbench.running.conditions import DATA, Conditions, change, changes, listed
@@ -21,6 +20,7 @@ from greenbench.running.executor import WorkerPool
 from greenbench.search.basis import OF_DATA, differ
 
 MANIFEST = "run.json"
+LOCK = ".lock"
 DONE = "done"
 
 Notice = Callable[[str], None]
@@ -136,7 +136,11 @@ def take_up(root: Path, request: Request, stack: ExitStack, notice: Notice) -> R
     """
     others: list[tuple[RunFolder, tuple[str, ...]]] = []
     damaged: list[Path] = []
+    foreign: list[Path] = []
     for found in _interrupted(root, request):
+        if not may_write(found.path):
+            foreign += [] if found.is_outdated else [found.path]
+            continue
         if found.is_damaged:
             damaged += [] if found.is_outdated else [found.path]
             continue
@@ -161,6 +165,7 @@ def take_up(root: Path, request: Request, stack: ExitStack, notice: Notice) -> R
         refuse(folder, differences, notice)
         break
     _tell_damaged(damaged, notice)
+    _tell_foreign(foreign, notice)
     return None
 
 
@@ -181,6 +186,33 @@ def _tell_damaged(folders: Sequence[Path], notice: Notice) -> None:
                     f"the interrupted run {folder.name} is not gone on with: its {MANIFEST} cannot "
                     "be read; starting over (delete the folder if you need nothing of it)"
                 )
+
+
+def _tell_foreign(folders: Sequence[Path], notice: Notice) -> None:
+    for folder in folders:
+        with ExitStack() as attempt:
+            try:
+                is_interrupted = _own(folder, attempt)
+            except OSError:
+                is_interrupted = True
+            if is_interrupted:
+                notice(
+                    f"the interrupted run {folder.name} is not gone on with: not all of it may be "
+                    "written by you, as if it was another user's; starting over"
+                )
+
+
+def may_write(folder: Path) -> bool:
+    """Return whether a run's folder and all in it may be written, as another user's may not."""
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        return False
+    lock = folder / LOCK
+    is_plain = lock.is_file() and not lock.is_symlink() and os.access(lock, os.R_OK)
+    if os.path.lexists(lock) and not is_plain:
+        return False
+    # What has gone meanwhile was written by somebody who goes on with it.
+    others = [path for path in folder.rglob("*") if path != lock and not path.is_symlink()]
+    return all(os.access(path, os.W_OK) or not path.exists() for path in others)
 
 
 def changed_data(folder: RunFolder, pool: WorkerPool) -> tuple[str, ...]:
@@ -261,11 +293,10 @@ def _manifest(path: Path) -> tuple[dict[str, Any], Conditions | None, tuple[str,
 
 def _own(folder: Path, stack: ExitStack) -> bool:
     """Take the lock that says whose run this is; the system frees it if we are killed."""
-    lock = FileLock(folder / ".lock")
-    try:
-        stack.enter_context(lock.acquire(timeout=0))
-    except Timeout:
+    lock = Lock(folder / LOCK)
+    if not lock.acquire():
         return False
+    stack.callback(lock.release)
     return True
 
 

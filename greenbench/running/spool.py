@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 
 from greenbench.errors import GreenbenchError, JournalError, TrackingError
 from greenbench.results.journal import Journal
+from greenbench.running.run_folder import may_write
 from greenbench.settings import Settings
 from greenbench.tracking.uris import check_uri
 
@@ -143,9 +144,14 @@ class _Drift:
         )
 
 
+def left_out(journal_dir: Path) -> list[Path]:
+    """Return the runs' folders that are left to other users, who alone may write all in them."""
+    return sorted(path for path in journal_dir.glob("*") if path.is_dir() and not may_write(path))
+
+
 def _waiting(root: Path, errors: list[GreenbenchError]) -> Iterator[Callable[["Store"], bool]]:
     for folder in _listed(root, errors):
-        if not folder.is_dir():
+        if not folder.is_dir() or not may_write(folder):
             continue
         # A repeat before the note, which is told to all of them.
         paths = _listed(folder, errors)

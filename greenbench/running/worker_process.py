@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from greenbench.errors import ConfigurationError, WorkerError
+from greenbench.machine.processes import GroupLeader
 from greenbench.results import Trial, TrialStatus
 from greenbench.results.readings import Account, Component, Provenance, Reading
 
@@ -111,7 +112,7 @@ class WorkerProcess:
         }
         with log.open("ab") as output:
             self._logged_before = output.tell()
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 list(command),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -121,9 +122,13 @@ class WorkerProcess:
                 # Ctrl+C is for the parent: a worker that it ended would look like a crash.
                 start_new_session=True,
             )
+        # With it go the processes that a meter may have started.
+        self._process = GroupLeader(process)
         self._events: queue.Queue[tuple[int | None, Event] | None] = queue.Queue()
         threading.Thread(target=self._listen, daemon=True).start()
-        threading.Thread(target=self._clear_up, daemon=True).start()
+        # Those of a worker that crashed would go on. Forked ones hold its end of the pipe, too:
+        # without them its events end, and so does the wait for the next one.
+        threading.Thread(target=self._process.wait, daemon=True).start()
         self._send(set_up)
 
     def wait_until_ready(self) -> None:
@@ -218,16 +223,8 @@ class WorkerProcess:
         self._kill()
 
     def _kill(self) -> None:
-        # With the processes that a meter may have started: the worker leads their group.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.signal()
         self._process.wait()
-
-    def _clear_up(self) -> None:
-        # Those of a worker that crashed would go on. Forked ones hold its end of the pipe,
-        # too: without them its events end, and so does the wait for the next one.
-        self._process.wait()
-        self._kill()
 
     def _break_off(self, current: Sequence[Mapping[str, Any]], trial_timeout_s: float) -> None:
         is_hung = not self._is_closed

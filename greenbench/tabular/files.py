@@ -5,13 +5,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from greenbench.errors import ConfigurationError, GreenbenchError
+from greenbench.machine.files import replacing
 from greenbench.results import TrialStatus
 from greenbench.results.readings import Provenance
 from greenbench.strategies.spaces import Dimension, SearchSpace
@@ -47,17 +47,8 @@ def write_recording(recording: Recording, folder: Path) -> Path:
     table = pa.Table.from_pylist(rows, schema)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=folder, prefix=".", suffix=".tmp", delete=False) as file:
-            scratch = Path(file.name)
-            try:
-                pq.write_table(table, file, compression="zstd")
-                file.close()
-                # As files are that are opened in the ordinary way; temporary ones are private.
-                scratch.chmod(0o644)
-                scratch.replace(path)
-            except BaseException:
-                scratch.unlink(missing_ok=True)
-                raise
+        with replacing(path) as file:
+            pq.write_table(table, file, compression="zstd")
     except OSError as error:
         raise ConfigurationError(
             f"recording {path} cannot be written ({error.strerror or error}); "

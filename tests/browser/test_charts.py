@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from greenbench.tracking.view import FORM_SEEN, is_form_known
+from tests.browser.conftest import OpenUi
 from tests.conftest import Greenbench
 
 if TYPE_CHECKING:
@@ -41,18 +42,15 @@ def is_painted(canvas: "WebElement") -> bool:
 def test_charts_are_drawn_from_a_run(
     greenbench: Greenbench,
     browser: "Chrome",
+    open_ui: OpenUi,
     eventually: Callable[[Callable[[], object]], None],
     tmp_path: Path,
 ) -> None:
     run = ("run", "-s", "random", "-a", "dense.xs", "--trials", str(TRIALS), "--epochs", "2")
     done = greenbench(*run, "--repeats", str(REPEATS))
     assert done.returncode == 0, done.stderr
-    ui = greenbench.start("ui")
-    lines: list[str] = []
-    while not (lines and "greenbench/adhoc, charts" in lines[-1]):
-        lines.append(ui.stdout.readline() if ui.stdout else "")
-        assert lines[-1], "the UI ended"
-    (url,) = re.findall(r"http://127\.0\.0\.1:\d+/#/\S+", lines[-1])
+    ui, line = open_ui("greenbench/adhoc, charts")
+    (url,) = re.findall(r"http://127\.0\.0\.1:\d+/#/\S+", line)
 
     # High enough for all charts: MLflow draws what is in sight.
     browser.set_window_size(2200, 1700)

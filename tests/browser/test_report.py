@@ -13,6 +13,7 @@ import pytest
 from greenbench.report import find, write_report
 from greenbench.report.canvas import COLOURS
 from greenbench.report.page import DARK
+from tests.browser.conftest import OpenUi
 from tests.builders import make_result
 from tests.conftest import Greenbench
 from tests.report.tables import everything, family, table_of
@@ -258,6 +259,7 @@ def test_hostile_names_run_nothing(browser: "Chrome", tmp_path: Path) -> None:
 def test_mlflow_shows_the_report_of_a_real_run(
     greenbench: Greenbench,
     browser: "Chrome",
+    open_ui: OpenUi,
     eventually: Callable[[Callable[[], object]], None],
     tmp_path: Path,
 ) -> None:
@@ -268,11 +270,7 @@ def test_mlflow_shows_the_report_of_a_real_run(
     done = greenbench("report", "--include-disturbed")
     assert done.returncode == 0, done.stderr
     (path,) = re.findall(r"http://127\.0\.0\.1:\d+(/#/\S+report\.html)", done.stdout)
-    ui = greenbench.start("ui")
-    line = ""
-    while not line.startswith("MLflow UI:"):
-        line = ui.stdout.readline() if ui.stdout else ""
-        assert line, "the UI ended"
+    ui, line = open_ui("greenbench/adhoc")
     (address,) = re.findall(r"http://127\.0\.0\.1:\d+", line)
 
     browser.get(address + path)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.browser.conftest import OpenUi
 from tests.conftest import Greenbench
 
 if TYPE_CHECKING:
@@ -19,18 +20,15 @@ pytestmark = pytest.mark.browser
 def test_runs_table_shows_parts_energy_and_accuracy(
     greenbench: Greenbench,
     browser: "Chrome",
+    open_ui: OpenUi,
     eventually: Callable[[Callable[[], object]], None],
     tmp_path: Path,
 ) -> None:
     run = ("run", "-s", "random", "-a", "dense.xs", "--trials", "2", "--epochs", "2")
     done = greenbench(*run, "--repeats", "1")
     assert done.returncode == 0, done.stderr
-    ui = greenbench.start("ui")
-    lines: list[str] = []
-    while not (lines and "greenbench/adhoc" in lines[-1]):
-        lines.append(ui.stdout.readline() if ui.stdout else "")
-        assert lines[-1], "the UI ended"
-    (url,) = re.findall(r"http://127\.0\.0\.1:\d+/#/\S+", lines[-1])
+    ui, line = open_ui("greenbench/adhoc")
+    (url,) = re.findall(r"http://127\.0\.0\.1:\d+/#/\S+", line)
 
     browser.get(url)
 

@@ -249,6 +249,21 @@ def test_update_writes_a_file_for_each_suite(now: Path) -> None:
     assert gate(now, other, "--strict").exit_code == 0
 
 
+@pytest.mark.parametrize("suite", ["../elsewhere", "{tmp_path}/elsewhere", "deeper/elsewhere"])
+def test_update_writes_nowhere_that_only_the_results_name(
+    now: Path, tmp_path: Path, suite: str
+) -> None:
+    suite = suite.format(tmp_path=tmp_path)
+    other = bench("other.json", results(suite=suite, cases=[SMALL]))
+    done = gate(now, other, "--update")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"Error: suite {suite!r} of these results is no name for a file")
+    assert not list(tmp_path.rglob("elsewhere*"))
+    assert not BASELINE.exists()
+    # What the user names is another matter.
+    assert gate(other, "--update", "--baseline", "elsewhere.json").exit_code == 0
+
+
 def test_update_keeps_other_cases_and_never_touches_budgets(baseline: Path) -> None:
     found = bench("both.json", results(2.0, cases=[SMALL, MEDIUM]))
     assert gate(found, "--update", "--case", MEDIUM.id).exit_code == 0

@@ -1,5 +1,6 @@
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -124,6 +125,78 @@ def test_other_users_may_lock_it_too(lock: Path) -> None:
             assert lock.stat().st_mode & 0o777 == 0o666
     finally:
         os.umask(before)
+
+
+def test_file_that_may_only_be_read_is_locked_and_stays_as_it_is(lock: Path, start: Start) -> None:
+    lock.write_text("of somebody else\n")
+    lock.chmod(0o444)
+    before = lock.stat()
+    with host_lock(lock, lambda _: None):
+        second = start()
+        assert said(second) == "waiting"
+    assert said(second) == "held"
+    assert lock.read_text() == "of somebody else\n"
+    after = lock.stat()
+    assert (after.st_mode, after.st_mtime_ns) == (before.st_mode, before.st_mtime_ns)
+
+
+@pytest.mark.parametrize("what", ["a link", "a link to nothing", "a pipe", "a socket"])
+def test_what_is_no_plain_file_is_refused_and_stays_as_it_is(lock: Path, what: str) -> None:
+    target = lock.with_name("precious")
+    if what == "a link":
+        target.write_text("kept")
+        target.chmod(0o600)
+    if what.startswith("a link"):
+        lock.symlink_to(target)
+    elif what == "a pipe":
+        os.mkfifo(lock, 0o600)
+    else:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(lock))
+    before = lock.lstat()
+
+    with (
+        pytest.raises(ConfigurationError, match=r"host lock .*plain file\); set GREENBENCH_HOST_"),
+        host_lock(lock, lambda _: pytest.fail("there is nobody to wait for")),
+    ):
+        pass
+
+    assert lock.lstat().st_mode == before.st_mode
+    assert target.exists() == (what == "a link")
+    if what == "a link":
+        assert (target.read_text(), target.stat().st_mode & 0o777) == ("kept", 0o600)
+
+
+def test_file_that_was_cleared_away_is_not_waited_for(lock: Path, start: Start) -> None:
+    first = start()
+    assert said(first) == "held"
+    second = start()
+    assert said(second) == "waiting"
+    lock.unlink()
+    # It takes the new one, as whoever comes after it does.
+    assert said(second) == "held"
+    third = start()
+    assert said(third) == "waiting"
+
+
+def test_forked_child_does_not_keep_the_lock_of_a_killed_process(lock: Path, start: Start) -> None:
+    forking = HOLDER.replace(
+        "    print", "    import os; os.fork() or sys.stdin.read()\n    print", 1
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", forking, str(lock)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert said(process) == "held"
+        os.kill(process.pid, signal.SIGKILL)
+        # The child lives for as long as its standard input is open.
+        assert said(start()) == "held"
+    finally:
+        process.communicate()
 
 
 @pytest.mark.parametrize("place", ["a folder", "below a file"])

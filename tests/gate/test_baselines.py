@@ -109,11 +109,26 @@ def test_a_case_is_a_line_so_that_version_control_shows_what_changed(tmp_path: P
     assert path.read_text().splitlines() == after
 
 
-def test_everybody_may_read_a_baseline_and_nothing_else_is_left(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
+def test_permissions_are_those_of_any_new_file_and_nothing_else_is_left(
+    tmp_path: Path, umask: int, mode: int
+) -> None:
     path = tmp_path / "ci.json"
-    write_baseline(path, rows_of())
-    assert path.stat().st_mode & 0o777 == 0o644
+    before = os.umask(umask)
+    try:
+        write_baseline(path, rows_of())
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == mode
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "suite", ["../../elsewhere", "/tmp/elsewhere", "a/b", "..", "", "a\nb", "-x"]
+)
+def test_suite_that_results_name_leads_nowhere_else(suite: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^suite .* is no name for a file .*--baseline$"):
+        path_for(suite)
 
 
 def test_an_unknown_figure_stays_unknown(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,18 @@ def test_page_figures_and_tables_are_written(findings: Findings, tmp_path: Path)
         "figures/front-1.svg", "figures/front-1.png", "figures/returns-1.svg",
         "tables/cases.csv", "tables/samples.csv", "tables/returns.csv", "tables/ratios-1.csv",
     } <= set(found)  # fmt: skip
-    assert (tmp_path / "new" / "report" / "report.html").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_permissions_are_those_of_any_new_file(
+    findings: Findings, tmp_path: Path, umask: int, mode: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        written = write_report(findings, tmp_path / "report", ["note"])
+    finally:
+        os.umask(before)
+    assert {(tmp_path / "report" / path).stat().st_mode & 0o777 for path in written} == {mode}
 
 
 @pytest.mark.slow
@@ -106,16 +118,16 @@ def test_a_full_disk_leaves_no_half_written_file(
 def test_a_write_that_fails_leaves_nothing(
     findings: Findings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import greenbench.report.write as module  # noqa: PLC0415
+    opened = Path.open
 
-    named = module.tempfile.NamedTemporaryFile
-
-    def on_full_disk(**options: object) -> object:
-        stream = named(**options)  # type: ignore[call-overload]
-        os.dup2(os.open("/dev/full", os.O_WRONLY), stream.fileno())
+    def on_full_disk(path: Path, *arguments: Any, **options: Any) -> Any:
+        stream = opened(path, *arguments, **options)
+        if path.is_relative_to(tmp_path):
+            os.dup2(os.open("/dev/full", os.O_WRONLY), stream.fileno())
         return stream
 
-    monkeypatch.setattr(module.tempfile, "NamedTemporaryFile", on_full_disk)
-    with pytest.raises(ReportError, match="No space left on device"):
-        write_report(findings, tmp_path, [])
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", on_full_disk)
+        with pytest.raises(ReportError, match="No space left on device"):
+            write_report(findings, tmp_path, [])
     assert files_in(tmp_path) == {}

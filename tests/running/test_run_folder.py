@@ -65,6 +65,56 @@ def test_equal_run_is_taken_up(tmp_path: Path) -> None:
     assert notice.startswith(f"resuming {EARLIER}: 0 of 6 repeats are finished")
 
 
+@pytest.mark.parametrize(
+    "what", ["the folder", "a journal", "the lock", "a link as the lock", "a pipe"]
+)
+def test_run_that_may_not_be_written_is_left_with_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    older = interrupt(tmp_path, name="ci-20240101-120000-1")
+    folder = interrupt(tmp_path)
+    journal = Journal.of(folder.path, CASES[0], 0)
+    journal.start(at=STARTED_AT)
+    lock, precious = folder.path / ".lock", tmp_path / "precious"
+    precious.write_text("kept")
+    if what == "a link as the lock":
+        lock.symlink_to(precious)
+    elif what == "a pipe":
+        os.mkfifo(lock)
+    else:
+        lock.touch()
+        refused = {"the folder": folder.path, "a journal": journal.path, "the lock": lock}[what]
+        may = os.access
+        # Root, who often runs tests, may do everything.
+        monkeypatch.setattr(os, "access", lambda path, mode: path != refused and may(path, mode))
+
+    found, notices = take(tmp_path, request_for())
+
+    # Those of whoever asks are gone on with.
+    assert found is not None
+    assert found.path == older.path
+    folder_only = take(tmp_path, request_for(cases=CASES[:1]))
+    assert folder_only == (None, [])
+    found.finish()
+    found, notices = take(tmp_path, request_for())
+    assert found is None
+    (notice,) = notices
+    assert notice.startswith(
+        f"the interrupted run {EARLIER} is not gone on with: not all of it may"
+    )
+    assert precious.read_text() == "kept"
+
+
+def test_run_of_another_user_that_goes_on_is_left_without_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stack: ExitStack
+) -> None:
+    folder = make(tmp_path, request_for(), stack)
+    folder.begin()
+    may = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != folder.path and may(path, mode))
+    assert take(tmp_path, request_for()) == (None, [])
+
+
 @given(cases=st.permutations(CASES))
 def test_order_of_cases_does_not_matter(
     cases: list[Case], tmp_path_factory: pytest.TempPathFactory

@@ -1,0 +1,68 @@
+"""Files that are written as a whole or not at all, and what to do where one cannot be."""
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+REMEDIES = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room within your quota",
+    errno.EFBIG: "allow larger files",
+    errno.EIO: "see to the disk",
+    errno.ENOENT: "somebody removed its folder",
+    errno.ENOTDIR: "a file is where its folder should be",
+}
+"""By the number of an error of the system; of others, the folder is the wrong one."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that takes the place of `path` once it is written and on the disk.
+
+    Whoever reads `path` meanwhile, or after a crash, finds what was there before. What an
+    error cuts off is dropped; a killed process leaves it beside, under a name that ends in
+    ``.tmp``.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        In a folder that exists. Its permissions are those of any new file.
+    """
+    scratch = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with scratch.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    except BaseException:
+        # What cannot be removed takes room, and no more.
+        with suppress(OSError):
+            scratch.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names of files to the disk: until then, their contents may be lost with them."""
+    # Not every file system can, and then there is nothing to do about it.
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def reason(error: OSError) -> str:
+    """Return in a few words why a file could not be written."""
+    return error.strerror or str(error) or type(error).__name__
+
+
+def remedy(error: OSError) -> str:
+    """Return what to do before the same can be written."""
+    return REMEDIES.get(error.errno or 0, "choose a folder that you may write")

@@ -1,0 +1,97 @@
+"""Locks between processes: a file that anybody who may read it can hold, and nobody alters."""
+
+import errno
+import fcntl
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+"""Nothing is followed, truncated or made, and what is no file is not waited for."""
+
+NO_FILE = (errno.ELOOP, errno.ENXIO)
+"""Of a symbolic link and of a socket."""
+
+
+class Lock:
+    """Held by one process at a time; the system frees it when that process ends, however.
+
+    Whose the file is does not matter, and what is found in its place stays as it is. Children
+    of the process do not hold the lock.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file; made empty if there is none.
+    is_for_everybody : bool
+        Whether other users may hold it, too, whatever the umask is when it is made.
+    """
+
+    def __init__(self, path: Path, *, is_for_everybody: bool = False) -> None:
+        self.path = path
+        self._is_for_everybody = is_for_everybody
+        self._file: BinaryIO | None = None
+
+    def acquire(self) -> bool:
+        """Take the lock if it is free, and return whether it was.
+
+        Raises
+        ------
+        OSError
+            If the file can be neither opened nor made, or is no plain file.
+        """
+        while True:
+            file = self._open()
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.close()
+                return False
+            except OSError:
+                file.close()
+                raise
+            if self._is_there(file):
+                break
+            # Somebody cleared it away, and others hold another one by now.
+            file.close()
+        # A child that is forked would hold it for as long as it lives.
+        os.register_at_fork(after_in_child=file.close)
+        self._file = file
+        return True
+
+    def release(self) -> None:
+        """Let others take it; the file stays."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _open(self) -> BinaryIO:
+        try:
+            handle = self._find_or_make()
+        except OSError as error:
+            if error.errno in NO_FILE:
+                raise OSError(error.errno, "it is a link or a socket, not a plain file") from error
+            raise
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise OSError(errno.EINVAL, "it is not a plain file")
+        return os.fdopen(handle, "rb", buffering=0)
+
+    def _find_or_make(self) -> int:
+        while True:
+            # Not in one call: systems refuse to make what another user has in a shared folder.
+            with suppress(FileNotFoundError):
+                return os.open(self.path, FLAGS)
+            with suppress(FileExistsError):
+                handle = os.open(self.path, FLAGS | os.O_CREAT | os.O_EXCL, 0o666)
+                if self._is_for_everybody:
+                    # The umask took something away; earlier versions open it for writing.
+                    os.fchmod(handle, 0o666)
+                return handle
+
+    def _is_there(self, file: BinaryIO) -> bool:
+        with suppress(OSError):
+            return os.path.samestat(self.path.lstat(), os.fstat(file.fileno()))
+        return False

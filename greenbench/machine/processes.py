@@ -1,0 +1,93 @@
+"""Processes that lead a group: their children end with them, and nobody else is signalled."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from contextlib import suppress
+from typing import IO
+
+POLL_S = 0.02
+
+
+class GroupLeader:
+    """A process that leads its session, and whose children go with it.
+
+    The system gives the number of a process that was reaped to another one, which may belong
+    to anybody. So the group is killed once its leader has ended and before it is reaped,
+    whichever thread finds that out, and never after that.
+
+    Parameters
+    ----------
+    process : subprocess.Popen
+        Started with ``start_new_session``; polled, waited for and signalled through us alone.
+    """
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self._process = process
+        self._reaping = threading.Lock()
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._process.pid
+
+    @property
+    def stdin(self) -> IO[bytes] | None:
+        """What it reads."""
+        return self._process.stdin
+
+    @property
+    def stdout(self) -> IO[bytes] | None:
+        """What it writes."""
+        return self._process.stdout
+
+    def poll(self) -> int | None:
+        """Return the exit code, None while it runs; what is left of its group is killed."""
+        return self._reap() if self._has_ended(os.WNOHANG) else None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end, and return the exit code; what is left of its group is killed.
+
+        Raises
+        ------
+        subprocess.TimeoutExpired
+            If it runs on for `timeout` seconds.
+        """
+        if timeout is None:
+            self._has_ended(0)
+            return self._reap()
+        deadline = time.monotonic() + timeout
+        while not self._has_ended(os.WNOHANG):
+            if time.monotonic() >= deadline:
+                raise subprocess.TimeoutExpired(self._process.args, timeout)
+            time.sleep(POLL_S)
+        return self._reap()
+
+    def signal(self, number: int = signal.SIGKILL) -> None:
+        """Send a signal to it and its children, unless it was reaped."""
+        with self._reaping:
+            if self._process.returncode is None:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.pid, number)
+
+    def _has_ended(self, options: int) -> bool:
+        if self._process.returncode is not None:
+            return True
+        if not hasattr(os, "waitid"):
+            # macOS with Python below 3.13: that it ended cannot be seen without reaping it.
+            return (self._process.poll() if options else self._process.wait()) is not None
+        try:
+            ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | options)
+        except ChildProcessError:
+            # Another thread was first, or the system, which is told to ignore children.
+            with self._reaping:
+                self._process.wait()
+            return True
+        return ended is not None
+
+    def _reap(self) -> int:
+        self.signal()
+        with self._reaping:
+            return self._process.wait()

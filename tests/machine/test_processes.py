@@ -1,0 +1,110 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from greenbench.machine.processes import GroupLeader
+
+Eventually = Callable[[Callable[[], object]], None]
+
+WITH_CHILD = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print(child.pid, flush=True)
+if sys.argv[1] == "stay":
+    sys.stdin.readline()
+sys.exit(7)
+"""
+
+
+def start(what: str) -> tuple[GroupLeader, int]:
+    leader = GroupLeader(
+        subprocess.Popen(
+            [sys.executable, "-c", WITH_CHILD, what],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+    )
+    assert leader.stdout is not None
+    return leader, int(leader.stdout.readline())
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@pytest.mark.parametrize("how", ["wait", "wait for a time", "poll"])
+def test_children_of_one_that_ended_end_with_it(how: str, eventually: Eventually) -> None:
+    leader, child = start("go")
+    if how == "poll":
+        eventually(lambda: leader.poll() is not None)
+    else:
+        leader.wait(None if how == "wait" else 60)
+    assert leader.poll() == 7
+    eventually(lambda: is_gone(child))
+
+
+def test_signal_reaches_leader_and_children(eventually: Eventually) -> None:
+    leader, child = start("stay")
+    leader.signal()
+    assert leader.wait(60) == -signal.SIGKILL
+    eventually(lambda: is_gone(child))
+
+
+def test_one_that_runs_is_waited_for_as_long_as_asked() -> None:
+    leader, child = start("stay")
+    with pytest.raises(subprocess.TimeoutExpired):
+        leader.wait(0.05)
+    assert leader.poll() is None
+    assert not is_gone(child)
+    leader.signal()
+    leader.wait()
+
+
+def test_nobody_is_signalled_once_it_was_reaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    signalled: list[tuple[int, bool]] = []
+    kill = os.killpg
+
+    def looked_at(group: int, number: int) -> None:
+        # One that has ended and is not reaped has a line among the processes.
+        signalled.append((group, Path(f"/proc/{group}").exists()))
+        kill(group, number)
+
+    monkeypatch.setattr(os, "killpg", looked_at)
+    leader, _ = start("go")
+    threads = [threading.Thread(target=leader.wait) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    before = list(signalled)
+    for end in (leader.signal, leader.poll, leader.wait):
+        end()
+    assert signalled == before
+    assert before
+    assert all(was_there for _, was_there in before)
+
+
+def test_children_that_the_system_reaps_are_not_signalled(
+    monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        leader, child = start("go")
+        eventually(lambda: not Path(f"/proc/{leader.pid}").exists())
+        monkeypatch.setattr(os, "killpg", lambda *_: pytest.fail("its number may be another's"))
+        leader.wait(60)
+        leader.signal()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+        os.kill(child, signal.SIGKILL)
