@@ -152,7 +152,6 @@ def test_a_database_that_takes_connections_and_says_nothing_is_given_up_on() -> 
 def test_a_database_that_another_holds_locked_is_given_up_on(store: Store) -> None:
     database = store.uri.removeprefix("sqlite:///")
     with closing(sqlite3.connect(database, isolation_level=None)) as other:
-        other.execute("PRAGMA locking_mode=EXCLUSIVE")
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(TrackingError, match=r"locked|GREENBENCH_STORE_TIMEOUT_S"):
             Store(store.uri, timeout_s=LIMIT_S).log_result(make_result(suite="locked"), "s/a")
