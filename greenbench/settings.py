@@ -14,6 +14,7 @@ TABULAR_DIR = "benchmarks/tabular"
 LONGEST_IDLE_S = 3600.0
 # Whatever TMPDIR says: all users of a machine must meet there.
 HOST_LOCK = "/tmp/greenbench-host.lock"
+STORE_TIMEOUT_S = 60.0
 # Of GitHub, for a pull request and for a branch, and of GitLab.
 BRANCH = ("GITHUB_HEAD_REF", "GITHUB_REF_NAME", "CI_COMMIT_REF_NAME")
 MAY_BE_ZERO = ("GREENBENCH_CARBON_INTENSITY", "GREENBENCH_MIN_WINDOW_S", "GREENBENCH_IDLE_S")
@@ -54,6 +55,8 @@ class Settings:
         Of the user's project, as a CI service calls it; None where git knows.
     tabular_dir : pathlib.Path
         Recordings that the backend ``tabular`` replays.
+    store_timeout_s : float
+        Most seconds that an answer of the MLflow store is waited for.
     """
 
     runs_dir: Path
@@ -69,6 +72,7 @@ class Settings:
     idle_s: float = 10.0
     branch: str | None = None
     tabular_dir: Path = Path(TABULAR_DIR)
+    store_timeout_s: float = STORE_TIMEOUT_S
 
     def __post_init__(self) -> None:
         if not 0 < self.trial_timeout_s < float("inf"):
@@ -118,6 +122,7 @@ class Settings:
             "trial_timeout_s": _number(environment, "GREENBENCH_TRIAL_TIMEOUT_S", float),
             "min_window_s": _number(environment, "GREENBENCH_MIN_WINDOW_S", float),
             "idle_s": _number(environment, "GREENBENCH_IDLE_S", float),
+            "store_timeout_s": _number(environment, "GREENBENCH_STORE_TIMEOUT_S", float),
             "tabular_dir": Path(
                 environment.get("GREENBENCH_TABULAR_DIR") or TABULAR_DIR
             ).absolute(),

@@ -161,7 +161,7 @@ def _judge_stored(asked: _Asked, budgets: "Budgets") -> tuple[Sequence[Row], "Ju
     found = judge(
         rows,
         budgets,
-        find_baseline(asked.baseline, rows, settings.tracking_uri),
+        find_baseline(asked.baseline, rows, settings.tracking_uri, settings.store_timeout_s),
         known_cases=known_case_ids(settings.data_dir),
         include_disturbed=asked.include_disturbed,
     )
@@ -245,7 +245,8 @@ def _print_history(asked: _Asked, *, as_json: bool) -> None:
 
     if asked.files:
         raise ConfigurationError("--history looks at past runs of the store; leave the files out")
-    store = Store.existing(Settings.from_environment(os.environ).tracking_uri)
+    settings = Settings.from_environment(os.environ)
+    store = Store.existing(settings.tracking_uri, timeout_s=settings.store_timeout_s)
     rows = store.read_rows(asked.suite or DEFAULT_SUITE)
     rows = [r for r in rows if asked.pattern is None or fnmatchcase(r["case_id"], asked.pattern)]
     if not rows:

@@ -37,7 +37,8 @@ def report(*, output: Path | None, tolerance: float, no_log: bool, **given: Any)
             f"{wanted.source}: a report needs results of greenbench; of a CSV, "
             "`greenbench compare` answers one question at a time"
         )
-    store = None if wanted.files else Store.existing(settings.tracking_uri)
+    uri, timeout_s = settings.tracking_uri, settings.store_timeout_s
+    store = None if wanted.files else Store.existing(uri, timeout_s=timeout_s)
     environments = store.environments({str(row["host"]) for row in tables.rows}) if store else {}
     findings = find(
         tables.rows,

@@ -211,5 +211,6 @@ def _charts_url(settings: Settings, suite: str) -> str | None:
 
     # Charts are an extra: a run that is complete must not fail for them.
     with suppress(GreenbenchError):
-        return Store.existing(settings.tracking_uri).charts_url(suite)
+        store = Store.existing(settings.tracking_uri, timeout_s=settings.store_timeout_s)
+        return store.charts_url(suite)
     return None

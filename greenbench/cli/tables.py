@@ -118,7 +118,8 @@ def _read_store(wanted: Wanted, where: Mapping[str, str], with_trials: bool) -> 
     from greenbench.compare.rows import select  # noqa: PLC0415
     from greenbench.tracking import Store  # noqa: PLC0415
 
-    store = Store.existing(Settings.from_environment(os.environ).tracking_uri)
+    settings = Settings.from_environment(os.environ)
+    store = Store.existing(settings.tracking_uri, timeout_s=settings.store_timeout_s)
     # What the gate measured is of few cases, and of revisions in between.
     found = [r for r in store.read_rows(wanted.suite) if wanted.suite or r["suite"] != GATE]
     rows = select(found, where, only_latest=not wanted.all_sessions)

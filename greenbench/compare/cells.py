@@ -9,12 +9,10 @@ from greenbench.compare.csvs import NO_VALUE, Percent, number
 from greenbench.compare.exports import is_of_codecarbon, plain
 from greenbench.compare.headers import UNIT
 from greenbench.errors import ConfigurationError
+from greenbench.results.expected import LARGEST
 from greenbench.results.readings import JOULES_PER_WH, Provenance
 
 Row = dict[str, Any]
-
-LARGEST = 1e100
-"""Beyond it a sum of squares may have no finite value."""
 
 WH_PER = {"wh": 1.0, "kwh": 1000.0, "j": 1 / JOULES_PER_WH, "kj": 1000 / JOULES_PER_WH}
 """Units of energy, and how many Wh one is."""

@@ -27,6 +27,7 @@ from greenbench.compare.headers import (
 from greenbench.compare.headers import ENERGY as ENERGY_NAMES
 from greenbench.errors import ConfigurationError, UnknownNameError
 from greenbench.results import TrialStatus
+from greenbench.results.expected import LARGEST
 
 Row = dict[str, Any]
 
@@ -243,7 +244,7 @@ def check_factorial(rows: Sequence[Row], factors: Sequence[str], response: str) 
     if plain(named(rows, response)) in TEST_ACCURACY:
         found = cells.accuracies(rows, response)
     else:
-        least = 0.0 if response in ENERGY_NAMES else -cells.LARGEST
+        least = 0.0 if response in ENERGY_NAMES else -LARGEST
         found = cells.figures(rows, response, least=least)
     for row, value in zip(rows, found, strict=True):
         if value is None:

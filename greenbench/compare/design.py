@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from greenbench.compare.cells import LARGEST
 from greenbench.compare.comparable import ENERGY, check_agree, check_cases
 from greenbench.compare.samples import is_left_out, once_each
 from greenbench.errors import ConfigurationError, NotComparableError, UnknownNameError
+from greenbench.results.expected import LARGEST
 
 Row = Mapping[str, Any]
 Levels = tuple[str, ...]

@@ -10,19 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from greenbench.compare.cells import LARGEST
 from greenbench.compare.copies import without_copies
 from greenbench.compare.csvs import parse_column, read_csv
 from greenbench.compare.rows import select
 from greenbench.errors import ConfigurationError
-from greenbench.results.chronology import SEGMENT, read_segments
-from greenbench.results.readings import Provenance
+from greenbench.results.expected import missed
 from greenbench.results.table import METRICS, OF_CASE, TAGS
 from greenbench.text.programs import to_cell
 
 Row = dict[str, Any]
 
-NEEDED = ("case_id", "strategy", "architecture", "backend", "dataset", "energy_provenance")
 TRIAL = (
     "trial", "status", "energy_wh", "search_wh", "duration_s", "val_accuracy", "segments",
     "reevaluates", "lanes", "optimism", "test_accuracy",
@@ -31,13 +28,6 @@ TABLE = (".csv", ".tsv", ".txt")
 """Endings of tables; what separates their cells is read off them."""
 OF_FILE = ("session",)
 """Columns that may have another value in a copy."""
-LIMITS = {
-    "energy_wh": (0.0, LARGEST),
-    "search_wh": (0.0, LARGEST),
-    "duration_s": (0.0, LARGEST),
-    "val_accuracy": (0.0, 1.0),
-    "test_accuracy": (0.0, 1.0),
-}
 
 
 @dataclass(frozen=True)
@@ -212,7 +202,7 @@ def _checked(path: Path, row: Any, columns: Sequence[str]) -> Row:
         raise _damaged(path, "a row", row, "columns with values")
     found = {name: row.get(name) for name in columns}
     for name, value in found.items():
-        if (value is not None or name in NEEDED) and (expected := _missed(name, value)):
+        if expected := missed(name, value):
             raise _damaged(path, name, value, expected)
     repeat = row.get("repeat")
     if not isinstance(repeat, int):
@@ -221,37 +211,6 @@ def _checked(path: Path, row: Any, columns: Sequence[str]) -> Row:
     if not isinstance(session, str):
         raise _damaged(path, "session", session, "a text")
     return {**found, "repeat": repeat, "session": session}
-
-
-def _missed(name: str, value: Any) -> str | None:
-    """Return what is expected of a value, if that is not what it is."""
-    if name == "energy_provenance":
-        return None if value in list(Provenance) else f"one of {', '.join(Provenance)}"
-    if name == "options":
-        return None if _is_object(value) else "a JSON object as text"
-    if name == "segments":
-        return _missed_segments(value)
-    if name in TAGS:
-        return None if isinstance(value, str) else "a text"
-    least, most = LIMITS.get(name, (-LARGEST, LARGEST))
-    # Not true of nan.
-    is_within = isinstance(value, int | float) and least <= value <= most
-    return None if is_within else f"a number from {least:g} to {most:g}"
-
-
-def _missed_segments(value: Any) -> str | None:
-    try:
-        read_segments({"segments": value})
-    except ConfigurationError:
-        return f"JSON with a list for each of {', '.join(SEGMENT)}"
-    return None
-
-
-def _is_object(value: Any) -> bool:
-    try:
-        return isinstance(json.loads(value), dict)
-    except (TypeError, ValueError, RecursionError):
-        return False
 
 
 def _damaged(path: Path, name: str, value: Any, expected: str) -> ConfigurationError:

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
-from greenbench.compare.cells import LARGEST
 from greenbench.compare.comparable import ENERGY, check_agree, check_cases
 from greenbench.compare.samples import describe_samples
 from greenbench.compare.stats import FEWEST_FOR_INTERVAL, Estimate, estimate
 from greenbench.errors import NotComparableError, UnknownNameError
+from greenbench.results.expected import LARGEST
 
 Row = Mapping[str, Any]
 Repeats = dict[tuple[Any, Any], Row]

@@ -176,7 +176,7 @@ def _quietness(others: float | None) -> str:
 def _store(settings: Settings) -> str:
     uri = settings.tracking_uri
     try:
-        count = len(Store.existing(uri).read_rows())
+        count = len(Store.existing(uri, timeout_s=settings.store_timeout_s).read_rows())
     except GreenbenchError as error:
         return str(error)
     return f"{redact(uri)}, {count} results"

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from greenbench.cases.suites import GATE
-from greenbench.compare.cells import LARGEST
 from greenbench.compare.comparable import ENERGY, SCORES, check_agree, check_scores
 from greenbench.errors import ConfigurationError, GateError
 from greenbench.gate.metrics import METRICS
 from greenbench.machine.files import replacing
+from greenbench.results.expected import LARGEST
 from greenbench.results.readings import Provenance
+from greenbench.settings import STORE_TIMEOUT_S
 from greenbench.tracking import Store
 
 Row = Mapping[str, Any]
@@ -78,7 +79,12 @@ def path_for(suite: str) -> Path:
     return FOLDER / f"{suite}.json"
 
 
-def find_baseline(reference: str | None, rows: Sequence[Row], tracking_uri: str) -> Baseline | None:
+def find_baseline(
+    reference: str | None,
+    rows: Sequence[Row],
+    tracking_uri: str,
+    timeout_s: float = STORE_TIMEOUT_S,
+) -> Baseline | None:
     """Return the baseline that is asked for.
 
     Parameters
@@ -90,6 +96,8 @@ def find_baseline(reference: str | None, rows: Sequence[Row], tracking_uri: str)
         What is judged.
     tracking_uri : str
         Of the store.
+    timeout_s : float
+        Most seconds that one answer of it is waited for.
 
     Raises
     ------
@@ -101,7 +109,8 @@ def find_baseline(reference: str | None, rows: Sequence[Row], tracking_uri: str)
         return _joined([read_baseline(path) for path in paths if path.exists()])
     if reference.startswith(("run:", "tag:")):
         sessions = {row["session"] for row in rows}
-        return from_store(Store.existing(tracking_uri), reference, without=sessions)
+        store = Store.existing(tracking_uri, timeout_s=timeout_s)
+        return from_store(store, reference, without=sessions)
     return read_baseline(Path(reference))
 
 

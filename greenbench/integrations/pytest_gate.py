@@ -176,7 +176,9 @@ class Gate:
         return judge(
             rows,
             self._coverage.budgets,
-            find_baseline(option.greenbench_baseline, rows, settings.tracking_uri),
+            find_baseline(
+                option.greenbench_baseline, rows, settings.tracking_uri, settings.store_timeout_s
+            ),
             known_cases=self._known(),
             include_disturbed=option.greenbench_include_disturbed,
         )

@@ -8,6 +8,8 @@ from greenbench.errors import TrackingError
 from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
 from greenbench.running.spool import IDLE_DRIFT, turn
+from greenbench.settings import STORE_TIMEOUT_S, Settings
+from greenbench.tracking.uris import sqlite_path
 
 if TYPE_CHECKING:
     from greenbench.tracking import Store
@@ -29,17 +31,31 @@ class Delivery:
         Where to.
     listener : Notices
         Is told of the first failure.
+    timeout_s : float
+        Most seconds that one answer of the store is waited for.
+    away : TrackingError or None
+        Why the store is not even asked, as `silence` found out.
     """
 
-    def __init__(self, tracking_uri: str, listener: Notices) -> None:
+    def __init__(
+        self,
+        tracking_uri: str,
+        listener: Notices,
+        timeout_s: float = STORE_TIMEOUT_S,
+        away: TrackingError | None = None,
+    ) -> None:
         self._uri = tracking_uri
         self._listener = listener
+        self._timeout_s = timeout_s
         self._store: Store | None = None
         self.has_failed = False
+        if away is not None:
+            self._fail(away)
+            return
         try:
             # Importing MLflow takes seconds: they pass while the workers import, too, and
             # nothing is measured. A store that is yet to be made would take more of them.
-            self._store = _store_class().prepare(tracking_uri, listener.notice)
+            self._store = _store_class().prepare(tracking_uri, listener.notice, timeout_s=timeout_s)
         except TrackingError as error:
             self._fail(error)
 
@@ -95,12 +111,29 @@ class Delivery:
 
     def _opened(self) -> "Store":
         if self._store is None:
-            self._store = _store_class()(self._uri, self._listener.notice)
+            say = self._listener.notice
+            self._store = _store_class()(self._uri, say, timeout_s=self._timeout_s)
         return self._store
 
     def _fail(self, error: TrackingError) -> None:
         self.has_failed = True
         self._listener.notice(f"{error}; results are kept in the journal, and the run goes on")
+
+
+def silence(settings: Settings) -> TrackingError | None:
+    """Return that a store over a network says nothing; None if it does, or is no such store.
+
+    Whoever waits for it must hold no lock: others measure meanwhile.
+    """
+    if sqlite_path(settings.tracking_uri) is not None:
+        return None
+    from greenbench.tracking.limits import check_answers  # noqa: PLC0415
+
+    try:
+        check_answers(settings.tracking_uri, settings.store_timeout_s)
+    except TrackingError as error:
+        return error
+    return None
 
 
 def _store_class() -> "type[Store]":

@@ -26,7 +26,7 @@ from greenbench.results.journal import Journal
 from greenbench.results.marks import is_drifted
 from greenbench.running.checkout import Checkout
 from greenbench.running.conditions import conditions_of, listed
-from greenbench.running.delivery import Delivery
+from greenbench.running.delivery import Delivery, silence
 from greenbench.running.executor import Job, WorkerPool
 from greenbench.running.run_folder import Request, RunFolder, changed_data, make, refuse, take_up
 from greenbench.schedulers import make_scheduler
@@ -207,9 +207,11 @@ class Session:
         """Take the folder, the host and workers, which are ready then."""
         self._run_folder = self._open_folder(stack, intensity, is_fresh=is_fresh)
         self.folder = self._run_folder.path
+        away = silence(self.settings)
         stack.enter_context(host_lock(self.settings.host_lock, self._waiting))
         self._pools = self._open_pools(stack, intensity)
-        self._delivery = Delivery(self.settings.tracking_uri, self.listener)
+        timeout_s = self.settings.store_timeout_s
+        self._delivery = Delivery(self.settings.tracking_uri, self.listener, timeout_s, away)
         for pool in self._pools:
             pool.wait_until_ready()
 

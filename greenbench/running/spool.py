@@ -75,7 +75,7 @@ def deliver_all(settings: Settings) -> tuple[int, list[GreenbenchError]]:
 
     delivered = 0
     try:
-        store = Store(settings.tracking_uri)
+        store = Store(settings.tracking_uri, timeout_s=settings.store_timeout_s)
     except TrackingError as error:
         return 0, [*errors, error]
     for number, item in enumerate(waiting, start=1):

@@ -1,21 +1,15 @@
 """Reading in bulk: runs out of MLflow as rows, in time that grows with their number alone."""
 
 import gc
-import sys
+import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from greenbench.results.table import (
-    ENDED_WELL,
-    METRICS,
-    OF_CASE,
-    TAGS,
-    Row,
-    optimism_of,
-    proposal_wh,
-)
+from greenbench.errors import TrackingError
+from greenbench.results.table import Row
+from greenbench.tracking.rows import LeftOut, case_row, trial_row
 
 ENDED = ("FINISHED", "FAILED")
 PARENT = "mlflow.parentRunId"
@@ -46,12 +40,16 @@ def read_cases(
             quote = '"' if "'" in text else "'"
             wanted += f" AND tags.`{name}` = {quote}{text}{quote}"
         found = search(client, experiments, wanted)
-        # A run that was cut off while it was logged is not to be read as a result.
-        return [
-            _to_row(run)
-            for run in found
-            if run.data.tags.get("kind") == "case" and run.info.status in ENDED
-        ]
+        rows, left_out = [], LeftOut()
+        for run in found:
+            # A run that was cut off while it was logged is not to be read as a result.
+            if run.data.tags.get("kind") == "case" and run.info.status in ENDED:
+                try:
+                    rows.append(case_row(run))
+                except TrackingError as error:
+                    left_out.add(error)
+        left_out.close()
+        return rows
 
 
 def read_trials(client: Any, experiments: Sequence[str], rows: Sequence[Row]) -> list[Row]:
@@ -68,22 +66,37 @@ def read_trials(client: Any, experiments: Sequence[str], rows: Sequence[Row]) ->
     """
     if not rows:
         return []
-    trials: dict[str, list[Row]] = {row["run_id"]: [] for row in rows}
+    trials: dict[str, dict[int, Row]] = {row["run_id"]: {} for row in rows}
     parents = {row["run_id"]: row for row in rows}
-    missing = Counter({row["run_id"]: int(row["trials"] or 0) for row in rows})
+    # Where it is not known how many there are, all runs are looked at.
+    missing = Counter({r["run_id"]: math.inf if (n := r["trials"]) is None else n for r in rows})
     since_ms = max(client.get_run(rows[0]["run_id"]).info.start_time - SET_BACK_MS, 0)
+    left_out = LeftOut()
     with _unburdened():
         kind = _kind(client, experiments, "trial")
         for run in search(client, experiments, kind, since_ms=since_ms):
             parent = run.data.tags.get(PARENT)
-            if parent in parents and run.data.tags.get("kind") == "trial":
-                siblings = trials[parent]
-                siblings.append(_to_trial_row(run, parents[parent], len(siblings)))
+            if parent not in parents or not _is_trial(run):
+                continue
+            siblings = trials[parent]
+            try:
+                trial = trial_row(run, parents[parent], len(siblings))
+            except TrackingError as error:
+                left_out.add(error)
+                continue
+            # A server that was told twice has it twice.
+            if siblings.setdefault(trial["trial"], trial) is trial:
                 missing[parent] -= 1
                 # Later runs need not be read.
                 if not +missing:
                     break
-    return [trial for row in rows for trial in sorted(trials[row["run_id"]], key=_index)]
+    left_out.close()
+    return [trial for row in rows for _, trial in sorted(trials[row["run_id"]].items())]
+
+
+def _is_trial(run: Any) -> bool:
+    """Return whether a run is a trial's, and not the beginning of one that was made again."""
+    return run.data.tags.get("kind") == "trial" and run.info.status in ENDED
 
 
 def search(
@@ -171,50 +184,3 @@ def _unburdened() -> Iterator[None]:
         event.remove(Session, "before_commit", forget)
         if was_enabled:
             gc.enable()
-
-
-def _to_row(run: Any) -> Row:
-    tags, metrics = run.data.tags, run.data.metrics
-    return {
-        **{name: _shared(tags.get(name)) for name in TAGS},
-        **{name: metrics.get(metric) for name, metric in METRICS.items()},
-        # Which older runs have under this name alone.
-        "commit": _shared(tags.get("commit") or tags.get("mlflow.source.git.commit")),
-        "repeat": int(tags.get("repeat", 0)),
-        "session": _shared(tags.get("session")),
-        "run_id": run.info.run_id,
-    }
-
-
-def _to_trial_row(run: Any, parent: Mapping[str, Any], position: int) -> Row:
-    tags, metrics = run.data.tags, run.data.metrics
-    status = _shared(tags.get("status"))
-    energy_wh, again = metrics.get("energy/total_wh"), tags.get("reevaluates")
-    reevaluates = None if again is None else int(again)
-    return {
-        **{name: parent[name] for name in (*OF_CASE, "repeat")},
-        # Trials that were logged before they had this tag are in order of time.
-        "trial": int(tags.get("trial", position)),
-        "status": status,
-        "energy_wh": energy_wh,
-        "search_wh": proposal_wh(energy_wh, metrics.get("energy/search_wh"), reevaluates),
-        "duration_s": metrics.get("time/total_s"),
-        "val_accuracy": metrics.get("accuracy/validation") if status in ENDED_WELL else None,
-        "segments": tags.get("segments"),
-        "reevaluates": reevaluates,
-        # Trained alone, unless the tag says otherwise.
-        "lanes": int(tags.get("lanes", 1)),
-        "optimism": optimism_of(parent["val_accuracy"], parent["test_accuracy"]),
-        "test_accuracy": parent["test_accuracy"],
-        "session": parent["session"],
-        "run_id": parent["run_id"],
-    }
-
-
-def _index(trial: Row) -> int:
-    return int(trial["trial"])
-
-
-def _shared(text: str | None) -> str | None:
-    """Return one and the same text for equal ones: there are few, in very many rows."""
-    return None if text is None else sys.intern(text)

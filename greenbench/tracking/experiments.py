@@ -36,13 +36,13 @@ def open_experiment(
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return str(client.create_experiment(name, location)), {}
+            return _named(client.create_experiment(name, location)), {}
         except MlflowException:
             # Another process may have created it since we looked.
             found = client.get_experiment_by_name(name)
             if found is None:
                 raise
-    number = str(found.experiment_id)
+    number = _named(found.experiment_id)
     if found.lifecycle_stage != "active":
         raise TrackingError(
             f"experiment {name!r} was deleted in MLflow; bring it back: "
@@ -56,3 +56,11 @@ def _command(uri: str, command: str) -> str:
     if redact(uri) != uri:
         return f"set MLFLOW_TRACKING_URI to the address of the store, then run `{command}`"
     return f"MLFLOW_TRACKING_URI={shlex.quote(uri)} {command}"
+
+
+def _named(number: str | None) -> str:
+    if not number:
+        raise TrackingError(
+            "the MLflow store answered, but named no experiment: is something else at its address?"
+        )
+    return str(number)

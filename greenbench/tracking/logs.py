@@ -4,9 +4,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from greenbench.errors import TrackingError
 from greenbench.results import CaseResult, Trial
-from greenbench.results.table import ENDED_WELL, METRICS, TAGS, segments_text, to_row
+from greenbench.results.marks import MIXED, add_mark
+from greenbench.results.table import ENDED_WELL, METRICS, TAGS, Row, segments_text, to_row
 from greenbench.text import storable
+from greenbench.tracking.attempts import asked_once, confirm, named_data, not_kept, settle
 from greenbench.tracking.records import (
     anytime,
     describe,
@@ -19,8 +22,16 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
-def log_case(client: "MlflowClient", experiment: str, result: CaseResult, key: str) -> str:
-    """Log one repeat of a case as a run, its trials as child runs, and return the run's id.
+def log_once(
+    client: "MlflowClient",
+    experiment: str,
+    result: CaseResult,
+    key: str,
+    *,
+    may_exist: bool,
+    is_doubted: bool,
+) -> str:
+    """Log one repeat of a case unless it is there, and return its run's id.
 
     Parameters
     ----------
@@ -32,8 +43,84 @@ def log_case(client: "MlflowClient", experiment: str, result: CaseResult, key: s
         What to log.
     key : str
         Identifies the repeat.
+    may_exist : bool
+        Whether it is looked for first.
+    is_doubted : bool
+        Whether the store is asked for what it was told: a server's answers may be lost, or be
+        somebody else's.
+
+    Raises
+    ------
+    TrackingError
+        If the store did not keep it.
     """
-    case, row = result.case, to_row(result)
+    repeat = (client, experiment, "case", key, start_ms(result))
+    if may_exist and (found := settle(*repeat)):
+        if result.mixed:
+            marks = client.get_run(found).data.tags.get("marks")
+            client.set_tag(found, "marks", add_mark(marks, MIXED))
+        return found
+    run_id = _log_case(client, experiment, result, key, is_doubted=is_doubted)
+    kept = settle(*repeat) if is_doubted else run_id
+    if kept is None:
+        raise not_kept(run_id)
+    return kept
+
+
+def _log_case(
+    client: "MlflowClient", experiment: str, result: CaseResult, key: str, *, is_doubted: bool
+) -> str:
+    """Log a repeat as a run and its trials as child runs; the run ends last, when all is there."""
+    row, started = to_row(result), start_ms(result)
+    tags = _case_tags(result, row, key)
+    run_id = create_run(client, experiment, tags, result.case.id, started)
+    end_ms = started + int(row["duration_s"] * 1000)
+    metrics = {METRICS[name]: row[name] for name in METRICS if row[name] is not None}
+    told = {
+        run_id: _log_batch(
+            client,
+            run_id,
+            [(name, value, end_ms, 0) for name, value in metrics.items()]
+            + list(anytime(result))
+            + list(witness_metrics(result, end_ms)),
+            {**result.case.to_dict(), "repeat": result.repeat},
+        )
+    }
+    told[run_id].add(_log_dataset(client, run_id, result))
+    for trial in result.trials:
+        told |= _log_trial(client, experiment, run_id, result, trial)
+    if is_doubted:
+        confirm(client, experiment, run_id, told)
+    status = "FINISHED" if result.incumbent else "FAILED"
+    client.set_terminated(run_id, status, end_ms)
+    return run_id
+
+
+def start_ms(result: CaseResult) -> int:
+    """Return when a repeat started, in ms since 1970-01-01 UTC; 0 if that is not known."""
+    return int(result.started_at * 1000)
+
+
+def create_run(
+    client: "MlflowClient", experiment: str, tags: Mapping[str, str], name: str, started: int | None
+) -> str:
+    """Make a run, and return its id.
+
+    Raises
+    ------
+    TrackingError
+        If the answer names none.
+    """
+    with asked_once():
+        run = client.create_run(experiment, started, _storable(tags), run_name=name)
+    if not run.info.run_id:
+        raise TrackingError(
+            "the MLflow store answered, but made no run: is something else at its address?"
+        )
+    return str(run.info.run_id)
+
+
+def _case_tags(result: CaseResult, row: Row, key: str) -> dict[str, str]:
     tags = {name: str(row[name]) for name in TAGS if row[name] is not None}
     tags |= {
         "kind": "case",
@@ -47,33 +134,15 @@ def log_case(client: "MlflowClient", experiment: str, result: CaseResult, key: s
         if name in result.environment:
             # The names under which MLflow's UI shows them.
             tags[f"mlflow.source.git.{name}"] = result.environment[name]
-    start_ms = int(result.started_at * 1000)
-    run = client.create_run(experiment, start_ms, _storable(tags), run_name=case.id)
-    run_id = str(run.info.run_id)
-    end_ms = start_ms + int(row["duration_s"] * 1000)
-    metrics = {METRICS[name]: row[name] for name in METRICS if row[name] is not None}
-    _log_batch(
-        client,
-        run_id,
-        [(name, value, end_ms, 0) for name, value in metrics.items()]
-        + list(anytime(result))
-        + list(witness_metrics(result, end_ms)),
-        {**case.to_dict(), "repeat": result.repeat},
-    )
-    _log_dataset(client, run_id, result)
-    for trial in result.trials:
-        _log_trial(client, experiment, run_id, result, trial)
-    status = "FINISHED" if result.incumbent else "FAILED"
-    client.set_terminated(run_id, status, end_ms)
-    return run_id
+    return tags
 
 
 def _log_trial(
     client: "MlflowClient", experiment: str, parent: str, result: CaseResult, trial: Trial
-) -> None:
+) -> dict[str, set[str]]:
     reading = trial.account.total
-    start_ms = int(trial.started_at * 1000) or int(result.started_at * 1000)
-    end_ms = start_ms + int(reading.duration_s * 1000)
+    started = int(trial.started_at * 1000) or start_ms(result)
+    end_ms = started + int(reading.duration_s * 1000)
     tags = {
         "kind": "trial",
         "trial": str(trial.index),
@@ -90,11 +159,12 @@ def _log_trial(
         tags["lanes"] = str(trial.lanes)
     if segments := segments_text(trial):
         tags["segments"] = segments
-    run = client.create_run(experiment, start_ms, _storable(tags), run_name=f"trial {trial.index}")
-    metrics = [*trial_metrics(trial, end_ms), *learning_curve(trial, start_ms, end_ms)]
-    _log_batch(client, run.info.run_id, metrics, trial.hyperparameters)
+    run_id = create_run(client, experiment, tags, f"trial {trial.index}", started)
+    metrics = [*trial_metrics(trial, end_ms), *learning_curve(trial, started, end_ms)]
+    told = _log_batch(client, run_id, metrics, trial.hyperparameters)
     status = "FINISHED" if trial.status in ENDED_WELL else "FAILED"
-    client.set_terminated(run.info.run_id, status, end_ms)
+    client.set_terminated(run_id, status, end_ms)
+    return {run_id: told}
 
 
 def _log_batch(
@@ -102,7 +172,7 @@ def _log_batch(
     run_id: str,
     metrics: Sequence[tuple[str, float, int, int]],
     params: Mapping[str, Any],
-) -> None:
+) -> set[str]:
     from mlflow.entities import Metric, Param  # noqa: PLC0415
 
     # The client splits what is more than a server takes at once.
@@ -111,6 +181,7 @@ def _log_batch(
         [Metric(*metric) for metric in metrics],
         [Param(name, text) for name, text in _storable(params).items()],
     )
+    return {*(name for name, *_ in metrics), *params}
 
 
 def _storable(texts: Mapping[str, Any]) -> dict[str, str]:
@@ -118,7 +189,7 @@ def _storable(texts: Mapping[str, Any]) -> dict[str, str]:
     return {name: storable(str(value)) for name, value in texts.items()}
 
 
-def _log_dataset(client: "MlflowClient", run_id: str, result: CaseResult) -> None:
+def _log_dataset(client: "MlflowClient", run_id: str, result: CaseResult) -> str:
     from mlflow.entities import Dataset, DatasetInput, InputTag  # noqa: PLC0415
 
     data = result.dataset
@@ -133,3 +204,4 @@ def _log_dataset(client: "MlflowClient", run_id: str, result: CaseResult) -> Non
     )
     tag = InputTag("mlflow.data.context", "train")
     client.log_inputs(run_id, [DatasetInput(entity, [tag])])
+    return named_data(data["name"])

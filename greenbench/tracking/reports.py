@@ -1,10 +1,14 @@
 """Reports in MLflow: each a run of its own, whose artifacts its UI shows."""
 
+import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from greenbench.tracking.attempts import settle
 from greenbench.tracking.experiments import open_experiment
+from greenbench.tracking.logs import create_run
 
 REPORTS = "greenbench/reports"
 
@@ -33,14 +37,18 @@ def log_report(
         If the experiment of reports was deleted.
     """
     experiment, _ = open_experiment(client, uri, REPORTS, location)
-    tags = {"kind": "report", "mlflow.source.name": "greenbench"}
-    run_id = str(client.create_run(experiment, tags=tags, run_name="report").info.run_id)
+    key = uuid.uuid4().hex
+    tags = {"kind": "report", "key": key, "mlflow.source.name": "greenbench"}
+    run_id = create_run(client, experiment, tags, "report", None)
     try:
         for name in files:
             parent = None if name.parent == Path() else name.parent.as_posix()
             client.log_artifact(run_id, str(folder / name), parent)
-    except BaseException:
-        client.set_terminated(run_id, "FAILED")
+    except Exception:
+        # What failed first is what is said.
+        with suppress(Exception):
+            client.set_terminated(run_id, "FAILED")
         raise
     client.set_terminated(run_id)
+    settle(client, experiment, "report", key)
     return f"/#/experiments/{experiment}/runs/{run_id}/artifacts/{files[0].as_posix()}"

@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from greenbench.errors import ConfigurationError, TrackingError
 from greenbench.results import CaseResult
-from greenbench.results.marks import DRIFTED, MIXED, add_mark, is_drifted
+from greenbench.results.marks import DRIFTED, add_mark, is_drifted
 from greenbench.results.table import METRICS, Row
-from greenbench.tracking.bulk import ENDED, read_cases, read_trials, search
+from greenbench.settings import STORE_TIMEOUT_S
+from greenbench.tracking.attempts import is_late
+from greenbench.tracking.bulk import read_cases, read_trials, search
 from greenbench.tracking.database import redact
 from greenbench.tracking.experiments import open_experiment
+from greenbench.tracking.limits import Limited, through_proxy, within
 from greenbench.tracking.local import Say, check_folder, check_readable, is_fresh, make_ready
-from greenbench.tracking.logs import log_case
+from greenbench.tracking.logs import log_once
 from greenbench.tracking.reports import log_report
+from greenbench.tracking.rows import environment
 from greenbench.tracking.schema import check_remote
 from greenbench.tracking.sqlite import sync, tune
 from greenbench.tracking.uris import check_uri, is_database, sqlite_path
@@ -31,10 +35,16 @@ DEFAULTS = {
     # An absent server must be noticed in seconds; MLflow's own defaults take minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    # A server may ask for an hour's patience.
+    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
+    # Lines on standard output that nobody asked for, and a further request a run.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     # A thread that reports to MLflow's makers would do so while something is measured.
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 EXPERIMENT_PREFIX = "greenbench/"
+MAKING = 10
+"""How many times as long as for an answer a database is waited for that makes its tables."""
 
 
 class Store:
@@ -44,6 +54,8 @@ class Store:
     ----------
     uri : str
         MLflow tracking URI: ``sqlite:///…``, another database, or ``http(s)://…``.
+    timeout_s : float
+        Most seconds that one answer is waited for.
 
     say : callable, optional
         Told what a user must know of a file that is changed: that it is migrated, or put aside.
@@ -58,9 +70,19 @@ class Store:
         If the store cannot be reached.
     """
 
-    def __init__(self, uri: str, say: Say | None = None, *, must_exist: bool = False) -> None:
+    def __init__(
+        self,
+        uri: str,
+        say: Say | None = None,
+        *,
+        must_exist: bool = False,
+        timeout_s: float = STORE_TIMEOUT_S,
+    ) -> None:
         check_uri(uri)
         self.uri = uri
+        # Answers of an MLflow server may get lost, or be somebody else's; databases don't do that,
+        # and what Databricks was told it may find a little later.
+        self._is_doubted = uri.startswith(("http://", "https://"))
         self._database = database = sqlite_path(uri)
         artifacts = database.absolute().parent / "artifacts" if database else None
         self._artifacts = artifacts.as_uri() if artifacts else None
@@ -72,14 +94,24 @@ class Store:
                 tune(database.absolute())
             elif is_database(uri):
                 # MLflow would try again for minutes before it says that there is none.
-                check_remote(uri)
-            self._client = client_class(uri)
+                within(timeout_s, uri, lambda: check_remote(uri))
+            self._client: MlflowClient = self._opened(client_class, timeout_s)
             self._client.search_experiments(max_results=1)
         self._experiments: dict[str, str] = {}
         self._described: set[tuple[str, str]] = set()
 
+    def _opened(self, client_class: "type[MlflowClient]", timeout_s: float) -> Any:
+        if self._database is not None:
+            # SQLite has limits of its own, and making or migrating it may take long.
+            return client_class(self.uri)
+        patience_s = timeout_s * (MAKING if is_database(self.uri) else 1)
+        client = within(patience_s, self.uri, lambda: client_class(self.uri))
+        return Limited(client, self.uri, timeout_s)
+
     @classmethod
-    def prepare(cls, uri: str, say: Say | None = None) -> "Store | None":
+    def prepare(
+        cls, uri: str, say: Say | None = None, *, timeout_s: float = STORE_TIMEOUT_S
+    ) -> "Store | None":
         """Open a store, or find out that it can be made, and leave that for later.
 
         To make one takes MLflow seconds, which a first run need not wait for.
@@ -98,13 +130,15 @@ class Store:
         database = sqlite_path(uri)
         with _translated(uri):
             if database is None or not is_fresh(database):
-                return cls(uri, say)
+                return cls(uri, say, timeout_s=timeout_s)
             check_folder(database)
         _client_class()
         return None
 
     @classmethod
-    def existing(cls, uri: str, say: Say | None = None) -> "Store":
+    def existing(
+        cls, uri: str, say: Say | None = None, *, timeout_s: float = STORE_TIMEOUT_S
+    ) -> "Store":
         """Open a store that has something to read.
 
         Raises
@@ -112,7 +146,7 @@ class Store:
         TrackingError
             If it is a local database that does not exist yet.
         """
-        return cls(uri, say, must_exist=True)
+        return cls(uri, say, must_exist=True, timeout_s=timeout_s)
 
     def answers(self) -> bool:
         """Return whether the store can be reached, after something has failed."""
@@ -144,13 +178,14 @@ class Store:
             If the store cannot be written.
         """
         with _translated(self.uri):
-            experiment = self._experiment(result)
-            if may_exist and (found := self._find(experiment, key)):
-                if result.mixed:
-                    marks = self._client.get_run(found).data.tags.get("marks")
-                    self._client.set_tag(found, "marks", add_mark(marks, MIXED))
-                return found
-            run_id = log_case(self._client, experiment, result, key)
+            to = (self._client, self._experiment(result), result, key)
+            try:
+                run_id = log_once(*to, may_exist=may_exist, is_doubted=self._is_doubted)
+            except Exception as error:
+                if not self._is_doubted or is_late(error):
+                    raise
+                # Connections break. Whatever has come of it is found by the key.
+                run_id = log_once(*to, may_exist=True, is_doubted=True)
             if self._database is not None:
                 sync(self._database)
             return run_id
@@ -221,9 +256,8 @@ class Store:
         with _translated(self.uri):
             for number in self.experiments().values():
                 tags = self._client.get_experiment(number).tags
-                for host in hosts:
-                    if text := tags.get(f"environment.{host}"):
-                        found[host] = json.loads(text)
+                texts = {host: tags.get(f"environment.{host}") for host in hosts}
+                found |= {host: read for host, text in texts.items() if (read := environment(text))}
         return dict(sorted(found.items()))
 
     def log_report(self, folder: Path, files: Sequence[Path]) -> str:
@@ -285,25 +319,13 @@ class Store:
         experiment = self._experiments[name]
         host = result.environment["host"]
         if (experiment, host) not in self._described:
+            text = json.dumps(dict(result.environment))
+            self._client.set_experiment_tag(experiment, f"environment.{host}", text)
             self._described.add((experiment, host))
-            environment = dict(result.environment)
-            self._client.set_experiment_tag(
-                experiment, f"environment.{host}", json.dumps(environment)
-            )
         return experiment
 
     def _find_experiments(self) -> Iterable[Any]:
         return self._client.search_experiments(filter_string=f"name LIKE '{EXPERIMENT_PREFIX}%'")
-
-    def _find(self, experiment: str, key: str) -> str | None:
-        for run in search(self._client, [experiment], f"tags.key = '{key}'"):
-            if run.info.status in ENDED:
-                return str(run.info.run_id)
-            children = f"tags.`mlflow.parentRunId` = '{run.info.run_id}'"
-            for child in search(self._client, [experiment], children):
-                self._client.delete_run(child.info.run_id)
-            self._client.delete_run(run.info.run_id)
-        return None
 
 
 def session_key(journal: Path) -> str:
@@ -352,7 +374,8 @@ def _translated(uri: str) -> Iterator[None]:
         # SQLAlchemy adds the statement, which says nothing to a user.
         text = " ".join(str(error).partition("[SQL:")[0].split())
         raise TrackingError(
-            f"MLflow store {redact(uri)} failed: {type(error).__name__}: {redact(text)[:300]}"
+            f"MLflow store {redact(uri)} failed{through_proxy(uri)}: {type(error).__name__}: "
+            f"{redact(text)[:300]}"
         ) from error
 
 

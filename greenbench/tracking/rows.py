@@ -1,0 +1,160 @@
+"""Rows: what a run of MLflow says as a row of our tables; one that says none is left out.
+
+Anybody may write to an experiment. What a later greenbench or somebody else put there must not keep
+others from reading the rest.
+"""
+
+import json
+import logging
+import math
+import reprlib
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from greenbench.errors import TrackingError
+from greenbench.results.expected import NEEDED, missed
+from greenbench.results.table import (
+    ENDED_WELL,
+    METRICS,
+    OF_CASE,
+    TAGS,
+    Row,
+    optimism_of,
+    proposal_wh,
+)
+
+MOST_NAMED = 3
+SCORES = ("val_accuracy", "test_accuracy")
+OF_TRIAL = ("energy_wh", "search_wh", "duration_s", "val_accuracy", "segments")
+
+logger = logging.getLogger(__name__)
+
+
+class LeftOut:
+    """The runs that are no rows: counted, and the first ones named, each in a line."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def add(self, error: TrackingError) -> None:
+        """Say of a run that it is left out, and why."""
+        self._count += 1
+        if self._count <= MOST_NAMED:
+            logger.warning("%s: correct it, or delete the run", error)
+
+    def close(self) -> None:
+        """Say how many there were that nobody named."""
+        if self._count > MOST_NAMED:
+            logger.warning("%d more runs like these are left out", self._count - MOST_NAMED)
+
+
+def case_row(run: Any) -> Row:
+    """Return the row of a repeat's run.
+
+    Raises
+    ------
+    TrackingError
+        If it is none; the message names the run.
+    """
+    tags, metrics = run.data.tags, run.data.metrics
+    row = {
+        **{name: shared(tags.get(name)) for name in TAGS},
+        **{name: metrics.get(metric) for name, metric in METRICS.items()},
+        # Which older runs have under this name alone.
+        "commit": shared(tags.get("commit") or tags.get("mlflow.source.git.commit")),
+        "repeat": _whole(run, "repeat", 0),
+        "session": shared(tags.get("session")),
+        "run_id": run.info.run_id,
+    }
+    for name in (*NEEDED, "suite"):
+        if row[name] is None:
+            raise _no_row(run, name, None, "a text")
+    _check(run, row, (*TAGS, *METRICS))
+    return row
+
+
+def trial_row(run: Any, parent: Mapping[str, Any], position: int) -> Row:
+    """Return the row of a trial's run.
+
+    Parameters
+    ----------
+    run : mlflow.entities.Run
+        Of the trial.
+    parent : mapping
+        The repeat's row.
+    position : int
+        The trial's index, if it does not say it.
+
+    Raises
+    ------
+    TrackingError
+        If it is none; the message names the run.
+    """
+    tags, metrics = run.data.tags, run.data.metrics
+    status = shared(tags.get("status"))
+    energy_wh = metrics.get("energy/total_wh")
+    reevaluates = None if tags.get("reevaluates") is None else _whole(run, "reevaluates", 0)
+    row = {
+        **{name: parent[name] for name in (*OF_CASE, "repeat")},
+        # Trials that were logged before they had this tag are in order of time.
+        "trial": _whole(run, "trial", position),
+        "status": status,
+        "energy_wh": energy_wh,
+        "search_wh": proposal_wh(energy_wh, metrics.get("energy/search_wh"), reevaluates),
+        "duration_s": metrics.get("time/total_s"),
+        "val_accuracy": metrics.get("accuracy/validation") if status in ENDED_WELL else None,
+        "segments": tags.get("segments"),
+        "reevaluates": reevaluates,
+        # Trained alone, unless the tag says otherwise.
+        "lanes": _whole(run, "lanes", 1),
+        "optimism": optimism_of(parent["val_accuracy"], parent["test_accuracy"]),
+        "test_accuracy": parent["test_accuracy"],
+        "session": parent["session"],
+        "run_id": parent["run_id"],
+    }
+    _check(run, row, OF_TRIAL)
+    return row
+
+
+def environment(text: str | None) -> dict[str, str]:
+    """Return what a text of an experiment says of a host; nothing if it says that to others."""
+    try:
+        found = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
+
+
+def shared(text: str | None) -> str | None:
+    """Return one and the same text for equal ones: there are few, in very many rows."""
+    return None if text is None else sys.intern(text)
+
+
+def _whole(run: Any, tag: str, usual: int) -> int:
+    text = run.data.tags.get(tag)
+    if text is None:
+        return usual
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise _no_row(run, tag, text, "a whole number")
+    return number
+
+
+def _check(run: Any, row: Row, columns: Sequence[str]) -> None:
+    for name in columns:
+        expected = missed(name, value := row[name])
+        # Whoever compares refuses one that is no share: it is of a mistake that must be seen.
+        if expected and not (name in SCORES and math.isfinite(value)):
+            raise _no_row(run, name, value, expected)
+
+
+def _no_row(run: Any, name: str, value: Any, expected: str) -> TrackingError:
+    shown = "absent" if value is None else reprlib.repr(value)
+    return TrackingError(
+        f"run {run.info.run_id} of experiment {run.info.experiment_id} is left out: {name} is "
+        f"{shown}; expected {expected}"
+    )

@@ -1,0 +1,202 @@
+"""A delivery over a network that fails at any of its requests ends with each figure once."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from greenbench.errors import TrackingError
+from greenbench.results import CaseResult
+from greenbench.results.table import to_row, to_trial_rows
+from greenbench.tracking import Store
+from tests.builders import STARTED_AT, make_result, make_trial
+from tests.faults.fault_proxy import FAULTS, FaultProxy, mlflow_server, proxied
+
+pytestmark = pytest.mark.integration
+
+TRIALS = 2
+WAITING = ("late", "slow")
+"""Faults that last longer than the second that a client waits then."""
+EVERYWHERE = ("dropped", "lost answer", "doubled, first answer", "garbage after", "empty")
+"""Faults that are tried at every request; the others where something is made, and at the end."""
+AT_THE_START = ("lost answer", "doubled, second answer", "429 for an hour", "empty", "redirect")
+SUITES = count()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="module")
+def proxy(folder: Path) -> Iterator[FaultProxy]:
+    with mlflow_server(folder) as port, proxied(port) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def behind(folder: Path, proxy: FaultProxy) -> Store:
+    """The server's own database, in which nothing is hidden by the proxy."""
+    return Store(f"sqlite:///{folder / 'server.db'}")
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine an answer may take seconds."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
+
+
+@pytest.fixture
+def suite() -> str:
+    return f"suite{next(SUITES)}"
+
+
+def result_of(suite: str, repeat: int) -> CaseResult:
+    later_s = 1000.0 * repeat
+    trials = [
+        replace(trial, started_at=trial.started_at + later_s)
+        for trial in (make_trial(i, accuracy=0.5 + i / 10) for i in range(TRIALS))
+    ]
+    return make_result(suite=suite, repeat=repeat, trials=trials, started_at=STARTED_AT + later_s)
+
+
+def goes(store: Store, result: CaseResult, *, may_exist: bool = False) -> bool:
+    """Deliver a result as a run or, if it may exist, as `sync` does; return whether it went."""
+    said = ""
+    try:
+        store.log_result(result, f"session/{result.repeat}", may_exist=may_exist)
+    except TrackingError as error:
+        said = str(error)
+    assert "\n" not in said
+    if said:
+        print(said)
+    return not said
+
+
+def check(behind: Store, results: Sequence[CaseResult], *, is_whole: bool) -> list[int]:
+    """See that readers find repeats with all their trials, once; return which."""
+    rows = behind.read_rows(results[0].suite)
+    trials = behind.read_trials(rows)
+    found = [row["repeat"] for row in rows]
+    assert len(found) == len(set(found))
+    for row in rows:
+        result = results[row["repeat"]]
+        assert {name: row[name] for name in to_row(result)} == to_row(result)
+        own = {"session": "session", "run_id": row["run_id"]}
+        expected = [{**trial, **own} for trial in to_trial_rows(result)]
+        assert [trial for trial in trials if trial["run_id"] == row["run_id"]] == expected
+    if is_whole:
+        assert found == [result.repeat for result in results]
+        for run in runs_of(behind, results[0].suite):
+            assert run.info.status == "FINISHED", run.data.tags
+            assert run.data.tags["kind"] == "trial" or run.inputs.dataset_inputs
+    return found
+
+
+def runs_of(store: Store, suite: str) -> list[Any]:
+    experiment = store.experiments()[f"greenbench/{suite}"]
+    return list(store._client.search_runs([experiment], max_results=1000))
+
+
+def harmful(requests: Sequence[str], fault: str) -> list[int]:
+    """Return at which requests a fault is tried, from 1."""
+    return [
+        number
+        for number, request in enumerate(requests, 1)
+        if fault in EVERYWHERE or "create" in request or number >= len(requests) - 1
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fault", "times"), [*((fault, 1) for fault in FAULTS), ("lost answer", 2)]
+)
+def test_each_trial_is_there_once_whichever_request_of_a_delivery_fails(
+    proxy: FaultProxy,
+    behind: Store,
+    suite: str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    fault: str,
+    times: int,
+) -> None:
+    store = Store(proxy.url)
+    results = [result_of(suite, 0)]
+    assert goes(store, results[0])
+    proxy.harm()
+    results.append(result_of(suite, 1))
+    assert goes(store, results[1])
+    delivered = {0, 1}
+    harmed = harmful(list(proxy.requests), fault)
+    if fault in WAITING:
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    for first in harmed:
+        results.append(result_of(suite, len(results)))
+        proxy.harm(fault, first, times)
+        if goes(store, results[-1]):
+            delivered.add(results[-1].repeat)
+    proxy.settle()
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
+    # What is read meanwhile: an answer that was lost at the very end is of a whole repeat, too.
+    assert delivered <= set(check(behind, results, is_whole=False))
+    proxy.harm()
+    for result in results:
+        if result.repeat not in delivered:
+            assert goes(store, result, may_exist=True)
+    check(behind, results, is_whole=True)
+
+
+def test_what_is_asked_back_does_not_grow_with_the_trials(proxy: FaultProxy, suite: str) -> None:
+    store = Store(proxy.url)
+    assert goes(store, result_of(suite, 0))
+    proxy.harm()
+    assert goes(store, result_of(suite, 1))
+    few = list(proxy.requests)
+    proxy.harm()
+    more = make_result(suite=suite, repeat=2, trials=[make_trial(i) for i in range(TRIALS + 3)])
+    assert goes(store, more)
+    # For each trial to make it, to say its figures, and to end it.
+    assert len(proxy.requests) == len(few) + 3 * 3
+    assert sum("search" in request or "get" in request for request in few) == 3
+
+
+@pytest.mark.parametrize("fault", ["lost answer", "empty"])
+def test_sync_that_fails_at_any_request_is_finished_by_the_next(
+    proxy: FaultProxy, behind: Store, suite: str, fault: str
+) -> None:
+    store = Store(proxy.url)
+    results: list[CaseResult] = []
+    for first in count(1):
+        result = result_of(suite, len(results))
+        results.append(result)
+        # What a kill leaves after the first trial was made.
+        proxy.harm("dropped", 8, 10**6)
+        assert not goes(store, result)
+        proxy.harm(fault, first)
+        went = goes(store, result, may_exist=True)
+        asked = len(proxy.requests)
+        proxy.harm()
+        assert went or goes(store, result, may_exist=True)
+        if asked < first:
+            break
+    check(behind, results, is_whole=True)
+
+
+@pytest.mark.parametrize("fault", AT_THE_START)
+def test_opening_and_a_new_experiment_may_fail_at_any_request(
+    proxy: FaultProxy, behind: Store, fault: str
+) -> None:
+    for first in range(1, 7):
+        result = result_of(f"suite{next(SUITES)}", 0)
+        proxy.harm(fault, first)
+        went = False
+        try:
+            went = goes(Store(proxy.url), result)
+        except TrackingError as error:
+            said = str(error)
+            assert first == 1, said
+        proxy.harm()
+        assert went or goes(Store(proxy.url), result, may_exist=True)
+        check(behind, [result], is_whole=True)
