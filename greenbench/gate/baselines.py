@@ -14,6 +14,7 @@ from greenbench.compare.cells import LARGEST
 from greenbench.compare.comparable import ENERGY, SCORES, check_agree, check_scores
 from greenbench.errors import ConfigurationError, GateError
 from greenbench.gate.metrics import METRICS
+from greenbench.machine.secrets import StoreUri
 from greenbench.results.readings import Provenance
 from greenbench.tracking import Store
 
@@ -66,7 +67,9 @@ def path_for(suite: str) -> Path:
     return FOLDER / f"{suite}.json"
 
 
-def find_baseline(reference: str | None, rows: Sequence[Row], tracking_uri: str) -> Baseline | None:
+def find_baseline(
+    reference: str | None, rows: Sequence[Row], tracking_uri: StoreUri
+) -> Baseline | None:
     """Return the baseline that is asked for.
 
     Parameters
@@ -76,7 +79,7 @@ def find_baseline(reference: str | None, rows: Sequence[Row], tracking_uri: str)
         are of, as far as they exist.
     rows : sequence of row
         What is judged.
-    tracking_uri : str
+    tracking_uri : StoreUri
         Of the store.
 
     Raises

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from greenbench.errors import TrackingError
+from greenbench.machine.secrets import StoreUri
 from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
 from greenbench.running.spool import IDLE_DRIFT, turn
@@ -25,13 +26,13 @@ class Delivery:
 
     Parameters
     ----------
-    tracking_uri : str
+    tracking_uri : StoreUri
         Where to.
     listener : Notices
         Is told of the first failure.
     """
 
-    def __init__(self, tracking_uri: str, listener: Notices) -> None:
+    def __init__(self, tracking_uri: StoreUri, listener: Notices) -> None:
         self._uri = tracking_uri
         self._listener = listener
         self._store: Store | None = None

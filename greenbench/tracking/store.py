@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from greenbench.errors import ConfigurationError, TrackingError
+from greenbench.machine.secrets import StoreUri
 from greenbench.results import CaseResult
 from greenbench.results.marks import DRIFTED, MIXED, add_mark, is_drifted
 from greenbench.results.table import METRICS, Row
 from greenbench.tracking.bulk import ENDED, read_cases, read_trials, search
-from greenbench.tracking.database import redact
+from greenbench.tracking.discreet import discreet
 from greenbench.tracking.experiments import open_experiment
 from greenbench.tracking.local import Say, check_folder, check_readable, is_fresh, make_ready
 from greenbench.tracking.logs import log_case
@@ -38,11 +39,11 @@ EXPERIMENT_PREFIX = "greenbench/"
 
 
 class Store:
-    """An MLflow tracking store.
+    """An MLflow tracking store, whose password neither it nor its errors show.
 
     Parameters
     ----------
-    uri : str
+    uri : StoreUri or str
         MLflow tracking URI: ``sqlite:///…``, another database, or ``http(s)://…``.
 
     say : callable, optional
@@ -58,9 +59,11 @@ class Store:
         If the store cannot be reached.
     """
 
-    def __init__(self, uri: str, say: Say | None = None, *, must_exist: bool = False) -> None:
+    def __init__(
+        self, uri: StoreUri | str, say: Say | None = None, *, must_exist: bool = False
+    ) -> None:
+        self.uri = uri = StoreUri(uri)
         check_uri(uri)
-        self.uri = uri
         self._database = database = sqlite_path(uri)
         artifacts = database.absolute().parent / "artifacts" if database else None
         self._artifacts = artifacts.as_uri() if artifacts else None
@@ -73,13 +76,13 @@ class Store:
             elif is_database(uri):
                 # MLflow would try again for minutes before it says that there is none.
                 check_remote(uri)
-            self._client = client_class(uri)
+            self._client = client_class(uri.reveal())
             self._client.search_experiments(max_results=1)
         self._experiments: dict[str, str] = {}
         self._described: set[tuple[str, str]] = set()
 
     @classmethod
-    def prepare(cls, uri: str, say: Say | None = None) -> "Store | None":
+    def prepare(cls, uri: StoreUri | str, say: Say | None = None) -> "Store | None":
         """Open a store, or find out that it can be made, and leave that for later.
 
         To make one takes MLflow seconds, which a first run need not wait for.
@@ -94,6 +97,7 @@ class Store:
         ConfigurationError, TrackingError
             As of `Store`.
         """
+        uri = StoreUri(uri)
         check_uri(uri)
         database = sqlite_path(uri)
         with _translated(uri):
@@ -104,7 +108,7 @@ class Store:
         return None
 
     @classmethod
-    def existing(cls, uri: str, say: Say | None = None) -> "Store":
+    def existing(cls, uri: StoreUri | str, say: Say | None = None) -> "Store":
         """Open a store that has something to read.
 
         Raises
@@ -342,18 +346,19 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _translated(uri: str) -> Iterator[None]:
+def _translated(uri: StoreUri) -> Iterator[None]:
     try:
-        with _quiet():
+        with discreet(uri), _quiet():
             yield
     except (TrackingError, ConfigurationError):
         raise
     except Exception as error:
         # SQLAlchemy adds the statement, which says nothing to a user.
-        text = " ".join(str(error).partition("[SQL:")[0].split())
+        text = " ".join(uri.redact(str(error).partition("[SQL:")[0]).split())
+        # Neither its own text nor the frames that it came through are fit to be shown.
         raise TrackingError(
-            f"MLflow store {redact(uri)} failed: {type(error).__name__}: {redact(text)[:300]}"
-        ) from error
+            f"MLflow store {uri} failed: {type(error).__name__}: {text[:300]}"
+        ) from None
 
 
 def _log_line(line: str) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from greenbench.errors import ConfigurationError, TrackingError
-from greenbench.tracking.database import redact
+from greenbench.machine.secrets import StoreUri
 from greenbench.tracking.sqlite import may_write
 from greenbench.tracking.store import Store
 from greenbench.tracking.uris import sqlite_path
@@ -23,12 +23,12 @@ from greenbench.tracking.view import charts_path, table_path
 DEFAULT_PORT = 5000
 
 
-def serve_ui(uri: str, port: int | None, say: Callable[[str], None]) -> int:
+def serve_ui(uri: StoreUri, port: int | None, say: Callable[[str], None]) -> int:
     """Run the MLflow UI on a store until it is stopped, and return its exit code.
 
     Parameters
     ----------
-    uri : str
+    uri : StoreUri
         The store; of a server, only the address is said.
     port : int or None
         On loopback; None takes 5000, or a free one if that is taken.
@@ -42,8 +42,8 @@ def serve_ui(uri: str, port: int | None, say: Callable[[str], None]) -> int:
     TrackingError
         If there is no store yet, or the UI ends before it answers.
     """
-    if uri.startswith(("http://", "https://")):
-        say(f"The store is a server with a UI of its own: {redact(uri)}")
+    if str(uri).startswith(("http://", "https://")):
+        say(f"The store is a server with a UI of its own: {uri}")
         return 0
     store = Store.existing(uri)
     if (database := sqlite_path(uri)) and not may_write(database):
@@ -56,8 +56,10 @@ def serve_ui(uri: str, port: int | None, say: Callable[[str], None]) -> int:
         return _serve(uri, _free_port(port, stack), store.experiments(), say)
 
 
-def _serve(uri: str, port: int, experiments: Mapping[str, str], say: Callable[[str], None]) -> int:
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
+def _serve(
+    uri: StoreUri, port: int, experiments: Mapping[str, str], say: Callable[[str], None]
+) -> int:
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri.reveal()]
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     environment = {
         **os.environ,
