@@ -140,7 +140,7 @@ def test_relative_file_stays_where_it_is_when_a_test_goes_elsewhere(
     monkeypatch.chdir(tmp_path)
     settings = Settings.from_environment({"MLFLOW_TRACKING_URI": "sqlite:///a/b.db?timeout=3"})
     monkeypatch.chdir("/")
-    assert settings.tracking_uri == f"sqlite:///{tmp_path}/a/b.db?timeout=3"
+    assert str(settings.tracking_uri) == f"sqlite:///{tmp_path}/a/b.db?timeout=3"
 
 
 @pytest.mark.parametrize(
