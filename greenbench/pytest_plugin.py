@@ -24,6 +24,7 @@ from greenbench.integrations.pytest_items import (
     CASE,
     RUN,
     SAID,
+    conceal,
     encoding,
     is_ours,
     name_of,
@@ -190,6 +191,8 @@ def pytest_runtest_makereport(
     """Send what is known along with the report, which reaches the controller under xdist, too."""
     report = yield
     on_one_line(report, call)
+    if is_ours(item):
+        conceal(report)
     if is_ours(item) or SAID in item.stash:
         place = item.stash.get(PLACE, 0)
         report.greenbench = {"name": name_of(item), "place": place, **said(item)}

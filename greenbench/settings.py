@@ -7,6 +7,7 @@ from typing import Any
 
 from greenbench.cases.case import MOST_THREADS
 from greenbench.errors import ConfigurationError
+from greenbench.machine.secrets import StoreUri
 from greenbench.machine.threads import available_cores
 
 RUNS_DIR = "mlruns"
@@ -28,8 +29,8 @@ class Settings:
     ----------
     runs_dir : pathlib.Path
         Holds the journal, and the default MLflow store.
-    tracking_uri : str
-        MLflow tracking URI.
+    tracking_uri : StoreUri
+        MLflow tracking URI; a text becomes one.
     data_dir : pathlib.Path
         Local image files; downloads go there.
     host_lock : pathlib.Path
@@ -60,7 +61,7 @@ class Settings:
     """
 
     runs_dir: Path
-    tracking_uri: str
+    tracking_uri: StoreUri
     data_dir: Path
     host_lock: Path
     threads: int = field(default_factory=available_cores)
@@ -75,6 +76,7 @@ class Settings:
     store_timeout_s: float = STORE_TIMEOUT_S
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "tracking_uri", StoreUri(self.tracking_uri))
         if not 0 < self.trial_timeout_s < float("inf"):
             raise ConfigurationError(
                 f"trial timeout is {self.trial_timeout_s}; expected a number of seconds above 0"
@@ -145,9 +147,9 @@ def anchored(uri: str | None) -> str | None:
     return f"{kind}{slashes}{Path(path).absolute()}"
 
 
-def default_uri(runs_dir: Path) -> str:
+def default_uri(runs_dir: Path) -> StoreUri:
     """Return the URI of the local sqlite store."""
-    return f"sqlite:///{runs_dir / 'mlflow.db'}"
+    return StoreUri(f"sqlite:///{runs_dir / 'mlflow.db'}")
 
 
 def _number(

@@ -66,7 +66,7 @@ def client(store: Store) -> "MlflowClient":
     """MLflow's own client of the store."""
     from mlflow import MlflowClient  # noqa: PLC0415
 
-    return MlflowClient(store.uri)
+    return MlflowClient(store.uri.reveal())
 
 
 @dataclass

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from greenbench.errors import ConfigurationError
+from greenbench.machine.secrets import StoreUri
 from greenbench.machine.threads import available_cores
 from greenbench.settings import Settings, default_uri
 
@@ -15,7 +16,7 @@ BAD_NUMBERS = ["three", "-1", "nan", "inf", "-inf", "1,5"]
     ("variable", "text", "setting", "value"),
     [
         ("GREENBENCH_RUNS_DIR", "/somewhere/runs", "runs_dir", Path("/somewhere/runs")),
-        ("MLFLOW_TRACKING_URI", "http://host:5000", "tracking_uri", "http://host:5000"),
+        ("MLFLOW_TRACKING_URI", "http://host:5000", "tracking_uri", StoreUri("http://host:5000")),
         ("GREENBENCH_DATA_DIR", "/somewhere/data", "data_dir", Path("/somewhere/data")),
         ("GREENBENCH_HOST_LOCK", "/somewhere/lock", "host_lock", Path("/somewhere/lock")),
         ("GREENBENCH_THREADS", "977", "threads", 977),
@@ -133,7 +134,7 @@ def test_command_line_wins_over_the_environment() -> None:
 
 def test_default_store_is_a_database_in_the_runs_folder(tmp_path: Path) -> None:
     settings = Settings.from_environment({"GREENBENCH_RUNS_DIR": str(tmp_path / "runs")})
-    assert settings.tracking_uri == f"sqlite:///{tmp_path}/runs/mlflow.db"
+    assert str(settings.tracking_uri) == f"sqlite:///{tmp_path}/runs/mlflow.db"
     assert settings.tracking_uri == default_uri(settings.runs_dir)
     assert settings.journal_dir == tmp_path / "runs" / "journal"
 

@@ -15,8 +15,8 @@ from greenbench.cli.output import Group, emit, say, take_streams
 from greenbench.cli.record import record
 from greenbench.cli.report import report
 from greenbench.cli.run import run
-from greenbench.cli.tables import shown_uri
 from greenbench.machine.places import described
+from greenbench.machine.secrets import redact as redact
 from greenbench.selection import case_ids
 from greenbench.settings import Settings
 from greenbench.text.programs import strict_json
@@ -117,5 +117,5 @@ def sync() -> None:
     delivered, errors = deliver_all(settings)
     for error in errors:
         say(f"Error: {error}", err=True)
-    say(f"delivered {delivered} results to {shown_uri(settings)}")
+    say(f"delivered {delivered} results to {settings.tracking_uri}")
     sys.exit(max((error.exit_code for error in errors), default=0))

@@ -8,6 +8,7 @@ from typing import Any, TextIO, cast
 import click
 
 from greenbench.errors import GreenbenchError
+from greenbench.machine.secrets import redact
 from greenbench.text import Printing, clean, printing
 
 
@@ -68,7 +69,7 @@ class Group(click.Group):
         try:
             return super().invoke(ctx)
         except GreenbenchError as error:
-            first, *further = str(error).split("\n")
+            first, *further = redact(str(error)).split("\n")
             for line in (f"Error: {first}", *further):
                 say(line, err=True)
             ctx.exit(error.exit_code)

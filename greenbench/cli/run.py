@@ -11,7 +11,7 @@ import click
 from greenbench import registry
 from greenbench.cases import Case, freeze_options
 from greenbench.cli.output import say
-from greenbench.cli.tables import including, shown_uri
+from greenbench.cli.tables import including
 from greenbench.errors import CaseFailedError, ConfigurationError, GreenbenchError
 from greenbench.selection import Selection, parse_options
 from greenbench.settings import Settings
@@ -201,7 +201,7 @@ def _run_repeats(
 
 
 def _print_store(settings: Settings, suite: str) -> None:
-    say(f"MLflow store: {shown_uri(settings)}; look at it with `greenbench ui`")
+    say(f"MLflow store: {settings.tracking_uri}; look at it with `greenbench ui`")
     if charts := _charts_url(settings, suite):
         say(f"charts, in that UI: {charts}")
 

@@ -77,7 +77,7 @@ class Wanted:
         """Where the table comes from, for messages."""
         if self.files:
             return ", ".join(map(str, self.files))
-        return shown_uri(Settings.from_environment(os.environ))
+        return str(Settings.from_environment(os.environ).tracking_uri)
 
 
 def read_tables(wanted: Wanted, *, with_trials: bool = False) -> "Tables":
@@ -133,10 +133,3 @@ def _read_store(wanted: Wanted, where: Mapping[str, str], with_trials: bool) -> 
     trials = store.read_trials(rows) if with_trials else []
     check_scores([*rows, *trials])
     return Tables(rows, trials, is_foreign=False)
-
-
-def shown_uri(settings: Settings) -> str:
-    """Return the store's address without credentials."""
-    from greenbench.tracking import redact  # noqa: PLC0415
-
-    return redact(settings.tracking_uri)

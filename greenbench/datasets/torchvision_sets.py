@@ -26,6 +26,7 @@ from greenbench.datasets.base import (
     make_dataset,
 )
 from greenbench.errors import DatasetError
+from greenbench.machine.secrets import redact
 
 logger = logging.getLogger(__name__)
 
@@ -232,7 +233,7 @@ def _ensure(published: _Published) -> None:
     try:
         _download(published, missing)
     except (OSError, RuntimeError, EOFError, http.client.HTTPException) as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(redact(str(error)).split())
         raise DatasetError(
             f"{title} is not in {data_dir} ({missing[0].relative_to(data_dir)} is missing) and "
             f"cannot be downloaded ({reason}); set GREENBENCH_DATA_DIR to a folder that holds "

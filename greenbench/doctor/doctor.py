@@ -15,7 +15,7 @@ from greenbench.machine.threads import available_cores
 from greenbench.results.quality import SHARE, others_share
 from greenbench.results.readings import Component, Components, Provenance, headline
 from greenbench.settings import Settings
-from greenbench.tracking import Store, redact
+from greenbench.tracking import Store
 
 SYS = Path("/sys")
 CPUINFO = Path("/proc/cpuinfo")
@@ -179,4 +179,4 @@ def _store(settings: Settings) -> str:
         count = len(Store.existing(uri, timeout_s=settings.store_timeout_s).read_rows())
     except GreenbenchError as error:
         return str(error)
-    return f"{redact(uri)}, {count} results"
+    return f"{uri}, {count} results"

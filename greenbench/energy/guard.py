@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from greenbench.energy.meter import Meter
 from greenbench.errors import EnergyError
+from greenbench.machine.secrets import redact
 from greenbench.results.readings import Component, Provenance, Reading
 
 JUMP_S = 1.0
@@ -122,5 +123,5 @@ def _clock_fault(meter_s: float, own_s: float, jump_s: float) -> str | None:
 
 
 def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
+    text = " ".join(redact(str(error)).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -13,6 +13,7 @@ from greenbench.compare.comparable import ENERGY, SCORES, check_agree, check_sco
 from greenbench.errors import ConfigurationError, GateError
 from greenbench.gate.metrics import METRICS
 from greenbench.machine.files import replacing
+from greenbench.machine.secrets import StoreUri
 from greenbench.results.expected import LARGEST
 from greenbench.results.readings import Provenance
 from greenbench.settings import STORE_TIMEOUT_S
@@ -82,7 +83,7 @@ def path_for(suite: str) -> Path:
 def find_baseline(
     reference: str | None,
     rows: Sequence[Row],
-    tracking_uri: str,
+    tracking_uri: StoreUri,
     timeout_s: float = STORE_TIMEOUT_S,
 ) -> Baseline | None:
     """Return the baseline that is asked for.
@@ -94,7 +95,7 @@ def find_baseline(
         are of, as far as they exist.
     rows : sequence of row
         What is judged.
-    tracking_uri : str
+    tracking_uri : StoreUri
         Of the store.
     timeout_s : float
         Most seconds that one answer of it is waited for.

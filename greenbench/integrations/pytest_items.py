@@ -7,6 +7,7 @@ import pytest
 
 from greenbench.errors import GreenbenchError
 from greenbench.machine.places import described
+from greenbench.machine.secrets import redact
 from greenbench.text import clean
 from greenbench.text.streams import fitted
 
@@ -62,9 +63,18 @@ def on_one_line(report: pytest.TestReport | pytest.CollectReport, call: Any) -> 
         report.longrepr = found.getrepr(style="value", chain=False)
 
 
+def conceal(report: pytest.TestReport) -> None:
+    """Take passwords out of what a report shows of a test: values of variables, output, logs."""
+    if report.failed:
+        text = str(report.longrepr)
+        if (hidden := redact(text)) != text:
+            report.longrepr = hidden
+    report.sections = [(name, redact(text)) for name, text in report.sections]
+
+
 def leave(error: GreenbenchError) -> NoReturn:
     """End the run with an error's line and exit code."""
-    pytest.exit(f"greenbench: {error}", returncode=error.exit_code)
+    pytest.exit(f"greenbench: {redact(str(error))}", returncode=error.exit_code)
 
 
 def encoding() -> str:

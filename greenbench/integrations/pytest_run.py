@@ -12,6 +12,7 @@ from greenbench.cases.spelling import spelled_once
 from greenbench.errors import GreenbenchError
 from greenbench.integrations.pytest_gate import GATE
 from greenbench.integrations.pytest_items import said, suite
+from greenbench.machine.secrets import redact
 
 if TYPE_CHECKING:
     from greenbench.results import CaseResult
@@ -81,7 +82,7 @@ class Run:
                 check_completed(result)
             violations = gate.judge(self._item, case, rows) if gate else []
         except GreenbenchError as error:
-            pytest.fail(str(error), pytrace=False)
+            pytest.fail(redact(str(error)), pytrace=False)
         if violations:
             pytest.fail("\n".join(violations), pytrace=False)
         return [result for result, _ in samples]

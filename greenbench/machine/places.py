@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 from greenbench.errors import GreenbenchError
+from greenbench.machine.secrets import redact
 
 ENTRY_POINT_GROUP = "greenbench.plugins"
 
@@ -125,7 +126,7 @@ def place_of_call() -> str | None:
 
 
 def described(error: BaseException, part: Callable[..., Any] | None = None) -> str:
-    """Return an error on one line, with its place in the user's code.
+    """Return an error on one line, without passwords, with its place in the user's code.
 
     Parameters
     ----------
@@ -134,7 +135,7 @@ def described(error: BaseException, part: Callable[..., Any] | None = None) -> s
     part : callable, optional
         Whose place is given if the error has none: it may have been raised by a library.
     """
-    text = " ".join(str(error).split())
+    text = " ".join(redact(str(error)).split())
     if not isinstance(error, GreenbenchError):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     place = place_of_error(error) or (place_of(part) if part is not None else None)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from greenbench.errors import TrackingError
+from greenbench.machine.secrets import StoreUri
 from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
 from greenbench.running.spool import IDLE_DRIFT, turn
@@ -27,7 +28,7 @@ class Delivery:
 
     Parameters
     ----------
-    tracking_uri : str
+    tracking_uri : StoreUri
         Where to.
     listener : Notices
         Is told of the first failure.
@@ -39,7 +40,7 @@ class Delivery:
 
     def __init__(
         self,
-        tracking_uri: str,
+        tracking_uri: StoreUri,
         listener: Notices,
         timeout_s: float = STORE_TIMEOUT_S,
         away: TrackingError | None = None,

@@ -10,6 +10,7 @@ import logging
 import multiprocessing
 import os
 import queue
+import sys
 import threading
 import traceback
 from collections.abc import Mapping
@@ -30,6 +31,7 @@ from greenbench.energy.meters import meter_names, open_meter
 from greenbench.errors import GreenbenchError
 from greenbench.machine.environment import describe_environment
 from greenbench.machine.places import described
+from greenbench.machine.secrets import redact
 from greenbench.results.journal import Journal
 from greenbench.running.parts import import_parts
 from greenbench.running.worker_warnings import Warnings
@@ -67,7 +69,7 @@ def main() -> None:
         except Exception as error:
             # The log may be on the disk that is full.
             with contextlib.suppress(OSError):
-                traceback.print_exc()
+                print(redact(traceback.format_exc()), file=sys.stderr, flush=True)
             is_ours = isinstance(error, GreenbenchError)
             lasting = state.put_back(_who(request)) if bench else []
             values = {

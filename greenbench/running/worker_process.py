@@ -98,6 +98,8 @@ class WorkerProcess:
         self._is_answered = False
         threads = str(set_up["threads"])
         environment = {
+            # Of a user's own code that logs to the server, whose address may have a password.
+            "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
             **os.environ,
             "PYTHONPATH": python_path,
             **dict.fromkeys(THREAD_VARIABLES, threads),

@@ -8,6 +8,7 @@ from typing import Any
 
 from greenbench.errors import ArchitectureWarning
 from greenbench.machine.places import place_of_call
+from greenbench.machine.secrets import redact
 from greenbench.search.bench import Emit
 
 
@@ -67,6 +68,7 @@ class Warnings(logging.Handler):
             self._tell(text)
 
     def _tell(self, text: str) -> None:
+        text = redact(text)
         if self._send is not None:
             self._send("warning", {"message": text})
         else:

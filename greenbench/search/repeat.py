@@ -15,6 +15,7 @@ from greenbench.datasets import Dataset, LoadContext
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.errors import ArchitectureError, DatasetError, GreenbenchError
 from greenbench.machine.places import at, calling
+from greenbench.machine.secrets import redact
 from greenbench.results import CaseResult, Costs, Trial
 from greenbench.results.journal import Journal
 from greenbench.results.readings import Account
@@ -172,13 +173,13 @@ def _describe_dataset(dataset: Dataset, basis: Basis) -> dict[str, Any]:
         "name": dataset.name,
         "digest": dataset.digest,
         "content": basis["content"],
-        "source": dataset.source,
+        "source": redact(dataset.source),
         "shape": list(dataset.image_shape),
         "classes": dataset.classes,
         "train": len(dataset.train),
         "validation": len(dataset.validation),
         "test": len(dataset.test),
-        "notes": list(dataset.notes),
+        "notes": [redact(note) for note in dataset.notes],
     }
 
 

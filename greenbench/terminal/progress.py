@@ -10,6 +10,7 @@ from rich.live import Live
 
 from greenbench.cases import Case
 from greenbench.compare.units import with_unit
+from greenbench.machine.secrets import redact
 from greenbench.results import CaseResult
 from greenbench.results.marks import marks_of
 from greenbench.results.readings import JOULES_PER_WH, Provenance
@@ -57,7 +58,7 @@ class Progress:
 
     def notice(self, message: str) -> None:
         """Show one line that stays."""
-        say(self._console, message, is_wrapped=False)
+        say(self._console, redact(message), is_wrapped=False)
 
     def repeat_started(
         self, case: Case, repeat: int, done_trials: int, revision: str | None = None

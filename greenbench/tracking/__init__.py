@@ -4,13 +4,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from greenbench.tracking.database import redact
     from greenbench.tracking.store import Store, session_key
     from greenbench.tracking.ui import serve_ui
 
-__all__ = ["Store", "redact", "serve_ui", "session_key"]
+__all__ = ["Store", "serve_ui", "session_key"]
 
-_HOMES = {"Store": "store", "redact": "database", "serve_ui": "ui", "session_key": "store"}
+_HOMES = {"Store": "store", "serve_ui": "ui", "session_key": "store"}
 
 
 def __getattr__(name: str) -> Any:

@@ -4,14 +4,14 @@ import shlex
 from typing import TYPE_CHECKING
 
 from greenbench.errors import TrackingError
-from greenbench.tracking.database import redact
+from greenbench.machine.secrets import StoreUri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
 def open_experiment(
-    client: "MlflowClient", uri: str, name: str, location: str | None
+    client: "MlflowClient", uri: StoreUri, name: str, location: str | None
 ) -> tuple[str, dict[str, str]]:
     """Return the id and the tags of an experiment, which is made if there is none.
 
@@ -19,7 +19,7 @@ def open_experiment(
     ----------
     client : mlflow.MlflowClient
         Of the store.
-    uri : str
+    uri : StoreUri
         Of the store, as a user would name it to MLflow.
     name : str
         Of the experiment.
@@ -51,11 +51,11 @@ def open_experiment(
     return number, found.tags
 
 
-def _command(uri: str, command: str) -> str:
+def _command(uri: StoreUri, command: str) -> str:
     """Return a command that works as it is printed, unless the address has secrets in it."""
-    if redact(uri) != uri:
+    if str(uri) != uri.reveal():
         return f"set MLFLOW_TRACKING_URI to the address of the store, then run `{command}`"
-    return f"MLFLOW_TRACKING_URI={shlex.quote(uri)} {command}"
+    return f"MLFLOW_TRACKING_URI={shlex.quote(str(uri))} {command}"
 
 
 def _named(number: str | None) -> str:

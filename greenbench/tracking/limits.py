@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 from urllib.request import Request, getproxies, proxy_bypass, urlopen
 
 from greenbench.errors import TrackingError
-from greenbench.tracking.database import redact
+from greenbench.machine.secrets import StoreUri
 from greenbench.tracking.uris import is_database, sqlite_path
 
 VARIABLE = "GREENBENCH_STORE_TIMEOUT_S"
@@ -32,13 +32,13 @@ class Limited:
     ----------
     client : mlflow.MlflowClient
         Of a store that is reached over a network.
-    uri : str
+    uri : StoreUri
         Of the store, for the message.
     timeout_s : float
         Most seconds of a call.
     """
 
-    def __init__(self, client: Any, uri: str, timeout_s: float) -> None:
+    def __init__(self, client: Any, uri: StoreUri, timeout_s: float) -> None:
         self._client, self._uri, self._timeout_s = client, uri, timeout_s
 
     def __getattr__(self, name: str) -> Any:
@@ -53,7 +53,7 @@ class Limited:
         return call
 
 
-def within(timeout_s: float, uri: str, ask: Callable[[], Answer]) -> Answer:
+def within(timeout_s: float, uri: StoreUri, ask: Callable[[], Answer]) -> Answer:
     """Return what `ask` returns, or give up on it.
 
     The time limits of sockets hold for each read, and a server that sends a byte a second keeps
@@ -64,7 +64,7 @@ def within(timeout_s: float, uri: str, ask: Callable[[], Answer]) -> Answer:
     ----------
     timeout_s : float
         Most seconds.
-    uri : str
+    uri : StoreUri
         Of the store, for the message.
     ask : callable
         Waits for the store.
@@ -89,7 +89,7 @@ def within(timeout_s: float, uri: str, ask: Callable[[], Answer]) -> Answer:
         answer, error = outcomes.get(timeout=min(timeout_s, threading.TIMEOUT_MAX))
     except Empty:
         raise TrackingError(
-            f"MLflow store {redact(uri)} gave no whole answer within {timeout_s:g} s"
+            f"MLflow store {uri} gave no whole answer within {timeout_s:g} s"
             f"{through_proxy(uri)}; see what keeps it, or wait longer: {VARIABLE}"
         ) from None
     if error is not None:
@@ -97,7 +97,7 @@ def within(timeout_s: float, uri: str, ask: Callable[[], Answer]) -> Answer:
     return answer  # type: ignore[return-value]
 
 
-def check_answers(uri: str, timeout_s: float) -> None:
+def check_answers(uri: StoreUri, timeout_s: float) -> None:
     """Find out whether a store over a network says anything at all, without importing MLflow.
 
     What it says is for MLflow to judge: whether it is there, lets us in, and is well.
@@ -107,25 +107,25 @@ def check_answers(uri: str, timeout_s: float) -> None:
     TrackingError
         If it keeps silent, or never comes to an end.
     """
-    if uri.startswith(("http://", "https://")):
+    if uri.is_server:
         within(timeout_s, uri, lambda: _ask(uri))
     elif is_database(uri) and sqlite_path(uri) is None:
         within(timeout_s, uri, lambda: _connect(uri))
 
 
-def through_proxy(uri: str) -> str:
+def through_proxy(uri: StoreUri) -> str:
     """Return in words which proxy of the environment a server is asked through, if any is."""
-    parts = urlsplit(uri)
+    parts = urlsplit(uri.reveal())
     proxy = getproxies().get(parts.scheme)
-    if not uri.startswith(("http://", "https://")) or proxy is None:
+    if not uri.is_server or proxy is None:
         return ""
     if proxy_bypass(parts.hostname or ""):
         return ""
-    return f" through the proxy {redact(proxy)} ({parts.scheme.upper()}_PROXY)"
+    return f" through the proxy {StoreUri(proxy)} ({parts.scheme.upper()}_PROXY)"
 
 
-def _ask(uri: str) -> None:
-    parts = urlsplit(uri)
+def _ask(uri: StoreUri) -> None:
+    parts = urlsplit(uri.reveal())
     # What the answer is, is of no account: nobody's credentials are needed.
     place = parts.netloc.rpartition("@")[2]
     url = urlunsplit((parts.scheme, place, parts.path.rstrip("/"), "", "")) + ASKED
@@ -136,7 +136,7 @@ def _ask(uri: str) -> None:
         # Of a connection that cannot be made, it is the reason of another error.
         if isinstance(getattr(error, "reason", error), TimeoutError):
             raise TrackingError(
-                f"MLflow store {redact(uri)} says nothing for {SILENT_S:g} s{through_proxy(uri)}"
+                f"MLflow store {uri} says nothing for {SILENT_S:g} s{through_proxy(uri)}"
             ) from None
 
 
@@ -148,12 +148,12 @@ def _opened(url: str) -> Any:
         return refusal
 
 
-def _connect(uri: str) -> None:
+def _connect(uri: StoreUri) -> None:
     from sqlalchemy import create_engine  # noqa: PLC0415
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
     # MLflow says it better.
     with suppress(SQLAlchemyError, ImportError):
-        engine = create_engine(uri)
+        engine = create_engine(uri.reveal())
         engine.connect().close()
         engine.dispose()

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from greenbench.machine.secrets import StoreUri
 from greenbench.tracking.attempts import settle
 from greenbench.tracking.experiments import open_experiment
 from greenbench.tracking.logs import create_run
@@ -14,7 +15,7 @@ REPORTS = "greenbench/reports"
 
 
 def log_report(
-    client: Any, uri: str, folder: Path, files: Sequence[Path], location: str | None
+    client: Any, uri: StoreUri, folder: Path, files: Sequence[Path], location: str | None
 ) -> str:
     """Log files as the artifacts of a new run, and return its path in the MLflow UI.
 
@@ -22,7 +23,7 @@ def log_report(
     ----------
     client : mlflow.MlflowClient
         Of the store.
-    uri : str
+    uri : StoreUri
         Of the store.
     folder : Path
         Where the files are.

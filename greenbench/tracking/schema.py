@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from greenbench.errors import TrackingError
-from greenbench.tracking.database import redact
+from greenbench.machine.secrets import StoreUri
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
@@ -48,7 +48,7 @@ def check_schema(found: Schema, name: str) -> None:
         )
 
 
-def check_remote(uri: str) -> None:
+def check_remote(uri: StoreUri) -> None:
     """Raise `TrackingError` for a shared database that MLflow would migrate without asking.
 
     One that is empty is left to MLflow, which fills it.
@@ -56,7 +56,7 @@ def check_remote(uri: str) -> None:
     from alembic.migration import MigrationContext  # noqa: PLC0415
     from sqlalchemy import create_engine, inspect  # noqa: PLC0415
 
-    engine = create_engine(uri)
+    engine = create_engine(uri.reveal())
     try:
         with engine.connect() as connection:
             tables = frozenset(inspect(connection).get_table_names())
@@ -66,9 +66,9 @@ def check_remote(uri: str) -> None:
     found = Schema(tables, ", ".join(heads) or None)
     if not found.is_of_mlflow or found.revision == newest_revision():
         return
-    check_schema(found, redact(uri))
+    check_schema(found, str(uri))
     raise TrackingError(
-        f"the store {redact(uri)} was made by an older MLflow (its form is {found.revision}); "
+        f"the store {uri} was made by an older MLflow (its form is {found.revision}); "
         "others may use it, so it is not migrated by itself: make a copy, then run "
         "`mlflow db upgrade` with its address"
     )

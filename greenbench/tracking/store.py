@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from greenbench.errors import ConfigurationError, TrackingError
+from greenbench.machine.secrets import StoreUri
 from greenbench.results import CaseResult
 from greenbench.results.marks import DRIFTED, add_mark, is_drifted
 from greenbench.results.table import METRICS, Row
 from greenbench.settings import STORE_TIMEOUT_S
 from greenbench.tracking.attempts import is_late
 from greenbench.tracking.bulk import read_cases, read_trials, search
-from greenbench.tracking.database import redact
+from greenbench.tracking.discreet import discreet
 from greenbench.tracking.experiments import open_experiment
 from greenbench.tracking.limits import Limited, through_proxy, within
 from greenbench.tracking.local import Say, check_folder, check_readable, is_fresh, make_ready
@@ -48,11 +49,11 @@ MAKING = 10
 
 
 class Store:
-    """An MLflow tracking store.
+    """An MLflow tracking store, whose password neither it nor its errors show.
 
     Parameters
     ----------
-    uri : str
+    uri : StoreUri or str
         MLflow tracking URI: ``sqlite:///…``, another database, or ``http(s)://…``.
     timeout_s : float
         Most seconds that one answer is waited for.
@@ -72,17 +73,17 @@ class Store:
 
     def __init__(
         self,
-        uri: str,
+        uri: StoreUri | str,
         say: Say | None = None,
         *,
         must_exist: bool = False,
         timeout_s: float = STORE_TIMEOUT_S,
     ) -> None:
+        self.uri = uri = StoreUri(uri)
         check_uri(uri)
-        self.uri = uri
         # Answers of an MLflow server may get lost, or be somebody else's; databases don't do that,
         # and what Databricks was told it may find a little later.
-        self._is_doubted = uri.startswith(("http://", "https://"))
+        self._is_doubted = uri.is_server
         self._database = database = sqlite_path(uri)
         artifacts = database.absolute().parent / "artifacts" if database else None
         self._artifacts = artifacts.as_uri() if artifacts else None
@@ -103,14 +104,14 @@ class Store:
     def _opened(self, client_class: "type[MlflowClient]", timeout_s: float) -> Any:
         if self._database is not None:
             # SQLite has limits of its own, and making or migrating it may take long.
-            return client_class(self.uri)
+            return client_class(self.uri.reveal())
         patience_s = timeout_s * (MAKING if is_database(self.uri) else 1)
-        client = within(patience_s, self.uri, lambda: client_class(self.uri))
+        client = within(patience_s, self.uri, lambda: client_class(self.uri.reveal()))
         return Limited(client, self.uri, timeout_s)
 
     @classmethod
     def prepare(
-        cls, uri: str, say: Say | None = None, *, timeout_s: float = STORE_TIMEOUT_S
+        cls, uri: StoreUri | str, say: Say | None = None, *, timeout_s: float = STORE_TIMEOUT_S
     ) -> "Store | None":
         """Open a store, or find out that it can be made, and leave that for later.
 
@@ -126,6 +127,7 @@ class Store:
         ConfigurationError, TrackingError
             As of `Store`.
         """
+        uri = StoreUri(uri)
         check_uri(uri)
         database = sqlite_path(uri)
         with _translated(uri):
@@ -137,7 +139,7 @@ class Store:
 
     @classmethod
     def existing(
-        cls, uri: str, say: Say | None = None, *, timeout_s: float = STORE_TIMEOUT_S
+        cls, uri: StoreUri | str, say: Say | None = None, *, timeout_s: float = STORE_TIMEOUT_S
     ) -> "Store":
         """Open a store that has something to read.
 
@@ -364,19 +366,19 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _translated(uri: str) -> Iterator[None]:
+def _translated(uri: StoreUri) -> Iterator[None]:
     try:
-        with _quiet():
+        with discreet(uri), _quiet():
             yield
     except (TrackingError, ConfigurationError):
         raise
     except Exception as error:
         # SQLAlchemy adds the statement, which says nothing to a user.
-        text = " ".join(str(error).partition("[SQL:")[0].split())
+        text = " ".join(uri.redact(str(error).partition("[SQL:")[0]).split())
+        # Neither its own text nor the frames that it came through are fit to be shown.
         raise TrackingError(
-            f"MLflow store {redact(uri)} failed{through_proxy(uri)}: {type(error).__name__}: "
-            f"{redact(text)[:300]}"
-        ) from error
+            f"MLflow store {uri} failed{through_proxy(uri)}: {type(error).__name__}: {text[:300]}"
+        ) from None
 
 
 def _log_line(line: str) -> None:

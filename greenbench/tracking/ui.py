@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from greenbench.errors import ConfigurationError, TrackingError
 from greenbench.machine.processes import GroupLeader
-from greenbench.tracking.database import redact
+from greenbench.machine.secrets import StoreUri
 from greenbench.tracking.sqlite import may_write
 from greenbench.tracking.store import Store
 from greenbench.tracking.ui_access import Access, command, environment
@@ -31,13 +31,13 @@ UNAUTHORIZED = 401
 
 
 def serve_ui(
-    uri: str, port: int | None, say: Callable[[str], None], *, has_password: bool = True
+    uri: StoreUri, port: int | None, say: Callable[[str], None], *, has_password: bool = True
 ) -> int:
     """Run the MLflow UI on a store until it is stopped, and return its exit code.
 
     Parameters
     ----------
-    uri : str
+    uri : StoreUri
         The store; of a server, only the address is said.
     port : int or None
         On loopback; None takes 5000, or a free one if that is taken.
@@ -53,8 +53,8 @@ def serve_ui(
     TrackingError
         If there is no store yet, or the UI ends before it answers, or does not answer.
     """
-    if uri.startswith(("http://", "https://")):
-        say(f"The store is a server with a UI of its own: {redact(uri)}")
+    if uri.is_server:
+        say(f"The store is a server with a UI of its own: {uri}")
         return 0
     if has_password and find_spec("flask_wtf") is None:
         raise ConfigurationError(
@@ -118,7 +118,9 @@ def _make_access(stack: ExitStack) -> Access:
 
 
 @contextmanager
-def _started(uri: str, listener: socket.socket, access: Access | None) -> Iterator[GroupLeader]:
+def _started(
+    uri: StoreUri, listener: socket.socket, access: Access | None
+) -> Iterator[GroupLeader]:
     process = Popen(
         command(listener.getsockname(), access),
         env=environment(uri, access),

@@ -10,6 +10,8 @@ from configparser import ConfigParser
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from greenbench.machine.secrets import StoreUri
+
 USER = "greenbench"
 
 # Browsers are to reach it by no other name: not by one that a web page lets point to loopback.
@@ -104,13 +106,13 @@ def command(address: tuple[str, int], access: Access | None) -> list[str]:
     return [*started, "--app-name", "basic-auth"] if access else started
 
 
-def environment(uri: str, access: Access | None) -> Mapping[str, str]:
+def environment(uri: StoreUri, access: Access | None) -> Mapping[str, str]:
     """Return the surroundings of the server, which its owner alone can read."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith(DECIDED)}
     return {
         "MLFLOW_LOGGING_LEVEL": "ERROR",
         **kept,
-        "MLFLOW_BACKEND_STORE_URI": uri,
+        "MLFLOW_BACKEND_STORE_URI": uri.reveal(),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_SERVER_ALLOWED_HOSTS": os.environ.get("MLFLOW_SERVER_ALLOWED_HOSTS") or HOSTS,
         "PYTHONWARNINGS": "ignore",

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from greenbench.errors import ConfigurationError, UnknownNameError
-from greenbench.tracking.database import redact
+from greenbench.machine.secrets import StoreUri
 
 SERVERS = ("http", "https")
 DATABASES = ("mssql", "mysql", "postgresql", "sqlite")
@@ -23,22 +23,23 @@ PACKAGES = {"MySQLdb": "mysqlclient", "psycopg2": "psycopg2-binary", "psycopg": 
 """Where a module comes in a package of another name."""
 
 
-def sqlite_path(uri: str) -> Path | None:
+def sqlite_path(uri: StoreUri) -> Path | None:
     """Return the file of a local store, None for others."""
-    found = SQLITE.fullmatch(uri)
+    found = SQLITE.fullmatch(uri.reveal())
     return Path(found[1]) if found else None
 
 
-def is_database(uri: str) -> bool:
+def is_database(uri: StoreUri) -> bool:
     """Return whether a store is a database, on this machine or another."""
-    return re.split("[:+]", uri)[0] in DATABASES
+    return re.split("[:+]", str(uri))[0] in DATABASES
 
 
-def check_uri(uri: str) -> None:
+def check_uri(address: StoreUri) -> None:
     """Raise `ConfigurationError` for an address that MLflow does not take, or not as it is meant.
 
     Nothing is opened: a store that is away is none that cannot be.
     """
+    uri = address.reveal()
     scheme = _scheme(uri)
     if not scheme:
         raise _folder(uri)
@@ -58,7 +59,7 @@ def _scheme(uri: str) -> str:
     if uri == "databricks":
         return uri
     if re.fullmatch(r"[\w.-]+:\d+(/.*)?", uri):
-        raise _refused(uri, f"write http://{uri}")
+        raise _refused(uri, f"write http://{StoreUri(uri)}")
     if uri != uri.strip() or re.search(r"[\x00-\x1f\x7f]", uri):
         raise _refused(uri, "it has white space around it, or control characters in it")
     found = re.match(r"([A-Za-z][\w+.-]*):", uri)
@@ -156,7 +157,7 @@ def _check_driver(uri: str) -> None:
 
 
 def _folder(uri: str) -> ConfigurationError:
-    folder = redact(uri).removeprefix("file:").removeprefix("//").rstrip("/")
+    folder = str(StoreUri(uri)).removeprefix("file:").removeprefix("//").rstrip("/")
     return _refused(
         uri,
         "MLflow no longer writes to plain folders: "
@@ -175,4 +176,4 @@ def _refused(uri: str, reason: str, *, by: str = "MLFLOW_TRACKING_URI") -> Confi
 
 
 def _shown(uri: str) -> str:
-    return repr(redact(uri))
+    return repr(str(StoreUri(uri)))

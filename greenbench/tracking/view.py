@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
+from greenbench.machine.secrets import StoreUri
 from greenbench.results.table import METRICS
 
 if TYPE_CHECKING:
@@ -119,15 +119,12 @@ def charts_path(experiment_id: str) -> str | None:
     )
 
 
-def ui_address(uri: str) -> str:
+def ui_address(uri: StoreUri) -> str:
     """Return where the UI of a store is: a server's address, or that which ``greenbench ui`` takes.
 
     User information and query are left out: an address is printed, and kept in shells' histories.
     """
-    if not uri.startswith(("http://", "https://")):
-        return LOOPBACK
-    parts = urlsplit(uri)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+    return uri.address if uri.is_server else LOOPBACK
 
 
 def is_form_known() -> bool:

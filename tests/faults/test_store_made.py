@@ -224,7 +224,7 @@ for uri in sys.argv[2:]:
 def at_rest(store: Store, folder: Path) -> None:
     """Copy a store as it is when nobody has it open, which then has no log beside it."""
     folder.mkdir()
-    source = sqlite3.connect(store.uri.removeprefix("sqlite:///"))
+    source = sqlite3.connect(store.uri.reveal().removeprefix("sqlite:///"))
     with closing(source), closing(sqlite3.connect(folder / "mlflow.db")) as target:
         source.backup(target)
         assert target.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -247,7 +247,7 @@ def test_store_of_another_user_is_read_without_any_file_beside_it(
     uris = [f"sqlite:///{folder}/mlflow.db" for folder in folders]
 
     done = subprocess.run(
-        [sys.executable, "-c", READ, store.uri, *uris],
+        [sys.executable, "-c", READ, store.uri.reveal(), *uris],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -92,10 +92,13 @@ class Pretending:
 @pytest.fixture
 def stuck(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """A store that is open, and whose server then no longer answers."""
+    from greenbench.machine.secrets import StoreUri  # noqa: PLC0415
     from greenbench.tracking.limits import Limited  # noqa: PLC0415
 
     over = threading.Event()
-    monkeypatch.setattr(store, "_client", Limited(Pretending(over), "http://host:1", LIMIT_S))
+    monkeypatch.setattr(
+        store, "_client", Limited(Pretending(over), StoreUri("http://host:1"), LIMIT_S)
+    )
     yield store
     over.set()
 

@@ -137,7 +137,7 @@ def project(greenbench: Greenbench, store: Store, tmp_path: Path) -> Project:
     greenbench.folder = root / "benchmarks"
     for name in [name for name in greenbench.environment if name.startswith(("GIT_", "GITHUB_"))]:
         del greenbench.environment[name]
-    greenbench.environment["MLFLOW_TRACKING_URI"] = store.uri
+    greenbench.environment["MLFLOW_TRACKING_URI"] = store.uri.reveal()
     greenbench.environment["PYTHONPATH"] = str(root)
     greenbench.environment["PYTHONDONTWRITEBYTECODE"] = "1"
     greenbench.environment["TMPDIR"] = str(tmp_path / "temporary")

@@ -18,9 +18,9 @@ def test_two_that_start_at_once_show_their_own_stores(
 ) -> None:
     other = tmp_path / "other"
     other.mkdir()
-    database = Path(store.uri.removeprefix("sqlite:///"))
+    database = Path(str(store.uri).removeprefix("sqlite:///"))
     shutil.copy(database, other / "mlflow.db")
-    uris = (store.uri, f"sqlite:///{other / 'mlflow.db'}")
+    uris = (store.uri.reveal(), f"sqlite:///{other / 'mlflow.db'}")
     started = []
     for uri in uris:
         greenbench.environment = {**os.environ, "MLFLOW_TRACKING_URI": uri}

@@ -14,15 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from greenbench.cases import Case
 from greenbench.errors import ConfigurationError, TrackingError
 from greenbench.results import CaseResult, Epoch, Reconciliation, TrialStatus
 from greenbench.results.readings import Account, Component, Provenance
 from greenbench.results.table import METRICS, TAGS, to_row
-from greenbench.tracking import Store, redact, session_key
+from greenbench.tracking import Store, session_key
 from tests.builders import STARTED_AT, make_reading, make_result, make_segmented, make_trial
 
 if TYPE_CHECKING:
@@ -408,7 +406,7 @@ def test_key_of_a_repeat_is_its_run_and_journal() -> None:
 
 
 def test_local_store_is_in_wal_mode(store: Store, runs_dir: Path) -> None:
-    assert store.uri.endswith("mlflow.db")
+    assert str(store.uri).endswith("mlflow.db")
     with closing(sqlite3.connect(runs_dir / "mlflow.db")) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
@@ -481,7 +479,7 @@ def test_unreachable_server_is_reported_without_the_password(closed_port: int) -
         Store(f"http://bob:{SECRET}@127.0.0.1:{closed_port}")
     assert time.monotonic() - started < 15
     assert SECRET not in str(error.value)
-    assert "bob" not in str(error.value)
+    assert "http://bob:***@127.0.0.1" in str(error.value)
 
 
 @pytest.fixture
@@ -518,7 +516,9 @@ def server(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.mark.integration
-def test_row_comes_back_from_a_server_as_it_went_in(server: str) -> None:
+def test_row_comes_back_from_a_server_as_it_went_in(
+    server: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     curve = tuple(Epoch(epoch, 1.0, 0.5) for epoch in range(1200))
     trial = replace(make_trial(), epochs=curve)
     result = make_result(Case(strategy="grid", size="m"), trials=[trial])
@@ -527,6 +527,8 @@ def test_row_comes_back_from_a_server_as_it_went_in(server: str) -> None:
     assert store.log_result(result, "s/a", may_exist=True) == first
     (row,) = store.read_rows("ci")
     assert {name: row[name] for name in (*METRICS, *TAGS, "repeat")} == to_row(result)
+    # MLflow would print where the run is, with user and password.
+    assert SECRET not in "".join(capfd.readouterr())
 
 
 @pytest.mark.integration
@@ -538,29 +540,6 @@ def test_server_that_never_answers_is_given_up_on() -> None:
         with pytest.raises(TrackingError, match="MLflow store http"):
             Store(f"http://127.0.0.1:{mute.getsockname()[1]}")
         assert time.monotonic() - started < 30
-
-
-secrets = st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S"]), min_size=6)
-
-
-@settings(deadline=None)
-@given(secrets.filter(lambda text: "/" not in text))
-def test_user_and_password_of_an_address_are_blanked_out(secret: str) -> None:
-    assert redact(f"failed: http://bob:{secret}@host:5000/path and more") == (
-        "failed: http://***@host:5000/path and more"
-    )
-
-
-@pytest.mark.parametrize("name", ["password", "token", "access_token", "api_key", "sslpassword"])
-def test_secrets_in_the_query_of_an_address_are_blanked_out(name: str) -> None:
-    text = f"postgresql+psycopg2://host/db?user=bob&{name}={SECRET}&sslmode=require failed"
-    assert SECRET not in redact(text)
-    assert "sslmode=require failed" in redact(text)
-
-
-def test_text_without_addresses_is_left_alone() -> None:
-    text = "sqlite:///mlruns/mlflow.db failed; write to someone@example.org"
-    assert redact(text) == text
 
 
 @pytest.mark.parametrize("suite", ["raced", "reports"])
@@ -638,7 +617,7 @@ def test_only_our_own_database_commits_without_waiting_for_the_disk(
     from sqlalchemy import create_engine  # noqa: PLC0415
 
     found = {}
-    for uri in (store.uri, f"sqlite:///{tmp_path}/theirs.db"):
+    for uri in (store.uri.reveal(), f"sqlite:///{tmp_path}/theirs.db"):
         engine = create_engine(uri)
         with engine.connect() as connection:
             found[uri] = connection.exec_driver_sql("PRAGMA synchronous").scalar()

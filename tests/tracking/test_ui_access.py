@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from greenbench.errors import ConfigurationError
+from greenbench.machine.secrets import StoreUri
 from greenbench.tracking import ui
 from greenbench.tracking.ui_access import HOSTS, Access, command, environment
 
-URI = "postgresql://me:hunter2@db/runs"
+URI = StoreUri("postgresql://me:hunter2@db/runs")
 ADDRESS = ("127.0.0.1", 5000)
 
 
@@ -48,13 +49,13 @@ def test_settings_are_read_back_from_any_folder(tmp_path: Path, name: str) -> No
 
 def test_neither_arguments_nor_repr_show_a_secret(access: Access) -> None:
     shown = [*command(ADDRESS, access), *command(ADDRESS, None), repr(access)]
-    for secret in (access.password, access.key, "hunter2", URI):
+    for secret in (access.password, access.key, "hunter2", URI.reveal()):
         assert not [text for text in shown if secret in text]
 
 
 def test_store_and_settings_are_in_the_environment(access: Access) -> None:
     found = environment(URI, access)
-    assert found["MLFLOW_BACKEND_STORE_URI"] == URI
+    assert found["MLFLOW_BACKEND_STORE_URI"] == URI.reveal()
     assert found["MLFLOW_AUTH_CONFIG_PATH"] == str(access.settings)
     assert "MLFLOW_AUTH_CONFIG_PATH" not in environment(URI, None)
 
@@ -83,4 +84,4 @@ def test_names_of_the_machine_are_the_users_to_extend(monkeypatch: pytest.Monkey
 def test_what_is_missing_for_a_password_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ui, "find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match=r"pip install 'mlflow\[auth\]', or .*--no-auth$"):
-        ui.serve_ui("sqlite:///no.db", None, print)
+        ui.serve_ui(StoreUri("sqlite:///no.db"), None, print)

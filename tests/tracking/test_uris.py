@@ -6,6 +6,7 @@ import pytest
 
 from greenbench.cases import Case
 from greenbench.errors import ConfigurationError
+from greenbench.machine.secrets import StoreUri
 from greenbench.running.session import Session
 from greenbench.running.spool import deliver_all
 from greenbench.settings import Settings, anchored
@@ -63,7 +64,7 @@ REFUSED = {
 @pytest.mark.parametrize(("uri", "reason"), REFUSED.items(), ids=[repr(uri) for uri in REFUSED])
 def test_address_that_cannot_be_is_refused_in_one_line(uri: str, reason: str) -> None:
     with pytest.raises(ConfigurationError, match=reason) as error:
-        check_uri(uri)
+        check_uri(StoreUri(uri))
     text = str(error.value)
     assert "\n" not in text
     assert "MLFLOW_TRACKING_URI" in text
@@ -83,7 +84,7 @@ def test_address_that_cannot_be_is_refused_in_one_line(uri: str, reason: str) ->
     ],
 )
 def test_address_that_mlflow_takes_is_taken(uri: str) -> None:
-    check_uri(uri)
+    check_uri(StoreUri(uri))
 
 
 def test_kinds_of_stores_are_those_that_mlflow_has(store: Store) -> None:
@@ -102,7 +103,7 @@ def test_file_is_the_one_that_sqlalchemy_opens(path: str) -> None:
     from sqlalchemy.engine import make_url  # noqa: PLC0415
 
     for uri in (f"sqlite:///{path}", f"sqlite:///{path}?timeout=3"):
-        assert sqlite_path(uri) == Path(path) == Path(str(make_url(uri).database))
+        assert sqlite_path(StoreUri(uri)) == Path(path) == Path(str(make_url(uri).database))
 
 
 def test_kind_of_store_that_another_package_brings_is_taken(
@@ -112,7 +113,7 @@ def test_kind_of_store_that_another_package_brings_is_taken(
 
     entry = EntryPoint("arn", "theirs:Store", "mlflow.tracking_store")
     monkeypatch.setattr("greenbench.tracking.uris.entry_points", lambda group: [entry])
-    check_uri("arn:aws:sagemaker:eu:1:mlflow-tracking-server/x")
+    check_uri(StoreUri("arn:aws:sagemaker:eu:1:mlflow-tracking-server/x"))
 
 
 def test_nothing_is_begun_for_an_address_that_cannot_be(tmp_path: Path) -> None:
@@ -139,7 +140,7 @@ def test_relative_file_stays_where_it_is_when_a_test_goes_elsewhere(
     monkeypatch.chdir(tmp_path)
     settings = Settings.from_environment({"MLFLOW_TRACKING_URI": "sqlite:///a/b.db?timeout=3"})
     monkeypatch.chdir("/")
-    assert settings.tracking_uri == f"sqlite:///{tmp_path}/a/b.db?timeout=3"
+    assert str(settings.tracking_uri) == f"sqlite:///{tmp_path}/a/b.db?timeout=3"
 
 
 @pytest.mark.parametrize(

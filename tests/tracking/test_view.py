@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from greenbench.cases import Case
+from greenbench.machine.secrets import StoreUri
 from greenbench.results.table import METRICS, TAGS
 from greenbench.tracking import Store
 from greenbench.tracking import view as views
@@ -143,7 +144,7 @@ def test_other_versions_have_the_plain_table_alone(
     ],
 )
 def test_address_of_the_ui_has_no_credentials(uri: str, address: str) -> None:
-    assert views.ui_address(uri) == address
+    assert views.ui_address(StoreUri(uri)) == address
 
 
 def test_new_experiment_has_the_views(store: Store, client: "MlflowClient") -> None:
