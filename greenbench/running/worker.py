@@ -30,6 +30,7 @@ from greenbench.energy.meters import meter_names, open_meter
 from greenbench.errors import GreenbenchError
 from greenbench.machine.environment import describe_environment
 from greenbench.machine.places import described
+from greenbench.machine.surroundings import draw_without_screen, tolerate_warnings
 from greenbench.results.journal import Journal
 from greenbench.running.parts import import_parts
 from greenbench.running.worker_warnings import Warnings
@@ -40,6 +41,8 @@ from greenbench.tracking.autologging import forbid_autologging
 
 def main() -> None:
     """Serve requests until standard input ends."""
+    draw_without_screen(os.environ)
+    tolerate_warnings()
     events, given = _take_over()
     requests = _listen(given)
     told = Warnings()
