@@ -36,8 +36,9 @@ from greenbench.integrations.pytest_items import (
 )
 from greenbench.integrations.pytest_run import EXTRA_INFO, Run
 from greenbench.integrations.pytest_run import extra_info as _extra_info
+from greenbench.machine.surroundings import provide_home
 from greenbench.selection import Selection
-from greenbench.settings import Settings
+from greenbench.settings import Settings, home_of_nobody
 
 BUDGET = ("trials", "epochs", "repeats", "threads")
 Row = dict[str, Any]
@@ -90,6 +91,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "greenbench(cases): run these cases instead of a suite's, a list of Case"
     )
+    provide_home(os.environ, home_of_nobody(os.environ))
     config.pluginmanager.register(_Summary(config), "greenbench-summary")
     if config.getoption("greenbench_budget"):
         gate = config.stash[GATE] = Gate(config)

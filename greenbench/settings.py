@@ -109,7 +109,7 @@ class Settings:
         ConfigurationError
             If a variable does not hold a number where one belongs.
         """
-        runs_dir = Path(environment.get("GREENBENCH_RUNS_DIR") or RUNS_DIR).absolute()
+        runs_dir = _runs_dir(environment)
         cache = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         values: dict[str, Any] = {
             "runs_dir": runs_dir,
@@ -150,6 +150,15 @@ def anchored(uri: str | None) -> str | None:
 def default_uri(runs_dir: Path) -> StoreUri:
     """Return the URI of the local sqlite store."""
     return StoreUri(f"sqlite:///{runs_dir / 'mlflow.db'}")
+
+
+def home_of_nobody(environment: Mapping[str, str]) -> Path:
+    """Return the folder, beside the runs, that is home to a user who has none."""
+    return _runs_dir(environment) / "home"
+
+
+def _runs_dir(environment: Mapping[str, str]) -> Path:
+    return Path(environment.get("GREENBENCH_RUNS_DIR") or RUNS_DIR).absolute()
 
 
 def _number(

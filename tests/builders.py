@@ -1,9 +1,12 @@
 """Small builders of results and rows; what a test does not name is plausible and fixed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from greenbench.cases import Case
 from greenbench.results import CaseResult, Costs, Epoch, Segment, Trial, TrialStatus
@@ -15,6 +18,19 @@ FLOPS_PER_SAMPLE = 1_000_000
 SAMPLES_PER_TRIAL = 1_000
 SOURCE = "fake meter"
 REPEATS = count()
+
+
+def tick(monkeypatch: pytest.MonkeyPatch) -> Callable[[], float]:
+    """Let windows be filled by a clock that goes on by 10 ms at each look, and return it.
+
+    How many passes a window holds then depends on how often it is asked, and not on how busy
+    this machine is.
+    """
+    clock = count(0.0, 0.01).__next__
+    for module in ("training", "batch_training"):
+        ticking = SimpleNamespace(perf_counter=clock)
+        monkeypatch.setattr(f"greenbench.search.{module}.time", ticking)
+    return clock
 
 
 def make_reading(

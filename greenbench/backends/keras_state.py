@@ -46,10 +46,16 @@ def import_keras(engine: str) -> None:
     if home is not None:
         os.environ["KERAS_HOME"] = home
     if empty == config._KERAS_DIR:
-        config._KERAS_DIR = home or str(Path.home() / ".keras")
+        config._KERAS_DIR = home or str(Path(_base()) / ".keras")
     for name, value in DEFAULTS.items():
         if put := getattr(keras.config, f"set_{name}", None):
             put(value)
+
+
+def _base() -> str:
+    """Return what Keras takes for its base: the home folder, if there is one to write to."""
+    home = os.path.expanduser("~")  # noqa: PTH111  Path's own raises where there is none.
+    return home if os.access(home, os.W_OK) else tempfile.gettempdir()
 
 
 def settings() -> Iterator[Setting]:

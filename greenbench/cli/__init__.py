@@ -16,9 +16,14 @@ from greenbench.cli.record import record
 from greenbench.cli.report import report
 from greenbench.cli.run import run
 from greenbench.machine.places import described
-from greenbench.machine.secrets import redact as redact
+from greenbench.machine.surroundings import (
+    check_working_folder,
+    draw_without_screen,
+    provide_home,
+    tolerate_warnings,
+)
 from greenbench.selection import case_ids
-from greenbench.settings import Settings
+from greenbench.settings import Settings, home_of_nobody
 from greenbench.text.programs import strict_json
 from greenbench.text.streams import open_closed
 
@@ -28,6 +33,10 @@ from greenbench.text.streams import open_closed
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Benchmark the energy of training: run cases, compare them, look at them in MLflow."""
+    check_working_folder()
+    provide_home(os.environ, home_of_nobody(os.environ))
+    draw_without_screen(os.environ)
+    tolerate_warnings()
     from greenbench.tracking.autologging import forbid_autologging  # noqa: PLC0415
 
     # Before a plugin turns it on: comparers fit models, too.

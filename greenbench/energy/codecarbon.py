@@ -1,8 +1,10 @@
 """The codecarbon meter: one silent, offline tracker a process, used by tasks alone."""
 
 import logging
-import tempfile
-from contextlib import redirect_stderr, redirect_stdout
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from importlib.metadata import version
 from io import StringIO
@@ -47,7 +49,9 @@ class CodecarbonMeter:
 
         # Not before the import, which sets the level itself.
         logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
-        self._tracker: Any = OfflineEmissionsTracker(**_explicit_arguments())
+        _forget_absent_slurm()
+        with _unconfigured():
+            self._tracker: Any = OfflineEmissionsTracker(**_explicit_arguments())
         self._is_open = False
         # The first task probes the hardware; a window must not pay for that.
         self._tracker.start_task("probe")
@@ -111,10 +115,39 @@ class CodecarbonMeter:
         self._tracker._scheduler_monitor_power.stop()
 
 
+def _forget_absent_slurm() -> None:
+    """Keep codecarbon from asking Slurm where it is out of reach, as in a container of a job."""
+    from codecarbon.core import util  # noqa: PLC0415
+    from codecarbon.external import ram  # noqa: PLC0415
+
+    if shutil.which("scontrol") is None:
+        modules: list[Any] = [util, ram]
+        for module in modules:
+            module.SLURM_JOB_ID = None
+
+
+@contextmanager
+def _unconfigured() -> Iterator[None]:
+    """Keep codecarbon from its configuration files and variables.
+
+    Every argument is given, so that they could change nothing; but it reads them first, and
+    one that it cannot read, or a user without a home folder, would stop it.
+    """
+    from codecarbon import emissions_tracker  # noqa: PLC0415
+
+    module: Any = emissions_tracker
+    real = module.get_hierarchical_config
+    module.get_hierarchical_config = dict
+    try:
+        yield
+    finally:
+        module.get_hierarchical_config = real
+
+
 def _explicit_arguments() -> dict[str, Any]:
-    # Every argument is given, so that neither a configuration file nor the environment can
-    # change what is measured. The carbon intensity is pinned only to keep codecarbon from
-    # looking one up: greenbench computes emissions itself, with a source beside them.
+    # Every argument is given, so that no default of a newer release can change what is
+    # measured. The carbon intensity is pinned only to keep codecarbon from looking one up:
+    # greenbench computes emissions itself, with a source beside them.
     return {
         "country_iso_code": "FRA",
         "region": None,
@@ -129,7 +162,8 @@ def _explicit_arguments() -> dict[str, Any]:
         "tracking_mode": "machine",
         "output_methods": [],
         "output_handlers": [],
-        "output_dir": tempfile.gettempdir(),
+        # Nothing is written, and this folder is always there.
+        "output_dir": os.sep,
         "output_file": "emissions.csv",
         "on_csv_write": "append",
         "emissions_endpoint": None,

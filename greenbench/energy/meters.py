@@ -8,7 +8,8 @@ from greenbench import registry
 from greenbench.energy.guard import GuardedMeter
 from greenbench.energy.meter import Meter
 from greenbench.energy.paired import PairedMeter
-from greenbench.errors import ConfigurationError
+from greenbench.errors import ConfigurationError, EnergyError, GreenbenchError
+from greenbench.machine.places import described
 
 
 def check_meters(names: str) -> None:
@@ -75,7 +76,14 @@ def _check_call(name: str, argument: str) -> None:
 
 def _make(name: str, argument: str) -> Meter:
     factory: Any = registry.meters.get(name)
-    meter: Meter = factory(*_arguments(argument))
+    try:
+        meter: Meter = factory(*_arguments(argument))
+    except GreenbenchError:
+        raise
+    except Exception as error:
+        raise EnergyError(
+            f"meter {name!r} cannot be opened: {described(error, factory)}"
+        ) from error
     return meter
 
 

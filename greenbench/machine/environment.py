@@ -14,6 +14,13 @@ import psutil
 from greenbench.text import clean
 
 PACKAGES = ("greenbench", "torch", "keras", "numpy", "scikit-optimize", "codecarbon", "mlflow")
+GIT_TIMEOUT_S = 60.0
+
+OF_A_REPOSITORY = (
+    "GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_NAMESPACE",
+    "GIT_OBJECT_DIRECTORY",
+)  # fmt: skip
+"""Variables that a hook of git sets, and that would point at another repository."""
 
 
 def describe_environment(
@@ -87,8 +94,11 @@ def git_revision(branch: str | None = None) -> dict[str, str]:
 
 def _git(*arguments: str) -> str | None:
     command = ["git", *arguments]
+    ours = {name: text for name, text in os.environ.items() if name not in OF_A_REPOSITORY}
     try:
-        found = subprocess.run(command, capture_output=True, timeout=5, check=True)
+        found = subprocess.run(
+            command, env=ours, capture_output=True, timeout=GIT_TIMEOUT_S, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     # Names of branches are bytes, of whatever encoding.

@@ -11,17 +11,12 @@ from pathlib import Path
 
 import greenbench
 from greenbench.errors import ConfigurationError, GateError
+from greenbench.machine.environment import OF_A_REPOSITORY
 from greenbench.running.submodules import Submodule, check_out_submodules
 
 TIMEOUT_S = 300.0
 WORKER_MODULE = "greenbench.running.worker"
 OLD_WORKER_MODULE = "greenbench.worker"
-
-OF_A_REPOSITORY = (
-    "GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_NAMESPACE",
-    "GIT_OBJECT_DIRECTORY",
-)  # fmt: skip
-"""Variables that a hook of git sets, and that would point at another repository."""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from greenbench.errors import GreenbenchError
 from greenbench.machine.environment import describe_environment
 from greenbench.machine.places import described
 from greenbench.machine.secrets import redact
+from greenbench.machine.surroundings import draw_without_screen, tolerate_warnings
 from greenbench.results.journal import Journal
 from greenbench.running.parts import import_parts
 from greenbench.running.worker_warnings import Warnings
@@ -42,6 +43,8 @@ from greenbench.tracking.autologging import forbid_autologging
 
 def main() -> None:
     """Serve requests until standard input ends."""
+    draw_without_screen(os.environ)
+    tolerate_warnings()
     events, given = _take_over()
     requests = _listen(given)
     told = Warnings()

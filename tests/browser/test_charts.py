@@ -75,4 +75,4 @@ def test_charts_are_drawn_from_a_run(
     assert "Error" not in shown, shown
     browser.save_screenshot(str(tmp_path / "charts.png"))
     ui.send_signal(signal.SIGTERM)
-    assert ui.wait(timeout=30) == 0
+    assert ui.wait(timeout=150) == 0

@@ -296,4 +296,4 @@ def test_mlflow_shows_the_report_of_a_real_run(
     browser.switch_to.default_content()
     browser.save_screenshot(str(tmp_path / "report.png"))
     ui.send_signal(signal.SIGTERM)
-    assert ui.wait(timeout=30) == 0
+    assert ui.wait(timeout=150) == 0

@@ -43,4 +43,4 @@ def test_runs_table_shows_parts_energy_and_accuracy(
         assert value in shown, shown
     browser.save_screenshot(str(tmp_path / "runs.png"))
     ui.send_signal(signal.SIGTERM)
-    assert ui.wait(timeout=30) == 0
+    assert ui.wait(timeout=150) == 0

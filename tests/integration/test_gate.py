@@ -167,7 +167,7 @@ def test_a_further_layer_fails_and_flops_are_named_as_the_cause(project: Project
 def test_useless_work_is_caught_and_a_case_that_the_base_lacks_is_said(
     project: Project, store: Store, tmp_path: Path
 ) -> None:
-    project.change("WASTE_S = 0.0", "WASTE_S = 0.005", LATER)
+    project.change("WASTE_S = 0.0", "WASTE_S = 0.02", LATER)
 
     done = project.command(*INTERLEAVED, "--case", "*-l*", "--rounds", "5")
 

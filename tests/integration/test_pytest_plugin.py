@@ -112,7 +112,7 @@ def test_options_select_and_set_the_budget(own_project: pytest.Pytester) -> None
 
 
 def test_an_unknown_suite_is_one_line_and_no_traceback(own_project: pytest.Pytester) -> None:
-    result = own_project.runpytest_subprocess("--greenbench-suite", "onw", timeout=60)
+    result = own_project.runpytest_subprocess("--greenbench-suite", "onw", timeout=200)
 
     assert result.ret == 2
     result.stdout.fnmatch_lines(["*unknown suite 'onw'; did you mean own*"])

@@ -25,6 +25,7 @@ from greenbench.strategies import Dimension, SearchSpace
 from greenbench.strategies.random import RandomStrategy
 from greenbench.strategies.spaces import Hyperparameters
 from greenbench.testing import FakeClock, FakeMeter
+from tests.builders import tick
 
 CASE = Case(
     "random_log",
@@ -313,7 +314,8 @@ def test_backend_that_raises_fails_all_lanes(run: Run, monkeypatch: pytest.Monke
     assert [len(trial.epochs) for trial in result.trials] == [3] * 4
 
 
-def test_filled_windows_book_one_pass(run: Run, built: list[int]):
+def test_filled_windows_book_one_pass(run: Run, built: list[int], monkeypatch: pytest.MonkeyPatch):
+    tick(monkeypatch)
     filled = run(replace(CASE, trials=4, epochs=2), min_window_s=0.3)
     # The warm-up, the batch, and the spare one that fills its window.
     assert built == [4, 4, 4]

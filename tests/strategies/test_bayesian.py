@@ -2,7 +2,6 @@
 
 import math
 import statistics
-import time
 import warnings
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from greenbench.errors import SearchSpaceError
-from greenbench.strategies import Dimension, EnergyAware, SearchSpace, bayesian
+from greenbench.strategies import Dimension, SearchSpace, bayesian
 from greenbench.strategies.bayesian import (
     BayesianCostStrategy,
     BayesianPIStrategy,
@@ -187,18 +186,6 @@ def test_an_unknown_energy_counts_as_the_median_of_the_others():
 
     assert told([1, 9, None, 5, 5, 5]) == told([1, 9, 5, 5, 5, 5])
     assert told([1, 9, None, 5, 5, 5]) != told([1, 9, 9, 5, 5, 5])
-
-
-@pytest.mark.parametrize("strategy", [BayesianStrategy, BayesianPIStrategy, BayesianCostStrategy])
-def test_a_proposal_costs_little_beside_a_training_of_one_second(strategy):
-    searcher = strategy(ADAM, trials=32, seed=1)
-    before = time.process_time()
-    for index in range(32):
-        proposal = searcher.ask()
-        if isinstance(searcher, EnergyAware):
-            searcher.tell_energy(proposal, 1.0 + index % 3)
-        searcher.tell(proposal, quadratic(proposal))
-    assert (time.process_time() - before) / 32 < 0.05
 
 
 def test_numpy_scalars_are_taken_for_plain_numbers():

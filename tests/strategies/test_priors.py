@@ -1,6 +1,5 @@
 """The prior as a factor of its own: grid, random and Sobol under a uniform or a log prior."""
 
-import time
 import warnings
 
 import pytest
@@ -96,12 +95,10 @@ def test_sobol_covers_each_half_of_a_dimension_in_turn():
 
 
 @pytest.mark.parametrize("count", [1, 3, 100])
-def test_sobol_draws_are_silent_and_cheap(count):
+def test_sobol_draws_are_silent(count):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        before = time.process_time()
         points = draws(SobolStrategy, PAPER3, count)
-    assert time.process_time() - before < 0.05 + count * 0.002
     assert len({tuple(each.values()) for each in points}) == count
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -474,10 +474,8 @@ def closed_port() -> Iterator[int]:
 
 
 def test_unreachable_server_is_reported_without_the_password(closed_port: int) -> None:
-    started = time.monotonic()
     with pytest.raises(TrackingError, match=rf"127\.0\.0\.1:{closed_port}") as error:
         Store(f"http://bob:{SECRET}@127.0.0.1:{closed_port}")
-    assert time.monotonic() - started < 15
     assert SECRET not in str(error.value)
     assert "http://bob:***@127.0.0.1" in str(error.value)
 
@@ -536,10 +534,16 @@ def test_server_that_never_answers_is_given_up_on() -> None:
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen()
-        started = time.monotonic()
         with pytest.raises(TrackingError, match="MLflow store http"):
             Store(f"http://127.0.0.1:{mute.getsockname()[1]}")
-        assert time.monotonic() - started < 30
+        mute.setblocking(False)
+        tried = 0
+        with suppress(BlockingIOError):
+            while True:
+                mute.accept()[0].close()
+                tried += 1
+        # MLflow's own eight would take minutes.
+        assert tried == 2
 
 
 @pytest.mark.parametrize("suite", ["raced", "reports"])

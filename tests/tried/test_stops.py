@@ -110,10 +110,13 @@ def test_a_worker_that_was_stopped_in_training_marks_its_sample(
     running = greenbench.start("run", *case, "--meter", f"replay:{trace}")
     eventually(lambda: greenbench.journals)
     (worker,) = psutil.Process(running.pid).children()
-    time.sleep(1.0)
-    os.kill(worker.pid, signal.SIGSTOP)
-    time.sleep(2.0)
-    os.kill(worker.pid, signal.SIGCONT)
+    # Several times, since only the worker knows when it trains.
+    for _ in range(5):
+        time.sleep(1.0)
+        if running.poll() is None:
+            os.kill(worker.pid, signal.SIGSTOP)
+            time.sleep(2.0)
+            os.kill(worker.pid, signal.SIGCONT)
     output, _ = running.communicate(timeout=150)
 
     assert running.returncode == 0, output
@@ -121,7 +124,7 @@ def test_a_worker_that_was_stopped_in_training_marks_its_sample(
     (journal,) = greenbench.journals
     events = [json.loads(line) for line in journal.read_text().splitlines()]
     (trial,) = [each["values"] for each in events if each["event"] == "trial"]
-    assert 1.5 < trial["account"]["phases"]["train"]["stopped_s"] < 10.0
+    assert trial["account"]["phases"]["train"]["stopped_s"] > 1.5
     client = MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
     experiments = [each.experiment_id for each in client.search_experiments()]
     (run,) = client.search_runs(experiments, "tags.kind = 'case'")
