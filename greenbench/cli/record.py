@@ -107,13 +107,13 @@ def _record(settings: Settings, case: Case, name: str, output_dir: Path) -> None
             # `greenbench sync` must not take it for a result that MLflow lacks.
             Journal.of(session.folder, case, 0).mark_delivered()
             path = write_recording(from_result(result, name), output_dir)
-            session.finish()
+        say(f"recording: {path} ({path.stat().st_size / 1000:.0f} kB)")
+        for line in _summary(read_recording(path)):
+            say(line)
+        session.finish()
     except KeyboardInterrupt:
         say("interrupted: finished trainings are kept; the same command resumes", err=True)
         sys.exit(130)
-    say(f"recording: {path} ({path.stat().st_size / 1000:.0f} kB)")
-    for line in _summary(read_recording(path)):
-        say(line)
 
 
 def _summary(recording: "Recording") -> list[str]:

@@ -153,22 +153,22 @@ def _run_cases(
             Session(settings, suite, cases, progress, is_fresh, may_mix) as session,
         ):
             rows, failures = _run_repeats(session, progress)
-            if all(isinstance(error, CaseFailedError) for error in failures):
-                session.finish()
+        # SciPy, which it needs, would keep the first trial waiting.
+        from greenbench.terminal import print_summary  # noqa: PLC0415
+
+        # They ran in random order.
+        places = {case.id: place for place, case in enumerate(cases)}
+        rows.sort(key=lambda row: places[row["case_id"]])
+        for row in rows:
+            mark_drift(row, session.idle_drift)
+        print_summary(rows, include_disturbed=include_disturbed)
+        if rows and not session.has_undelivered:
+            _print_store(settings, suite)
+        if all(isinstance(error, CaseFailedError) for error in failures):
+            session.finish()
     except KeyboardInterrupt:
         say("interrupted: finished trials are kept; the same command resumes", err=True)
         sys.exit(130)
-    # SciPy, which it needs, would keep the first trial waiting.
-    from greenbench.terminal import print_summary  # noqa: PLC0415
-
-    # They ran in random order.
-    places = {case.id: place for place, case in enumerate(cases)}
-    rows.sort(key=lambda row: places[row["case_id"]])
-    for row in rows:
-        mark_drift(row, session.idle_drift)
-    print_summary(rows, include_disturbed=include_disturbed)
-    if rows and not session.has_undelivered:
-        _print_store(settings, suite)
     return failures
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from greenbench.cases import SCHEMA_VERSION, Case
 from greenbench.errors import ConfigurationError, JournalError
+from greenbench.machine.files import reason, remedy, replacing, sync_folder
 from greenbench.results import CaseResult, Trial
 
 DAMAGE = (
@@ -195,17 +196,11 @@ class Journal:
             After its last epoch.
         """
         checkpoint = self._checkpoint(trial)
-        scratch = checkpoint.with_suffix(".tmp")
         try:
-            with scratch.open("wb") as file:
+            with replacing(checkpoint) as file:
                 np.savez(file, *weights)
-                file.flush()
-                os.fsync(file.fileno())
-            scratch.replace(checkpoint)
-            _sync_folder(self.path.parent)
         except OSError as error:
-            _drop(scratch)
-            raise self._unwritable(error) from error
+            raise self._unwritable(error, f"checkpoint {checkpoint}") from error
 
     def load_checkpoint(self, trial: int) -> list[NDArray[np.float32]]:
         """Return weights as `save_checkpoint` kept them for that trial."""
@@ -265,14 +260,15 @@ class Journal:
                 file.flush()
                 os.fsync(file.fileno())
             if is_new:
-                _sync_folder(self.path.parent)
+                sync_folder(self.path.parent)
         except OSError as error:
             raise self._unwritable(error) from error
 
-    def _unwritable(self, error: OSError) -> JournalError:
+    def _unwritable(self, error: OSError, what: str = "") -> JournalError:
+        is_there = self.path.parent.is_dir()
         return JournalError(
-            f"journal {self.path} cannot be written ({error.strerror}); finished trials are "
-            "kept: make room, then run the same command again"
+            f"{what or f'journal {self.path}'} cannot be written ({reason(error)}); finished trials "
+            f"are {'kept' if is_there else 'gone'}: {remedy(error)}, then run the same command again"
         )
 
 
@@ -289,14 +285,3 @@ def _drop(file: Path) -> None:
     # What cannot be removed takes room, and no more.
     with suppress(OSError):
         file.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring the names of files to the disk: until then, their contents may be lost with them."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        # Not every file system can, and then there is nothing to do about it.
-        with suppress(OSError):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

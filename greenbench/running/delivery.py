@@ -1,10 +1,12 @@
 """Delivery: results from the journal into MLflow, at once or when the store is back."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from greenbench.errors import TrackingError
+from greenbench.machine.files import reason, remedy, replacing
 from greenbench.machine.secrets import StoreUri
 from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
@@ -102,13 +104,41 @@ class Delivery:
             Share of the idle power before.
         """
         note = folder / IDLE_DRIFT
-        note.write_text(json.dumps({"suite": suite, "drift": drift}), encoding="utf-8")
+        try:
+            with replacing(note) as file:
+                file.write(json.dumps({"suite": suite, "drift": drift}).encode())
+        except OSError as error:
+            self._listener.notice(
+                f"{note} cannot be written ({reason(error)}): if MLflow cannot be told by how much "
+                f"idle power changed, that is lost; {remedy(error)}"
+            )
+        self._log_drift(folder, suite, drift)
+
+    def deliver_noted_drift(self, folder: Path) -> float | None:
+        """Log what a session has noted that was interrupted at its end; return it.
+
+        Parameters
+        ----------
+        folder : pathlib.Path
+            The session's.
+        """
+        note = _read_note(folder / IDLE_DRIFT)
+        if note is None:
+            return None
+        self._log_drift(folder, *note)
+        return note[1]
+
+    def _log_drift(self, folder: Path, suite: str, drift: float) -> None:
         if self.has_failed:
             return
         try:
-            _log_idle_drift(self._opened(), note)
+            self._opened().log_idle_drift(suite, folder.name, drift)
         except TrackingError as error:
             self._fail(error)
+            return
+        # What cannot be removed is delivered once more, which changes nothing.
+        with suppress(OSError):
+            (folder / IDLE_DRIFT).unlink(missing_ok=True)
 
     def _opened(self) -> "Store":
         if self._store is None:
@@ -143,7 +173,16 @@ def _store_class() -> "type[Store]":
     return Store
 
 
-def _log_idle_drift(store: "Store", note: Path) -> None:
-    found = json.loads(note.read_text(encoding="utf-8"))
-    store.log_idle_drift(found["suite"], note.parent.name, found["drift"])
-    note.unlink()
+def _log_idle_drift(store: "Store", path: Path) -> None:
+    if note := _read_note(path):
+        store.log_idle_drift(note[0], path.parent.name, note[1])
+    path.unlink(missing_ok=True)
+
+
+def _read_note(path: Path) -> tuple[str, float] | None:
+    """Return suite and drift; None if nothing is noted, or was by an older version half."""
+    try:
+        found = json.loads(path.read_bytes())
+        return str(found["suite"]), float(found["drift"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None

@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from greenbench.cases import SCHEMA_VERSION, Case
 from greenbench.cases.case import Options
 from greenbench.errors import JournalError
+from greenbench.machine.files import reason, remedy, replacing
 from greenbench.machine.locks import Lock
 from greenbench.results import TrialStatus
 from greenbench.results.journal import Journal
@@ -105,13 +106,27 @@ class RunFolder:
             if result is not None and result.mixed != self.mixed:
                 journal.mark_mixed(self.mixed)
 
+    def tidy(self) -> None:
+        """Drop files that a killed process had only half written."""
+        for path in self.path.glob("*.tmp"):
+            # What cannot be removed takes room, and no more.
+            with suppress(OSError):
+                path.unlink()
+
     def begin(self) -> None:
         """Let later sessions take the run up if it is interrupted."""
         _write(self.path / MANIFEST, self.request.to_dict())
 
+    def is_complete(self) -> bool:
+        """Return whether all repeats have their result, and only the end was interrupted."""
+        try:
+            return all(journal.read().result for _, _, journal in self.repeats())
+        except JournalError:
+            return False
+
     def finish(self) -> None:
         """Mark the run as complete, so that it is not taken up again."""
-        (self.path / DONE).touch()
+        _write(self.path / DONE)
 
 
 def make(root: Path, request: Request, stack: ExitStack) -> RunFolder:
@@ -150,6 +165,7 @@ def take_up(root: Path, request: Request, stack: ExitStack, notice: Notice) -> R
             if request.may_mix or not found.is_outdated:
                 others.append((folder, differences))
         elif _own(found.path, stack):
+            folder.tidy()
             notice(_resume_notice(folder))
             folder.mark()
             return folder
@@ -159,6 +175,7 @@ def take_up(root: Path, request: Request, stack: ExitStack, notice: Notice) -> R
                 continue
             if request.may_mix:
                 stack.enter_context(attempt.pop_all())
+                folder.tidy()
                 mixed = folder.mix(differences)
                 notice(_resume_notice(mixed))
                 return mixed
@@ -300,14 +317,16 @@ def _own(folder: Path, stack: ExitStack) -> bool:
     return True
 
 
-def _write(path: Path, values: object) -> None:
-    """Write a file as a whole or not at all."""
-    scratch = path.with_suffix(".tmp")
-    with scratch.open("w", encoding="utf-8") as file:
-        json.dump(values, file)
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(path)
+def _write(path: Path, values: object = None) -> None:
+    """Write a file as a whole or not at all; an empty one if there is nothing to say."""
+    try:
+        with replacing(path) as file:
+            file.write(json.dumps(values).encode() if values is not None else b"")
+    except OSError as error:
+        raise JournalError(
+            f"{path} cannot be written ({reason(error)}); {remedy(error)}, then run the same "
+            "command again"
+        ) from error
 
 
 def _resume_notice(folder: RunFolder) -> str:
@@ -324,6 +343,11 @@ def _resume_notice(folder: RunFolder) -> str:
             lost += sum(trial.status is TrialStatus.STOPPED for trial in state.trials)
     stopped = f" ({lost} that had paused stay where they are)" if lost else ""
     marked = f"; all are marked as mixed: {listed(folder.mixed)} changed" if folder.mixed else ""
+    if finished == total:
+        return (
+            f"resuming {folder.path.name}: all {total} repeats are finished, so nothing is trained"
+            f"{marked}; `--fresh` measures anew"
+        )
     return (
         f"resuming {folder.path.name}: {finished} of {total} repeats are finished, and {trials} "
         f"trials of the interrupted one{stopped}{marked}; `--fresh` starts over instead"

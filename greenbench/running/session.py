@@ -21,6 +21,7 @@ from greenbench.errors import (
     GreenbenchError,
     WorkerError,
 )
+from greenbench.machine.files import reason, remedy
 from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
 from greenbench.results.marks import is_drifted
@@ -97,6 +98,7 @@ class Session:
     base: Checkout | None = None
     _stack: ExitStack = field(default_factory=ExitStack, init=False)
     _has_crashed: bool = field(default=False, init=False)
+    _is_complete: bool = field(default=False, init=False)
     idle_drift: float | None = field(default=None, init=False)
 
     def __enter__(self) -> "Session":
@@ -109,7 +111,7 @@ class Session:
         with ExitStack() as stack:
             try:
                 self._open(stack, intensity, is_fresh=self.is_fresh)
-                if self._run_folder.is_resumed:
+                if self._run_folder.is_resumed and not self._is_complete:
                     self._go_on_or_over(stack, intensity)
                 self._idle_w = self._measure_idle_w("before")
             except WorkerError:
@@ -123,6 +125,8 @@ class Session:
         with self._stack:
             if kind is None and self._idle_w:
                 self._compare_idle_power()
+            elif kind is None and self._is_complete:
+                self.idle_drift = self._delivery.deliver_noted_drift(self.folder)
         if self.has_undelivered:
             self.listener.notice("results wait in the journal: `greenbench sync` delivers them")
 
@@ -200,15 +204,21 @@ class Session:
         self._delivery.deliver(journal, result, may_exist=may_exist)
 
     def finish(self) -> None:
-        """Mark the run as complete, so that it is not taken up again."""
+        """Mark the run as complete, so that it is not taken up again.
+
+        Call it last, when all that came out was told: until then, the same command tells it
+        again, and trains nothing for that.
+        """
         self._run_folder.finish()
 
     def _open(self, stack: ExitStack, intensity: CarbonIntensity, *, is_fresh: bool) -> None:
-        """Take the folder, the host and workers, which are ready then."""
+        """Take the folder, and where something is left to run, the host and workers."""
         self._run_folder = self._open_folder(stack, intensity, is_fresh=is_fresh)
         self.folder = self._run_folder.path
         away = silence(self.settings)
-        stack.enter_context(host_lock(self.settings.host_lock, self._waiting))
+        self._is_complete = self._run_folder.is_resumed and self._run_folder.is_complete()
+        if not self._is_complete:
+            stack.enter_context(host_lock(self.settings.host_lock, self._waiting))
         self._pools = self._open_pools(stack, intensity)
         timeout_s = self.settings.store_timeout_s
         self._delivery = Delivery(self.settings.tracking_uri, self.listener, timeout_s, away)
@@ -232,8 +242,8 @@ class Session:
                 made.begin()
         except OSError as error:
             raise ConfigurationError(
-                f"journal folder {root} cannot be written ({error.strerror}); "
-                "set GREENBENCH_RUNS_DIR to a folder that you may write"
+                f"journal folder {root} cannot be written ({reason(error)}); {remedy(error)}, or "
+                "set GREENBENCH_RUNS_DIR to another one"
             ) from error
         return made
 
@@ -254,12 +264,13 @@ class Session:
         if self.base:
             (self.folder / BASE).mkdir(exist_ok=True)
             pools.append(WorkerPool(self.settings, intensity, self.folder / BASE, self.base))
-        backends = sorted({case.backend for case in self.cases})
+        cases = () if self._is_complete else self.cases
+        backends = sorted({case.backend for case in cases})
         if backends:
             self.listener.notice(f"starting workers: {', '.join(backends)}")
         for pool in pools:
             stack.callback(pool.close)
-            pool.launch(self.cases)
+            pool.launch(cases)
         return pools
 
     def _measure_idle_w(self, when: str) -> dict[str, float]:

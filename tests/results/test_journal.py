@@ -255,7 +255,7 @@ def test_absent_folder_is_reported(tmp_path: Path) -> None:
 def test_full_disk_is_reported_and_finished_trials_are_kept(journal: Journal) -> None:
     journal.start(STARTED_AT)
     journal.add_trial(TRIALS[0])
-    is_kept = "finished trials are kept: make room"
+    is_kept = "finished trials are kept: allow larger files"
     with full_disk(journal.path, room=100), pytest.raises(JournalError, match=is_kept):
         journal.add_trial(TRIALS[1])
     assert journal.read().trials == TRIALS[:1]
@@ -266,6 +266,11 @@ def test_full_disk_is_reported_and_finished_trials_are_kept(journal: Journal) ->
 def test_full_disk_leaves_the_last_checkpoint_whole(journal: Journal) -> None:
     journal.save_checkpoint(3, [np.ones(1000, np.float32)])
     checkpoint = journal.path.with_suffix(".t3.npz")
-    with full_disk(checkpoint, room=100), pytest.raises(JournalError, match="make room"):
+    with (
+        full_disk(checkpoint, room=100),
+        pytest.raises(
+            JournalError, match=r"checkpoint .*t3.npz cannot be written .*: allow larger files"
+        ),
+    ):
         journal.save_checkpoint(3, [np.zeros(100_000, np.float32)])
     np.testing.assert_array_equal(journal.load_checkpoint(3)[0], np.ones(1000, np.float32))
