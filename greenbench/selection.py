@@ -193,6 +193,15 @@ def known_case_ids(data_dir: Path) -> list[str]:
     return list(found)
 
 
+def cases_by_suite(suites: Iterable[str], data_dir: Path) -> dict[str, list[str]]:
+    """Return the ids of the cases of some suites, without those that cannot be listed."""
+    found: dict[str, list[str]] = {}
+    for name in sorted(set(suites)):
+        with suppress(Exception):
+            found[name] = case_ids(name, data_dir)
+    return found
+
+
 def parse_pairs(pairs: Sequence[str], flag: str) -> dict[str, str]:
     """Split ``name=value`` pairs.
 

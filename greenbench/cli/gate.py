@@ -13,11 +13,13 @@ import click
 from greenbench.cli.output import emit, emit_commands, say
 from greenbench.cli.tables import Wanted, including, read_tables
 from greenbench.errors import ConfigurationError, GateError
-from greenbench.selection import DEFAULT_SUITE, Selection, known_case_ids
+from greenbench.machine.files import reason, remedy, replacing
+from greenbench.selection import DEFAULT_SUITE, Selection, cases_by_suite, known_case_ids
 from greenbench.settings import Settings
 from greenbench.text.programs import strict_json
 
 if TYPE_CHECKING:
+    from greenbench.gate.baselines import Baseline
     from greenbench.gate.judgement import Judgements
     from greenbench.gate.limits import Budgets
 
@@ -107,6 +109,7 @@ def _file(name: str, words: str) -> Callable[[Any], Any]:
     "benchmarks/baselines/SUITE.json, if there is one.",
 )
 @click.option("--update", is_flag=True, help="Write the baseline instead of judging by it.")
+@click.option("--prune", is_flag=True, help="With --update: drop cases that the suite has no more.")
 @click.option("--history", is_flag=True, help="Find when costs changed, over all past runs.")
 @click.option("--suite", help="Of the store, or to measure interleaved; default: ci.")
 @click.option("--case", "pattern", help="Only cases whose id matches this glob.")
@@ -119,7 +122,7 @@ def _file(name: str, words: str) -> Callable[[Any], Any]:
 @_file("--smaller-is-better", "Write figures for github-action-benchmark.")
 @_file("--bencher", "Write figures in Bencher's metric format.")
 def gate(
-    *, update: bool, history: bool, strict: bool, as_json: bool, junit: Path | None,
+    *, update: bool, prune: bool, history: bool, strict: bool, as_json: bool, junit: Path | None,
     markdown: Path | None, smaller_is_better: Path | None, bencher: Path | None, **given: Any,
 ) -> None:  # fmt: skip
     """Say whether training costs more than allowed: 0 no, 1 yes, 3 nobody knows (--strict).
@@ -129,11 +132,13 @@ def gate(
     asked = _Asked(**given)
     if update and history:
         raise ConfigurationError("--update and --history contradict each other; choose one")
+    if prune and not update:
+        raise ConfigurationError("--prune drops cases from a baseline; say --update, too")
     if history:
         _print_history(asked, as_json=as_json)
         return
     if update:
-        _update(asked)
+        _update(asked, is_pruned=prune)
         return
     output = _Output(as_json, junit, markdown, smaller_is_better, bencher)
     from greenbench.gate.budgets import read_budgets  # noqa: PLC0415
@@ -149,6 +154,7 @@ def gate(
 def _judge_stored(asked: _Asked, budgets: "Budgets") -> tuple[Sequence[Row], "Judgements", bool]:
     from greenbench.compare.samples import again_note  # noqa: PLC0415
     from greenbench.gate.baselines import find_baseline  # noqa: PLC0415
+    from greenbench.gate.gone import gone_note  # noqa: PLC0415
     from greenbench.gate.judging import judge  # noqa: PLC0415
 
     if asked.rounds:
@@ -158,15 +164,20 @@ def _judge_stored(asked: _Asked, budgets: "Budgets") -> tuple[Sequence[Row], "Ju
         )
     rows, said = asked.rows()
     settings = Settings.from_environment(os.environ)
+    baseline = find_baseline(
+        asked.baseline, rows, settings.tracking_uri, settings.store_timeout_s
+    )
     found = judge(
         rows,
         budgets,
-        find_baseline(asked.baseline, rows, settings.tracking_uri, settings.store_timeout_s),
+        baseline,
         known_cases=known_case_ids(settings.data_dir),
         include_disturbed=asked.include_disturbed,
     )
     failed = [row for row in rows if row["status"] == "failed"]
     notes = [f"{row['case_id']}: no trial of repeat {row['repeat']} completed" for row in failed]
+    if baseline and (gone := _gone(baseline, rows)):
+        notes.append(gone_note(gone, (str(row["suite"]) for row in rows), baseline))
     notes += [*said, *filter(None, [again_note(rows)])]
     return rows, replace(found, notes=(*found.notes, *notes)), bool(failed)
 
@@ -211,8 +222,9 @@ def _judge_interleaved(
     return found.rows, judged, found.has_failures
 
 
-def _update(asked: _Asked) -> None:
-    from greenbench.gate.baselines import path_for, write_baseline  # noqa: PLC0415
+def _update(asked: _Asked, *, is_pruned: bool) -> None:
+    from greenbench.gate.baselines import path_for, read_baseline, write_baseline  # noqa: PLC0415
+    from greenbench.gate.gone import gone_note  # noqa: PLC0415
 
     if asked.baseline and asked.baseline.partition(":")[0] in ("run", "tag", INTERLEAVED):
         raise ConfigurationError(
@@ -225,11 +237,25 @@ def _update(asked: _Asked) -> None:
         path = Path(asked.baseline) if asked.baseline else path_for(str(row["suite"]))
         of_file.setdefault(path, []).append(row)
     for path, rows in of_file.items():
-        cases = write_baseline(path, rows)
+        before = read_baseline(path) if path.exists() else None
+        gone = _gone(before, rows) if before else []
+        cases = write_baseline(path, rows, without=gone if is_pruned else ())
         numbers = f"{_number(len(cases), 'case')}, {_number(len(rows), 'sample')}"
         say(f"wrote {path}: {numbers}; commit it")
+        if gone and is_pruned:
+            say(f"dropped {', '.join(gone)}")
+        elif gone and before:
+            say(gone_note(gone, (str(row["suite"]) for row in rows), before))
     for note in notes:
         say(note)
+
+
+def _gone(baseline: "Baseline", rows: Sequence[Row]) -> list[str]:
+    from greenbench.gate.gone import gone_cases  # noqa: PLC0415
+
+    data_dir = Settings.from_environment(os.environ).data_dir
+    suites = cases_by_suite((str(row["suite"]) for row in rows), data_dir)
+    return gone_cases(baseline, rows, suites)
 
 
 def _number(number: int, noun: str) -> str:
@@ -287,14 +313,12 @@ def _say(
 def _write(path: Path, text: str, mode: str = "w") -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if mode == "w" and (path.is_file() or not path.exists()):
+            # Half a report would be read as a whole one. A link stays one.
+            with replacing(path.resolve()) as whole:
+                whole.write(text.encode())
+            return
         with path.open(mode, encoding="utf-8") as file:
-            try:
-                file.write(text)
-                file.flush()
-            except OSError:
-                # Half a report would be read as a whole one.
-                if mode == "w" and path.is_file():
-                    path.unlink()
-                raise
+            file.write(text)
     except OSError as error:
-        raise GateError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise GateError(f"{path} cannot be written: {reason(error)}; {remedy(error)}") from error

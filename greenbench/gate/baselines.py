@@ -181,7 +181,7 @@ def read_baseline(path: Path) -> Baseline:
     return Baseline(str(path), tuple(rows))
 
 
-def write_baseline(path: Path, rows: Iterable[Row]) -> list[str]:
+def write_baseline(path: Path, rows: Iterable[Row], *, without: Collection[str] = ()) -> list[str]:
     """Write the results of some cases, and keep those of others that the file has.
 
     The file is replaced at once, so whoever reads it meanwhile, or finds it after a crash, has
@@ -193,6 +193,8 @@ def write_baseline(path: Path, rows: Iterable[Row]) -> list[str]:
         Made with its folders if it does not exist.
     rows : iterable of row
         Results, as `greenbench.results.table.to_row` gives them.
+    without : collection of str
+        Cases that the file has, and is to have no more.
 
     Returns
     -------
@@ -212,7 +214,8 @@ def write_baseline(path: Path, rows: Iterable[Row]) -> list[str]:
     for row in rows:
         cases.setdefault(str(row["case_id"]), []).append(row)
     known = _read(path) if path.exists() else {}
-    written = {**known, **{name: _to_case(name, members) for name, members in cases.items()}}
+    kept = {name: case for name, case in known.items() if name not in without}
+    written = {**kept, **{name: _to_case(name, members) for name, members in cases.items()}}
     # A line a case, so that version control shows which changed.
     lines = [f"{json.dumps(name)}: {json.dumps(case)}" for name, case in sorted(written.items())]
     try:

@@ -19,7 +19,7 @@ from greenbench.integrations.pytest_items import (
     said,
     write_line,
 )
-from greenbench.selection import known_case_ids
+from greenbench.selection import cases_by_suite, known_case_ids
 from greenbench.settings import Settings
 from greenbench.text import clean, printing
 
@@ -44,6 +44,7 @@ class Gate:
         self._coverage: Coverage | None = None
         self._doubts: dict[str, None] = {}
         self._left: list[str] = []
+        self._rows: list[Row] = []
         self._mistake = ""
         self._is_said = False
 
@@ -122,6 +123,7 @@ class Gate:
         if not known or not self._coverage:
             return
         self._doubts.update(dict.fromkeys(known["doubts"]))
+        self._rows += known["rows"]
         if known["judged"]:
             self._coverage.judged(known["name"], known["judged"])
         elif why := _why_unjudged(report):
@@ -192,7 +194,25 @@ class Gate:
             is_allowed = self._config.option.greenbench_allow_unjudged
             what = "was allowed" if is_allowed else "fails; --greenbench-allow-unjudged allows it"
             lines.append(f"{self._coverage.budgets.path}: not all was judged, which {what}")
-        return lines
+        return [*lines, *self._gone()]
+
+    def _gone(self) -> list[str]:
+        """Return a note on cases of the baseline that are no more."""
+        from greenbench.gate.baselines import find_baseline  # noqa: PLC0415
+        from greenbench.gate.gone import gone_cases, gone_note  # noqa: PLC0415
+
+        settings = Settings.from_environment(os.environ)
+        named = {str(row["suite"]) for row in self._rows}
+        try:
+            reference = self._config.option.greenbench_baseline
+            baseline = find_baseline(reference, self._rows, settings.tracking_uri)
+        except GreenbenchError:
+            # Whatever is judged says so.
+            return []
+        suites = cases_by_suite(named, settings.data_dir)
+        collected = self._coverage.cases if self._coverage else ()
+        found = [name for name in gone_cases(baseline, self._rows, suites) if name not in collected]
+        return [f"Note: {gone_note(found, named, baseline)}"] if found and baseline else []
 
     def _note(self, items: Iterable[pytest.Item], why: str) -> None:
         for item in filter(is_ours, items):

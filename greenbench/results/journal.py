@@ -265,10 +265,10 @@ class Journal:
             raise self._unwritable(error) from error
 
     def _unwritable(self, error: OSError, what: str = "") -> JournalError:
-        is_there = self.path.parent.is_dir()
+        kept = "kept" if self.path.parent.is_dir() else "gone"
         return JournalError(
-            f"{what or f'journal {self.path}'} cannot be written ({reason(error)}); finished trials "
-            f"are {'kept' if is_there else 'gone'}: {remedy(error)}, then run the same command again"
+            f"{what or f'journal {self.path}'} cannot be written ({reason(error)}); finished "
+            f"trials are {kept}: {remedy(error)}, then run the same command again"
         )
 
 

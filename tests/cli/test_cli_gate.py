@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from click.testing import CliRunner, Result
 
+from greenbench import registry
 from greenbench.cases import Case
 from greenbench.cli import cli
 from greenbench.gate.baselines import read_baseline
@@ -221,7 +222,8 @@ def test_a_full_disk_leaves_no_half_of_a_file(now: Path, option: str) -> None:
     finally:
         setrlimit(RLIMIT_FSIZE, limits)
     assert done.exit_code == 2
-    assert done.stderr == "Error: file cannot be written: File too large\n"
+    assert done.stderr == "Error: file cannot be written: File too large; allow larger files\n"
+    assert [path.name for path in Path().glob("*.tmp")] == []
     # A summary is appended to what others wrote.
     assert Path("file").exists() == (option == "--markdown")
 
@@ -230,7 +232,8 @@ def test_a_full_disk_leaves_no_half_of_a_file(now: Path, option: str) -> None:
 def test_a_file_that_cannot_be_written_is_one_line(now: Path, option: str) -> None:
     done = gate(now, option, now / "file")
     assert done.exit_code == 2
-    assert done.stderr == f"Error: {now / 'file'} cannot be written: File exists\n"
+    assert done.stderr.startswith(f"Error: {now / 'file'} cannot be written: File exists; ")
+    assert done.stderr.count("\n") == 1
 
 
 # Baselines
@@ -270,6 +273,59 @@ def test_update_keeps_other_cases_and_never_touches_budgets(baseline: Path) -> N
     energies = {row["case_id"]: row["energy_wh"] for row in read_baseline(baseline).rows}
     assert energies == {SMALL.id: pytest.approx(1.004), MEDIUM.id: pytest.approx(2.008)}
     assert Path("benchmarks/budgets.toml").read_text() == BUDGETS
+
+
+@pytest.fixture
+def removed(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return results of a suite that has lost one of the cases of its baseline."""
+    suite = [SMALL, MEDIUM]
+    monkeypatch.setitem(registry.suites._loaded, "ci", lambda: suite)
+    before = bench("before.json", results(cases=[SMALL, MEDIUM]))
+    assert gate(before, "--update").exit_code == 0
+    suite.remove(MEDIUM)
+    return bench("now.json", results())
+
+
+def test_a_case_that_the_suite_has_lost_is_named_everywhere(removed: Path) -> None:
+    done = gate(removed, "--junit", "junit.xml", "--markdown", "summary.md")
+    assert done.exit_code == 0, done.output
+    note = (
+        f"{MEDIUM.id} of the baseline is neither among these results nor in ci, and so not judged: "
+        "removed, renamed or not run; `greenbench gate --update --prune` drops it"
+    )
+    assert f"Note: {note}" in done.stdout.splitlines()
+    assert note in strictly(gate(removed, "--json").stdout)["notes"]
+    assert note in str(ET.parse("junit.xml").findtext(".//system-out"))
+    assert f"- {MEDIUM.id} of the baseline" in Path("summary.md").read_text()
+
+
+def test_a_case_that_was_only_left_out_is_not_called_gone(
+    now: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(registry.suites._loaded, "ci", lambda: [SMALL, MEDIUM])
+    both = bench("both.json", results(cases=[SMALL, MEDIUM]))
+    assert gate(both, "--update").exit_code == 0
+    for arguments in ([now], [both, "--case", SMALL.id]):
+        assert "of the baseline" not in gate(*arguments).stdout
+    assert "of the baseline" not in gate(now, "--update").stdout
+    assert gate(now, "--update", "--prune").exit_code == 0
+    assert {row["case_id"] for row in read_baseline(BASELINE).rows} == {SMALL.id, MEDIUM.id}
+
+
+def test_nobody_knows_what_a_suite_has_lost_that_is_not_registered(now: Path) -> None:
+    both = bench("both.json", results(cases=[SMALL, MEDIUM], suite="theirs"))
+    assert gate(both, "--update").exit_code == 0
+    found = gate(bench("one.json", results(suite="theirs")))
+    assert "of the baseline" not in found.stdout
+
+
+def test_update_keeps_what_is_gone_until_it_is_told_to_prune(removed: Path) -> None:
+    assert "--update --prune` drops it" in gate(removed, "--update").stdout
+    assert {row["case_id"] for row in read_baseline(BASELINE).rows} == {SMALL.id, MEDIUM.id}
+    assert f"dropped {MEDIUM.id}\n" in gate(removed, "--update", "--prune").stdout
+    assert {row["case_id"] for row in read_baseline(BASELINE).rows} == {SMALL.id}
+    assert "of the baseline" not in gate(removed).stdout
+    assert "say --update, too" in refused(removed, "--prune")
 
 
 def test_a_baseline_may_be_any_file(now: Path) -> None:

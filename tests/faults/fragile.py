@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from greenbench.backends.base import ReplayingBackend
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
@@ -38,6 +40,7 @@ PRELOADED = [
     "greenbench.terminal.progress",
     "greenbench.strategies.random",
     "greenbench.report.write",
+    "sklearn.gaussian_process",
     "mlflow.store.tracking.sqlalchemy_store",
 ]
 KILLED = -signal.SIGKILL
@@ -278,7 +281,11 @@ class Place:
         context.set_forkserver_preload(PRELOADED)
         (self.shared / CHANGES).unlink(missing_ok=True)
         process = context.Process(target=_child, args=(arguments, folder, fault, self.shared))
-        process.start()
+        with pytest.MonkeyPatch.context() as patch:
+            # Many small matrices: threads would wait for each other.
+            patch.setenv("OMP_NUM_THREADS", "1")
+            patch.setenv("OPENBLAS_NUM_THREADS", "1")
+            process.start()
         process.join()
         changes = self.shared / CHANGES
         made = json.loads(changes.read_text()) if changes.exists() else []
