@@ -72,7 +72,7 @@ class Selection:
         """
         self._check_names()
         budget = {name: value for name, value in self.budget.items() if value is not None}
-        if "default" in self.strategies and len(self.strategies) == 1:
+        if _once(self.strategies) == ("default",):
             self._check_default(budget)
         is_suite = self.suite is not None or not self._has_parts
         cases = self._of_suite(budget) if is_suite else self._of_parts(budget)
@@ -106,11 +106,11 @@ class Selection:
     def _of_parts(self, budget: Mapping[str, Any]) -> list[Case]:
         return [
             case
-            for dataset in self.datasets or ("digits",)
+            for dataset in _once(self.datasets) or ("digits",)
             for case in matrix(
-                self.strategies or ("default",),
-                self.networks or ("simple_cnn",),
-                self.backends or ("torch",),
+                _once(self.strategies) or ("default",),
+                _once(self.networks) or ("simple_cnn",),
+                _once(self.backends) or ("torch",),
                 dataset=dataset,
                 architecture_options=freeze_options(self.architecture_options),
                 dataset_options=freeze_options(self.dataset_options),
@@ -152,6 +152,11 @@ class Selection:
     def _asked(self) -> str:
         asked = [*self.strategies, *self.networks, *self.backends, *self.datasets]
         return ", ".join([*asked, *([self.pattern] if self.pattern else [])])
+
+
+def _once(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names in their order, each once: to name one again asks for nothing more."""
+    return tuple(dict.fromkeys(names))
 
 
 def cases_of_suite(name: str) -> list[Case]:

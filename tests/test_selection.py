@@ -56,6 +56,35 @@ def test_network_without_size_selects_all_sizes() -> None:
     assert [case.size for case in found] == ["xs", "s", "m", "l", "xl"]
 
 
+PARTS = {
+    "strategies": ["random", "sobol", "random"],
+    "networks": ["dense.xs", "dense.s", "dense.s"],
+    "backends": ["torch", "keras", "torch"],
+    "datasets": ["digits", "synthetic", "digits"],
+}
+
+
+@given(st.fixed_dictionaries({name: st.permutations(parts) for name, parts in PARTS.items()}))
+def test_order_and_number_of_names_do_not_matter(asked: dict[str, list[str]]) -> None:
+    found = Selection(**asked).cases()
+    assert len(found) == 2**4
+    assert set(found) == set(Selection(**PARTS).cases())
+    chosen = Selection(suite="ci", **asked | {"datasets": ["digits"]}, listed=found).cases()
+    assert set(chosen) == {case for case in found if case.dataset == "digits"}
+
+
+@given(st.permutations([("conv_layers", 2), ("relu", True), ("width", 4)]))
+def test_order_of_options_does_not_matter(pairs: list[tuple[str, Scalar]]) -> None:
+    (case,) = Selection(networks=["simple_cnn"], architecture_options=dict(pairs)).cases()
+    (other,) = Selection(networks=["simple_cnn"], architecture_options=dict(sorted(pairs))).cases()
+    assert (case.hash, case.to_dict()) == (other.hash, other.to_dict())
+
+
+def test_default_that_is_named_twice_tries_one_configuration_all_the_same() -> None:
+    with pytest.raises(ConfigurationError, match="contradicts --strategy default"):
+        Selection(strategies=["default", "default"], budget={"trials": 8}).cases()
+
+
 def test_parts_without_a_suite_make_cases_that_no_suite_has() -> None:
     selection = Selection(strategies=["grid"], networks=["dense.xl"], datasets=["synthetic"])
     assert [case.id for case in selection.cases()] == ["grid-dense.xl-torch-synthetic"]

@@ -128,6 +128,13 @@ class Delivery:
         self._log_drift(folder, *note)
         return note[1]
 
+    def forget_drift(self, folder: Path) -> None:
+        """Drop what a session has noted, once MLflow and the user were told."""
+        if not self.has_failed:
+            # What cannot be removed is delivered once more, which changes nothing.
+            with suppress(OSError):
+                (folder / IDLE_DRIFT).unlink(missing_ok=True)
+
     def _log_drift(self, folder: Path, suite: str, drift: float) -> None:
         if self.has_failed:
             return
@@ -135,10 +142,6 @@ class Delivery:
             self._opened().log_idle_drift(suite, folder.name, drift)
         except TrackingError as error:
             self._fail(error)
-            return
-        # What cannot be removed is delivered once more, which changes nothing.
-        with suppress(OSError):
-            (folder / IDLE_DRIFT).unlink(missing_ok=True)
 
     def _opened(self) -> "Store":
         if self._store is None:

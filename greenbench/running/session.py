@@ -127,6 +127,8 @@ class Session:
                 self._compare_idle_power()
             elif kind is None and self._is_complete:
                 self.idle_drift = self._delivery.deliver_noted_drift(self.folder)
+            if not self.is_resumable:
+                self._delivery.forget_drift(self.folder)
         if self.has_undelivered:
             self.listener.notice("results wait in the journal: `greenbench sync` delivers them")
 
@@ -210,6 +212,7 @@ class Session:
         again, and trains nothing for that.
         """
         self._run_folder.finish()
+        self._delivery.forget_drift(self.folder)
 
     def _open(self, stack: ExitStack, intensity: CarbonIntensity, *, is_fresh: bool) -> None:
         """Take the folder, and where something is left to run, the host and workers."""
@@ -240,6 +243,8 @@ class Session:
             stack.callback(self._drop_if_empty, made.path)
             if self.is_resumable:
                 made.begin()
+            if self.base:
+                (made.path / BASE).mkdir()
         except OSError as error:
             raise ConfigurationError(
                 f"journal folder {root} cannot be written ({reason(error)}); {remedy(error)}, or "
@@ -262,7 +267,6 @@ class Session:
         """Start the workers of the working folder, and those of the other revision."""
         pools = [WorkerPool(self.settings, intensity, self.folder)]
         if self.base:
-            (self.folder / BASE).mkdir(exist_ok=True)
             pools.append(WorkerPool(self.settings, intensity, self.folder / BASE, self.base))
         cases = () if self._is_complete else self.cases
         backends = sorted({case.backend for case in cases})

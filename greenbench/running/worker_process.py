@@ -10,9 +10,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from greenbench.errors import ConfigurationError, WorkerError
+from greenbench.machine.files import reason, remedy
 from greenbench.machine.processes import GroupLeader
 from greenbench.results import Trial, TrialStatus
 from greenbench.results.readings import Account, Component, Provenance, Reading
@@ -112,7 +113,7 @@ class WorkerProcess:
             # Its log: whatever somebody's code prints must not end a training.
             "PYTHONIOENCODING": "utf-8:backslashreplace",
         }
-        with log.open("ab") as output:
+        with open_log(log) as output:
             self._logged_before = output.tell()
             process = subprocess.Popen(
                 list(command),
@@ -339,3 +340,20 @@ def _signal_name(number: int) -> str:
     except ValueError:
         # Those of real time have numbers only.
         return f"signal {number}"
+
+
+def open_log(log: Path) -> BinaryIO:
+    """Open what a worker's own output is added to; it may have run before.
+
+    Raises
+    ------
+    WorkerError
+        If it cannot be written.
+    """
+    try:
+        return log.open("ab")
+    except OSError as error:
+        raise WorkerError(
+            f"{log} cannot be written ({reason(error)}); {remedy(error)}, then run the same "
+            "command again"
+        ) from error

@@ -23,6 +23,7 @@ from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.machine.environment import describe_environment
 from greenbench.results.journal import Journal
+from greenbench.running.worker_process import open_log
 from greenbench.search.bench import Bench
 from greenbench.search.repeat import run_repeat
 from greenbench.tabular import write_recording
@@ -106,7 +107,8 @@ class Disk:
         if fault is None or fault.of not in change.path or fault.kind not in ("", kind):
             return
         self._met += 1
-        if self._met - 1 == fault.number and half:
+        # After Ctrl+C, what was not written is, when the file is closed.
+        if self._met - 1 == fault.number and half and fault.signal != signal.SIGINT:
             half()
         if self._met - 1 == fault.number and fault.signal:
             os.kill(os.getpid(), fault.signal)
@@ -176,7 +178,7 @@ class Worker:
 
     def __init__(self, backend: str, module: str, set_up: Mapping[str, Any], log: Path, **_: Any):
         self.log = log
-        log.open("ab").close()
+        open_log(log).close()
         replayed = TabularBackend(backend, threads=1)
         self._bench = Bench(
             backend=replayed,
