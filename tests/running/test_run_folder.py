@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from greenbench import registry
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity, carbon_intensity
+from greenbench.errors import JournalError
 from greenbench.results.journal import Journal
 from greenbench.running.conditions import Conditions, changes, conditions_of, listed
 from greenbench.running.run_folder import Request, RunFolder, make, take_up
@@ -384,3 +385,40 @@ def test_code_of_a_registered_part_is_a_condition(
 def test_many_differences_are_counted() -> None:
     assert listed(["a"]) == "a"
     assert listed(list("abcdefgh")) == "a, b, c, d, e and 3 more"
+
+
+def test_run_is_complete_once_all_repeats_have_their_result(tmp_path: Path) -> None:
+    folder = interrupt(tmp_path, request_for(cases=[Case(repeats=2)]))
+    (case, first, one), (_, second, other) = folder.repeats()
+    assert not folder.is_complete()
+    one.finish(make_result(case, repeat=first))
+    assert not folder.is_complete()
+    other.finish(make_result(case, repeat=second))
+    assert folder.is_complete()
+    found, (notice,) = take(tmp_path, folder.request)
+    assert found is not None
+    assert notice == (
+        f"resuming {EARLIER}: all 2 repeats are finished, so nothing is trained; `--fresh` "
+        "measures anew"
+    )
+
+
+def test_damaged_journal_leaves_a_run_incomplete(tmp_path: Path) -> None:
+    folder = interrupt(tmp_path, request_for(cases=[Case(repeats=1)]))
+    ((_, _, journal),) = folder.repeats()
+    journal.path.write_text("damaged\n")
+    assert not folder.is_complete()
+
+
+def test_what_a_kill_left_half_written_is_dropped(tmp_path: Path) -> None:
+    folder = interrupt(tmp_path)
+    (folder.path / "done.0123abcd.tmp").touch()
+    take(tmp_path, request_for())
+    assert sorted(path.suffix for path in folder.path.iterdir()) == ["", ".json"]
+
+
+@pytest.mark.parametrize("verb", ["begin", "finish"])
+def test_folder_that_cannot_be_written_is_one_line(tmp_path: Path, verb: str) -> None:
+    folder = RunFolder(tmp_path / "gone", request_for())
+    with pytest.raises(JournalError, match=r"cannot be written .* removed its folder"):
+        getattr(folder, verb)()
