@@ -24,7 +24,7 @@ def gone_cases(
         which cases it has, so none of them is gone.
     """
     wanted = {str(row["suite"]) for row in rows}
-    if baseline is None or not wanted <= suites.keys():
+    if baseline is None or not wanted or not wanted <= suites.keys():
         return []
     present = {str(row["case_id"]) for row in rows}.union(*(suites[name] for name in wanted))
     # A file is of the suites that are judged; what the store has, says its suite.

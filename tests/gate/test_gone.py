@@ -50,3 +50,7 @@ def test_note_says_what_drops_them_where_something_does() -> None:
         "b, c of the baseline are neither among these results nor in ci or mine, and so not "
         "judged: removed, renamed or not run"
     )
+
+
+def test_where_nothing_ran_nothing_is_known_to_be_gone() -> None:
+    assert gone_cases(Baseline("file", rows("b", suite=None)), [], {"ci": []}) == []

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from greenbench.compare.files import read_files
+from greenbench.gate.baselines import write_baseline
+from tests.builders import make_row
 from tests.conftest import Greenbench
 
 pytestmark = pytest.mark.integration
@@ -238,3 +240,18 @@ def test_a_session_that_cannot_start_is_one_line_and_no_traceback(
     result.stdout.fnmatch_lines([f"not judged: {CASE}: parameters max: its test failed before"])
     assert "Traceback" not in result.stdout.str()
     assert "in __enter__" not in result.stdout.str()
+
+
+def test_a_case_that_the_suite_has_lost_is_named_and_one_that_was_left_out_is_not(
+    pytester: pytest.Pytester, greenbench: Greenbench
+) -> None:
+    lost = CASE.replace("own_net.s", "own_net.l")
+    known = [make_row(changed={"case_id": name}) for name in (CASE, OTHER, lost)]
+    write_baseline(pytester.path / "base.json", known)
+    options = ("--greenbench-baseline", "base.json", "--greenbench-allow-unjudged", "-k", "net.s")
+    result = run(pytester, ONCE, LOOSE, *options, suite="both")
+
+    assert result.ret == 0
+    (line,) = [line for line in result.outlines if "of the baseline" in line]
+    assert line.startswith(f"Note: {lost} of the baseline is neither among these results nor in ")
+    assert "`greenbench gate --update --prune` drops it" in line
