@@ -174,6 +174,7 @@ class Worker:
     files: Sequence[str] = ()
     is_spent = False
     device = "recording"
+    is_alive = True
     idle_w = (10.0, 12.0)
 
     def __init__(self, backend: str, module: str, set_up: Mapping[str, Any], log: Path, **_: Any):
