@@ -176,12 +176,6 @@ def _store_class() -> "type[Store]":
     return Store
 
 
-def _log_idle_drift(store: "Store", path: Path) -> None:
-    if note := _read_note(path):
-        store.log_idle_drift(note[0], path.parent.name, note[1])
-    path.unlink(missing_ok=True)
-
-
 def _read_note(path: Path) -> tuple[str, float] | None:
     """Return suite and drift; None if nothing is noted, or was by an older version half."""
     try:
