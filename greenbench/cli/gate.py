@@ -164,9 +164,7 @@ def _judge_stored(asked: _Asked, budgets: "Budgets") -> tuple[Sequence[Row], "Ju
         )
     rows, said = asked.rows()
     settings = Settings.from_environment(os.environ)
-    baseline = find_baseline(
-        asked.baseline, rows, settings.tracking_uri, settings.store_timeout_s
-    )
+    baseline = find_baseline(asked.baseline, rows, settings.tracking_uri, settings.store_timeout_s)
     found = judge(
         rows,
         budgets,

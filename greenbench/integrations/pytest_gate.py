@@ -205,7 +205,9 @@ class Gate:
         named = {str(row["suite"]) for row in self._rows}
         try:
             reference = self._config.option.greenbench_baseline
-            baseline = find_baseline(reference, self._rows, settings.tracking_uri)
+            baseline = find_baseline(
+                reference, self._rows, settings.tracking_uri, settings.store_timeout_s
+            )
         except GreenbenchError:
             # Whatever is judged says so.
             return []
