@@ -76,6 +76,7 @@ def _by_resampling(values: Floats) -> tuple[float, float]:
         n_resamples=RESAMPLES,
         rng=np.random.default_rng(0),
     ).confidence_interval
-    # Interpolation may round to just beyond the samples.
+    # Interpolation may round to just beyond the samples, or beyond their median.
     low, high = np.clip([found.low, found.high], values.min(), values.max())
-    return float(low), float(high)
+    median = np.median(values)
+    return float(min(low, median)), float(max(high, median))

@@ -24,7 +24,7 @@ Row = Mapping[str, Any]
 SCHEMA = 1
 FAILED = "failed"
 FOLDER = Path("benchmarks/baselines")
-PLAIN_NAME = re.compile(r"\w[\w.-]{0,200}")
+PLAIN_NAME = re.compile(r"\w[\w .+-]{0,200}")
 
 OF_CASE = (
     "case_hash", "host", "cpu", "device", "threads", "energy_provenance", "meter", "commit",
@@ -75,7 +75,7 @@ def path_for(suite: str) -> Path:
     if not PLAIN_NAME.fullmatch(suite):
         raise ConfigurationError(
             f"suite {suite!r} of these results is no name for a file in {FOLDER}; expected "
-            "letters, digits and _ . - alone; name a file with --baseline"
+            "letters, digits, blanks and _ . + - alone; name a file with --baseline"
         )
     return FOLDER / f"{suite}.json"
 
