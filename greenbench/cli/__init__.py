@@ -21,6 +21,7 @@ from greenbench.machine.surroundings import (
     draw_without_screen,
     provide_home,
     tolerate_warnings,
+    wait_for_children,
 )
 from greenbench.selection import case_ids
 from greenbench.settings import Settings, home_of_nobody
@@ -37,6 +38,7 @@ def cli(context: click.Context) -> None:
     provide_home(os.environ, home_of_nobody(os.environ))
     draw_without_screen(os.environ)
     tolerate_warnings()
+    wait_for_children()
     from greenbench.tracking.autologging import forbid_autologging  # noqa: PLC0415
 
     # Before a plugin turns it on: comparers fit models, too.

@@ -1,5 +1,6 @@
-"""What a user's surroundings must not break: home, working folder, screen, warnings."""
+"""What a user's surroundings must not break: home, working folder, screen, warnings, signals."""
 
+import signal
 import sys
 import warnings
 from collections.abc import MutableMapping
@@ -51,6 +52,15 @@ def draw_without_screen(environment: MutableMapping[str, str]) -> None:
         Of this process, and so of its workers.
     """
     environment["MPLBACKEND"] = "agg"
+
+
+def wait_for_children() -> None:
+    """Be told of the end of children, where whoever started us ignores the end of theirs.
+
+    The system would then forget at once how a child ended, and libraries wait for it for ever.
+    """
+    if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def tolerate_warnings() -> None:

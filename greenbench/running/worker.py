@@ -32,7 +32,11 @@ from greenbench.errors import GreenbenchError
 from greenbench.machine.environment import describe_environment
 from greenbench.machine.places import described
 from greenbench.machine.secrets import redact
-from greenbench.machine.surroundings import draw_without_screen, tolerate_warnings
+from greenbench.machine.surroundings import (
+    draw_without_screen,
+    tolerate_warnings,
+    wait_for_children,
+)
 from greenbench.results.journal import Journal
 from greenbench.running.parts import import_parts
 from greenbench.running.worker_warnings import Warnings
@@ -45,6 +49,7 @@ def main() -> None:
     """Serve requests until standard input ends."""
     draw_without_screen(os.environ)
     tolerate_warnings()
+    wait_for_children()
     events, given = _take_over()
     requests = _listen(given)
     told = Warnings()

@@ -14,7 +14,10 @@ pytestmark = pytest.mark.integration
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
-NAMES = ("HOME", "USER", "LOGNAME", "USERNAME", "LNAME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
+NAMES = (
+    *("HOME", "USER", "LOGNAME", "USERNAME", "LNAME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"),
+    "GREENBENCH_DATA_DIR",
+)
 # Owns what we own, and is nobody whom the system knows; unlike root, it may not write everywhere.
 NOBODY = ("unshare", "--user", "--map-user=12345", "--map-group=12345")
 QUICK = ("--epochs", "1", "--repeats", "1")

@@ -173,7 +173,7 @@ def starve() -> None:
 
 def test_a_process_that_inherits_odd_limits_and_signals_runs(clean: Path, tmp_path: Path) -> None:
     # Neither asserts nor docstrings.
-    variables = {"PYTHONOPTIMIZE": "2", "PYTHONINSPECT": "1", "PATH": "/nonexistent"}
+    variables = {"PYTHONOPTIMIZE": "2", "PATH": "/nonexistent"}
     alone = ("run", "-a", "dense.xs", "--epochs", "1", "--repeats", "1")
 
     done = greenbench(tmp_path, *alone, variables=variables, preexec_fn=starve)

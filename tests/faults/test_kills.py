@@ -66,12 +66,14 @@ def chosen(changes: Sequence[Change]) -> list[int]:
     groups: dict[tuple[str, str], list[int]] = {}
     for number, change in enumerate(changes):
         groups.setdefault(group(change), []).append(number)
+    # What comes after is a run that has ended: the same command begins another one.
     (closed,) = groups["rename", "done.tmp"]
     if ALL:
         return list(range(closed + 1))
     # A file that is opened or synchronised is written next, or was written before.
     shown = [numbers for (kind, _), numbers in groups.items() if kind not in ("open", "fsync")]
-    return sorted({numbers[len(numbers) // 2] for numbers in shown} | {closed})
+    middle = {numbers[len(numbers) // 2] for numbers in shown}
+    return sorted(number for number in middle | {closed} if number <= closed)
 
 
 def check_whole(

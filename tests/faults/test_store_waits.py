@@ -153,7 +153,7 @@ def test_a_database_that_takes_connections_and_says_nothing_is_given_up_on() -> 
 
 
 def test_a_database_that_another_holds_locked_is_given_up_on(store: Store) -> None:
-    database = store.uri.removeprefix("sqlite:///")
+    database = store.uri.reveal().removeprefix("sqlite:///")
     with closing(sqlite3.connect(database, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(TrackingError, match=r"locked|GREENBENCH_STORE_TIMEOUT_S"):

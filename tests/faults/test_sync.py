@@ -97,7 +97,7 @@ def test_sync_that_is_killed_between_store_and_journal_delivers_nothing_twice(
     assert (state.is_attempted, state.is_delivered) == (True, False)
     assert greenbench("sync").returncode == 0
     assert len(Store.existing(settings.tracking_uri).read_rows()) == 1
-    found = MlflowClient(settings.tracking_uri).search_runs(["1"], "tags.kind = 'case'")
+    found = MlflowClient(settings.tracking_uri.reveal()).search_runs(["1"], "tags.kind = 'case'")
     assert len(found) == 1
 
 
@@ -163,12 +163,12 @@ def test_run_folder_that_may_not_be_read_or_written_is_named_and_left_out(
         timeout=120,
         check=False,
     )
-    assert done.returncode == 2, done.stderr
+    # They are for whoever may write there.
+    assert done.returncode == 0, done.stderr
     assert "delivered 1 results" in done.stdout
-    lines = done.stderr.splitlines()
-    assert len([line for line in lines if "a-read-only" in line]) == 1
-    assert len([line for line in lines if "b-hidden" in line]) == 1
-    assert len(lines) == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("left out")
+    assert line.endswith("a-read-only, b-hidden")
     assert ours.read().is_delivered
 
 

@@ -118,7 +118,7 @@ def start(folder: Path, uri: str, *arguments: str) -> Ui:
 
 @pytest.fixture(scope="module")
 def ui(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
-    found = start(tmp_path_factory.mktemp("ui"), store.uri)
+    found = start(tmp_path_factory.mktemp("ui"), store.uri.reveal())
     yield found
     found.process.terminate()
     found.process.wait()
@@ -179,7 +179,7 @@ def test_lists_of_processes_and_other_users_see_no_secret(ui: Ui, store: Store) 
     settings = (folder / "basic_auth.ini").read_text()
     (key,) = {process.environ()["MLFLOW_FLASK_SERVER_SECRET_KEY"] for process in ui.processes[1:]}
     assert ui.access[1] in settings
-    for secret in (ui.access[1], key, store.uri, "mlflow.db"):
+    for secret in (ui.access[1], key, store.uri.reveal(), "mlflow.db"):
         assert not [line for line in seen if secret in line]
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
@@ -188,7 +188,7 @@ def test_lists_of_processes_and_other_users_see_no_secret(ui: Ui, store: Store) 
 def test_password_and_server_are_gone_when_the_terminal_is_closed(
     store: Store, tmp_path: Path, eventually: Callable[[Callable[[], object]], None]
 ) -> None:
-    ui = start(tmp_path, store.uri)
+    ui = start(tmp_path, store.uri.reveal())
     processes = ui.processes
     assert len(list(ui.private.iterdir())) == 1
     ui.process.send_signal(signal.SIGHUP)
@@ -198,7 +198,7 @@ def test_password_and_server_are_gone_when_the_terminal_is_closed(
 
 
 def test_a_ui_without_a_password_says_so(store: Store, tmp_path: Path) -> None:
-    ui = start(tmp_path, store.uri, "--no-auth")
+    ui = start(tmp_path, store.uri.reveal(), "--no-auth")
     try:
         assert "without a password (--no-auth): everybody" in ui.said
         assert ui.ask("/ajax-api/2.0/mlflow/experiments/search?max_results=1") == 200
@@ -222,7 +222,7 @@ def test_port_that_is_announced_can_be_nobody_elses(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     greenbench.environment |= {
-        "MLFLOW_TRACKING_URI": store.uri, "PYTHONPATH": str(tmp_path / "slow"),
+        "MLFLOW_TRACKING_URI": store.uri.reveal(), "PYTHONPATH": str(tmp_path / "slow"),
     }  # fmt: skip
     ui = greenbench.start("ui", "--port", str(port))
 
@@ -247,7 +247,7 @@ def test_port_that_is_announced_can_be_nobody_elses(
 
 
 def test_port_of_somebody_else_is_refused_in_one_line(greenbench: Greenbench, store: Store) -> None:
-    greenbench.environment["MLFLOW_TRACKING_URI"] = store.uri
+    greenbench.environment["MLFLOW_TRACKING_URI"] = store.uri.reveal()
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         done = greenbench("ui", "--port", str(port))
