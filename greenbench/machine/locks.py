@@ -4,7 +4,9 @@ import errno
 import fcntl
 import os
 import stat
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,6 +15,10 @@ FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 
 NO_FILE = (errno.ELOOP, errno.ENXIO)
 """Of a symbolic link and of a socket."""
+
+POLL_S = 0.05
+
+_held: set[BinaryIO] = set()
 
 
 class Lock:
@@ -56,16 +62,37 @@ class Lock:
                 break
             # Somebody cleared it away, and others hold another one by now.
             file.close()
-        # A child that is forked would hold it for as long as it lives.
-        os.register_at_fork(after_in_child=file.close)
         self._file = file
+        _held.add(file)
         return True
 
     def release(self) -> None:
         """Let others take it; the file stays."""
         if self._file is not None:
+            _held.discard(self._file)
             self._file.close()
             self._file = None
+
+    @contextmanager
+    def held(self, limit_s: float) -> Iterator[None]:
+        """Hold the lock, once others let it go.
+
+        Raises
+        ------
+        TimeoutError
+            If others hold it for longer than `limit_s`.
+        OSError
+            As `acquire` does.
+        """
+        deadline = time.monotonic() + limit_s
+        while not self.acquire():
+            if time.monotonic() >= deadline:
+                raise TimeoutError(errno.ETIMEDOUT, f"held by another process for {limit_s:g} s")
+            time.sleep(POLL_S)
+        try:
+            yield
+        finally:
+            self.release()
 
     def _open(self) -> BinaryIO:
         try:
@@ -95,3 +122,13 @@ class Lock:
         with suppress(OSError):
             return os.path.samestat(self.path.lstat(), os.fstat(file.fileno()))
         return False
+
+
+def _forget_held() -> None:
+    """Close what a forked child got from us, and would hold for as long as it lives."""
+    for file in _held:
+        file.close()
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_forget_held)

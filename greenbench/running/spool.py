@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
 from greenbench.errors import GreenbenchError, JournalError, TrackingError
+from greenbench.machine.locks import Lock
 from greenbench.results.journal import Journal
 from greenbench.running.run_folder import may_write
 from greenbench.settings import Settings
@@ -32,23 +31,20 @@ def turn(folder: Path) -> Iterator[None]:
         If it does not come, or the folder cannot be written: so neither could the journal be
         told that its result is delivered.
     """
-    try:
-        lock = FileLock(folder / ".delivery.lock")
-        lock.acquire(timeout=LOCK_LIMIT_S)
-    except Timeout:
-        raise TrackingError(
-            f"results of {folder} are not delivered: another process has been at it for "
-            f"{LOCK_LIMIT_S:.0f} s; end that, then run `greenbench sync`"
-        ) from None
-    except OSError as error:
-        raise TrackingError(
-            f"results of {folder} are not delivered: the folder cannot be written "
-            f"({error.strerror}), so nobody could note that they are"
-        ) from error
-    try:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(Lock(folder / ".delivery.lock").held(LOCK_LIMIT_S))
+        except TimeoutError:
+            raise TrackingError(
+                f"results of {folder} are not delivered: another process has been at it for "
+                f"{LOCK_LIMIT_S:.0f} s; end that, then run `greenbench sync`"
+            ) from None
+        except OSError as error:
+            raise TrackingError(
+                f"results of {folder} are not delivered: the folder cannot be written "
+                f"({error.strerror}), so nobody could note that they are"
+            ) from error
         yield
-    finally:
-        lock.release()
 
 
 def deliver_all(settings: Settings) -> tuple[int, list[GreenbenchError]]:

@@ -6,13 +6,12 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from greenbench.errors import TrackingError
+from greenbench.machine.locks import Lock
 from greenbench.tracking.schema import Schema, check_schema, newest_revision, upgrade
 from greenbench.tracking.sqlite import connect_to, hurried, may_write
 
@@ -116,18 +115,16 @@ def check_readable(database: Path) -> bool:
 @contextmanager
 def first_access(database: Path) -> Iterator[None]:
     """Let one process at a time create and migrate a local store, which two would corrupt."""
-    lock = FileLock(f"{database}.lock")
-    try:
-        lock.acquire(timeout=LOCK_LIMIT_S)
-    except Timeout:
-        raise TrackingError(
-            f"the store {database} was being made or migrated by another process for "
-            f"{LOCK_LIMIT_S:.0f} s ({database}.lock is locked); end that, and try again"
-        ) from None
-    try:
+    lock = Lock(Path(f"{database}.lock"))
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(lock.held(LOCK_LIMIT_S))
+        except TimeoutError:
+            raise TrackingError(
+                f"the store {database} was being made or migrated by another process for "
+                f"{LOCK_LIMIT_S:.0f} s ({lock.path} is locked); end that, and try again"
+            ) from None
         yield
-    finally:
-        lock.release()
 
 
 def _check_room(database: Path, needed_bytes: int) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
 
 from greenbench.energy.hostlock import host_lock
 from greenbench.errors import TrackingError
+from greenbench.machine.locks import Lock
 from greenbench.settings import Settings
 from greenbench.tracking import Store
 from tests.builders import make_result
@@ -165,7 +165,7 @@ def test_a_store_that_another_process_opens_for_ever_is_given_up_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("greenbench.tracking.local.LOCK_LIMIT_S", LIMIT_S)
-    with FileLock(tmp_path / "mlflow.db.lock"):
+    with Lock(tmp_path / "mlflow.db.lock").held(LIMIT_S):
         uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
         for opened in (Store, Store.prepare):
             with pytest.raises(TrackingError, match=r"by another process for 1 s"):

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from greenbench.tracking import Store
+from tests.builders import make_result
 from tests.conftest import Greenbench
 
 pytestmark = [
@@ -216,3 +218,34 @@ def test_runs_of_another_user_hold_up_neither_run_nor_sync(
     assert f"the interrupted run {folder.name} is not gone on with: not all of it may be" in said
     assert len(greenbench.journals) == 3
     assert {path: state(path) for path in others} == before
+
+
+def test_store_of_a_group_takes_results_of_each_of_its_users(
+    restricted: list[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "of a group"
+    folder.mkdir()
+    uri = f"sqlite:///{folder}/mlflow.db"
+    Store(uri).log_result(make_result(suite="first"), "s/a")
+    # As `chmod g+w` leaves it, in a folder where one deletes only what is one's own.
+    for path in [folder, *folder.rglob("*")]:
+        os.chown(path, SECOND, os.getgid())
+        path.chmod(0o3775 if path.is_dir() else 0o664)
+    lock = folder / "mlflow.db.lock"
+    lock.chmod(0o644)
+    before = state(lock)
+    code = (
+        "from greenbench.tracking import Store; from tests.builders import make_result; "
+        f"Store({uri!r}).log_result(make_result(suite='second'), 's/b')"
+    )
+    done = subprocess.run(
+        [*restricted, sys.executable, "-c", code],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert {row["suite"] for row in Store(uri).read_rows()} == {"first", "second"}
+    assert state(lock) == before
