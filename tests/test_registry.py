@@ -320,6 +320,16 @@ def test_plugin_prints_to_standard_error(
     assert capsys.readouterr() == ("", "noise\n")
 
 
+def test_plugin_whose_error_cannot_be_shown_is_named(
+    add_plugin: AddPlugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_failures", {})
+    source = "class Odd(Exception):\n    def __str__(self):\n        return 1\nraise Odd\n"
+    add_plugin("odd-plugin", "odd_plugin_module", source)
+    (failure,) = registry.load_plugins()
+    assert failure.error.startswith("Odd: what it says cannot be shown")
+
+
 def test_built_in_registries_are_all_listed() -> None:
     own = {each.kind for each in vars(registry).values() if isinstance(each, Registry)}
     assert {each.kind for each in registry.ALL} == own

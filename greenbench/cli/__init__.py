@@ -11,7 +11,7 @@ from greenbench import __version__, registry
 from greenbench.cli.compare import compare
 from greenbench.cli.doctor import doctor
 from greenbench.cli.gate import gate
-from greenbench.cli.output import Group, emit, say, take_streams
+from greenbench.cli.output import Group, emit, say, show_traceback, take_streams
 from greenbench.cli.record import record
 from greenbench.cli.report import report
 from greenbench.cli.run import run
@@ -62,6 +62,7 @@ def main() -> None:
     open_closed()
     # To the very end: Python prints tracebacks when all else has been left.
     take_streams()
+    sys.excepthook = show_traceback
     cli()
 
 

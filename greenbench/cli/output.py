@@ -1,6 +1,7 @@
 """What commands say: each line, and each text for other programs, has one way out."""
 
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
@@ -88,6 +89,18 @@ def _streams() -> Iterator[Printing]:
 def take_streams() -> None:
     """Let all that this process prints pass `Printing`, also what others print."""
     sys.stdout, sys.stderr = (cast(TextIO, printing(stream)) for stream in (sys.stdout, sys.stderr))
+
+
+def show_traceback(kind: Any, error: BaseException | None, trace: Any) -> None:
+    """Print the traceback of an error that nobody expected, without passwords.
+
+    Parameters
+    ----------
+    kind, error, trace
+        As `sys.excepthook` has them.
+    """
+    lines = traceback.format_exception(kind, error, trace)
+    printing(sys.stderr).write(redact("".join(lines)))
 
 
 def _told(failure: OSError | ValueError, code: Any) -> Any:

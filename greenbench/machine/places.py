@@ -7,7 +7,7 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -135,7 +135,7 @@ def described(error: BaseException, part: Callable[..., Any] | None = None) -> s
     part : callable, optional
         Whose place is given if the error has none: it may have been raised by a library.
     """
-    text = " ".join(redact(str(error)).split())
+    text = " ".join(redact(_said(error)).split())
     if not isinstance(error, GreenbenchError):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     place = place_of_error(error) or (place_of(part) if part is not None else None)
@@ -169,7 +169,9 @@ def calling(
         Errors that are left alone.
     """
     try:
-        yield
+        # What it prints must not get among what a command prints.
+        with redirect_stdout(sys.stderr):
+            yield
     except passing:
         raise
     except GreenbenchError as error:
@@ -180,6 +182,14 @@ def calling(
         if place_of_error(error) is None and _is_ours(part):
             raise
         raise kind(f"{name} failed: {described(error, part)}") from error
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        # Of a class of anybody's.
+        return "what it says cannot be shown"
 
 
 def _importing(frame: FrameType) -> FrameType:

@@ -21,7 +21,7 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 _SECRET_VARIABLE = re.compile(
-    r"(PASSWORD|PASSWD|PASSPHRASE|TOKEN|SECRET|(API|ACCESS|PRIVATE|SECRET|ACCOUNT)_?KEY)$"
+    r"(_PWD|PASSWORD|PASSWD|PASSPHRASE|TOKEN|SECRET|(API|ACCESS|PRIVATE|SECRET|ACCOUNT)_?KEY)$"
 )
 _AUTHORIZATION = re.compile(r"(?i)(authorization\W{1,4}(?:basic|bearer)\s+)[^\s\"']+")
 _URI = re.compile(r"(?<![\w+.\-])[A-Za-z][\w+.\-]{0,40}://\S+")
@@ -125,7 +125,8 @@ def redact(text: str) -> str:
         What somebody else says: an error, a warning, a log.
     """
     for name, value in os.environ.items():
-        if _URI.match(value):
+        # That of a store is one also where it is misspelled.
+        if _URI.match(value) or (name.startswith("MLFLOW_") and name.endswith("_URI")):
             text = _without_uri(text, value)
         elif _SECRET_VARIABLE.search(name):
             least = _LEAST if name.startswith("MLFLOW_") else _LEAST_VARIABLE
@@ -135,6 +136,10 @@ def redact(text: str) -> str:
     text = _URI.sub(lambda found: _joined(_parse(found[0], is_whole=False)), text)
     text = _PARAMETER_IN_TEXT.sub(_shown_parameter, text)
     text = _AUTHORIZATION.sub(rf"\g<1>{HIDDEN}", text)
+    return _without_assigned(text)
+
+
+def _without_assigned(text: str) -> str:
     return _ASSIGNMENT.sub(rf"\g<name>{HIDDEN}", text)
 
 
@@ -156,7 +161,7 @@ def _parse(uri: str, *, is_whole: bool = True) -> _Parts:
     scheme, mark, rest = uri.partition("://")
     if not mark:
         scheme, rest = "", uri
-    is_path = rest.startswith("/") if mark else rest.startswith(("/", ".", "~", "file:/"))
+    is_path = rest.startswith("/") if mark else re.match(r"/(?!/)|\.|~|file:/", rest)
     if is_path and (not mark or scheme.lower().startswith(("sqlite", "file"))):
         return _Parts(scheme + mark, None, None, rest)
     main, question, query = rest.partition("?")
@@ -197,7 +202,9 @@ def _is_secret(name: str) -> bool:
 def _shown(uri: str) -> str:
     """Return a URI with ``***`` for its password and the secrets of its query."""
     parts = _parse(uri)
-    return _joined(parts._replace(place=_PARAMETER.sub(_shown_parameter, parts.place)))
+    shown = _joined(parts._replace(place=_PARAMETER.sub(_shown_parameter, parts.place)))
+    # What is no URI may be what a driver takes, as libpq does: host=… password=…
+    return shown if "://" in uri else _without_assigned(shown)
 
 
 def _joined(parts: _Parts) -> str:

@@ -9,9 +9,12 @@ import errno
 import io
 import os
 from contextlib import suppress
-from typing import IO, Any, TextIO, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, TextIO, cast
 
 from greenbench.text.clean import disarmed, escaped
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 SPELLED = {
     "–": "-", "—": "-", "−": "-", "·": "-", "…": "...", "×": "x", "±": "+-", "≤": "<=",
@@ -52,14 +55,12 @@ def _spelled(letter: str, codec: codecs.CodecInfo) -> str:
 
 
 class _Stream(io.TextIOBase):
-    """A text stream in front of another one.
-
-    Deliberately without ``buffer``: click would go round us by it.
-    """
+    """A text stream in front of another one, which nobody gets behind, also not by bytes."""
 
     def __init__(self, stream: Any) -> None:
         super().__init__()
         self._stream = stream
+        self.buffer: BinaryIO = cast(BinaryIO, _Bytes(self))
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -82,6 +83,43 @@ class _Stream(io.TextIOBase):
         if self._stream is None:
             raise io.UnsupportedOperation("fileno")
         return int(self._stream.fileno())
+
+    def writable(self) -> bool:
+        """Return that it is."""
+        return True
+
+    def detach(self) -> BinaryIO:
+        """Return ``buffer``, for whoever puts another text stream before it."""
+        return self.buffer
+
+    def reconfigure(self, **options: Any) -> None:
+        """Stay as we are, which shows all letters to whoever asks for that."""
+
+    def close(self) -> None:
+        """Leave the stream behind open: it is not ours."""
+
+
+class _Bytes(io.BufferedIOBase):
+    """A text stream for whoever writes bytes."""
+
+    def __init__(self, stream: _Stream) -> None:
+        super().__init__()
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+
+    def write(self, given: "ReadableBuffer") -> int:
+        """Write text that is UTF-8."""
+        found = bytes(given)
+        self._stream.write(self._decoder.decode(found))
+        return len(found)
+
+    def fileno(self) -> int:
+        """Return the descriptor of the stream behind."""
+        return self._stream.fileno()
+
+    def isatty(self) -> bool:
+        """Return whether people look at it."""
+        return self._stream.isatty()
 
     def writable(self) -> bool:
         """Return that it is."""

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenbench.cli import cli
+from greenbench.cli.output import show_traceback
 from greenbench.text import Printing, printing
 from greenbench.text.streams import fitted
 
@@ -91,6 +92,37 @@ def test_lines_that_others_print_in_pieces_are_no_commands_either() -> None:
         shown.write(piece)
 
     assert text.getvalue() == ("a::b\n  \\::error::x\n\\::debug::\\x1b[0m\tc ::d\n#\\#[group]\\r")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_whoever_writes_bytes_or_wraps_the_stream_gets_no_further(encoding: str) -> None:
+    behind = TextIOWrapper(BytesIO(), encoding=encoding)
+    shown = Printing(behind)
+
+    shown.reconfigure(encoding="utf-8", errors="strict")
+    half, rest = "é\x1b[2J\n".encode()[:1], "é\x1b[2J\n".encode()[1:]
+    for piece in (half, rest):
+        shown.buffer.write(piece)
+    for bare in (shown.buffer, shown.detach()):
+        wrapped = TextIOWrapper(bare, encoding="utf-8")
+        print("::error::\x1b", file=wrapped, flush=True)
+        wrapped.close()
+
+    letter = "é" if encoding == "utf-8" else "\\xe9"
+    written = behind.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
+    assert written == letter + r"\x1b[2J" + 2 * "\n\\::error::\\x1b" + "\n"
+
+
+def test_traceback_of_what_nobody_expected_has_no_password(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    try:
+        raise KeyError("http://bob:hunter2@host:5000 \x1b[2J")
+    except KeyError as error:
+        show_traceback(type(error), error, error.__traceback__)
+    said = capsys.readouterr().err
+    assert said.startswith("Traceback (most recent call last)")
+    assert said.endswith("KeyError: 'http://bob:***@host:5000 \\x1b[2J'\n")
 
 
 def test_standard_streams_are_given_back(monkeypatch: pytest.MonkeyPatch) -> None:

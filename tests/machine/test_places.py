@@ -252,3 +252,11 @@ def test_part_that_exits_is_one_that_failed() -> None:
         calling("architecture 'mine'", leave, ArchitectureError),
     ):
         leave()
+
+
+def test_what_a_part_prints_is_none_of_what_a_command_prints(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with calling("dataset 'loud'", print, DatasetError):
+        print("loading …")
+    assert capsys.readouterr() == ("", "loading …\n")

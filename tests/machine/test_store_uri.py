@@ -57,6 +57,8 @@ ODBC = "DRIVER={ODBC Driver 18};SERVER=db,1433;UID=sa;PWD={hunter2-Geheim};Encry
         ("http://host?proxy=http%3A%2F%2Fu%3Ap%40q", "http://host?proxy=http%3A%2F%2Fu%3A***%40q"),
         ("http:/bob:hunter2@host", "http:***@host"),
         ("bob:hunter2@host/m", "bob:***@host/m"),
+        ("//bob:hunter2@host/m", "//bob:***@host/m"),
+        ("host=db user=bob password=hunter2 dbname=m", "host=db user=bob password=*** dbname=m"),
         (
             f"mssql+pyodbc:///?odbc_connect={quote_plus(ODBC)}",
             "mssql+pyodbc:///?odbc_connect="
@@ -182,12 +184,22 @@ def test_password_that_is_the_name_of_the_database_leaves_texts_readable() -> No
     assert uri.redact("mlflow cannot connect") == "mlflow cannot connect"
 
 
-@pytest.mark.parametrize("name", ["MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "HF_TOKEN"])
+@pytest.mark.parametrize(
+    "name", ["MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "HF_TOKEN", "MYSQL_PWD"]
+)
 def test_secrets_of_the_environment_are_hidden_from_errors(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, SECRET)
     assert described(ValueError(f"401: {SECRET} is no good")) == "ValueError: 401: *** is no good"
+
+
+@pytest.mark.parametrize("before", ["", " http://", "//", "http:/"])
+def test_password_of_a_misspelled_address_is_hidden_from_errors(
+    before: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{before}bob:{SECRET}@host/m")
+    assert redact(f"{SECRET} is no host") == "*** is no host"
 
 
 def test_proxy_of_the_environment_is_hidden_from_errors(monkeypatch: pytest.MonkeyPatch) -> None:
