@@ -189,7 +189,7 @@ class WorkerPool:
         searched = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
         return WorkerProcess(
             backend,
-            worker_command(module, search_path),
+            worker_command(module, self._place_of(greenbench.__file__), search_path),
             request,
             self._log_dir / f"worker-{backend}-{threads}.log",
             working=self._place_of(str(Path.cwd())),

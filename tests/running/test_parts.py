@@ -144,14 +144,20 @@ def test_file_that_is_no_module_is_one_line(tmp_path: Path) -> None:
 def test_worker_looks_into_pythons_own_library_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("queue", "random", "mine"):
+    # The package that is run is the parent's, which an editable installation may find nowhere.
+    package = tmp_path / "elsewhere" / "ours" / "__init__.py"
+    package.parent.mkdir(parents=True)
+    package.touch()
+    for name in ("queue", "random", "mine", "ours"):
         (tmp_path / f"{name}.py").touch()
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "probe.py").write_text(
+    package.with_name("probe.py").write_text(
         "import json, queue, random, sys, mine\n"
         "print(json.dumps([queue.__file__, random.__file__, mine.__file__, sys.argv[1:]]))\n"
     )
-    command = worker_command("probe", worker_search_path([str(tmp_path), *sys.path]))
+    command = worker_command(
+        "ours.probe", str(package), worker_search_path([str(tmp_path), *sys.path])
+    )
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     queue, random, mine, arguments = json.loads(done.stdout)
     assert str(tmp_path) not in (str(Path(queue).parent), str(Path(random).parent))
