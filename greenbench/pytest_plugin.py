@@ -6,6 +6,7 @@ fixture ``greenbench_run`` runs one.
 
 import os
 import random
+import warnings
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import nullcontext, suppress
@@ -25,6 +26,7 @@ from greenbench.integrations.pytest_items import (
     RUN,
     SAID,
     conceal,
+    conceal_warning,
     encoding,
     is_ours,
     name_of,
@@ -199,6 +201,12 @@ def pytest_runtest_makereport(
         place = item.stash.get(PLACE, 0)
         report.greenbench = {"name": name_of(item), "place": place, **said(item)}
     return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_warning_recorded(warning_message: warnings.WarningMessage) -> None:
+    """Take passwords out of what the summary of warnings shows."""
+    conceal_warning(warning_message)
 
 
 class _Summary:

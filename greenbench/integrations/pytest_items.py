@@ -1,6 +1,7 @@
 """Tests that run cases: which they are, their names, and what their reports say."""
 
 import sys
+import warnings
 from typing import Any, NoReturn
 
 import pytest
@@ -70,6 +71,13 @@ def conceal(report: pytest.TestReport) -> None:
         if (hidden := redact(text)) != text:
             report.longrepr = hidden
     report.sections = [(name, redact(text)) for name, text in report.sections]
+
+
+def conceal_warning(warning: warnings.WarningMessage) -> None:
+    """Take passwords out of a warning; one without stays what it is."""
+    text = str(warning.message)
+    if (hidden := redact(text)) != text:
+        warning.message = hidden
 
 
 def leave(error: GreenbenchError) -> NoReturn:

@@ -18,7 +18,7 @@ from greenbench.machine.secrets import StoreUri
 from greenbench.tracking.sqlite import may_write
 from greenbench.tracking.store import Store
 from greenbench.tracking.ui_access import Access, command, environment
-from greenbench.tracking.uris import sqlite_path
+from greenbench.tracking.uris import check_uri, sqlite_path
 from greenbench.tracking.view import charts_path, table_path
 
 DEFAULT_PORT = 5000
@@ -49,10 +49,11 @@ def serve_ui(
     Raises
     ------
     ConfigurationError
-        If the port is taken, or there can be no password.
+        If the store is none that MLflow takes, the port is taken, or there can be no password.
     TrackingError
         If there is no store yet, or the UI ends before it answers, or does not answer.
     """
+    check_uri(uri)
     if uri.is_server:
         say(f"The store is a server with a UI of its own: {uri}")
         return 0

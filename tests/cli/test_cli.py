@@ -292,3 +292,13 @@ def test_compare_refuses_what_was_all_disturbed_in_one_line(compare: Callable[..
     assert "`--include-disturbed`" in done.stderr
     assert done.stderr.count("\n") == 1
     assert compare("--where", "family=simple_cnn", "--include-disturbed").exit_code == 0
+
+
+@pytest.mark.parametrize("uri", ["http://bob:hunter2@host:5000\n", "http://bob:hunter2@host:port"])
+def test_ui_of_a_server_that_cannot_be_is_refused(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    done = CliRunner().invoke(cli, ["ui"])
+    assert done.exit_code == 2
+    assert done.output.startswith("Error: MLFLOW_TRACKING_URI is 'http://bob:***@host:")

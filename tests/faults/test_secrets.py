@@ -253,6 +253,7 @@ def test_settings(greenbench_run):
 def test_error(greenbench_run):
     uri = os.environ["MLFLOW_TRACKING_URI"]
     print(uri)
+    warnings.warn(f"cannot reach {uri}")
     raise ValueError(f"cannot reach {uri}")
 
 
