@@ -113,6 +113,7 @@ def environment(uri: StoreUri, access: Access | None) -> Mapping[str, str]:
         "MLFLOW_LOGGING_LEVEL": "ERROR",
         **kept,
         "MLFLOW_BACKEND_STORE_URI": uri.reveal(),
+        "GREENBENCH_UI_PID": str(os.getpid()),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_SERVER_ALLOWED_HOSTS": os.environ.get("MLFLOW_SERVER_ALLOWED_HOSTS") or HOSTS,
         "PYTHONWARNINGS": "ignore",

@@ -197,6 +197,17 @@ def test_password_and_server_are_gone_when_the_terminal_is_closed(
     eventually(lambda: not any(process.is_running() for process in processes))
 
 
+def test_password_and_server_are_gone_when_the_command_is_killed(
+    store: Store, tmp_path: Path, eventually: Callable[[Callable[[], object]], None]
+) -> None:
+    ui = start(tmp_path, store.uri.reveal())
+    processes = ui.processes
+    ui.process.kill()
+    ui.process.wait()
+    eventually(lambda: not any(process.is_running() for process in processes))
+    assert list(ui.private.iterdir()) == []
+
+
 def test_a_ui_without_a_password_says_so(store: Store, tmp_path: Path) -> None:
     ui = start(tmp_path, store.uri.reveal(), "--no-auth")
     try:
