@@ -47,6 +47,21 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     sync_folder(path.parent)
 
 
+def read_plain(path: Path) -> bytes:
+    """Read a file, if it is one: to read a pipe would wait for ever.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, or is something else.
+    """
+    if not path.is_file():
+        # It is not there at all, or else:
+        path.lstat()
+        raise OSError(errno.EINVAL, "it is no file")
+    return path.read_bytes()
+
+
 def sync_folder(folder: Path) -> None:
     """Bring the names of files to the disk: until then, their contents may be lost with them."""
     # Not every file system can, and then there is nothing to do about it.

@@ -4,7 +4,6 @@ import dataclasses
 import glob
 import json
 import os
-import stat
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from greenbench.cases import SCHEMA_VERSION, Case
 from greenbench.errors import ConfigurationError, JournalError
-from greenbench.machine.files import reason, remedy, replacing, sync_folder
+from greenbench.machine.files import read_plain, reason, remedy, replacing, sync_folder
 from greenbench.results import CaseResult, Trial
 
 DAMAGE = (
@@ -229,12 +228,7 @@ class Journal:
 
     def _whole_lines(self) -> list[bytes]:
         try:
-            # To read a pipe would wait for ever.
-            if not stat.S_ISREG(self.path.lstat().st_mode) and not self.path.is_file():
-                raise JournalError(
-                    f"journal {self.path} cannot be read (it is no file); move it away"
-                )
-            lines = self.path.read_bytes().splitlines(keepends=True)
+            lines = read_plain(self.path).splitlines(keepends=True)
         except FileNotFoundError:
             return []
         except OSError as error:

@@ -10,7 +10,7 @@ from greenbench.machine.files import reason, remedy, replacing
 from greenbench.machine.secrets import StoreUri
 from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
-from greenbench.running.spool import IDLE_DRIFT, turn
+from greenbench.running.spool import IDLE_DRIFT, read_drift, turn
 from greenbench.settings import STORE_TIMEOUT_S, Settings
 from greenbench.tracking.uris import sqlite_path
 
@@ -122,7 +122,7 @@ class Delivery:
         folder : pathlib.Path
             The session's.
         """
-        note = _read_note(folder / IDLE_DRIFT)
+        note = read_drift(folder / IDLE_DRIFT)
         if note is None:
             return None
         self._log_drift(folder, *note)
@@ -174,12 +174,3 @@ def _store_class() -> "type[Store]":
     from greenbench.tracking import Store  # noqa: PLC0415
 
     return Store
-
-
-def _read_note(path: Path) -> tuple[str, float] | None:
-    """Return suite and drift; None if nothing is noted, or was by an older version half."""
-    try:
-        found = json.loads(path.read_bytes())
-        return str(found["suite"]), float(found["drift"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return None

@@ -12,7 +12,7 @@ from typing import Any
 from greenbench.cases import SCHEMA_VERSION, Case
 from greenbench.cases.case import Options
 from greenbench.errors import JournalError
-from greenbench.machine.files import reason, remedy, replacing
+from greenbench.machine.files import read_plain, reason, remedy, replacing
 from greenbench.machine.locks import Lock
 from greenbench.results import TrialStatus
 from greenbench.results.journal import Journal
@@ -281,7 +281,7 @@ def _interrupted(root: Path, request: Request) -> Iterator[_Interrupted]:
         is_done = (path.parent / DONE).exists()
         try:
             asked, before, mixed = _manifest(path)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             if not is_done and path.parent.name.startswith(f"{request.suite}-"):
                 yield _Interrupted(path.parent, is_outdated=is_outdated, is_damaged=True)
             continue
@@ -295,7 +295,7 @@ def _interrupted(root: Path, request: Request) -> Iterator[_Interrupted]:
 
 def _manifest(path: Path) -> tuple[dict[str, Any], Conditions | None, tuple[str, ...]]:
     """Return what a run was asked for, its conditions, and what had changed when it went on."""
-    values = json.loads(path.read_text(encoding="utf-8"))
+    values = json.loads(read_plain(path))
     # The order of the cases did not use to be of no account.
     asked = {
         "schema": values["schema"],

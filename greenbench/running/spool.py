@@ -1,6 +1,7 @@
 """The spool: results and notes that wait in the journal's folders until MLflow takes them."""
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from greenbench.errors import GreenbenchError, JournalError, TrackingError
+from greenbench.machine.files import read_plain
 from greenbench.machine.locks import Lock
 from greenbench.results.journal import Journal
 from greenbench.running.run_folder import may_write
@@ -119,11 +121,9 @@ class _Drift:
         with turn(self.note.parent):
             if not self.note.exists():
                 return False
-            try:
-                found = json.loads(self.note.read_bytes())
-                suite, drift = str(found["suite"]), float(found["drift"])
-            except (OSError, ValueError, LookupError, TypeError, OverflowError) as error:
-                raise self._damaged() from error
+            if (noted := read_drift(self.note)) is None:
+                raise self._damaged()
+            suite, drift = noted
             store.log_idle_drift(suite, self.note.parent.name, drift)
             self.note.unlink(missing_ok=True)
         return False
@@ -138,6 +138,16 @@ class _Drift:
             f"{self.note} is damaged, as after a full disk, and is put aside as {aside.name}: by "
             "how much idle power changed during that run stays unknown"
         )
+
+
+def read_drift(note: Path) -> tuple[str, float] | None:
+    """Return suite and idle drift; None if nothing is noted, or what is cannot be understood."""
+    try:
+        found = json.loads(read_plain(note))
+        suite, drift = str(found["suite"]), float(found["drift"])
+    except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
+        return None
+    return (suite, drift) if math.isfinite(drift) else None
 
 
 def left_out(journal_dir: Path) -> list[Path]:

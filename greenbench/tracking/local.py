@@ -137,19 +137,36 @@ def _check_room(database: Path, needed_bytes: int) -> None:
 
 
 def _look(database: Path) -> Schema:
+    try:
+        return _looked(database)
+    except sqlite3.OperationalError:
+        # It is locked, or cannot be opened.
+        raise
+    except sqlite3.DatabaseError as error:
+        raise TrackingError(
+            f"the store {database} is damaged, or no SQLite database ({error}); move it away, or "
+            "set MLFLOW_TRACKING_URI to another"
+        ) from error
+
+
+def _looked(database: Path) -> Schema:
     with closing(connect_to(database)) as connection:
-        found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        found = connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")
         tables = frozenset(name for (name,) in found)
         if "alembic_version" not in tables:
             return Schema(tables)
         versions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
-        return Schema(tables, ", ".join(str(version) for (version,) in versions))
+        return Schema(tables, ", ".join(str(version) for (version,) in versions) or None)
 
 
 def _holds_nothing(database: Path) -> bool:
     """Return whether nothing is lost with a store: no run, no experiment, no model of anybody."""
+    found = _look(database)
+    if found.tables - ROWS_OF_NONE.keys() and not found.is_of_mlflow:
+        # Nothing of somebody else's is for us to put aside.
+        return False
     with closing(connect_to(database)) as connection:
-        for table in _look(database).tables:
+        for table in found.tables:
             columns = [row[1] for row in connection.execute(f'PRAGMA table_info("{table}")')]
             named = ROWS_OF_NONE.get(table, "")
             condition = f" WHERE name <> '{named}'" if named and "name" in columns else ""

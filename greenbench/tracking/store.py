@@ -2,24 +2,24 @@
 
 import json
 import logging
-import os
-import warnings
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+import re
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from greenbench.errors import ConfigurationError, TrackingError
+from greenbench.errors import TrackingError
 from greenbench.machine.secrets import StoreUri
 from greenbench.results import CaseResult
 from greenbench.results.marks import DRIFTED, add_mark, is_drifted
 from greenbench.results.table import METRICS, Row
 from greenbench.settings import STORE_TIMEOUT_S
+from greenbench.text import storable
+from greenbench.tracking.asking import client_class, translated
 from greenbench.tracking.attempts import is_late
 from greenbench.tracking.bulk import read_cases, read_trials, search
-from greenbench.tracking.discreet import discreet
 from greenbench.tracking.experiments import open_experiment
-from greenbench.tracking.limits import Limited, through_proxy, within
+from greenbench.tracking.limits import Limited, within
 from greenbench.tracking.local import Say, check_folder, check_readable, is_fresh, make_ready
 from greenbench.tracking.logs import log_once
 from greenbench.tracking.reports import log_report
@@ -32,17 +32,6 @@ from greenbench.tracking.view import charts_path, seed, ui_address
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-DEFAULTS = {
-    # An absent server must be noticed in seconds; MLflow's own defaults take minutes.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    # A server may ask for an hour's patience.
-    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
-    # Lines on standard output that nobody asked for, and a further request a run.
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # A thread that reports to MLflow's makers would do so while something is measured.
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-}
 EXPERIMENT_PREFIX = "greenbench/"
 MAKING = 10
 """How many times as long as for an answer a database is waited for that makes its tables."""
@@ -87,8 +76,8 @@ class Store:
         self._database = database = sqlite_path(uri)
         artifacts = database.absolute().parent / "artifacts" if database else None
         self._artifacts = artifacts.as_uri() if artifacts else None
-        client_class = _client_class()
-        with _translated(uri):
+        make_client = client_class()
+        with translated(uri):
             if database is not None:
                 if not must_exist or not check_readable(database):
                     make_ready(database, str(self._artifacts), say or _log_line)
@@ -96,17 +85,17 @@ class Store:
             elif is_database(uri):
                 # MLflow would try again for minutes before it says that there is none.
                 within(timeout_s, uri, lambda: check_remote(uri))
-            self._client: MlflowClient = self._opened(client_class, timeout_s)
+            self._client: MlflowClient = self._opened(make_client, timeout_s)
             self._client.search_experiments(max_results=1)
         self._experiments: dict[str, str] = {}
         self._described: set[tuple[str, str]] = set()
 
-    def _opened(self, client_class: "type[MlflowClient]", timeout_s: float) -> Any:
+    def _opened(self, make_client: "type[MlflowClient]", timeout_s: float) -> Any:
         if self._database is not None:
             # SQLite has limits of its own, and making or migrating it may take long.
-            return client_class(self.uri.reveal())
+            return make_client(self.uri.reveal())
         patience_s = timeout_s * (MAKING if is_database(self.uri) else 1)
-        client = within(patience_s, self.uri, lambda: client_class(self.uri.reveal()))
+        client = within(patience_s, self.uri, lambda: make_client(self.uri.reveal()))
         return Limited(client, self.uri, timeout_s)
 
     @classmethod
@@ -130,11 +119,11 @@ class Store:
         uri = StoreUri(uri)
         check_uri(uri)
         database = sqlite_path(uri)
-        with _translated(uri):
+        with translated(uri):
             if database is None or not is_fresh(database):
                 return cls(uri, say, timeout_s=timeout_s)
             check_folder(database)
-        _client_class()
+        client_class()
         return None
 
     @classmethod
@@ -152,7 +141,7 @@ class Store:
 
     def answers(self) -> bool:
         """Return whether the store can be reached, after something has failed."""
-        with suppress(TrackingError), _translated(self.uri):
+        with suppress(TrackingError), translated(self.uri):
             self._client.search_experiments(max_results=1)
             return True
         return False
@@ -179,7 +168,7 @@ class Store:
         TrackingError
             If the store cannot be written.
         """
-        with _translated(self.uri):
+        with translated(self.uri):
             to = (self._client, self._experiment(result), result, key)
             try:
                 run_id = log_once(*to, may_exist=may_exist, is_doubted=self._is_doubted)
@@ -202,7 +191,7 @@ class Store:
         tag : (str, str), optional
             Only runs that have this tag, name and text.
         """
-        with _translated(self.uri):
+        with translated(self.uri):
             wanted = f"{EXPERIMENT_PREFIX}{suite}"
             ids = [i for name, i in self.experiments().items() if suite is None or name == wanted]
             return read_cases(self._client, ids, tag)
@@ -221,7 +210,7 @@ class Store:
             The columns of `greenbench.results.table.to_trial_rows`, and ``session`` and ``run_id``
             of the repeat.
         """
-        with _translated(self.uri):
+        with translated(self.uri):
             wanted = {f"{EXPERIMENT_PREFIX}{row['suite']}" for row in rows}
             ids = [i for name, i in self.experiments().items() if name in wanted]
             return read_trials(self._client, ids, rows)
@@ -236,10 +225,10 @@ class Store:
         drift : float
             Share of the idle power before.
         """
-        with _translated(self.uri):
+        with translated(self.uri):
             experiment = self.experiments().get(f"{EXPERIMENT_PREFIX}{suite}")
             experiments = [experiment] if experiment else []
-            found = search(self._client, experiments, f"tags.session = '{session}'")
+            found = search(self._client, experiments, f"tags.session = '{_unquoted(session)}'")
             for run in list(found):
                 run_id, marks = run.info.run_id, run.data.tags.get("marks")
                 self._client.log_metric(run_id, METRICS["idle_drift"], drift)
@@ -255,7 +244,7 @@ class Store:
             Fingerprints.
         """
         found: dict[str, dict[str, str]] = {}
-        with _translated(self.uri):
+        with translated(self.uri):
             for number in self.experiments().values():
                 tags = self._client.get_experiment(number).tags
                 texts = {host: tags.get(f"environment.{host}") for host in hosts}
@@ -277,18 +266,18 @@ class Store:
         TrackingError
             If the store cannot be written; the files stay where they are.
         """
-        with _translated(self.uri):
+        with translated(self.uri):
             path = log_report(self._client, self.uri, folder, files, self._artifacts)
             return ui_address(self.uri) + path
 
     def experiments(self) -> dict[str, str]:
         """Return greenbench's experiments, name to id."""
-        with _translated(self.uri):
+        with translated(self.uri):
             return {found.name: str(found.experiment_id) for found in self._find_experiments()}
 
     def seed_views(self) -> None:
         """Give experiments the views that they lack: those of older versions of greenbench."""
-        with _translated(self.uri):
+        with translated(self.uri):
             for experiment in self._find_experiments():
                 seed(self._client, experiment.experiment_id, experiment.tags)
 
@@ -332,53 +321,12 @@ class Store:
 
 def session_key(journal: Path) -> str:
     """Return what identifies a repeat in the store: its run's folder and journal."""
-    return f"{journal.parent.name}/{journal.stem}"
+    return f"{_unquoted(journal.parent.name)}/{_unquoted(journal.stem)}"
 
 
-def _client_class() -> "type[MlflowClient]":
-    for name, value in DEFAULTS.items():
-        os.environ.setdefault(name, value)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from mlflow import MlflowClient  # noqa: PLC0415
-
-        # Importing MLflow sets these to INFO.
-        for logger in ("mlflow", "alembic"):
-            logging.getLogger(logger).setLevel(logging.WARNING)
-    return MlflowClient
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Leave it to us to say what failed, in one line: MLflow logs each error with its traceback."""
-    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic", "sqlalchemy")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL + 1)
-        with warnings.catch_warnings():
-            # MLflow's and SQLAlchemy's deprecations are not for our users to mend.
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-@contextmanager
-def _translated(uri: StoreUri) -> Iterator[None]:
-    try:
-        with discreet(uri), _quiet():
-            yield
-    except (TrackingError, ConfigurationError):
-        raise
-    except Exception as error:
-        # SQLAlchemy adds the statement, which says nothing to a user.
-        text = " ".join(uri.redact(str(error).partition("[SQL:")[0]).split())
-        # Neither its own text nor the frames that it came through are fit to be shown.
-        raise TrackingError(
-            f"MLflow store {uri} failed{through_proxy(uri)}: {type(error).__name__}: {text[:300]}"
-        ) from None
+def _unquoted(name: str) -> str:
+    """Return a name that can be stored, and looked for: MLflow knows no way to write a quote."""
+    return re.sub("['\"`]", "_", storable(name))
 
 
 def _log_line(line: str) -> None:

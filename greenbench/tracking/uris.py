@@ -1,5 +1,6 @@
 """Addresses of stores: which of them MLflow takes, which file is meant, what to write instead."""
 
+import os
 import re
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -17,6 +18,9 @@ PLUGINS = "mlflow.tracking_store"
 SQLITE = re.compile(r"sqlite(?:\+pysqlite)?:///([^?]*)(?:\?(.*))?", re.DOTALL)
 SQLITE_OPTIONS = ("timeout", "check_same_thread", "cached_statements")
 """What may follow a file without its being another one, or none."""
+
+HOST = re.compile(r"[\w-][\w.-]*|[0-9a-fA-F:.]+(%.+)?")
+"""A name, or an address of the sixth version."""
 
 BY_PATH = "MLFLOW_TRACKING_URI, or else GREENBENCH_RUNS_DIR/mlflow.db,"
 PACKAGES = {"MySQLdb": "mysqlclient", "psycopg2": "psycopg2-binary", "psycopg": "psycopg[binary]"}
@@ -81,7 +85,7 @@ def _scheme(uri: str) -> str:
 def _check_server(uri: str) -> None:
     try:
         parts = urlsplit(uri)
-        has_host = bool(parts.hostname) and parts.port != 0
+        has_host = bool(HOST.fullmatch(parts.hostname or "")) and parts.port != 0
     except ValueError:
         has_host = False
     if not has_host:
@@ -108,7 +112,19 @@ def _check_sqlite(uri: str) -> None:
             "file whose path has a question mark cannot be written; choose another",
             by=BY_PATH,
         )
+    if options:
+        _check_options(uri)
     _check_path(uri, path)
+
+
+def _check_options(uri: str) -> None:
+    from sqlalchemy.engine import make_url  # noqa: PLC0415
+
+    url = make_url(uri)
+    try:
+        url.get_dialect()().create_connect_args(url)
+    except ValueError as error:
+        raise _refused(uri, f"correct its option: {error}") from None
 
 
 def _check_path(uri: str, path: str) -> None:
@@ -116,6 +132,13 @@ def _check_path(uri: str, path: str) -> None:
         path.encode()
     except UnicodeEncodeError:
         raise _refused(uri, "its path is no UTF-8; choose another", by=BY_PATH) from None
+    before, home, below = path.partition("~/")
+    if home and before in ("", f"{Path.cwd()}/"):
+        raise _refused(
+            uri,
+            f"nobody puts your home in place of its '~'; write sqlite:///{_at_home(home + below)}",
+            by=BY_PATH,
+        )
     if re.search("%[0-9A-Fa-f]{2}", path):
         from sqlalchemy.engine import make_url  # noqa: PLC0415
 
@@ -157,12 +180,17 @@ def _check_driver(uri: str) -> None:
 
 
 def _folder(uri: str) -> ConfigurationError:
-    folder = str(StoreUri(uri)).removeprefix("file:").removeprefix("//").rstrip("/")
+    folder = _at_home(str(StoreUri(uri)).removeprefix("file:").removeprefix("//").rstrip("/"))
     return _refused(
         uri,
         "MLflow no longer writes to plain folders: "
         f"use sqlite:///{folder}/mlflow.db or a server's http:// address",
     )
+
+
+def _at_home(path: str) -> str:
+    # As a shell does, where it is not quoted.
+    return os.path.expanduser(path)  # noqa: PTH111
 
 
 def _in_memory(uri: str) -> ConfigurationError:

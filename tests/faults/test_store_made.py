@@ -26,10 +26,11 @@ DIE = """
 import os, resource, shutil, signal, sys, time
 from pathlib import Path
 from sqlalchemy import Engine, event
-from greenbench.tracking.store import Store, _client_class
+from greenbench.tracking import Store
+from greenbench.tracking.asking import client_class as make_client_class
 from tests.builders import make_result
 from tests.tracking.older import older_store
-client_class = _client_class()
+client_class = make_client_class()
 import mlflow.store.tracking.sqlalchemy_store  # Once, not in each of the children.
 
 def make(how, uri, fatal, number):
@@ -149,8 +150,8 @@ def test_deleted_experiment_is_brought_back_by_the_command_as_it_is_printed(
 FULL = """
 import resource, signal, sys
 from greenbench.tracking import Store
-from greenbench.tracking.store import _client_class
-_client_class()
+from greenbench.tracking.asking import client_class
+client_class()
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 try:

@@ -105,6 +105,8 @@ def test_odd_things_among_the_journals_hold_up_nobody(
     greenbench: Greenbench, settings: Settings
 ) -> None:
     good = waiting(settings, "b-good", 2)
+    for name in ("it's", 'say "x"', "half \udcff", "line\nend", "50%2F?#"):
+        good += waiting(settings, name)
     odd = settings.journal_dir / "a-odd"
     odd.mkdir()
     (odd / "folder.r0.jsonl").mkdir()
@@ -120,18 +122,24 @@ def test_odd_things_among_the_journals_hold_up_nobody(
     )
     (odd / "empty.r0.jsonl").touch()
     (odd / IDLE_DRIFT).touch()
+    for number, note in enumerate([b"[" * 100_000, b'{"suite": "ci", "drift": NaN}', b"null"]):
+        folder = settings.journal_dir / f"c-{number}"
+        folder.mkdir()
+        (folder / IDLE_DRIFT).write_bytes(note)
+    (pipe := settings.journal_dir / "c-pipe").mkdir()
+    os.mkfifo(pipe / IDLE_DRIFT)
     (settings.journal_dir / "file").touch()
     (settings.journal_dir / "loop").symlink_to("loop")
 
     done = greenbench("sync")
 
     assert done.returncode == 2, done.stderr
-    assert "delivered 2 results" in done.stdout
+    assert "delivered 7 results" in done.stdout
     lines = done.stderr.splitlines()
     for name in ("folder", "pipe", "link", "binary", "deep", "huge", "newer"):
         assert len([line for line in lines if f"{name}.r0.jsonl" in line]) == 1, (name, lines)
-    assert len([line for line in lines if IDLE_DRIFT in line]) == 1
-    assert len(lines) == 8, lines
+    assert len([line for line in lines if IDLE_DRIFT in line]) == 5
+    assert len(lines) == 12, lines
     assert all(journal.read().is_delivered for journal in good)
 
     again = greenbench("sync")

@@ -120,6 +120,36 @@ def test_half_made_store_that_holds_nothing_is_put_aside_and_made_anew(
     assert aside.read_bytes() == before
 
 
+@pytest.mark.parametrize("statement", ["CREATE TABLE users (x)", "CREATE VIEW users AS SELECT 1"])
+def test_empty_database_of_something_else_is_not_put_aside(tmp_path: Path, statement: str) -> None:
+    database = tmp_path / "mlflow.db"
+    execute(database, statement)
+    before = database.read_bytes()
+    for open_store in (Store, Store.existing):
+        with pytest.raises(TrackingError, match="is a database of something else; set MLFLOW_"):
+            open_store(f"sqlite:///{database}")
+    assert database.read_bytes() == before
+
+
+@pytest.mark.parametrize("kept_bytes", [50, 4096, None])
+def test_damaged_store_is_named_with_what_to_do(
+    database: Path, tmp_path: Path, kept_bytes: int | None
+) -> None:
+    damaged = tmp_path / "damaged.db"
+    damaged.write_bytes(database.read_bytes()[:kept_bytes] if kept_bytes else b"no database" * 99)
+    before = damaged.read_bytes()
+    for open_store in (Store, Store.existing):
+        with pytest.raises(TrackingError, match=r"is damaged, or no SQLite .*; move it away"):
+            open_store(f"sqlite:///{damaged}")
+    assert damaged.read_bytes() == before
+
+
+def test_store_that_no_longer_says_its_form_is_taken_for_the_first(database: Path) -> None:
+    execute(database, "DELETE FROM alembic_version")
+    with pytest.raises(TrackingError, match=r"its form is the first\), and cannot be migrated"):
+        Store(f"sqlite:///{database}")
+
+
 @pytest.mark.parametrize("table", ["runs", "experiments"])
 def test_half_made_store_that_holds_something_is_not_put_aside(
     store: Store, tmp_path: Path, table: str

@@ -34,6 +34,9 @@ REFUSED = {
     "sqlite:////dev/null": "no regular file",
     "sqlite:////tmp/a%2Fb.db": "without '%'",
     "sqlite:////tmp/a?b.db": "question mark",
+    "sqlite:////tmp/x.db?timeout=soon": "correct its option: .*'soon'",
+    "sqlite:////tmp/x.db?check_same_thread=maybe": "correct its option: .*'maybe'",
+    "sqlite:///~/x.db": "write sqlite:////home/bob/x.db",
     "sqlite:////tmp/\udcff.db": "no UTF-8",
     "sqlite:////tmp/a\nb.db": "control characters",
     "SQLITE:////tmp/x.db": "'sqlite' in small letters",
@@ -53,16 +56,23 @@ REFUSED = {
     "https://:5000": "no host",
     "http://host:port": "no host",
     "http://host:99999": "no host",
+    "http://a host/": "no host",
+    "http://*": "no host",
+    "http://.host": "no host",
     "localhost:5000": "write http://localhost:5000",
     " http://host": "white space",
     "  ": "white space",
     "": "plain folders",
     "file:///tmp/x": "plain folders",
+    "~/mlruns": "use sqlite:////home/bob/mlruns/mlflow.db",
 }
 
 
 @pytest.mark.parametrize(("uri", "reason"), REFUSED.items(), ids=[repr(uri) for uri in REFUSED])
-def test_address_that_cannot_be_is_refused_in_one_line(uri: str, reason: str) -> None:
+def test_address_that_cannot_be_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, uri: str, reason: str
+) -> None:
+    monkeypatch.setenv("HOME", "/home/bob")
     with pytest.raises(ConfigurationError, match=reason) as error:
         check_uri(StoreUri(uri))
     text = str(error.value)
@@ -79,6 +89,10 @@ def test_address_that_cannot_be_is_refused_in_one_line(uri: str, reason: str) ->
         "sqlite:////tmp/100%/a b#c;ü.db",
         "http://bob:pw@host:5000/path",
         "https://[::1]:5000",
+        "http://[fe80::1%25eth0]:5000",
+        "http://db_1.intern:5000",
+        "http://hütte.example",
+        "sqlite:////tmp/~/x.db",
         "databricks",
         "databricks://profile",
     ],
