@@ -65,7 +65,7 @@ def _scheme(uri: str) -> str:
     if re.fullmatch(r"[\w.-]+:\d+(/.*)?", uri):
         raise _refused(uri, f"write http://{StoreUri(uri)}")
     if uri != uri.strip() or re.search(r"[\x00-\x1f\x7f]", uri):
-        raise _refused(uri, "it has white space around it, or control characters in it")
+        raise _refused(uri, "it has white space around it, or control characters in it", by=BY_PATH)
     found = re.match(r"([A-Za-z][\w+.-]*):", uri)
     if not found or found[1] == "file":
         return ""
@@ -155,9 +155,11 @@ def _check_path(uri: str, path: str) -> None:
         # Whoever opens it says why it cannot be.
         return
     if is_folder:
-        raise _refused(uri, f"it is a folder; write sqlite:///{path.rstrip('/')}/mlflow.db")
+        reason = f"it is a folder; write sqlite:///{path.rstrip('/')}/mlflow.db"
+        raise _refused(uri, reason, by=BY_PATH)
     if is_other:
-        raise _refused(uri, "it is no regular file, and would keep nothing; choose another")
+        reason = "it is no regular file, and would keep nothing; choose another"
+        raise _refused(uri, reason, by=BY_PATH)
 
 
 def _check_driver(uri: str) -> None:

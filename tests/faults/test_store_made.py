@@ -15,6 +15,7 @@ import pytest
 from greenbench.tracking import Store
 from tests.builders import make_result
 from tests.conftest import Greenbench
+from tests.tracking.older import older_store
 
 pytestmark = pytest.mark.integration
 
@@ -161,9 +162,8 @@ except Exception as error:
 """
 
 
-@pytest.mark.parametrize("room_bytes", [300_000])
-def test_full_disk_while_a_store_is_made_is_one_line(tmp_path: Path, room_bytes: int) -> None:
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
+def opened_without_room(uri: str, room_bytes: int) -> list[str]:
+    """Open a store where no file may be larger; return the lines that it prints."""
     done = subprocess.run(
         [sys.executable, "-c", FULL, uri, str(room_bytes)],
         cwd=ROOT,
@@ -172,10 +172,30 @@ def test_full_disk_while_a_store_is_made_is_one_line(tmp_path: Path, room_bytes:
         timeout=120,
         check=False,
     )
-    assert done.stdout.startswith(f"TrackingError MLflow store {uri} failed: ")
-    assert len(done.stdout.splitlines()) == 1
-    assert done.stderr == ""
+    return [*done.stdout.splitlines(), *done.stderr.splitlines()]
+
+
+@pytest.mark.parametrize("room_bytes", [300_000])
+def test_full_disk_while_a_store_is_made_is_one_line(tmp_path: Path, room_bytes: int) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    (line,) = opened_without_room(uri, room_bytes)
+    assert line.startswith(f"TrackingError MLflow store {uri} failed: ")
     assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db.lock"]
+
+
+@pytest.mark.parametrize("further_bytes", [-1, 4096], ids=["copy", "migration"])
+def test_full_disk_while_a_store_is_migrated_leaves_it_as_it_was(
+    tmp_path: Path, further_bytes: int
+) -> None:
+    database = older_store(tmp_path / "mlflow.db")
+    before = database.read_bytes()
+    room_bytes = len(before) + further_bytes
+    said, line = sorted(opened_without_room(f"sqlite:///{database}", room_bytes), reverse=True)
+    assert "was made by an older MLflow" in said
+    assert line.startswith("TrackingError")
+    assert "disk I/O error" in line
+    assert database.read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {"mlflow.db", "mlflow.db.lock"}
 
 
 def test_older_store_whose_migration_is_killed_is_migrated_by_whoever_comes_next(
