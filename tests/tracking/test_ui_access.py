@@ -90,6 +90,6 @@ def test_what_is_missing_for_a_password_is_named(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("uri", ["http://", "https://host:port", "http://host/\n", "ftp://host"])
 def test_address_that_is_none_is_refused_and_not_announced(uri: str) -> None:
     said: list[str] = []
-    with pytest.raises(ConfigurationError, match="MLFLOW_TRACKING_URI is"):
+    with pytest.raises(ConfigurationError, match="MLFLOW_TRACKING_URI"):
         ui.serve_ui(StoreUri(uri), None, said.append)
     assert said == []
