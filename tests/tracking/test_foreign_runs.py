@@ -11,6 +11,7 @@ from tests.builders import make_result, make_trial
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 
 def others(client: "MlflowClient", suite: str, kind: str) -> str:
@@ -18,7 +19,15 @@ def others(client: "MlflowClient", suite: str, kind: str) -> str:
     experiment = client.get_experiment_by_name(f"greenbench/{suite}")
     assert experiment is not None
     found = client.search_runs([experiment.experiment_id], f"tags.kind = '{kind}'")
-    return str(max(found, key=lambda run: run.info.start_time).info.run_id)
+    cases = client.search_runs([experiment.experiment_id], "tags.kind = 'case'")
+    starts = {run.info.run_id: run.info.start_time for run in cases}
+
+    def started(run: "Run") -> tuple[int, str]:
+        # Trials of both repeats start in the same millisecond.
+        parent = run.data.tags.get("mlflow.parentRunId", run.info.run_id)
+        return starts[parent], run.data.tags.get("trial", "")
+
+    return str(max(found, key=started).info.run_id)
 
 
 @pytest.fixture
