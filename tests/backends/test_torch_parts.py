@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torchvision
+from packaging.version import Version
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
@@ -92,6 +93,8 @@ def test_adam_without_gradients_changes_nothing() -> None:
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "vit_b_32"])
 def test_flops_are_those_of_torchs_counter(name: str) -> None:
+    if name != "resnet18" and Version(torch.__version__) < Version("2.10"):
+        pytest.skip("this PyTorch has no formulas for all operators of it: its FLOPs are unknown")
     network = torchvision.models.get_model(name, num_classes=5)
     side = 224 if name.startswith("vit") else 64
     images, labels = torch.randn(2, 3, side, side), torch.tensor([0, 1])

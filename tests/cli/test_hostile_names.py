@@ -223,6 +223,8 @@ WAYS_OUT = {
     "write_line": ("integrations", "pytest_plugin.py"),
     "stdout": ("terminal", "cli/output.py", "running", "tracking/ui.py", "machine"),
     "stderr": (
+        # What a part prints while it is made.
+        "machine/places.py",
         "terminal",
         "cli/output.py",
         "running",

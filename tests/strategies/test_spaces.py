@@ -21,7 +21,9 @@ def dimensions(draw):
     kind = draw(st.sampled_from(["float", "int"]))
     excludes_high = draw(st.booleans())
     smallest = 1e-12 if prior == "log" else -1e6
-    low, high = sorted(draw(st.lists(st.floats(smallest, 1e6), min_size=2, max_size=2)))
+    low, high = sorted(
+        draw(st.lists(st.floats(smallest, 1e6, allow_subnormal=False), min_size=2, max_size=2))
+    )
     assume(low < high)
     if kind == "int":
         last = math.ceil(high) - 1 if excludes_high else math.floor(high)

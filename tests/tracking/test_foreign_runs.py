@@ -166,7 +166,7 @@ def test_runs_of_others_that_are_none_of_ours_are_passed_over(
     experiment = client.get_experiment_by_name(f"greenbench/{suite}")
     assert experiment is not None
     orphan = {"kind": "trial", "trial": "x", "mlflow.parentRunId": "0" * 32}
-    for tags in ({}, {"kind": "case"}, {"key": "k"}, {"kind": "later", "key": "k"}, orphan):
+    for tags in ({}, {"key": "k"}, {"kind": "later", "key": "k"}, orphan):
         run = client.create_run(experiment.experiment_id, tags=tags)
         client.set_terminated(run.info.run_id)
     rows = two.read_rows(suite)
