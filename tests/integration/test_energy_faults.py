@@ -310,7 +310,7 @@ def test_a_witness_that_differs_by_a_fifth_marks_the_sample_and_is_kept(
     witnessed_wh = metrics["energy/eager/cpu_wh"] + metrics["energy/eager/gpu_wh"]
     assert witnessed_wh == pytest.approx(1.2 * total_wh)
     share = f"{metrics['quality/meter_disagreement']:.1%}"
-    assert f"The meters steady,eager differ by at most {share}" in done.stdout
+    assert f"The meters counting,eager differ by at most {share}" in done.stdout
     assert "disagreeing: two meters differ by over 5% (1 of 1 sample)" in done.stdout
 
 
