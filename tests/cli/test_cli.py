@@ -301,4 +301,6 @@ def test_ui_of_a_server_that_cannot_be_is_refused(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     done = CliRunner().invoke(cli, ["ui"])
     assert done.exit_code == 2
-    assert done.output.startswith("Error: MLFLOW_TRACKING_URI is 'http://bob:***@host:")
+    assert done.output.startswith("Error: MLFLOW_TRACKING_URI")
+    assert " is 'http://bob:***@host:" in done.output
+    assert "hunter2" not in done.output
