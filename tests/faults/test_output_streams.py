@@ -66,7 +66,8 @@ def stored(folder: Path) -> int:
 
 
 def test_no_locale_is_too_small_for_any_command(folder: Path) -> None:
-    small = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    # The last one empty, because programs that run tests may set it.
+    small = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": ""}
     for command, code in ((COMPARE, 0), (f"{PROGRAM} doctor", 0), (f"{PROGRAM} run 大", 2)):
         done = shell(command, folder, **small)
         assert done.returncode == code, done.stderr
