@@ -26,6 +26,15 @@ pytest_plugins = ["pytester"]
 hypothesis.settings.register_profile("greenbench", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("greenbench")
 
+# A shell that runs the tests in the background, or nohup, lets them ignore these signals, and so
+# whatever they start.
+for _number, _handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
+
 
 @pytest.fixture(autouse=True)
 def _own_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -102,8 +111,6 @@ class Greenbench:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=start_new_session,
-            # A shell that runs the tests in the background lets them ignore Ctrl+C.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )
         self.started.append(process)
         return process

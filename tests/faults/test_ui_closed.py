@@ -107,7 +107,6 @@ def start(folder: Path, uri: str, *arguments: str) -> Ui:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     lines: list[str] = []
     while not (len(lines) > 1 and lines[-2].startswith("MLflow UI:")):
