@@ -13,6 +13,7 @@ from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.meters import meter_names
 from greenbench.errors import WorkerError
 from greenbench.machine.environment import git_revision
+from greenbench.machine.interpreter import worker_command, worker_search_path
 from greenbench.results import CaseResult, Segment, Trial
 from greenbench.results.journal import Journal
 from greenbench.results.readings import Account
@@ -20,7 +21,6 @@ from greenbench.running.checkout import WORKER_MODULE, Checkout
 from greenbench.running.parts import PACKAGE_FILE, modules_in_sight, own_parts, registering_modules
 from greenbench.running.sources import sources_of
 from greenbench.running.worker_process import BrokenOffError, OnEvent, WorkerProcess
-from greenbench.running.worker_start import worker_command, worker_search_path
 from greenbench.settings import Settings
 
 _Kind = tuple[str, int]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from greenbench.errors import ConfigurationError
+from greenbench.machine.interpreter import worker_command, worker_search_path
 from greenbench.running.parts import import_parts
-from greenbench.running.worker_start import worker_command, worker_search_path
 
 PARENT = """
 import json, sys

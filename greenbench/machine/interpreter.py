@@ -1,4 +1,4 @@
-"""How a worker process is started: its interpreter, and where that looks for modules."""
+"""How a process of ours is started: its interpreter, and where that looks for modules."""
 
 import sys
 import sysconfig
