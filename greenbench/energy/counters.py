@@ -242,5 +242,6 @@ class SampledCounters:
                 head = json.loads(line)
                 count = sum(each.get("count", 0) for each in head["counters"])
                 self._answers.put((head, stdout.read(8 * DOUBLES * count)))
+            stdout.close()
         self._process.wait()
         self._answers.put(None)

@@ -5,23 +5,28 @@ Pure arithmetic on times that it is given; it reads no clock and no counter.
 
 import statistics
 from dataclasses import dataclass
+from itertools import pairwise
 
+FAST_S = 0.015
+"""Of shorter ticks each cannot be looked for: that would take more than the share."""
 LOOK_S = 0.04
-"""A counter that ticks more often is looked at once in so many seconds."""
+"""Between two looks at such a counter."""
 SHARE = 0.01
 """The share of a core that all looks together may take."""
 FEWEST, MOST = 2, 10
 """Looks a tick: one that sees the old value and one that sees the new one, or more."""
 
-LEARNED = 6
-"""Ticks that are waited for with many looks, until the seconds between two are known."""
+LEARNED, LEARNING_S = 6, 0.05
+"""Ticks and seconds that are waited for with many looks, until the length of ticks is known."""
 GROWTH = 0.05
 """By which share of the time since the last tick the next look waits meanwhile."""
 SLOWEST_S = 0.05
 """Between two looks at a counter whose tick is overdue."""
+OVERDUE = 1.3
+"""By which factor each of those waits longer than the one before."""
 
 PHASE_GAIN, LENGTH_GAIN, SCATTER_GAIN, COST_GAIN = 0.25, 0.02, 0.1, 0.1
-GUARD = 2.0
+GUARD = 3.0
 """How many mean deviations before the expected tick the first look is."""
 
 
@@ -45,9 +50,13 @@ class PhaseLock:
     """Follows the ticks of one counter.
 
     First it looks often, until it knows how long a tick lasts. Then the first look is shortly
-    before the next tick is expected, and others follow until the value has changed. Phase and
-    length are filtered (an alpha-beta filter), so that ticks that come early, late, or unseen
-    move them little; the mean deviation decides how early the first look is.
+    before the next tick is expected, and others follow until the value has changed; the tick was
+    halfway between the last two. Phase and length are filtered (an alpha-beta filter), so that
+    ticks that come early, late or unseen move them little. How early the first look is follows
+    from the mean deviation, as far as the distance between looks does not explain it.
+
+    A counter of short ticks, such as RAPL's, is looked at now and then: its last tick was less
+    than one ago, which is near enough.
 
     Parameters
     ----------
@@ -68,10 +77,10 @@ class PhaseLock:
         self.due_s = now_s
         self.tick_s: float | None = None
         self._share = share
-        self._old_s = self._tick_s = self._phase_s = now_s
+        self._old_s = self._last_s = self._phase_s = now_s
         self._learned: list[float] = []
-        self._looks, self._stride = 0, 1
-        self._scatter_s = self._cost_s = self._read_s = 0.0
+        self._looks = 0
+        self._scatter_s = self._cost_s = self._read_s = self._late_s = 0.0
 
     def looked(self, began_s: float, ended_s: float, cost_s: float, is_new: bool) -> Seen | None:
         """Take note of a look; return the tick that it saw, if any.
@@ -85,77 +94,98 @@ class PhaseLock:
         is_new : bool
             Whether the value has changed.
         """
-        self._cost_s += COST_GAIN * (cost_s - self._cost_s) if self._cost_s else cost_s
-        self._read_s += COST_GAIN * (ended_s - began_s - self._read_s)
+        self._cost_s = _filtered(self._cost_s, cost_s)
+        self._read_s = _filtered(self._read_s, ended_s - began_s)
+        if self._looks == 0 and self.tick_s is not None:
+            self._late_s = _filtered(self._late_s, min(began_s - self.due_s, self.tick_s / 4))
+        self._looks += 1
         seen = None
         if is_new:
-            seen = self._learn(ended_s) if self.tick_s is None else self._follow(ended_s)
-            self._looks, self._tick_s = 0, seen.time_s
-        else:
-            self._looks += 1
+            time_s = self._learn(ended_s) if self.tick_s is None else self._follow(ended_s)
+            self._last_s = max(time_s, self._last_s)
+            seen = Seen(self._last_s, self._old_s)
+            self._looks = 0
         self._old_s = began_s
-        self.due_s = self._next_s(ended_s, is_new)
+        self.due_s = max(self._next_s(began_s, ended_s), ended_s)
         return seen
 
-    def _learn(self, ended_s: float) -> Seen:
-        seen = self._between(ended_s)
-        self._learned.append(seen.time_s)
-        if len(self._learned) == LEARNED:
-            steps_s = [b - a for a, b in zip(self._learned, self._learned[1:], strict=False)]
-            self.tick_s = statistics.median(steps_s)
-            self._scatter_s = statistics.fmean(abs(step - self.tick_s) for step in steps_s)
-            self._phase_s = seen.time_s
-        return seen
+    def _learn(self, ended_s: float) -> float:
+        time_s = (self._old_s + ended_s) / 2
+        self._learned.append(time_s)
+        if len(self._learned) >= LEARNED and time_s - self._learned[0] >= LEARNING_S:
+            steps_s = [after - before for before, after in pairwise(self._learned)]
+            middle_s = statistics.median(steps_s)
+            # Some may hold several ticks.
+            counts = [max(1, round(step_s / middle_s)) for step_s in steps_s]
+            self.tick_s = sum(steps_s) / sum(counts)
+            self._scatter_s = statistics.fmean(
+                abs(step_s - count * self.tick_s)
+                for step_s, count in zip(steps_s, counts, strict=True)
+            )
+            self._phase_s = time_s
+        return time_s
 
-    def _follow(self, ended_s: float) -> Seen:
+    def _follow(self, ended_s: float) -> float:
         assert self.tick_s is not None
-        guard_s = self._guard_s(self.tick_s)
-        if self._looks and ended_s - self._old_s <= self.tick_s / 2:
-            seen = self._between(ended_s)
-            count = max(1, round((seen.time_s - self._phase_s) / self.tick_s))
-            self._correct(seen.time_s, count)
-            return seen
+        if self._is_fast:
+            return max(self._old_s, ended_s - self.tick_s / 2)
+        guard_s = self._guard_s
+        if self._looks > 1 and ended_s - self._old_s <= self.tick_s / 2:
+            within_s = (ended_s - self._old_s) / 2
+            time_s = ended_s - within_s
+            self._correct(time_s, within_s, round((time_s - self._phase_s) / self.tick_s))
+            return time_s
         # Nobody looked shortly before. Of several ticks, the value is that of the last one.
         count = max(1, int((ended_s + guard_s - self._phase_s) / self.tick_s))
         expected_s = self._phase_s + count * self.tick_s
-        lowest_s = max(self._old_s, ended_s - self.tick_s)
-        if ended_s >= expected_s:
-            # The look was late, and tells nothing that was not known.
-            self._phase_s = expected_s
-            time_s = max(expected_s, lowest_s)
-        else:
-            time_s = max(ended_s - guard_s, lowest_s)
-            self._correct(time_s, count)
-        return Seen(max(time_s, self._tick_s), self._old_s)
+        if ended_s < expected_s:
+            time_s = max(ended_s - guard_s, self._old_s)
+            self._correct(time_s, guard_s, count)
+            return time_s
+        # The look was late, and tells nothing that was not known: the next one is to be earlier.
+        self._phase_s = expected_s
+        self._scatter_s += SCATTER_GAIN * min(ended_s - expected_s, guard_s)
+        return max(expected_s, self._old_s)
 
-    def _between(self, ended_s: float) -> Seen:
-        return Seen(max((self._old_s + ended_s) / 2, self._tick_s), self._old_s)
-
-    def _correct(self, time_s: float, count: int) -> None:
+    def _correct(self, time_s: float, within_s: float, count: int) -> None:
         """Move phase and length towards a tick that was the `count`th after the last one."""
         assert self.tick_s is not None
+        count = max(count, 1)
         expected_s = self._phase_s + count * self.tick_s
         error_s = time_s - expected_s
-        is_lost = abs(error_s) > self.tick_s / 4
-        self._phase_s = time_s if is_lost else expected_s + PHASE_GAIN * error_s
-        bounded_s = max(-self.tick_s / 4, min(error_s, self.tick_s / 4))
+        most_s = self.tick_s / 4
+        self._phase_s = time_s if abs(error_s) > most_s else expected_s + PHASE_GAIN * error_s
+        bounded_s = max(-most_s, min(error_s, most_s))
         self.tick_s += LENGTH_GAIN * bounded_s / count
-        self._scatter_s += SCATTER_GAIN * (abs(bounded_s) - self._scatter_s)
-        # From one tick to one 40 ticks later the length must be known well: go there in steps.
-        longest = max(1, round(LOOK_S / self.tick_s))
-        self._stride = max(1, min(self._stride // 2 if is_lost else self._stride * 2, longest))
+        unexplained_s = max(abs(bounded_s) - within_s, 0.0)
+        self._scatter_s += SCATTER_GAIN * (unexplained_s - self._scatter_s)
 
-    def _next_s(self, ended_s: float, is_new: bool) -> float:
+    def _next_s(self, began_s: float, ended_s: float) -> float:
         if self.tick_s is None:
-            return ended_s + min(GROWTH * (ended_s - self._tick_s), SLOWEST_S)
-        guard_s = self._guard_s(self.tick_s)
-        if is_new:
+            return ended_s + min(GROWTH * (ended_s - self._last_s), SLOWEST_S)
+        if self._is_fast:
+            return began_s + LOOK_S
+        guard_s = self._guard_s
+        if self._looks == 0:
             passed = int((ended_s + guard_s - self._phase_s) / self.tick_s)
-            return self._phase_s + max(self._stride, passed + 1) * self.tick_s - guard_s
-        affordable = self._share * self._stride * self.tick_s / max(self._cost_s, 1e-9)
+            # Whoever sleeps wakes up a little late.
+            return self._phase_s + (passed + 1) * self.tick_s - guard_s - self._late_s
+        affordable = self._share * self.tick_s / max(self._cost_s, 1e-9)
         looks = max(FEWEST, min(int(affordable), MOST))
-        step_s = 2 * guard_s / (looks - 1)
-        return ended_s + min(step_s * 1.3 ** max(self._looks - looks, 0), SLOWEST_S)
+        # Were there so many, the first would begin as long before the tick as the last one ends
+        # after it.
+        step_s = (2 * guard_s - self._read_s) / (looks - 1)
+        return began_s + min(step_s * OVERDUE ** max(self._looks - looks, 0), SLOWEST_S)
 
-    def _guard_s(self, tick_s: float) -> float:
-        return min(max(GUARD * self._scatter_s, self._read_s), tick_s / 4)
+    @property
+    def _is_fast(self) -> bool:
+        return self.tick_s is not None and self.tick_s < FAST_S
+
+    @property
+    def _guard_s(self) -> float:
+        assert self.tick_s is not None
+        return min(max(GUARD * self._scatter_s, self._read_s), self.tick_s / 4)
+
+
+def _filtered(mean: float, value: float) -> float:
+    return mean + COST_GAIN * (value - mean) if mean else value

@@ -16,6 +16,7 @@ import threading
 import time
 from array import array
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -142,8 +143,14 @@ def main() -> None:
         return
     threading.Thread(target=serve, daemon=True).start()
     # A process that the parent forked holds the other end of standard input, too.
-    follow(all_sampled, goes_on=lambda: os.getppid() == told["parent"])
+    has_parent = partial(_is_child_of, told["parent"])
+    follow(all_sampled, goes_on=has_parent)
     os._exit(0)
+
+
+def _is_child_of(parent: int) -> bool:
+    # Only there a process gets another parent.
+    return os.name != "posix" or os.getppid() == parent
 
 
 def _take_over() -> tuple[BinaryIO, BinaryIO]:
