@@ -5,6 +5,7 @@ import shutil
 import time
 from pathlib import Path
 
+from greenbench.doctor.ticks import find_ticks
 from greenbench.energy.carbon import carbon_intensity
 from greenbench.energy.host import HostWatch
 from greenbench.energy.meter import Meter
@@ -55,6 +56,7 @@ def examine(settings: Settings) -> Findings:
             "--threads"
         ),
         "energy": _lines(components),
+        "ticks": find_ticks(SYS / "class" / "powercap"),
         **{f"{name}, a witness": _lines(parts) for name, parts in witnesses.items()},
         "figures are for": _uses(components, meter.name),
         "to measure more": _advice(components),

@@ -5,10 +5,12 @@ from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from greenbench.energy.counter import Counter
 
+DRIVER = Path("/dev/kfd")
 PER_UNIT = 1e3
 """zeus tells millijoules and milliwatts."""
 
@@ -36,7 +38,8 @@ def open_amd_counters(find: Callable[[], Any] | None = None) -> list[Counter]:
 
 
 def _find() -> Any:
-    if find_spec("amdsmi") is None or find_spec("zeus") is None:
+    # The imports take seconds.
+    if not DRIVER.exists() or find_spec("amdsmi") is None or find_spec("zeus") is None:
         return None
     from zeus.device.gpu.amd import AMDGPUs, amdsmi_is_available  # noqa: PLC0415
 

@@ -34,6 +34,8 @@ FIRST_TICK_S = 1.0
 PAUSE_S = 0.01
 STEP_S = 0.2
 STOP_S = 2.0
+DRIVERS = tuple(map(Path, ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")))
+"""One of them is there where a GPU may be read: NVIDIA's, either's in WSL, and AMD's."""
 DOUBLES = 3
 """Numbers that the sampler tells of a tick."""
 
@@ -96,7 +98,8 @@ def open_counters(
     Counters or None
         None where the machine has none that may be read.
     """
-    if gpus is not None and not gpus and not (powercap and packages(powercap)):
+    has_gpus = bool(gpus) or (gpus is None and any(driver.exists() for driver in DRIVERS))
+    if not has_gpus and not (powercap and packages(powercap)):
         return None
     counters = SampledCounters({"gpus": gpus, "powercap": powercap and str(powercap)})
     try:

@@ -192,6 +192,7 @@ def test_a_jump_above_all_power_is_no_energy(tmp_path: Path, started: list) -> N
     domain = package(tmp_path)
     counters = opened(started, tmp_path, domain)
     since_s = time.perf_counter()
+    enough(counters, since_s, 2.0)
     domain.add_j(100_000)
     wait_for(lambda: "cpu" not in counters.ticks(since_s), "the jump went unnoticed")
     assert "intel-rapl:0 rose by 10000" in counters.faults(since_s)["cpu"]
@@ -201,6 +202,7 @@ def test_a_file_that_cannot_be_read_any_more_is_a_reason(tmp_path: Path, started
     domain = package(tmp_path)
     counters = opened(started, tmp_path, domain)
     since_s = time.perf_counter()
+    enough(counters, since_s, 2.0)
     started[0].stop()
     os.truncate(tmp_path / "intel-rapl:0" / "energy_uj", 0)
     wait_for(lambda: "cpu" not in counters.ticks(since_s), "the empty file went unnoticed")

@@ -1,0 +1,47 @@
+"""Which counters tick on this machine, how often, and what it costs to look at them."""
+
+import time
+from pathlib import Path
+
+from greenbench.energy.counters import Counters, open_counters
+from greenbench.energy.phase_lock import SHARE
+from greenbench.errors import EnergyError
+
+WATCHED_S = 1.0
+NONE = "none that may be read: energy is read at the edges of windows"
+
+
+def find_ticks(powercap: Path) -> str:
+    """Return what is found, as a line for people.
+
+    Parameters
+    ----------
+    powercap : pathlib.Path
+        Where Linux shows the counters of CPUs.
+    """
+    counters = open_counters(powercap=powercap)
+    if counters is None:
+        return NONE
+    try:
+        return _described(counters)
+    finally:
+        counters.close()
+
+
+def _described(counters: Counters) -> str:
+    since_s = time.perf_counter()
+    time.sleep(WATCHED_S)
+    try:
+        counters.ticks(since_s)
+    except EnergyError as error:
+        return f"none: {error}"
+    faults = counters.faults(since_s)
+    found = [
+        f"{name}: none, {faults[name]}"
+        if name in faults
+        else f"{name} every {1e3 * (part.tick_s or 0.0):.3g} ms"
+        for name, part in sorted(counters.describe().items())
+    ]
+    share = counters.share or 0.0
+    slow = f", more than {SHARE:.0%}: each look takes long here" if share > SHARE else ""
+    return f"{'; '.join(found)}; a process that looks at them takes {share:.1%} of a core{slow}"

@@ -1,0 +1,69 @@
+"""What the doctor says of counters that tick."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from greenbench.doctor import ticks
+from greenbench.doctor.ticks import find_ticks
+from greenbench.energy.ticks import Ticks
+from greenbench.errors import EnergyError
+from greenbench.results.readings import Component, Provenance
+
+
+class MadeUpCounters:
+    """A GPU whose counter was reset, a CPU whose counter is fine, or nobody who reads them."""
+
+    def __init__(self, share: float, error: str | None = None) -> None:
+        self.share = share
+        self.is_closed = False
+        self._error = error
+
+    def describe(self) -> dict[str, Component]:
+        return {
+            name: Component(None, Provenance.COUNTER, name, None, tick_s)
+            for name, tick_s in (("cpu", 0.000976), ("gpu", 0.09981))
+        }
+
+    def ticks(self, since_s: float) -> dict[str, list[Ticks]]:
+        if self._error:
+            raise EnergyError(self._error)
+        return {"cpu": [Ticks(np.array([since_s]), np.array([1.0]))]}
+
+    def faults(self, since_s: float) -> dict[str, str]:
+        return {"gpu": "the counter of GPU-a fell by 7 J"}
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+@pytest.mark.parametrize(
+    ("share", "tail"),
+    [
+        (0.004, "takes 0.4% of a core"),
+        (0.051, "takes 5.1% of a core, more than 1%: each look takes long here"),
+    ],
+)
+def test_doctor_says_how_often_counters_tick(
+    monkeypatch: pytest.MonkeyPatch, share: float, tail: str
+) -> None:
+    counters = MadeUpCounters(share)
+    monkeypatch.setattr(ticks, "open_counters", lambda **_: counters)
+    monkeypatch.setattr(ticks, "WATCHED_S", 0.0)
+    said = find_ticks(Path())
+    assert said.startswith("cpu every 0.976 ms; gpu: none, the counter of GPU-a fell by 7 J; ")
+    assert said.endswith(tail)
+    assert counters.is_closed
+
+
+def test_doctor_says_that_nobody_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    counters = MadeUpCounters(0.0, "the process that reads counters ended (-9)")
+    monkeypatch.setattr(ticks, "open_counters", lambda **_: counters)
+    monkeypatch.setattr(ticks, "WATCHED_S", 0.0)
+    assert find_ticks(Path()) == "none: the process that reads counters ended (-9)"
+    assert counters.is_closed
+
+
+def test_doctor_says_that_there_are_none(tmp_path: Path) -> None:
+    assert "edges of windows" in find_ticks(tmp_path)
