@@ -36,8 +36,8 @@ STEP_S = 0.2
 STOP_S = 2.0
 DRIVERS = tuple(map(Path, ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")))
 """One of them is there where a GPU may be read: NVIDIA's, either's in WSL, and AMD's."""
-DOUBLES = 3
-"""Numbers that the sampler tells of a tick."""
+DOUBLES, DOUBLE = 3, 8
+"""Numbers that the sampler tells of a tick, and the bytes of each."""
 
 _log = logging.getLogger(__name__)
 
@@ -243,8 +243,10 @@ class SampledCounters:
         with suppress(ValueError, OSError):
             for line in stdout:
                 head = json.loads(line)
-                count = sum(each.get("count", 0) for each in head["counters"])
-                self._answers.put((head, stdout.read(8 * DOUBLES * count)))
+                size = sum(each.get("count", 0) for each in head["counters"]) * DOUBLES * DOUBLE
+                data = stdout.read(size)
+                if len(data) == size:
+                    self._answers.put((head, data))
             stdout.close()
         self._process.wait()
         self._answers.put(None)

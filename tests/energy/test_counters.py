@@ -100,6 +100,11 @@ def opened(started: list, root: Path, *domains: Domain, step_j: float = 1.0) -> 
     return counters
 
 
+def moment_s() -> float:
+    """Return the time by the clock of the ticks; it marks a moment, and times nothing."""
+    return time.perf_counter()
+
+
 def wait_for(condition: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
@@ -130,7 +135,7 @@ def test_every_joule_of_all_packages_and_memory_is_seen(tmp_path: Path, started:
     Domain(tmp_path / "intel-rapl:0" / "intel-rapl:0:0", "core", 1_000_000)
     Domain(tmp_path / "intel-rapl:2", "psys", 30_000_000)
     counters = opened(started, tmp_path, *packages, memory)
-    since_s = time.perf_counter()
+    since_s = moment_s()
     for energy_j in enough(counters, since_s, 10.0):
         steps = np.diff(energy_j)
         assert (steps > 0).all()
@@ -146,7 +151,7 @@ def test_every_joule_of_all_packages_and_memory_is_seen(tmp_path: Path, started:
 def test_components_say_what_they_are(tmp_path: Path, started: list) -> None:
     packages = [package(tmp_path, 0), package(tmp_path, 1, 9_000_000)]
     counters = opened(started, tmp_path, *packages)
-    enough(counters, time.perf_counter(), 10.0)
+    enough(counters, moment_s(), 10.0)
     cpu = counters.describe()["cpu"]
     assert cpu.provenance is Provenance.COUNTER
     assert cpu.source == "CPU energy counter (RAPL), read at its ticks"
@@ -165,7 +170,7 @@ def test_counters_that_start_over_lose_nothing(tmp_path: Path, started: list) ->
         package(tmp_path, 1, value_uj=2_000_000, range_j=11.0),
     ]
     counters = opened(started, tmp_path, *packages, step_j=1.0)
-    since_s = time.perf_counter()
+    since_s = moment_s()
     for energy_j in enough(counters, since_s, 25.0):
         assert (np.diff(energy_j) > 0).all()
     assert counters.faults(since_s) == {}
@@ -175,7 +180,7 @@ def test_a_reset_spoils_what_holds_it_and_nothing_later(tmp_path: Path, started:
     one, other = package(tmp_path, 0, 900_000_000), package(tmp_path, 1)
     memory = Domain(tmp_path / "intel-rapl:0" / "intel-rapl:0:1", "dram", 3_000_000)
     counters = opened(started, tmp_path, one, other, memory)
-    since_s = time.perf_counter()
+    since_s = moment_s()
     enough(counters, since_s, 2.0)
     one.write(0)
     wait_for(lambda: "cpu" not in counters.ticks(since_s), "the reset went unnoticed")
@@ -183,7 +188,7 @@ def test_a_reset_spoils_what_holds_it_and_nothing_later(tmp_path: Path, started:
     assert reason.startswith("the counter of intel-rapl:0 fell by ")
     assert "it was reset" in reason
     assert "ram" in counters.ticks(since_s)
-    later_s = time.perf_counter()
+    later_s = moment_s()
     enough(counters, later_s, 2.0)
     assert counters.faults(later_s) == {}
 
@@ -191,7 +196,7 @@ def test_a_reset_spoils_what_holds_it_and_nothing_later(tmp_path: Path, started:
 def test_a_jump_above_all_power_is_no_energy(tmp_path: Path, started: list) -> None:
     domain = package(tmp_path)
     counters = opened(started, tmp_path, domain)
-    since_s = time.perf_counter()
+    since_s = moment_s()
     enough(counters, since_s, 2.0)
     domain.add_j(100_000)
     wait_for(lambda: "cpu" not in counters.ticks(since_s), "the jump went unnoticed")
@@ -201,7 +206,7 @@ def test_a_jump_above_all_power_is_no_energy(tmp_path: Path, started: list) -> N
 def test_a_file_that_cannot_be_read_any_more_is_a_reason(tmp_path: Path, started: list) -> None:
     domain = package(tmp_path)
     counters = opened(started, tmp_path, domain)
-    since_s = time.perf_counter()
+    since_s = moment_s()
     enough(counters, since_s, 2.0)
     started[0].stop()
     os.truncate(tmp_path / "intel-rapl:0" / "energy_uj", 0)
@@ -218,16 +223,16 @@ def test_a_counter_that_stands_still_has_no_energy(tmp_path: Path, started: list
     counters = open_counters([], tmp_path)
     assert counters is not None
     started.append(counters)
-    since_s = time.perf_counter()
+    since_s = moment_s()
     wait_for(lambda: "cpu" not in counters.ticks(since_s), "nobody saw that it stands still")
     assert "intel-rapl:0 has stood still for " in counters.faults(since_s)["cpu"]
 
 
 def test_earlier_ticks_are_forgotten(tmp_path: Path, started: list) -> None:
     counters = opened(started, tmp_path, package(tmp_path))
-    began_s = time.perf_counter()
+    began_s = moment_s()
     enough(counters, began_s, 10.0)
-    later_s = time.perf_counter()
+    later_s = moment_s()
     wait_for(lambda: counters.ticks(later_s)["cpu"][0].times_s[-1] > later_s, "no tick after that")
     # Only the last one before it is still there.
     assert (counters.ticks(began_s)["cpu"][0].times_s <= later_s).sum() == 1
@@ -235,7 +240,7 @@ def test_earlier_ticks_are_forgotten(tmp_path: Path, started: list) -> None:
 
 def test_death_of_the_process_is_a_reason_and_leaves_nothing(tmp_path: Path, started: list) -> None:
     counters = opened(started, tmp_path, package(tmp_path))
-    since_s = time.perf_counter()
+    since_s = moment_s()
     os.kill(counters.pid, signal.SIGKILL)  # type: ignore[attr-defined]
     with pytest.raises(EnergyError, match=r"process that reads counters ended \(-9\)"):
         enough(counters, since_s, 1e6)
@@ -295,7 +300,7 @@ def is_running(pid: int) -> bool:
 def test_interrupts_are_for_the_parent(tmp_path: Path, started: list) -> None:
     counters = opened(started, tmp_path, package(tmp_path))
     os.kill(counters.pid, signal.SIGINT)  # type: ignore[attr-defined]
-    enough(counters, time.perf_counter(), 3.0)
+    enough(counters, moment_s(), 3.0)
 
 
 def test_its_import_pulls_nothing_heavy() -> None:
