@@ -39,7 +39,7 @@ def _described(counters: Counters) -> str:
     found = [
         f"{name}: none, {faults[name]}"
         if name in faults
-        else f"{name} every {1e3 * (part.tick_s or 0.0):.3g} ms"
+        else f"{name} read every {1e3 * (part.tick_s or 0.0):.3g} ms"
         for name, part in sorted(counters.describe().items())
     ]
     share = counters.share or 0.0

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from greenbench.energy.limits import NVML_TICK_S, RAPL_TICK_S, sum_w
+from greenbench.energy.limits import NVML_TICK_S, sum_w
+from greenbench.energy.phase_lock import LOOK_S
 from greenbench.energy.ticks import Floats, Ticks
 from greenbench.results.readings import (
     CEILING_W,
@@ -17,8 +18,8 @@ from greenbench.results.readings import (
 )
 
 STILL_S = 1.0
-TICKS_S = {"gpu": NVML_TICK_S, "cpu": RAPL_TICK_S, "ram": RAPL_TICK_S}
-"""Until the length of ticks is measured."""
+TICKS_S = {"gpu": NVML_TICK_S, "cpu": LOOK_S, "ram": LOOK_S}
+"""Until they are measured."""
 
 
 class History:
@@ -34,7 +35,7 @@ class History:
     Attributes
     ----------
     tick_s : float
-        Measured seconds between two ticks.
+        Measured seconds between two ticks that are told; of RAPL's not each one is.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class History:
         self, times_s: Floats, after_s: Floats, raw_j: Floats, told: Mapping[str, Any], now_s: float
     ) -> None:
         """Take note of new ticks, and of how the counter is at `now_s`."""
-        self.tick_s = told["tick_s"] or self.tick_s
+        self.tick_s = told["interval_s"] or self.tick_s
         if self._began_s is None:
             self._began_s = told["looked_s"]
         if len(times_s):

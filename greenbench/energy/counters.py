@@ -101,16 +101,17 @@ def open_counters(
     has_gpus = bool(gpus) or (gpus is None and any(driver.exists() for driver in DRIVERS))
     if not has_gpus and not (powercap and packages(powercap)):
         return None
-    counters = SampledCounters({"gpus": gpus, "powercap": powercap and str(powercap)})
+    counters = None
     try:
-        if not counters.start():
-            counters.close()
-            return None
-    except EnergyError as error:
-        counters.close()
+        told = {"gpus": gpus, "powercap": powercap and str(powercap)}
+        counters = SampledCounters(told)
+        if counters.start():
+            return counters
+    except (EnergyError, OSError) as error:
         _log.warning("%s; energy is read at the edges of windows instead", error)
-        return None
-    return counters
+    if counters is not None:
+        counters.close()
+    return None
 
 
 class SampledCounters:
@@ -191,11 +192,7 @@ class SampledCounters:
         self._lost = self._lost or "the counters are closed"
         with suppress(OSError, ValueError):
             cast(Any, self._process.stdin).close()
-        try:
-            self._process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._reap()
 
     def _by_component(self) -> dict[str, list[History]]:
         found: dict[str, list[History]] = {}
@@ -242,11 +239,21 @@ class SampledCounters:
         stdout: Any = self._process.stdout
         with suppress(ValueError, OSError):
             for line in stdout:
+                if not line.startswith(b"{"):
+                    continue  # Whatever starts with every Python may print.
                 head = json.loads(line)
                 size = sum(each.get("count", 0) for each in head["counters"]) * DOUBLES * DOUBLE
                 data = stdout.read(size)
                 if len(data) == size:
                     self._answers.put((head, data))
             stdout.close()
-        self._process.wait()
+        self._reap()
         self._answers.put(None)
+
+    def _reap(self) -> None:
+        """Wait for the end of the process, but not for long."""
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()

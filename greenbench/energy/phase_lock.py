@@ -178,6 +178,11 @@ class PhaseLock:
         return began_s + min(step_s * OVERDUE ** max(self._looks - looks, 0), SLOWEST_S)
 
     @property
+    def interval_s(self) -> float | None:
+        """Seconds between two ticks that are told; None until that is known."""
+        return LOOK_S if self._is_fast else self.tick_s
+
+    @property
     def _is_fast(self) -> bool:
         return self.tick_s is not None and self.tick_s < FAST_S
 

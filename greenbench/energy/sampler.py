@@ -25,6 +25,7 @@ from greenbench.energy.counter import Counter
 from greenbench.energy.nvml_counters import open_nvml_counters
 from greenbench.energy.phase_lock import SHARE, SLOWEST_S, PhaseLock
 from greenbench.energy.powercap import open_powercap
+from greenbench.machine.surroundings import tolerate_warnings
 
 
 class Sampled:
@@ -86,7 +87,7 @@ class Sampled:
             seen, self._seen = self._seen, [array("d") for _ in range(3)]
             told = {
                 "count": len(seen[0]),
-                "tick_s": self.lock.tick_s,
+                "interval_s": self.lock.interval_s,
                 "looked_s": self._looked_s,
                 "failure": self._failure,
             }
@@ -120,7 +121,10 @@ def main() -> None:
     # Ctrl+C is for the parent, which ends us when it is ready.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers, requests = _take_over()
-    told = json.loads(requests.readline())
+    tolerate_warnings()
+    if not (line := requests.readline()):
+        return  # The parent is gone already.
+    told = json.loads(line)
     counters = open_powercap(Path(told["powercap"])) if told["powercap"] else []
     counters += open_nvml_counters(told["gpus"])
     if told["gpus"] is None and not any(each.component == "gpu" for each in counters):

@@ -23,7 +23,7 @@ class MadeUpCounters:
     def describe(self) -> dict[str, Component]:
         return {
             name: Component(None, Provenance.COUNTER, name, None, tick_s)
-            for name, tick_s in (("cpu", 0.000976), ("gpu", 0.09981))
+            for name, tick_s in (("cpu", 0.04), ("gpu", 0.09981))
         }
 
     def ticks(self, since_s: float) -> dict[str, list[Ticks]]:
@@ -45,14 +45,14 @@ class MadeUpCounters:
         (0.051, "takes 5.1% of a core, more than 1%: each look takes long here"),
     ],
 )
-def test_doctor_says_how_often_counters_tick(
+def test_doctor_says_how_often_counters_are_read(
     monkeypatch: pytest.MonkeyPatch, share: float, tail: str
 ) -> None:
     counters = MadeUpCounters(share)
     monkeypatch.setattr(ticks, "open_counters", lambda **_: counters)
     monkeypatch.setattr(ticks, "WATCHED_S", 0.0)
     said = find_ticks(Path())
-    assert said.startswith("cpu every 0.976 ms; gpu: none, the counter of GPU-a fell by 7 J; ")
+    assert said.startswith("cpu read every 40 ms; gpu: none, the counter of GPU-a fell by 7 J; ")
     assert said.endswith(tail)
     assert counters.is_closed
 

@@ -303,6 +303,19 @@ def test_interrupts_are_for_the_parent(tmp_path: Path, started: list) -> None:
     enough(counters, moment_s(), 3.0)
 
 
+def test_what_the_user_sets_for_python_disturbs_nothing(
+    tmp_path: Path, started: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("print('hello')\n")
+    for name in ("queue", "json", "pynvml", "greenbench"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('not the one')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    counters = opened(started, tmp_path, package(tmp_path))
+    enough(counters, moment_s(), 3.0)
+
+
 def test_its_import_pulls_nothing_heavy() -> None:
     heavy = ["torch", "keras", "mlflow", "numpy", "pandas", "codecarbon", "zeus", "pynvml"]
     code = f"import sys, greenbench.energy.sampler; print([m for m in {heavy} if m in sys.modules])"

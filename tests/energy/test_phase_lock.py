@@ -90,7 +90,7 @@ def followed(machine: Machine, *counters: Ticking, until_s: float = 60.0) -> Out
     all_sampled[0].take()
     before = machine.now_s, machine.cpu_s, counters[0].reads
     go_on(until_s)
-    told, data = all_sampled[0].take()
+    _, data = all_sampled[0].take()
     times_s, after_s, values = np.array(array("d", data)).reshape(3, -1)
     true_s = counters[0].times_s[values.astype(int) - 1]
     return Outcome(
@@ -99,7 +99,7 @@ def followed(machine: Machine, *counters: Ticking, until_s: float = 60.0) -> Out
         np.diff(values),
         (counters[0].reads - before[2]) / len(values),
         (machine.cpu_s - before[1]) / (machine.now_s - before[0]),
-        told["tick_s"],
+        all_sampled[0].lock.tick_s or 0.0,
     )
 
 
