@@ -82,6 +82,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--greenbench-meter", metavar="NAMES", help="such as 'codecarbon,zeus'")
     group.addoption(
+        "--greenbench-idle",
+        type=float,
+        metavar="SECONDS",
+        help="for how long idle power is measured before and after; 0 leaves it out (default: 3)",
+    )
+    group.addoption(
+        "--greenbench-cool-down",
+        action="store_true",
+        help="before each repeat, wait until the GPU is as cool as before the first one",
+    )
+    group.addoption(
         "--greenbench-include-disturbed",
         action="store_true",
         help="count samples that other processes disturbed",
@@ -281,7 +292,12 @@ def _selected(
 def _settings(config: pytest.Config) -> Settings:
     from greenbench.energy.meters import check_meters  # noqa: PLC0415
 
-    settings = Settings.from_environment(os.environ, meter=config.getoption("greenbench_meter"))
+    settings = Settings.from_environment(
+        os.environ,
+        meter=config.getoption("greenbench_meter"),
+        idle_s=config.getoption("greenbench_idle"),
+        cool_down=config.getoption("greenbench_cool_down"),
+    )
     check_meters(settings.meter)
     return settings
 

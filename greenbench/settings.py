@@ -50,8 +50,10 @@ class Settings:
         Shortest training window; a shorter one is filled with further passes of the same
         training, and the mean of a pass is booked. 0 leaves windows as they are.
     idle_s : float
-        Seconds for which idle power is measured before and after a suite, where the meter
-        measures; 0 leaves it out.
+        Seconds for which idle power is measured before and after a suite, once it is steady,
+        where the meter measures; 0 leaves it out.
+    cool_down : bool
+        Whether each repeat waits until the GPU is as cool as before the first one.
     branch : str or None
         Of the user's project, as a CI service calls it; None where git knows.
     tabular_dir : pathlib.Path
@@ -70,7 +72,8 @@ class Settings:
     country: str | None = None
     trial_timeout_s: float = 3600.0
     min_window_s: float = 0.0
-    idle_s: float = 10.0
+    idle_s: float = 3.0
+    cool_down: bool = False
     branch: str | None = None
     tabular_dir: Path = Path(TABULAR_DIR)
     store_timeout_s: float = STORE_TIMEOUT_S

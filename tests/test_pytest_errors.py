@@ -20,6 +20,7 @@ MARKED = "import pytest\nfrom greenbench.cases import Case\n\n\n@pytest.mark.gre
         (CASE, [], "1" + "0" * 20, "number of threads is 1" + "0" * 20 + "; expected 1 to 1024"),
         (OWN, [], "two", "GREENBENCH_THREADS is 'two'; expected a whole number above 0"),
         (CASE, ["--greenbench-meter", "nope"], "1", "unknown meter 'nope'; known: *"),
+        (CASE, ["--greenbench-idle", "-1"], "1", "idle measurement is -1 s; expected 0 to 3600 s"),
         (CASE, ["--greenbench-suite", "nope"], "1", "unknown suite 'nope'; known: *"),
         (CASE, ["--greenbench-trials", "0"], "1", "trials is 0; expected a whole number above 0"),
         (MARKED.format(mark="5") + CASE, [], "1", "the mark greenbench of *test_cost has 5; *"),

@@ -74,6 +74,12 @@ def test_bad_number_that_might_be_zero_is_refused_in_one_line(variable: str, tex
     assert str(error.value) == f"{variable} is {text!r}; expected a number of 0 or above"
 
 
+def test_no_idle_measurement_is_another_answer_than_none() -> None:
+    variable = {"GREENBENCH_IDLE_S": "30"}
+    assert Settings.from_environment(variable, idle_s=0.0).idle_s == 0.0
+    assert Settings.from_environment(variable, idle_s=None).idle_s == 30.0
+
+
 @pytest.mark.parametrize(
     ("variable", "setting"),
     [
@@ -93,7 +99,7 @@ def test_a_typed_window_of_zero_wins_over_the_environment() -> None:
 
 def test_windows_are_left_as_they_are_and_idle_power_is_measured_by_default() -> None:
     settings = Settings.from_environment({})
-    assert (settings.min_window_s, settings.idle_s) == (0.0, 10.0)
+    assert (settings.min_window_s, settings.idle_s) == (0.0, 3.0)
 
 
 @pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf"), 60.0])

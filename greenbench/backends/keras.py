@@ -274,7 +274,7 @@ def _start_keras(name: str, engine: Engine, threads: int) -> None:
                 f"on {started}, and a process has one engine only; start a new process"
             )
     engine.limit_threads(threads)
-    import_keras(engine.name)
+    import_keras(engine.name, engine.variables())
 
 
 def _to_neutral(images: Any, data_format: str) -> NDArray[np.float32]:

@@ -5,7 +5,9 @@ The frameworks are imported late and by name: none but the one in use need be in
 
 import importlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -51,6 +53,9 @@ class Engine(Protocol):
     def limit_threads(self, threads: int) -> None:
         """Set what the framework lets one set, before it runs its first operation."""
 
+    def variables(self) -> Mapping[str, str]:
+        """Return what Keras is told in variables of its own when it is imported."""
+
     def synchronize(self) -> None:
         """Wait until the device has done all work."""
 
@@ -65,7 +70,7 @@ class Engine(Protocol):
 
 
 class TorchEngine:
-    """Keras on torch; it uses a GPU by itself."""
+    """Keras on torch, on the device that the backend ``torch`` takes."""
 
     name, data_format = "torch", "channels_first"
 
@@ -73,16 +78,22 @@ class TorchEngine:
         """Set the threads of an operation."""
         _package("torch").set_num_threads(threads)
 
+    def variables(self) -> Mapping[str, str]:
+        """Return the device; Keras's own order is another one."""
+        return {"KERAS_TORCH_DEVICE": str(_torch_device().choose_device())}
+
     def synchronize(self) -> None:
         """Wait for the GPU; the CPU never runs ahead."""
-        cuda = _package("torch").cuda
-        if cuda.is_available():
-            cuda.synchronize()
+        _torch_device().synchronize(self._used)
 
     def device(self) -> str:
         """Return the GPU's name, or ``"cpu"``."""
-        cuda = _package("torch").cuda
-        return str(cuda.get_device_name()) if cuda.is_available() else "cpu"
+        return str(_torch_device().name_of(self._used))
+
+    @cached_property
+    def _used(self) -> Any:
+        # Where Keras puts what it makes: a process may have imported it before us.
+        return _package("keras").ops.zeros(()).device
 
     def train(self, model: Any, epoch: Epoch) -> float:
         """Train as ``fit`` does, without its data loader and callbacks."""
@@ -122,13 +133,18 @@ class JaxEngine:
         """Set the size of XLA's thread pool; has no effect once JAX has started."""
         os.environ["NPROC"] = str(threads)
 
+    def variables(self) -> Mapping[str, str]:
+        """Return none."""
+        return {}
+
     def synchronize(self) -> None:
         """Wait for an operation that comes last in the device's queue."""
         _package("jax.numpy").zeros(()).block_until_ready()
 
     def device(self) -> str:
-        """Return the kind of the first device."""
-        return str(_package("jax").devices()[0].device_kind)
+        """Return the kind of the device that JAX puts arrays on."""
+        (device,) = _package("jax.numpy").zeros(()).devices()
+        return str(device.device_kind)
 
     def train(self, model: Any, epoch: Epoch) -> float:
         """Train by ``fit``, which takes weights out of the model and back once an epoch."""
@@ -162,6 +178,10 @@ class TensorflowEngine:
                 f"{threads}; start a new process"
             ) from error
 
+    def variables(self) -> Mapping[str, str]:
+        """Return none."""
+        return {}
+
     def synchronize(self) -> None:
         """Wait for all devices."""
         _package("tensorflow").test.experimental.sync_devices()
@@ -169,7 +189,7 @@ class TensorflowEngine:
     def device(self) -> str:
         """Return the first GPU's name, or ``"cpu"``."""
         config = _package("tensorflow").config
-        gpus = config.list_physical_devices("GPU")
+        gpus = config.get_visible_devices("GPU")
         if not gpus:
             return "cpu"
         return str(config.experimental.get_device_details(gpus[0]).get("device_name", "gpu"))
@@ -187,6 +207,10 @@ class TensorflowEngine:
 
     def count_flops(self, model: Any, images: Any, labels: Any) -> None:
         """Return None: TensorFlow's counter knows forward passes only."""
+
+
+def _torch_device() -> Any:
+    return _package("greenbench.backends.torch_device")
 
 
 def _package(name: str) -> Any:

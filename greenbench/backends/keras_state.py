@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,22 +26,31 @@ _SEED = "global_random_seed"
 _NAMES = "object_name_uids"
 
 
-def import_keras(engine: str) -> None:
-    """Import Keras on an engine, with our settings, and none of a file or a variable.
+def import_keras(engine: str, variables: Mapping[str, str]) -> None:
+    """Import Keras on an engine, with our settings, and none of a file or a user's variable.
 
     It reads ``keras.json`` and its variables while it is imported; some change networks, some
     cut trainings short, and a file that it does not like stops it. Weights that were
     downloaded stay where they are.
+
+    Parameters
+    ----------
+    engine : str
+        What Keras calls it.
+    variables : mapping of str to str
+        What Keras finds in its own variables while it is imported.
     """
     given = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(PREFIX)}
     os.environ["KERAS_BACKEND"] = engine
     with tempfile.TemporaryDirectory() as empty:
-        os.environ["KERAS_HOME"] = empty
+        ours = {"KERAS_HOME": empty, **variables}
+        os.environ.update(ours)
         try:
             import keras  # noqa: PLC0415
             from keras.src.backend import config  # noqa: PLC0415
         finally:
-            del os.environ["KERAS_HOME"]
+            for name in ours:
+                del os.environ[name]
     home = given.get("KERAS_HOME")
     if home is not None:
         os.environ["KERAS_HOME"] = home

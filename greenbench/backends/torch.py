@@ -40,6 +40,7 @@ from greenbench.backends.torch_compute import (
     make_reproducible,
     read_options,
 )
+from greenbench.backends.torch_device import choose_device, name_of, synchronize
 from greenbench.backends.torch_flops import FlopCounter
 from greenbench.datasets.base import Dataset, Split, digest_splits
 
@@ -59,7 +60,7 @@ class TorchBackend:
         self.name = name
         torch.set_num_threads(threads)
         make_reproducible()
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._device = choose_device()
         self._splits: dict[str, tuple[Tensor, Tensor]] = {}
         self._classes = 0
         self._checks = TorchChecks()
@@ -111,7 +112,7 @@ class TorchBackend:
 
     @property
     def batches_pay(self) -> bool:
-        """Whether several models trained as one cost less: not on a CPU."""
+        """Whether several models trained as one cost less: not on a CPU; of MPS it is unknown."""
         return self._device.type == "cuda"
 
     def build_batch(self, requests: Sequence[BuildRequest]) -> TorchBatch:
@@ -136,14 +137,11 @@ class TorchBackend:
 
     def synchronize(self) -> None:
         """Wait for the GPU; the CPU never runs ahead."""
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+        synchronize(self._device)
 
     def describe(self) -> Mapping[str, str]:
         """Return device and version."""
-        cuda = self._device.type == "cuda"
-        device = torch.cuda.get_device_name(self._device) if cuda else "cpu"
-        return {"device": device, "torch": torch.__version__}
+        return {"device": name_of(self._device), "torch": torch.__version__}
 
     def _module(self, architecture: Spec | Native) -> nn.Module:
         if isinstance(architecture, Native):

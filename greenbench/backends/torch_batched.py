@@ -85,7 +85,7 @@ class TorchBatch:
                 losses, gradient = self._differentiate(batch)
                 self._adam.step(self._weights, gradient, rates)
                 total.add_(losses, alpha=batch.shape[1])
-            means: NDArray[np.float64] = total.double().cpu().numpy() / count
+            means: NDArray[np.float64] = total.cpu().double().numpy() / count
             return means
 
     def evaluate(self, split: str) -> NDArray[np.float64]:
@@ -104,7 +104,7 @@ class TorchBatch:
                 given = outputs(parameters, self._fixed, part.clone())
                 check_shape(self._name, given.shape[1:], answers.shape)
                 correct += (given.argmax(dim=-1) == answers).sum(dim=1)
-            accuracies: NDArray[np.float64] = torch.as_tensor(correct).double().cpu().numpy()
+            accuracies: NDArray[np.float64] = torch.as_tensor(correct).cpu().double().numpy()
             return accuracies / len(labels)
 
     def lane(self, index: int) -> TrainableModel:
@@ -194,7 +194,8 @@ class _Adam:
 
 
 def _like(tensor: Tensor, values: NDArray[np.float64]) -> Tensor:
-    return torch.from_numpy(values).to(tensor.device, tensor.dtype)
+    # On the CPU to single precision: not every device has double.
+    return torch.from_numpy(values).to(tensor.dtype).to(tensor.device)
 
 
 def _trained(module: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -18,6 +18,8 @@ def settings() -> Iterator[Setting]:
     """Yield everything; what this version of torch lacks is left out."""
     yield Setting("torch.manual_seed", _random_state, _set_random_state, is_random=True)
     yield Setting("torch.cuda.manual_seed", _cuda_state, _set_cuda_state, is_random=True)
+    if torch.backends.mps.is_available():
+        yield Setting("torch.mps.manual_seed", _mps_state, _set_mps_state, is_random=True)
     yield Setting("torch.set_num_threads", torch.get_num_threads, torch.set_num_threads)
     get, put = torch.get_num_interop_threads, torch.set_num_interop_threads
     yield Setting("torch.set_num_interop_threads", get, put)
@@ -47,7 +49,7 @@ def settings() -> Iterator[Setting]:
 
 
 def _autocast() -> Iterator[Setting]:
-    for device in _DEVICES:
+    for device in (*_DEVICES, *(["mps"] if torch.backends.mps.is_available() else [])):
         yield Setting(
             f"torch.set_autocast_enabled({device!r})",
             partial(torch.is_autocast_enabled, device),
@@ -153,6 +155,14 @@ def _cuda_state() -> bytes | None:
 def _set_cuda_state(kept: bytes | None) -> None:
     if kept is not None:
         torch.cuda.set_rng_state(torch.frombuffer(bytearray(kept), dtype=torch.uint8))
+
+
+def _mps_state() -> bytes:
+    return torch.mps.get_rng_state().numpy().tobytes()
+
+
+def _set_mps_state(kept: bytes) -> None:
+    torch.mps.set_rng_state(torch.frombuffer(bytearray(kept), dtype=torch.uint8))
 
 
 def _set_default_device(kept: torch.device) -> None:

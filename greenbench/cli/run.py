@@ -89,6 +89,17 @@ def _selection(given: dict[str, Any], settings: Settings) -> Selection:
 @click.option(
     "--min-window", type=float, help="Seconds that training is repeated for inside its window."
 )
+@click.option(
+    "--idle",
+    type=float,
+    metavar="SECONDS",
+    help="For how long idle power is measured before and after; 0 leaves it out; default: 3.",
+)
+@click.option(
+    "--cool-down",
+    is_flag=True,
+    help="Before each repeat, wait until the GPU is as cool as before the first one.",
+)
 @including
 def run(
     *,
@@ -99,6 +110,8 @@ def run(
     trial_timeout: float | None,
     meter: str | None,
     min_window: float | None,
+    idle: float | None,
+    cool_down: bool,
     include_disturbed: bool,
     **given: Any,
 ) -> None:
@@ -120,6 +133,8 @@ def run(
         trial_timeout_s=trial_timeout,
         meter=meter,
         min_window_s=min_window,
+        idle_s=idle,
+        cool_down=cool_down,
     )
     selection = _selection(given, settings)
     failures = _run_cases(

@@ -1,4 +1,8 @@
-"""MNIST, FashionMNIST and CIFAR-10: from local files, else downloaded by torchvision."""
+"""MNIST, FashionMNIST and CIFAR-10: from local files, else downloaded by torchvision.
+
+torchvision is imported where it is needed, which is not for local files of the first two: it
+imports PyTorch's compiler, for five seconds of CPU time before the first step.
+"""
 
 import contextlib
 import http.client
@@ -8,15 +12,13 @@ import shutil
 import socket
 import struct
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torchvision.datasets
 from numpy.typing import NDArray
-from torchvision.datasets.utils import check_integrity
 
 from greenbench.datasets.base import (
     Dataset,
@@ -52,15 +54,12 @@ class _Published:
         The torchvision class that downloads it.
     data_dir : pathlib.Path
         Its root.
-    files : sequence of pathlib.Path
-        What is read.
     archives : mapping of pathlib.Path to str
         What is downloaded, with the MD5 sums.
     """
 
     kind: type[Any]
     data_dir: Path
-    files: Sequence[Path]
     archives: Mapping[Path, str]
 
 
@@ -87,7 +86,7 @@ def load_mnist(context: LoadContext, limit: int | None = None) -> Dataset:
         If the files are missing and can't be downloaded, or are corrupt, or `limit` is out of
         range.
     """
-    return _load_idx("mnist", torchvision.datasets.MNIST, context, limit)
+    return _load_idx("mnist", "MNIST", context, limit)
 
 
 def load_fashion_mnist(context: LoadContext, limit: int | None = None) -> Dataset:
@@ -96,7 +95,7 @@ def load_fashion_mnist(context: LoadContext, limit: int | None = None) -> Datase
     H. Xiao, K. Rasul and R. Vollgraf, 2017, MIT licence. The files are in
     ``FashionMNIST/raw``; all else is as `load_mnist` says.
     """
-    return _load_idx("fashion_mnist", torchvision.datasets.FashionMNIST, context, limit)
+    return _load_idx("fashion_mnist", "FashionMNIST", context, limit)
 
 
 def load_cifar10(context: LoadContext, limit: int | None = None) -> Dataset:
@@ -106,30 +105,35 @@ def load_cifar10(context: LoadContext, limit: int | None = None) -> Dataset:
     images, and all else is as `load_mnist` says.
     """
     _check_limit("cifar10", limit, CIFAR10_POOL)
-    kind = torchvision.datasets.CIFAR10
+    kind = _kind("CIFAR10")
     batches = [*kind.train_list, *kind.test_list, (kind.meta["filename"], kind.meta["md5"])]
     sums = {context.data_dir / kind.base_folder / name: md5 for name, md5 in batches}
     archive = {context.data_dir / kind.filename: kind.tgz_md5}
     # The batches are pickles, which torchvision opens only if their MD5 sums are right.
     for path, md5 in sums.items():
         _check_md5(path, md5)
-    _ensure(_Published(kind, context.data_dir, list(sums), archive))
+    _ensure(list(sums), lambda: _Published(kind, context.data_dir, archive))
     pool, test = (_raw_cifar(kind(context.data_dir, train=train)) for train in (True, False))
     return _limited("cifar10", "CIFAR-10", context, (pool, test), limit)
 
 
-def _load_idx(name: str, kind: type[Any], context: LoadContext, limit: int | None) -> Dataset:
+def _load_idx(name: str, title: str, context: LoadContext, limit: int | None) -> Dataset:
     _check_limit(name, limit, IDX_SHAPES["train-labels-idx1-ubyte"][0])
-    folder = context.data_dir / kind.__name__ / "raw"
+    folder = context.data_dir / title / "raw"
     files = [folder / file for file in IDX_SHAPES]
     for path in files:
         _check_idx(path)
-    archives = {folder / file: md5 for file, md5 in kind.resources}
-    _ensure(_Published(kind, context.data_dir, files, archives))
+
+    def published() -> _Published:
+        kind = _kind(title)
+        archives = {folder / file: md5 for file, md5 in kind.resources}
+        return _Published(kind, context.data_dir, archives)
+
+    _ensure(files, published)
     pool_images, pool_labels, test_images, test_labels = (_read_idx(path) for path in files)
     pool = RawImages(pool_images[:, None], pool_labels)
     test = RawImages(test_images[:, None], test_labels)
-    return _limited(name, kind.__name__, context, (pool, test), limit)
+    return _limited(name, title, context, (pool, test), limit)
 
 
 def _limited(
@@ -155,6 +159,13 @@ def _check_limit(name: str, limit: int | None, available: int) -> None:
             f"dataset {name!r}: limit is {limit!r}; "
             f"expected a whole number from {MIN_LIMIT} to {available}"
         )
+
+
+def _kind(title: str) -> type[Any]:
+    import torchvision.datasets  # noqa: PLC0415
+
+    kind: type[Any] = getattr(torchvision.datasets, title)
+    return kind
 
 
 def _raw_cifar(part: Any) -> RawImages:
@@ -198,6 +209,8 @@ def _read_idx(path: Path) -> NDArray[np.uint8]:
 
 
 def _check_md5(path: Path, md5: str) -> None:
+    from torchvision.datasets.utils import check_integrity  # noqa: PLC0415
+
     with _readable(path):
         is_intact = not path.exists() or check_integrity(path, md5)
     if not is_intact:
@@ -221,11 +234,12 @@ def _corrupt(path: Path, reason: str) -> DatasetError:
 # ---------------------------------------------------------------- download
 
 
-def _ensure(published: _Published) -> None:
-    """Download what is missing; leave what is there alone."""
-    missing = [path for path in published.files if not path.exists()]
+def _ensure(files: Sequence[Path], look_up: Callable[[], _Published]) -> None:
+    """Download what is missing, which is looked up then; leave what is there alone."""
+    missing = [path for path in files if not path.exists()]
     if not missing:
         return
+    published = look_up()
     for path, md5 in published.archives.items():
         _check_md5(path, md5)
     title, data_dir = published.kind.__name__, published.data_dir

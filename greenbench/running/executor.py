@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import greenbench
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
+from greenbench.energy.idle import IdlePower
 from greenbench.energy.meters import meter_names
 from greenbench.errors import WorkerError
 from greenbench.machine.environment import git_revision
@@ -145,10 +147,33 @@ class WorkerPool:
                 raise WorkerError(f"{job.case.id} finished without a result; see {worker.log}")
             return result
 
-    def measure_idle_w(self, seconds: float) -> dict[str, float]:
-        """Return the idle power of the components that a worker can measure, in W."""
-        worker = next((each for each in self._workers.values() if each.is_alive), None)
-        return worker.measure_idle_w(seconds) if worker else {}
+    @property
+    def measures(self) -> bool:
+        """Whether a worker can measure idle power."""
+        return any(self._measuring())
+
+    def warm_up(self, repeats: Iterable[tuple[Case, int]]) -> None:
+        """Let each worker do what its first repeat does before it trains.
+
+        An open context and a device that was used cost power, after a suite as before it.
+        """
+        first: dict[_Kind, tuple[Case, int]] = {}
+        for case, repeat in repeats:
+            first.setdefault(self._kind(case), (case, repeat))
+        for kind, worker in self._workers.items():
+            if kind in first and worker.measures:
+                case, repeat = first[kind]
+                # One that dies of it is started anew for the repeat, which tells why.
+                with suppress(WorkerError):
+                    worker.warm_up(case.to_dict(), repeat, self._settings.trial_timeout_s)
+
+    def measure_idle(self, seconds: float) -> IdlePower:
+        """Return what one worker measures while all of them do nothing."""
+        worker = next(self._measuring(), None)
+        return worker.measure_idle(seconds) if worker else IdlePower()
+
+    def _measuring(self) -> Iterator[WorkerProcess]:
+        return (each for each in self._workers.values() if each.is_alive and each.measures)
 
     def data_of(self, case: Case, repeat: int) -> dict[str, Any]:
         """Return what a repeat would rest on of its data; its worker loads them."""

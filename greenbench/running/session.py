@@ -1,5 +1,6 @@
 """A session: the host lock, workers, journal and tracking around the repeats of a suite."""
 
+import os
 import random
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,8 +13,9 @@ from greenbench import registry
 from greenbench.architectures.base import check_arguments
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity, carbon_intensity
+from greenbench.energy.cooling import CoolDown, thermometer
 from greenbench.energy.hostlock import host_lock
-from greenbench.energy.idle import drift
+from greenbench.energy.idle import IdlePower, drift
 from greenbench.energy.meters import check_meters
 from greenbench.errors import (
     CaseFailedError,
@@ -99,6 +101,7 @@ class Session:
     _stack: ExitStack = field(default_factory=ExitStack, init=False)
     _has_crashed: bool = field(default=False, init=False)
     _is_complete: bool = field(default=False, init=False)
+    _cool_down: CoolDown | None = field(default=None, init=False)
     idle_drift: float | None = field(default=None, init=False)
 
     def __enter__(self) -> "Session":
@@ -108,6 +111,8 @@ class Session:
         check_meters(self.settings.meter)
         check_uri(self.settings.tracking_uri)
         intensity = carbon_intensity(self.settings.carbon_g_per_kwh, self.settings.country)
+        if self.settings.cool_down:
+            self._cool_down = CoolDown(thermometer(os.environ), self.listener.notice)
         with ExitStack() as stack:
             try:
                 self._open(stack, intensity, is_fresh=self.is_fresh)
@@ -190,6 +195,8 @@ class Session:
         try:
             if result is None:
                 mixed = self._run_folder.mixed
+                if self._cool_down:
+                    self._cool_down.wait()
                 job = Job(case, repeat, self.suite, journal, self._idle_w, mixed)
                 result = pool.run(job, self.listener.event)
         except GreenbenchError as error:
@@ -278,13 +285,17 @@ class Session:
         return pools
 
     def _measure_idle_w(self, when: str) -> dict[str, float]:
-        if not self.settings.idle_s:
+        idle_s = self.settings.idle_s
+        if not idle_s or not self._pools[0].measures:
             return {}
-        power_w = self._pools[0].measure_idle_w(self.settings.idle_s)
-        if power_w:
-            parts = ", ".join(f"{name} {watts:.4g} W" for name, watts in sorted(power_w.items()))
-            self.listener.notice(f"idle power {when} the suite: {parts}")
-        return power_w
+        if when == "before":
+            for pool in self._pools:
+                pool.warm_up(self.repeats())
+        self.listener.notice(f"measuring idle power for {idle_s:g} s (--idle 0 leaves it out)")
+        found = self._pools[0].measure_idle(idle_s)
+        if found.power_w:
+            self.listener.notice(f"idle power {when} the suite: {_shown(found)}")
+        return dict(found.power_w)
 
     def _compare_idle_power(self) -> None:
         self.idle_drift = drift(self._idle_w, self._measure_idle_w("after"))
@@ -307,6 +318,12 @@ class Session:
             f"waiting for the host lock ({waited_s:.0f} s): another greenbench is measuring on "
             f"this machine; two at once would measure each other ({self.settings.host_lock})"
         )
+
+
+def _shown(idle: IdlePower) -> str:
+    parts = (f"{name} {watts:.4g} W" for name, watts in sorted(idle.power_w.items()))
+    restless = f" ({' and '.join(idle.unsteady)} not steady yet)" if idle.unsteady else ""
+    return ", ".join(parts) + restless
 
 
 def check_completed(result: CaseResult) -> None:

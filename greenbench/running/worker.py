@@ -5,6 +5,7 @@ on a line. Everything else that is printed, by whichever library, goes to standa
 """
 
 import contextlib
+import gc
 import json
 import logging
 import multiprocessing
@@ -14,7 +15,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,7 +27,7 @@ from greenbench.backends.process_state import ProcessState
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.host import StopWatch
-from greenbench.energy.idle import measure_idle_w, measures
+from greenbench.energy.idle import IdlePower, measure_idle, measures
 from greenbench.energy.meters import meter_names, open_meter
 from greenbench.errors import GreenbenchError
 from greenbench.machine.environment import describe_environment
@@ -41,7 +42,7 @@ from greenbench.results.journal import Journal
 from greenbench.running.parts import import_parts
 from greenbench.running.worker_warnings import Warnings
 from greenbench.search.bench import Bench, Emit
-from greenbench.search.repeat import data_of, run_repeat
+from greenbench.search.repeat import data_of, prepare, run_repeat
 from greenbench.tracking.autologging import forbid_autologging
 
 
@@ -64,9 +65,15 @@ def main() -> None:
                 bench = _set_up(request, emit)
                 state = ProcessState()
                 files = [greenbench.__file__, *registry.origin_files()]
-                emit("ready", {"environment": dict(bench.environment), "files": files})
+                told_of = {"environment": dict(bench.environment), "files": files}
+                emit("ready", {**told_of, "measures": _measures(bench)})
             elif "idle_s" in request:
-                emit("idle", {"power_w": _measure_idle_w(bench, request["idle_s"])})
+                emit("idle", asdict(_measure_idle(bench, request["idle_s"])))
+            elif "warm_up" in request:
+                case = Case.from_dict(request["warm_up"])
+                with told.silenced():
+                    prepare(bench, case, request["repeat"])
+                    emit("warm", {"lasting": state.put_back(_who(request))})
             elif "data_of" in request:
                 case = Case.from_dict(request["data_of"])
                 emit("data", data_of(bench, case, request["repeat"]))
@@ -171,12 +178,21 @@ def _watch_stops() -> StopWatch:
     return stops
 
 
-def _measure_idle_w(bench: Bench, seconds: float) -> dict[str, float]:
-    return measure_idle_w(bench.meter, seconds) if measures(bench.meter) else {}
+def _measures(bench: Bench) -> bool:
+    # A recording tells nothing of this machine.
+    return not isinstance(bench.backend, ReplayingBackend) and measures(bench.meter)
+
+
+def _measure_idle(bench: Bench, seconds: float) -> IdlePower:
+    # A model that only a cycle of references keeps would be gone at some later time.
+    gc.collect()
+    bench.backend.synchronize()
+    counters = getattr(bench, "counters", None)
+    return measure_idle(bench.meter, seconds, ticks=counters.ticks if counters else None)
 
 
 def _who(request: Mapping[str, Any]) -> str:
-    case = request.get("case")
+    case = request.get("case") or request.get("warm_up")
     return f"case {Case.from_dict(case).id}" if case else "a module of yours"
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from greenbench.energy.idle import IdlePower
 from greenbench.errors import ConfigurationError, WorkerError
 from greenbench.machine.files import reason, remedy
 from greenbench.machine.processes import GroupLeader
@@ -21,7 +22,7 @@ from greenbench.results.readings import Account, Component, Provenance, Reading
 START_TIMEOUT_S = 300.0
 STOP_TIMEOUT_S = 5.0
 
-ANSWERS = ("ready", "idle", "data", "finished", "failed")
+ANSWERS = ("ready", "warm", "idle", "data", "finished", "failed")
 """Events that end a request."""
 
 WORDS_READ, WORDS_LINES = 4096, 3
@@ -76,6 +77,8 @@ class WorkerProcess:
         its last answer.
     device : str or None
         What it trains on; known then, too.
+    measures : bool
+        Whether its meter measures, so that it can tell idle power; known then, too.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class WorkerProcess:
         self.files: list[str] = []
         self.is_spent = False
         self.device: str | None = None
+        self.measures = False
         self._is_ready = False
         self._is_closed = False
         self._request = -1
@@ -101,6 +105,9 @@ class WorkerProcess:
         environment = {
             # Of a user's own code that logs to the server, whose address may have a password.
             "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+            # Workers of other backends wait beside it, and need some of the GPU's memory.
+            "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
             **os.environ,
             "PYTHONPATH": python_path,
             **dict.fromkeys(THREAD_VARIABLES, threads),
@@ -148,10 +155,16 @@ class WorkerProcess:
             raise
         self.files = values.get("files", [])
         self.device = values.get("environment", {}).get("device")
+        # Workers of older revisions do not tell, and cannot be warmed up.
+        self.measures = bool(values.get("measures"))
 
-    def measure_idle_w(self, seconds: float) -> dict[str, float]:
-        """Let the worker measure while it does nothing; empty if it cannot."""
-        return dict(self._ask({"idle_s": seconds}, seconds)["power_w"])
+    def warm_up(self, case: Mapping[str, Any], repeat: int, limit_s: float) -> None:
+        """Let the worker do what a repeat does before it trains; whatever fails fails again."""
+        self._ask({"warm_up": case, "repeat": repeat}, limit_s)
+
+    def measure_idle(self, seconds: float) -> IdlePower:
+        """Let the worker measure while it does nothing."""
+        return IdlePower(**self._ask({"idle_s": seconds}, seconds))
 
     def data_of(self, case: Mapping[str, Any], repeat: int, limit_s: float) -> dict[str, Any]:
         """Let the worker load the data of a repeat; return what it would rest on of them."""

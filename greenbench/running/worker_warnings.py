@@ -47,6 +47,18 @@ class Warnings(logging.Handler):
         finally:
             self._send = None
 
+    @contextmanager
+    def silenced(self) -> Iterator[None]:
+        """Tell of no record that is logged inside, since a repeat will do the same again.
+
+        What Python warns of it may warn of once only, so that this waits.
+        """
+        self.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            self.setLevel(logging.WARNING)
+
     def emit(self, record: logging.LogRecord) -> None:
         """Tell of a logged record."""
         self._tell(record.getMessage())

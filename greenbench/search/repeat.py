@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -83,6 +84,19 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
     )
     journal.finish(result)
     return result
+
+
+def prepare(bench: Bench, case: Case, repeat: int) -> None:
+    """Bring the device into the state that a repeat leaves it in, before idle power is measured.
+
+    Its context is open then, the data are there, and it is warm. What fails is told when the
+    repeat runs.
+    """
+    with suppress(Exception):
+        check_batching(case, bench.backend)
+        dataset = _load_dataset(bench, case, repeat)
+        bench.backend.load(dataset)
+        warm_up(bench.backend, _build_architecture(case, dataset), case, dataset)
 
 
 def _keep_if_intact(intact: Intact, case: Case, journal: Journal) -> None:

@@ -1,10 +1,11 @@
 """Idle power: measured where a meter measures, and never taken from an estimate."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import pytest
 
-from greenbench.energy.idle import drift, measure_idle_w, measures
+from greenbench.energy.idle import Trace, drift, is_steady, measure_idle, measures, parts_w
 from greenbench.energy.ledger import Ledger
 from greenbench.errors import EnergyError
 from greenbench.results.quality import net_j
@@ -61,11 +62,11 @@ def test_one_measured_component_makes_idle_power_worth_measuring(clock, provenan
     assert measures(ScriptedMeter(clock, components)) is expected
 
 
-def test_idle_power_is_energy_over_the_duration_of_one_window(clock):
-    assert measure_idle_w(FakeMeter(clock, 12.5), 30.0, clock.advance) == {
-        "cpu": pytest.approx(12.5)
-    }
-    assert clock.now() == 30.0
+def test_steady_power_is_its_mean_over_the_seconds_that_were_asked_for(clock):
+    found = measure_idle(FakeMeter(clock, 12.5), 30.0, clock.advance)
+    assert found.power_w == {"cpu": pytest.approx(12.5)}
+    assert found.unsteady == []
+    assert clock.now() == pytest.approx(30.0)
 
 
 def test_idle_power_of_measured_components_alone(clock):
@@ -80,22 +81,135 @@ def test_idle_power_of_measured_components_alone(clock):
             "dsp": component(None),
         },
     )
-    assert measure_idle_w(meter, 5.0, clock.advance) == pytest.approx({"cpu": 8.0, "gpu": 25.0})
+    found = measure_idle(meter, 5.0, clock.advance)
+    assert found.power_w == pytest.approx({"cpu": 8.0, "gpu": 25.0})
 
 
 def test_no_time_gives_no_idle_power(clock):
-    assert measure_idle_w(FakeMeter(clock), 0.0, clock.advance) == {}
+    assert measure_idle(FakeMeter(clock), 0.0, clock.advance).power_w == {}
+    assert clock.now() == 0.0
 
 
 def test_no_idle_power_of_nothing(clock):
-    assert measure_idle_w(ScriptedMeter(clock, {}), 5.0, clock.advance) == {}
+    assert measure_idle(ScriptedMeter(clock, {}), 5.0, clock.advance).power_w == {}
+    assert clock.now() == pytest.approx(5.0)
 
 
 def test_idle_power_is_not_measured_inside_a_window(clock):
     meter = FakeMeter(clock)
     Ledger(meter).open()
     with pytest.raises(EnergyError):
-        measure_idle_w(meter, 5.0, clock.advance)
+        measure_idle(meter, 5.0, clock.advance)
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU after a load: its power by the second, and a counter that ticks."""
+
+    power_w: Sequence[float]
+    tick_s: float = 0.1
+
+    def energy_j(self, time_s):
+        whole = int(time_s)
+        joules = sum(self.power_w[min(s, len(self.power_w) - 1)] for s in range(whole))
+        return joules + (time_s - whole) * self.power_w[min(whole, len(self.power_w) - 1)]
+
+    def ticks(self, until_s):
+        times_s = [n * self.tick_s for n in range(int(until_s / self.tick_s + 1e-6) + 1)]
+        return Trace(times_s, [self.energy_j(time_s) for time_s in times_s])
+
+
+class GpuMeter(FakeMeter):
+    """Reads a GPU's counter at the edges of windows, as of its last tick."""
+
+    def __init__(self, clock, gpu):
+        super().__init__(clock)
+        self._gpu, self._seen = clock, gpu
+        self._from_j = 0.0
+
+    def _now_j(self):
+        return self._seen.ticks(self._gpu.now()).energy_j[-1]
+
+    def begin_window(self):
+        super().begin_window()
+        self._from_j = self._now_j()
+
+    def end_window(self):
+        seconds = super().end_window().duration_s
+        part = Component(self._now_j() - self._from_j, COUNTER, "fake", tick_s=self._seen.tick_s)
+        return Reading(seconds, {"gpu": part})
+
+
+AFTER_A_LOAD_W = (149.0, 149.0, 123.7, 123.6, 123.4, 123.5)
+"""As seen on a GPU: two seconds with raised clocks, then steady."""
+
+
+@pytest.mark.parametrize("has_counters", [True, False], ids=["by_ticks", "by_windows"])
+def test_idle_power_after_a_load_is_that_which_it_settles_at(clock, has_counters):
+    gpu = Gpu(AFTER_A_LOAD_W)
+    ticks = {"ticks": lambda since_s: {"gpu": [gpu.ticks(clock.now())]}} if has_counters else {}
+    found = measure_idle(GpuMeter(clock, gpu), 3.0, clock.advance, **ticks)
+    assert found.power_w == {"gpu": pytest.approx(123.57, rel=0.002)}
+    assert found.unsteady == []
+    assert clock.now() == pytest.approx(5.0)
+
+
+def test_idle_power_that_does_not_settle_is_told_so_after_five_seconds_more(clock):
+    gpu = Gpu([150.0 - 5.0 * second for second in range(12)])
+    ticks = {"gpu": lambda: gpu.ticks(clock.now())}
+    found = measure_idle(
+        GpuMeter(clock, gpu),
+        3.0,
+        clock.advance,
+        ticks=lambda since_s: {name: [read()] for name, read in ticks.items()},
+    )
+    assert found.unsteady == ["gpu"]
+    assert found.power_w == {"gpu": pytest.approx(120.0)}
+    assert clock.now() == pytest.approx(8.0)
+
+
+def test_power_of_several_devices_is_their_sum(clock):
+    first, second = Gpu([60.0]), Gpu([90.0], tick_s=0.07)
+    found = measure_idle(
+        GpuMeter(clock, first),
+        3.0,
+        clock.advance,
+        ticks=lambda since_s: {"gpu": [each.ticks(clock.now()) for each in (first, second)]},
+    )
+    assert found.power_w == {"gpu": pytest.approx(150.0)}
+
+
+def test_windows_stand_in_for_counters_that_fail(clock):
+    def fail(since_s):
+        raise EnergyError("the sampler died")
+
+    found = measure_idle(GpuMeter(clock, Gpu([60.0])), 3.0, clock.advance, ticks=fail)
+    assert found.power_w == {"gpu": pytest.approx(60.0, rel=0.04)}
+
+
+@pytest.mark.parametrize(
+    ("parts", "share", "expected"),
+    [
+        ((149.0, 149.0, 123.7), 0.02, False),
+        ((149.0, 123.7, 123.6), 0.02, False),
+        ((123.7, 123.6, 123.4), 0.02, True),
+        ((100.0, 101.0, 102.1), 0.02, False),
+        ((100.0, 101.0, 102.0), 0.02, True),
+        ((149.0, 123.7, 123.6), 0.25, True),
+        ((0.0, 0.0, 0.0), 0.02, True),
+    ],
+)
+def test_steady_is_what_differs_by_a_small_share(parts, share, expected):
+    assert is_steady(parts, share) is expected
+
+
+@pytest.mark.parametrize("seconds", [0.5, 2.0, 3.0])
+def test_readings_that_do_not_reach_back_tell_no_power(seconds):
+    trace = Trace([0.0, 1.0, 1.75], [0.0, 40.0, 70.0])
+    expected = None if seconds > 1.95 else [pytest.approx(40.0)] * 3
+    assert parts_w([trace], seconds) == expected
+    assert parts_w([trace, Trace([], [])], seconds) is None
+    assert parts_w([], seconds) is None
 
 
 @pytest.mark.parametrize(
@@ -179,7 +293,7 @@ def test_measured_ram_is_part_of_net():
 
 def test_what_was_idle_all_along_has_no_net(clock):
     meter = FakeMeter(clock, 12.5)
-    idle_w = measure_idle_w(meter, 30.0, clock.advance)
+    idle_w = measure_idle(meter, 30.0, clock.advance).power_w
     ledger = Ledger(meter)
     ledger.open()
     with ledger.phase("train"):

@@ -21,6 +21,7 @@ import pytest
 from greenbench.backends.base import ReplayingBackend
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
+from greenbench.energy.idle import IdlePower
 from greenbench.machine.environment import describe_environment
 from greenbench.results.journal import Journal
 from greenbench.running.worker_process import open_log
@@ -175,6 +176,7 @@ class Worker:
     is_spent = False
     device = "recording"
     is_alive = True
+    measures = True
     idle_w = (10.0, 12.0)
 
     def __init__(self, backend: str, module: str, set_up: Mapping[str, Any], log: Path, **_: Any):
@@ -200,8 +202,11 @@ class Worker:
     def stop(self) -> None:
         pass
 
-    def measure_idle_w(self, seconds: float) -> dict[str, float]:
-        return {"cpu": next(self._idle_w)}
+    def warm_up(self, case: Mapping[str, Any], repeat: int, limit_s: float) -> None:
+        pass
+
+    def measure_idle(self, seconds: float) -> IdlePower:
+        return IdlePower({"cpu": next(self._idle_w)})
 
     def data_of(self, case: Mapping[str, Any], repeat: int, limit_s: float) -> dict[str, Any]:
         from greenbench.search.repeat import data_of  # noqa: PLC0415

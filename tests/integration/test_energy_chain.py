@@ -205,8 +205,8 @@ def test_power_that_is_missing_in_mid_run_makes_energy_unknown_and_leaves_accura
 def test_net_energy_is_gross_less_idle_power_and_drift_marks_every_run(
     greenbench: Greenbench, rise_w: float
 ) -> None:
-    meter = write(greenbench, warming_up(rise_w), idle_s="1")
-    case = ("-a", "dense.xs", "--epochs", "2", "--repeats", "2")
+    meter = write(greenbench, warming_up(rise_w), idle_s="3")
+    case = ("-a", "dense.xs", "--epochs", "2", "--repeats", "2", "--idle", "1")
     done = greenbench("run", *case, "--meter", meter, *COUNT_ALL)
 
     assert done.returncode == 0, done.stderr
@@ -215,7 +215,7 @@ def test_net_energy_is_gross_less_idle_power_and_drift_marks_every_run(
     for run in runs:
         metrics = run.data.metrics
         idle_w, duration_s = metrics["power/idle_w"], metrics["time/total_s"]
-        # The mean over the second before the suite, which is longer on a machine that stalls.
+        # The mean over a second before the suite; after five more where power does not settle.
         assert idle_w >= 0.999 * (50 + rise_w / 2)
         net_wh = metrics["energy/total_wh"] - idle_w * duration_s / 3600
         assert metrics["energy/net_wh"] == pytest.approx(net_wh, rel=1e-6, abs=1e-12)
@@ -226,6 +226,9 @@ def test_net_energy_is_gross_less_idle_power_and_drift_marks_every_run(
     assert len({run.data.metrics["quality/idle_drift"] for run in runs}) == 1
     assert f"idle power before the suite: cpu {idle_w:.4g} W" in done.stderr
     assert "idle power after the suite: cpu" in done.stderr
+    assert done.stderr.count("measuring idle power for 1 s (--idle 0 leaves it out)") == 2
+    # Later, the same rise is a small share of the power.
+    assert ("(cpu not steady yet)" in done.stderr) == bool(rise_w)
     assert ("idle power changed by" in done.stderr) == bool(rise_w)
     assert ("drifted" in printed(done.stdout, runs[0].data.tags["case_id"])[1][-2]) == bool(rise_w)
 

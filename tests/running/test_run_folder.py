@@ -310,7 +310,7 @@ def test_conditions_survive_the_file_that_they_are_kept_in(settings: Settings) -
         ({"threads": 7}, "threads (1, now 7)"),
         ({"meter": "codecarbon,zeus"}, "meter (codecarbon, now codecarbon,zeus)"),
         ({"min_window_s": 1.5}, "shortest window in s (0, now 1.5)"),
-        ({"idle_s": 0.0}, "idle measurement in s (10, now 0)"),
+        ({"idle_s": 0.0}, "idle measurement in s (3, now 0)"),
         ({"trial_timeout_s": 60.0}, "trial timeout in s (3600, now 60)"),
     ],
 )

@@ -4,16 +4,17 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from io import StringIO
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, ClassVar, TextIO
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from greenbench.cases import Case
+from greenbench.energy.idle import IdlePower
 from greenbench.errors import (
     CaseFailedError,
     ConfigurationError,
@@ -138,3 +139,55 @@ def test_repeat_in_which_nothing_completed_is_told_with_its_reasons_once() -> No
 
 def test_one_completed_trial_is_enough() -> None:
     check_completed(make_result(trials=[make_trial(0, accuracy=None), make_trial(1)]))
+
+
+class IdlePool:
+    """Workers that train nothing; what they are asked is noted."""
+
+    asked: ClassVar[list[str]] = []
+    measures = True
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def launch(self, cases: Sequence[Case]) -> None:
+        self.asked.clear()
+
+    def wait_until_ready(self) -> None:
+        self.asked.append("ready")
+
+    def warm_up(self, repeats: Iterable[tuple[Case, int]]) -> None:
+        self.asked.append(f"warm up {len(list(repeats))}")
+
+    def measure_idle(self, seconds: float) -> IdlePower:
+        self.asked.append(f"measure {seconds:g} s")
+        return IdlePower({"gpu": 123.4, "cpu": 20.0}, ["cpu"])
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("measures", "idle_s", "asked"),
+    [
+        (True, None, ["ready", "warm up 24", "measure 3 s", "measure 3 s"]),
+        (True, 0.0, ["ready"]),
+        (False, None, ["ready"]),
+    ],
+    ids=["measures", "no_idle", "no_counters"],
+)
+def test_workers_are_warm_before_idle_power_is_measured_and_as_they_are_after_it(
+    monkeypatch: pytest.MonkeyPatch, measures: bool, idle_s: float | None, asked: list[str]
+) -> None:
+    monkeypatch.setattr("greenbench.running.session.WorkerPool", IdlePool)
+    monkeypatch.setattr(IdlePool, "measures", measures)
+    monkeypatch.delenv("GREENBENCH_IDLE_S", raising=False)
+    shown = StringIO()
+    with make_session(CASES, shown, idle_s=idle_s):
+        pass
+    assert IdlePool.asked == asked
+    lines = [
+        "measuring idle power for 3 s (--idle 0 leaves it out)",
+        "idle power before the suite: cpu 20 W, gpu 123.4 W (cpu not steady yet)",
+    ]
+    assert [line in shown.getvalue() for line in lines] == [len(asked) > 1] * 2

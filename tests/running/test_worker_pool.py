@@ -39,6 +39,35 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Started:
     return found
 
 
+MEASURING = (
+    "import json, sys\n"
+    "taken = open(f'requests-{sys.argv[1]}', 'w', buffering=1)\n"
+    "for line in sys.stdin:\n"
+    "    request = json.loads(line)\n"
+    "    number = request.pop('request')\n"
+    "    known = {'warm_up': ('warm', {'lasting': []}), 'idle_s': ('idle', {'power_w': "
+    "{'gpu': 123.0}, 'unsteady': []})}\n"
+    "    asked = next((name for name in known if name in request), None)\n"
+    "    event, values = known.get(asked, ('ready', {'measures': True}))\n"
+    "    print(asked, request.get('repeat'), file=taken)\n"
+    "    print(json.dumps({'event': event, 'values': values, 'request': number}), flush=True)\n"
+)
+
+
+@pytest.fixture
+def measuring(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The folder in which workers that measure, and train nothing, note what they were asked."""
+    start = subprocess.Popen
+    number = iter(range(9))
+
+    def replace(command: list[str], **options: Any) -> Any:
+        taught = [sys.executable, "-c", MEASURING, str(next(number))]
+        return start(taught, **{**options, "cwd": tmp_path})
+
+    monkeypatch.setattr("greenbench.running.worker_process.subprocess.Popen", replace)
+    return tmp_path
+
+
 @pytest.fixture
 def pool(tmp_path: Path) -> Iterator[WorkerPool]:
     settings = Settings.from_environment({"GREENBENCH_THREADS": "3"})
@@ -73,3 +102,35 @@ def test_libraries_and_the_worker_are_told_the_same_number(
     assert [threads_of(options) for options in started] == [{"1"}, {"3"}]
     with pytest.raises(Exception, match="torch 1"):
         pool.wait_until_ready()
+
+
+def test_all_workers_are_warmed_up_by_their_first_repeats_and_one_measures(
+    pool: WorkerPool, measuring: Path
+) -> None:
+    torch, keras = Case(), Case(backend="keras")
+    pool.launch([torch, keras])
+    pool.wait_until_ready()
+    assert pool.measures
+    pool.warm_up([(torch, 2), (keras, 1), (torch, 0)])
+    assert pool.measure_idle(3.0).power_w == {"gpu": 123.0}
+    asked = [(measuring / f"requests-{number}").read_text().split("\n") for number in range(2)]
+    assert asked[0] == ["None None", "warm_up 1", "idle_s None", ""]
+    assert asked[1] == ["None None", "warm_up 2", ""]
+
+
+def test_pool_without_workers_measures_nothing(pool: WorkerPool) -> None:
+    assert not pool.measures
+    pool.warm_up([(Case(), 0)])
+    assert pool.measure_idle(3.0).power_w == {}
+
+
+@pytest.mark.parametrize("name", ["TF_FORCE_GPU_ALLOW_GROWTH", "XLA_PYTHON_CLIENT_PREALLOCATE"])
+def test_no_worker_takes_all_memory_of_a_gpu_unless_the_user_says_so(
+    pool: WorkerPool, started: Started, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.delenv(name, raising=False)
+    pool.launch([Case()])
+    monkeypatch.setenv(name, "mine")
+    pool.launch([Case(threads=1)])
+    modest = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    assert [options["env"][name] for options in started] == [modest[name], "mine"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mlflow import MlflowClient
 
 from greenbench.energy.guard import GuardedMeter
-from greenbench.energy.idle import measure_idle_w
+from greenbench.energy.idle import measure_idle
 from greenbench.energy.ledger import Ledger
 from greenbench.energy.meter import Meter
 from greenbench.energy.paired import PairedMeter
@@ -207,7 +207,7 @@ def test_a_counter_that_stops_for_a_second_of_short_windows_costs_the_sum() -> N
 def test_idle_power_and_net_of_a_counter_that_stands_still_are_unknown() -> None:
     clock = FakeClock()
     still = guarded(Counter(clock, 100.0, stuck_s=0.0, reset_s=1e9), clock)
-    assert measure_idle_w(still, 0.5, clock.advance) == {}
+    assert measure_idle(still, 0.5, clock.advance).power_w == {}
     assert net_j(still_account().total, {"gpu": 50.0}) is None
 
 

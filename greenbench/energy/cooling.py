@@ -1,0 +1,96 @@
+"""Cool-down: waits before a repeat until the GPU is as warm as it was before the first one."""
+
+import importlib
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from greenbench.errors import ConfigurationError
+
+WITHIN_C = 2.0
+"""By how many degrees Celsius a repeat may begin warmer than the first one."""
+LONGEST_WAIT_S = 300.0
+STEP_S = 1.0
+
+Thermometer = Callable[[], float | None]
+
+
+def thermometer(environment: Mapping[str, str]) -> Thermometer:
+    """Return what reads the temperature of the warmest GPU that trains; None if it is unknown.
+
+    Parameters
+    ----------
+    environment : mapping of str to str
+        That of the workers, which decides which GPUs they train on.
+    """
+
+    def read() -> float | None:
+        try:
+            gpus: Any = importlib.import_module("greenbench.energy.gpus")
+        except ModuleNotFoundError:
+            return None
+        states = gpus.read_states(gpus.training_gpus(environment))
+        known = (state.temperature_c for state in states)
+        return max((each for each in known if each is not None), default=None)
+
+    return read
+
+
+class CoolDown:
+    """Waits before each repeat but the first.
+
+    Parameters
+    ----------
+    read_c : callable
+        Returns the temperature, in degrees Celsius.
+    notice : callable
+        Is told, once a repeat, what is waited for, and whether in vain.
+    sleep, clock : callable
+        Wait, and tell seconds.
+
+    Raises
+    ------
+    ConfigurationError
+        If no temperature can be read.
+    """
+
+    def __init__(
+        self,
+        read_c: Thermometer,
+        notice: Callable[[str], None],
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if read_c() is None:
+            raise ConfigurationError(
+                "--cool-down waits for the temperature of the GPU that trains, which cannot be "
+                "read here; leave it out"
+            )
+        self._read_c = read_c
+        self._notice = notice
+        self._sleep, self._clock = sleep, clock
+        self._first_c: float | None = None
+
+    def wait(self) -> None:
+        """Return when it is as cool as before the first repeat, or `LONGEST_WAIT_S` are over."""
+        now_c = self._read_c()
+        if self._first_c is None:
+            self._first_c = now_c
+        if self._first_c is None or not self._is_warm(now_c):
+            return
+        self._notice(
+            f"cooling down from {now_c:g} to {self._first_c + WITHIN_C:g} °C, "
+            f"for {LONGEST_WAIT_S:g} s at most"
+        )
+        deadline_s = self._clock() + LONGEST_WAIT_S
+        while self._is_warm(now_c) and self._clock() < deadline_s:
+            self._sleep(STEP_S)
+            now_c = self._read_c()
+        if self._is_warm(now_c):
+            self._notice(f"the GPU is still at {now_c:g} °C; the repeat begins all the same")
+
+    def _is_warm(self, now_c: float | None) -> bool:
+        # One that no longer answers is not waited for.
+        if now_c is None or self._first_c is None:
+            return False
+        return now_c > self._first_c + WITHIN_C
