@@ -5,6 +5,7 @@ The frameworks are imported late and by name: none but the one in use need be in
 
 import importlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -57,6 +58,9 @@ class Engine(Protocol):
     def device(self) -> str:
         """Return the name of the device that computes."""
 
+    def gpu_uuids(self) -> Sequence[str] | None:
+        """Return the UUID of that device; none of a CPU, None if the framework does not say."""
+
     def train(self, model: Any, epoch: Epoch) -> float:
         """Train with the model's own step; return the mean loss a sample."""
 
@@ -83,6 +87,13 @@ class TorchEngine:
         """Return the GPU's name, or ``"cpu"``."""
         cuda = _package("torch").cuda
         return str(cuda.get_device_name()) if cuda.is_available() else "cpu"
+
+    def gpu_uuids(self) -> Sequence[str] | None:
+        """Return the UUID that torch tells."""
+        torch, devices = _package("torch"), _package("greenbench.backends.torch_devices")
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        found: Sequence[str] | None = devices.gpu_uuids(device)
+        return found
 
     def train(self, model: Any, epoch: Epoch) -> float:
         """Train as ``fit`` does, without its data loader and callbacks."""
@@ -130,6 +141,10 @@ class JaxEngine:
         """Return the kind of the first device."""
         return str(_package("jax").devices()[0].device_kind)
 
+    def gpu_uuids(self) -> Sequence[str] | None:
+        """Return none on a CPU: JAX does not say which GPU its first one is."""
+        return () if _package("jax").devices()[0].platform == "cpu" else None
+
     def train(self, model: Any, epoch: Epoch) -> float:
         """Train by ``fit``, which takes weights out of the model and back once an epoch."""
         history = model.fit(
@@ -173,6 +188,10 @@ class TensorflowEngine:
         if not gpus:
             return "cpu"
         return str(config.experimental.get_device_details(gpus[0]).get("device_name", "gpu"))
+
+    def gpu_uuids(self) -> Sequence[str] | None:
+        """Return none on a CPU: TensorFlow does not say which GPU its first one is."""
+        return None if _package("tensorflow").config.list_physical_devices("GPU") else ()
 
     def train(self, model: Any, epoch: Epoch) -> float:
         """Train as ``fit`` does, which would build a pipeline of its own every epoch."""

@@ -40,6 +40,7 @@ from greenbench.backends.torch_compute import (
     make_reproducible,
     read_options,
 )
+from greenbench.backends.torch_devices import gpu_uuids
 from greenbench.backends.torch_flops import FlopCounter
 from greenbench.datasets.base import Dataset, Split, digest_splits
 
@@ -144,6 +145,10 @@ class TorchBackend:
         cuda = self._device.type == "cuda"
         device = torch.cuda.get_device_name(self._device) if cuda else "cpu"
         return {"device": device, "torch": torch.__version__}
+
+    def gpu_uuids(self) -> Sequence[str] | None:
+        """Return the UUID of the GPU that trains, if one does."""
+        return gpu_uuids(self._device)
 
     def _module(self, architecture: Spec | Native) -> nn.Module:
         if isinstance(architecture, Native):

@@ -6,14 +6,16 @@ CUDA numbers cards its own way: by ``CUDA_VISIBLE_DEVICES``, and fastest first u
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from greenbench.energy.nvml import answer, nvml, text
 from greenbench.results.gpus import Gpu as Gpu  # noqa: PLC0414
 from greenbench.results.gpus import GpuState as GpuState  # noqa: PLC0414
+from greenbench.results.readings import Component, Provenance
 
 MILLIWATTS = 1e3
+OF_WHOLE_CARD = "of the whole card, of which a slice (MIG) trains"
 REASONS = {
     0x04: "power_limit",
     0x08: "hardware_slowdown",
@@ -57,6 +59,41 @@ def training_gpus(environment: Mapping[str, str], told: Sequence[str] | None = N
     if told is None or not named:
         named = _visible(cards, environment)[:1]
     return [card.as_gpu() for card in dict.fromkeys(named)]
+
+
+def gpus_to_read(
+    environment: Mapping[str, str], told: Sequence[str] | None = None
+) -> list[Gpu] | None:
+    """Return the cards that a meter should read: `training_gpus`.
+
+    None where NVML is absent and the backend may train on a device of another maker: then meters
+    read what they find.
+    """
+    found = training_gpus(environment, told)
+    if found or (told is not None and not told):
+        return found
+    with nvml() as library:
+        return None if library is None else found
+
+
+def described(found: Component | None, gpus: Sequence[Gpu], reader: str) -> Component:
+    """Return what a meter reads of the cards that train.
+
+    Parameters
+    ----------
+    found : Component or None
+        What it found.
+    gpus : sequence of Gpu
+        At least one.
+    reader : str
+        The meter, for sources.
+    """
+    if found is None or found.provenance is Provenance.NONE:
+        reason = f"{reader} does not find the {gpus[0].name} that trains"
+        return Component(None, Provenance.NONE, f"{reader}: GPU", reason)
+    if any(gpu.is_slice for gpu in gpus):
+        return replace(found, source=f"{found.source} {OF_WHOLE_CARD}")
+    return found
 
 
 def visible_gpus(environment: Mapping[str, str]) -> list[Gpu]:
