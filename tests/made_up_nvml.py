@@ -50,7 +50,7 @@ class MadeUpNvml:
 
     def __init__(self, cards: Sequence[Card]) -> None:
         self.cards = list(cards)
-        self.open = 0
+        self.open = self.inits = 0
         self.reads: list[int] = []
 
     def answers(self) -> dict[str, Callable[..., Any]]:
@@ -94,6 +94,7 @@ class MadeUpNvml:
 
     def _init(self) -> None:
         self.open += 1
+        self.inits += 1
 
     def _shutdown(self) -> None:
         self.open -= 1

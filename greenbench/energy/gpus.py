@@ -1,4 +1,4 @@
-"""Which GPUs train, and in which state they are, as NVML and CUDA's rules tell.
+"""Which GPUs train, as NVML and CUDA's rules tell.
 
 CUDA numbers cards its own way: by ``CUDA_VISIBLE_DEVICES``, and fastest first unless
 ``CUDA_DEVICE_ORDER`` says otherwise. NVML knows all cards, by their place on the bus.
@@ -9,21 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from greenbench.energy.gpu_states import read_states as read_states  # noqa: PLC0414
 from greenbench.energy.nvml import answer, nvml, text
 from greenbench.results.gpus import Gpu as Gpu  # noqa: PLC0414
 from greenbench.results.gpus import GpuState as GpuState  # noqa: PLC0414
 from greenbench.results.readings import Component, Provenance
 
-MILLIWATTS = 1e3
 OF_WHOLE_CARD = "of the whole card, of which a slice (MIG) trains"
-REASONS = {
-    0x04: "power_limit",
-    0x08: "hardware_slowdown",
-    0x20: "software_thermal",
-    0x40: "hardware_thermal",
-    0x80: "power_brake",
-}
-"""NVML's clock event reasons that matter, by bit; others are idling, or somebody's setting."""
 
 
 @dataclass(frozen=True)
@@ -101,32 +93,6 @@ def visible_gpus(environment: Mapping[str, str]) -> list[Gpu]:
     with nvml() as library:
         cards = _cards(library) if library is not None else []
     return [card.as_gpu() for card in dict.fromkeys(_visible(cards, environment))]
-
-
-def read_states(gpus: Sequence[Gpu]) -> list[GpuState]:
-    """Return the state of each card, in their order; unknown where NVML does not answer."""
-    with nvml() as library:
-        return [_state(library, gpu) if library is not None else GpuState() for gpu in gpus]
-
-
-def _state(library: Any, gpu: Gpu) -> GpuState:
-    handle = answer(library, "nvmlDeviceGetHandleByUUID", gpu.uuid)
-    if handle is None:
-        return GpuState()
-    temperature = answer(library, "nvmlDeviceGetTemperature", handle, 0)  # NVML_TEMPERATURE_GPU
-    clock = answer(library, "nvmlDeviceGetClockInfo", handle, 1)  # NVML_CLOCK_SM
-    limit = answer(library, "nvmlDeviceGetEnforcedPowerLimit", handle)
-    reasons = answer(library, "nvmlDeviceGetCurrentClocksEventReasons", handle)
-    if reasons is None:  # Named so before 2023.
-        reasons = answer(library, "nvmlDeviceGetCurrentClocksThrottleReasons", handle)
-    return GpuState(
-        temperature_c=None if temperature is None else float(temperature),
-        sm_clock_mhz=None if clock is None else float(clock),
-        power_limit_w=None if limit is None else limit / MILLIWATTS,
-        throttled_by=None
-        if reasons is None
-        else tuple(name for bit, name in REASONS.items() if reasons & bit),
-    )
 
 
 def _cards(library: Any) -> list[_Card]:

@@ -5,7 +5,8 @@ import sys
 import pynvml
 import pytest
 
-from greenbench.energy.gpus import read_states, training_gpus, visible_gpus
+from greenbench.energy.gpu_states import read_states
+from greenbench.energy.gpus import training_gpus, visible_gpus
 from tests.made_up_nvml import LOST, NOT_SUPPORTED, Card, MadeUpNvml, install
 
 SLOW = Card("GPU-aaaa1111-0000", "NVIDIA T4", bus=0x10, cores=2560, max_clock_mhz=1590)
