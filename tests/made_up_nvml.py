@@ -1,5 +1,6 @@
 """A made-up NVML: cards that answer through the real ``pynvml``, whose functions it replaces."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -27,6 +28,8 @@ class Card:
     limit_mw: int = 700_000
     reasons: int = 0
     energy_mj: int = 1_000_000
+    power_w: int = 0
+    """By which the energy grows with time, too."""
     slices: Sequence[str] = ()
     is_sliced: bool = False
     processes: Sequence[int] = ()
@@ -101,7 +104,7 @@ class MadeUpNvml:
 
     def _energy_mj(self, card: Card) -> int:
         self.reads.append(self.cards.index(card))
-        return card.energy_mj
+        return card.energy_mj + int(1000 * card.power_w * time.perf_counter())
 
 
 def _failing(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -148,6 +151,12 @@ def _samples(card: Card, _since: int) -> list[SimpleNamespace]:
 
 def _no_c2c(_card: Card) -> None:
     raise pynvml.NVMLError(NOT_SUPPORTED)
+
+
+def install_for_good(*cards: Card) -> None:
+    """Let `pynvml` answer for `cards` in this process."""
+    for name, function in MadeUpNvml(cards).answers().items():
+        setattr(pynvml, name, function)
 
 
 def install(monkeypatch: pytest.MonkeyPatch, *cards: Card) -> MadeUpNvml:
