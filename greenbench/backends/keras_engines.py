@@ -90,9 +90,9 @@ class TorchEngine:
 
     def gpu_uuids(self) -> Sequence[str] | None:
         """Return the UUID that torch tells."""
-        torch, devices = _package("torch"), _package("greenbench.backends.torch_devices")
+        torch, gpus = _package("torch"), _package("greenbench.backends.torch_gpus")
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        found: Sequence[str] | None = devices.gpu_uuids(device)
+        found: Sequence[str] | None = gpus.gpu_uuids(device)
         return found
 
     def train(self, model: Any, epoch: Epoch) -> float:

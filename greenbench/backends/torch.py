@@ -40,8 +40,8 @@ from greenbench.backends.torch_compute import (
     make_reproducible,
     read_options,
 )
-from greenbench.backends.torch_devices import gpu_uuids
 from greenbench.backends.torch_flops import FlopCounter
+from greenbench.backends.torch_gpus import gpu_uuids
 from greenbench.datasets.base import Dataset, Split, digest_splits
 
 

@@ -7,7 +7,7 @@ import torch
 
 from greenbench.backends.base import LocatingBackend
 from greenbench.backends.torch import TorchBackend
-from greenbench.backends.torch_devices import gpu_uuids
+from greenbench.backends.torch_gpus import gpu_uuids
 
 
 def test_backend_tells_the_uuid_of_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
