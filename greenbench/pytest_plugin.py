@@ -166,8 +166,15 @@ def greenbench_session(request: pytest.FixtureRequest) -> Iterator[Any]:
         ) as session,
     ):
         yield session
+    _mark_hot(items)
     for item in items:
         _mark_drift(item, session)
+
+
+def _mark_hot(items: Sequence[pytest.Item]) -> None:
+    from greenbench.results.heat import mark_hot  # noqa: PLC0415
+
+    mark_hot([row for item in items if SAID in item.stash for row in said(item)["rows"]])
 
 
 def _mark_drift(item: pytest.Item, session: Any) -> None:

@@ -190,6 +190,17 @@ class DigestingBackend(Protocol):
         """Return `greenbench.datasets.base.digest_splits` of the splits as they are now."""
 
 
+@runtime_checkable
+class LocatingBackend(Protocol):
+    """A backend that can tell which GPUs it trains on.
+
+    One that cannot is taken to train on the first that CUDA shows it.
+    """
+
+    def gpu_uuids(self) -> Sequence[str] | None:
+        """Return UUIDs or PCI addresses; none if it trains on the CPU; None if it cannot tell."""
+
+
 @contextmanager
 def memory_errors_translated() -> Iterator[None]:
     """Turn any framework's error for exhausted memory into `OutOfMemoryError`."""

@@ -5,7 +5,7 @@ import importlib.metadata
 import importlib.util
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -175,6 +175,10 @@ class KerasBackend:
             "keras": importlib.metadata.version("keras"),
             engine: str(importlib.import_module(engine).__version__),
         }
+
+    def gpu_uuids(self) -> Sequence[str] | None:
+        """Return the UUID of the GPU that trains, if one does, and the engine can tell."""
+        return self._engine.gpu_uuids()
 
 
 class KerasModel:

@@ -5,7 +5,7 @@ The frameworks are imported late and by name: none but the one in use need be in
 
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -62,6 +62,9 @@ class Engine(Protocol):
     def device(self) -> str:
         """Return the name of the device that computes."""
 
+    def gpu_uuids(self) -> Sequence[str] | None:
+        """Return the UUID of that device; none of a CPU, None if the framework does not say."""
+
     def train(self, model: Any, epoch: Epoch) -> float:
         """Train with the model's own step; return the mean loss a sample."""
 
@@ -94,6 +97,12 @@ class TorchEngine:
     def _used(self) -> Any:
         # Where Keras puts what it makes: a process may have imported it before us.
         return _package("keras").ops.zeros(()).device
+
+    def gpu_uuids(self) -> Sequence[str] | None:
+        """Return the UUID that torch tells."""
+        gpus = _package("greenbench.backends.torch_gpus")
+        found: Sequence[str] | None = gpus.gpu_uuids(self._used)
+        return found
 
     def train(self, model: Any, epoch: Epoch) -> float:
         """Train as ``fit`` does, without its data loader and callbacks."""
@@ -146,6 +155,10 @@ class JaxEngine:
         (device,) = _package("jax.numpy").zeros(()).devices()
         return str(device.device_kind)
 
+    def gpu_uuids(self) -> Sequence[str] | None:
+        """Return none on a CPU: JAX does not say which GPU its first one is."""
+        return () if _package("jax").devices()[0].platform == "cpu" else None
+
     def train(self, model: Any, epoch: Epoch) -> float:
         """Train by ``fit``, which takes weights out of the model and back once an epoch."""
         history = model.fit(
@@ -193,6 +206,10 @@ class TensorflowEngine:
         if not gpus:
             return "cpu"
         return str(config.experimental.get_device_details(gpus[0]).get("device_name", "gpu"))
+
+    def gpu_uuids(self) -> Sequence[str] | None:
+        """Return none on a CPU: TensorFlow does not say which GPU its first one is."""
+        return None if _package("tensorflow").config.list_physical_devices("GPU") else ()
 
     def train(self, model: Any, epoch: Epoch) -> float:
         """Train as ``fit`` does, which would build a pipeline of its own every epoch."""

@@ -42,6 +42,7 @@ from greenbench.backends.torch_compute import (
 )
 from greenbench.backends.torch_device import choose_device, name_of, synchronize
 from greenbench.backends.torch_flops import FlopCounter
+from greenbench.backends.torch_gpus import gpu_uuids
 from greenbench.datasets.base import Dataset, Split, digest_splits
 
 
@@ -142,6 +143,10 @@ class TorchBackend:
     def describe(self) -> Mapping[str, str]:
         """Return device and version."""
         return {"device": name_of(self._device), "torch": torch.__version__}
+
+    def gpu_uuids(self) -> Sequence[str] | None:
+        """Return the UUID of the GPU that trains, if one does."""
+        return gpu_uuids(self._device)
 
     def _module(self, architecture: Spec | Native) -> nn.Module:
         if isinstance(architecture, Native):

@@ -158,6 +158,7 @@ def _run_cases(
     include_disturbed: bool,
 ) -> list[GreenbenchError]:
     """Run cases and print what came out; return what went wrong."""
+    from greenbench.results.heat import mark_hot  # noqa: PLC0415
     from greenbench.results.marks import mark_drift  # noqa: PLC0415
     from greenbench.running.session import Session  # noqa: PLC0415
     from greenbench.terminal.progress import Progress  # noqa: PLC0415
@@ -176,6 +177,7 @@ def _run_cases(
         rows.sort(key=lambda row: places[row["case_id"]])
         for row in rows:
             mark_drift(row, session.idle_drift)
+        mark_hot(rows)
         print_summary(rows, include_disturbed=include_disturbed)
         if rows and not session.has_undelivered:
             _print_store(settings, suite)

@@ -99,6 +99,7 @@ def read_tables(wanted: Wanted, *, with_trials: bool = False) -> "Tables":
     if wanted.files:
         from greenbench.compare.files import read_files  # noqa: PLC0415
         from greenbench.compare.rows import once  # noqa: PLC0415
+        from greenbench.results.heat import mark_hot  # noqa: PLC0415
 
         if wanted.suite or wanted.all_sessions:
             raise ConfigurationError(
@@ -108,7 +109,9 @@ def read_tables(wanted: Wanted, *, with_trials: bool = False) -> "Tables":
         if found.is_foreign:
             return found
         # Several tests of one session may have asked for a case, which was measured once.
-        return replace(found, rows=once(found.rows), trials=once(found.trials))
+        rows = once(found.rows)
+        mark_hot(rows)
+        return replace(found, rows=rows, trials=once(found.trials))
     return _read_store(wanted, where, with_trials)
 
 
@@ -116,6 +119,7 @@ def _read_store(wanted: Wanted, where: Mapping[str, str], with_trials: bool) -> 
     from greenbench.compare.comparable import check_scores  # noqa: PLC0415
     from greenbench.compare.files import Tables  # noqa: PLC0415
     from greenbench.compare.rows import select  # noqa: PLC0415
+    from greenbench.results.heat import mark_hot  # noqa: PLC0415
     from greenbench.tracking import Store  # noqa: PLC0415
 
     settings = Settings.from_environment(os.environ)
@@ -130,6 +134,7 @@ def _read_store(wanted: Wanted, where: Mapping[str, str], with_trials: bool) -> 
             + (f" have {' and '.join(conditions)}" if conditions else "")
             + "; run some with `greenbench run`"
         )
+    mark_hot(rows)
     trials = store.read_trials(rows) if with_trials else []
     check_scores([*rows, *trials])
     return Tables(rows, trials, is_foreign=False)

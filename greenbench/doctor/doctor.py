@@ -7,6 +7,7 @@ from pathlib import Path
 
 from greenbench.doctor.ticks import find_ticks
 from greenbench.energy.carbon import carbon_intensity
+from greenbench.energy.gpus import gpus_to_read
 from greenbench.energy.host import HostWatch
 from greenbench.energy.meter import Meter
 from greenbench.energy.meters import meter_names, open_meter
@@ -39,7 +40,8 @@ def examine(settings: Settings) -> Findings:
     ConfigurationError
         If the meter or the carbon intensity cannot be used.
     """
-    meter = open_meter(settings.meter)
+    # What a worker would train on that CUDA is shown to; which torch is installed is not asked.
+    meter = open_meter(settings.meter, gpus_to_read(os.environ))
     try:
         components = meter.describe()
         witnesses = _witnesses(meter)

@@ -3,7 +3,7 @@
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from importlib.metadata import version
@@ -11,6 +11,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from greenbench.energy.gpus import Gpu, described
 from greenbench.energy.limits import NVML_TICK_S, RAPL_TICK_S, package_limit_w, sum_w
 from greenbench.errors import EnergyError
 from greenbench.results.readings import Component, Provenance, Reading
@@ -34,6 +35,11 @@ class CodecarbonMeter:
     Starting a tracker takes up to a second, so it happens here, outside any window. Only
     tasks are used: mixing codecarbon's ``start`` with tasks loses energy.
 
+    Parameters
+    ----------
+    gpus : sequence of Gpu, optional
+        The cards that train, which alone are read; without, codecarbon chooses.
+
     Attributes
     ----------
     name : str
@@ -42,7 +48,7 @@ class CodecarbonMeter:
 
     name = "codecarbon"
 
-    def __init__(self) -> None:
+    def __init__(self, *, gpus: Sequence[Gpu] | None = None) -> None:
         # Its import, and that of GPU libraries that it tries, may print.
         with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             from codecarbon import OfflineEmissionsTracker  # noqa: PLC0415
@@ -51,16 +57,22 @@ class CodecarbonMeter:
         logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
         _forget_absent_slurm()
         with _unconfigured():
-            self._tracker: Any = OfflineEmissionsTracker(**_explicit_arguments())
+            self._tracker: Any = OfflineEmissionsTracker(**_explicit_arguments(gpus))
         self._is_open = False
         # The first task probes the hardware; a window must not pay for that.
         self._tracker.start_task("probe")
         self._tracker.stop_task()
+        if gpus is not None:
+            _restrict(self._tracker, gpus)
         self._components = {
             name: Component(None, provenance, source, None, *_bounds(hardware))
             for hardware in self._tracker._hardware
             for name, provenance, source in [_describe(hardware)]
         }
+        if gpus:
+            self._components["gpu"] = described(
+                self._components.get("gpu"), gpus, f"codecarbon {version('codecarbon')}"
+            )
 
     def begin_window(self) -> None:
         """Start a task."""
@@ -88,7 +100,7 @@ class CodecarbonMeter:
             "ram": task.ram_energy * JOULES_PER_KWH,
         }
         components = {
-            name: replace(part, energy_j=joules.get(name))
+            name: replace(part, energy_j=joules.get(name) if part.reason is None else None)
             for name, part in self._components.items()
         }
         for hardware in self._tracker._hardware:
@@ -144,7 +156,7 @@ def _unconfigured() -> Iterator[None]:
         module.get_hierarchical_config = real
 
 
-def _explicit_arguments() -> dict[str, Any]:
+def _explicit_arguments(gpus: Sequence[Gpu] | None = None) -> dict[str, Any]:
     # Every argument is given, so that no default of a newer release can change what is
     # measured. The carbon intensity is pinned only to keep codecarbon from looking one up:
     # greenbench computes emissions itself, with a source beside them.
@@ -173,7 +185,8 @@ def _explicit_arguments() -> dict[str, Any]:
         "electricitymaps_api_token": None,
         "logging_logger": None,
         "prometheus_url": "",
-        "gpu_ids": None,
+        # NVML's numbers. Without, codecarbon reads CUDA's variables, which number otherwise.
+        "gpu_ids": None if gpus is None else [gpu.index for gpu in gpus],
         "log_level": "critical",
         "logger_preamble": "",
         "force_cpu_power": None,
@@ -186,6 +199,23 @@ def _explicit_arguments() -> dict[str, Any]:
         "rapl_prefer_psys": False,
         "metadata": None,
     }
+
+
+def _restrict(tracker: Any, gpus: Sequence[Gpu]) -> None:
+    """Keep a tracker from all GPUs but these.
+
+    It asks those that it does not count, too, of which one that fails would cost the others'
+    figures; and an empty list of ids is one that its cache of hardware takes for all of them.
+    """
+    wanted = {gpu.uuid for gpu in gpus}
+    for hardware in list(tracker._hardware):
+        if type(hardware).__name__ != "GPU":
+            continue
+        found = hardware.devices
+        found.devices = [d for d in found.devices if d.get_static_details()["uuid"] in wanted]
+        found.device_count = len(found.devices)
+        if not found.devices:
+            tracker._hardware.remove(hardware)
 
 
 def _failure(hardware: Any) -> str | None:

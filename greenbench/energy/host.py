@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -90,6 +91,14 @@ class StopWatch:
         while True:
             time.sleep(BEAT_S)
             self.beat()
+
+
+def own_pids() -> set[int]:
+    """Return the ids of this process and of all that it has started."""
+    own = psutil.Process()
+    with suppress(psutil.Error):
+        return {own.pid, *(child.pid for child in own.children(recursive=True))}
+    return {own.pid}
 
 
 def reset_peak_memory() -> bool:

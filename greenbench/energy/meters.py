@@ -1,6 +1,7 @@
 """Meters by name: ``codecarbon``, ``codecarbon,zeus``, ``replay:trace.csv``."""
 
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from greenbench.energy.meter import Meter
 from greenbench.energy.paired import PairedMeter
 from greenbench.errors import ConfigurationError, EnergyError, GreenbenchError
 from greenbench.machine.places import described
+from greenbench.results.gpus import Gpu
 
 
 def check_meters(names: str) -> None:
@@ -40,7 +42,7 @@ def meter_files(names: str) -> list[str]:
     return [argument for _, argument in _parse(names) if argument and Path(argument).is_file()]
 
 
-def open_meter(names: str) -> Meter:
+def open_meter(names: str, gpus: Sequence[Gpu] | None = None) -> Meter:
     """Return a running meter that records its failures instead of raising them.
 
     Parameters
@@ -48,6 +50,9 @@ def open_meter(names: str) -> Meter:
     names : str
         Names, separated by commas: the first counts, the others are witnesses. An argument
         follows a colon, as in ``replay:trace.csv``.
+    gpus : sequence of Gpu, optional
+        The cards that train, for meters with a keyword argument of this name; without, they read
+        what they find.
 
     Raises
     ------
@@ -55,7 +60,7 @@ def open_meter(names: str) -> Meter:
         If a meter is unknown, lacks its package, or does not take the argument.
     """
     check_meters(names)
-    first, *witnesses = [GuardedMeter(_make(*parsed)) for parsed in _parse(names)]
+    first, *witnesses = [GuardedMeter(_make(*parsed, gpus)) for parsed in _parse(names)]
     return PairedMeter(first, witnesses) if witnesses else first
 
 
@@ -74,10 +79,13 @@ def _check_call(name: str, argument: str) -> None:
         raise ConfigurationError(f"meter {name!r} {wanted} ({error})") from error
 
 
-def _make(name: str, argument: str) -> Meter:
+def _make(name: str, argument: str, gpus: Sequence[Gpu] | None) -> Meter:
     factory: Any = registry.meters.get(name)
     try:
-        meter: Meter = factory(*_arguments(argument))
+        taken = inspect.signature(factory).parameters.get("gpus")
+        # Ours take it by name alone; anybody else's may call an argument so.
+        told = {"gpus": gpus} if taken is not None and taken.kind is taken.KEYWORD_ONLY else {}
+        meter: Meter = factory(*_arguments(argument), **told)
     except GreenbenchError:
         raise
     except Exception as error:

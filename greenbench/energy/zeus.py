@@ -2,15 +2,18 @@
 
 import logging
 import multiprocessing
+import os
 import warnings
-from collections.abc import Mapping
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import replace
+from importlib import import_module
 from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from greenbench.energy.gpus import Gpu, described
 from greenbench.energy.limits import (
     NVML_TICK_S,
     PACKAGE_W,
@@ -22,11 +25,17 @@ from greenbench.errors import EnergyError, MissingPackageError
 from greenbench.results.readings import Component, Provenance, Reading
 
 WINDOW = "greenbench"
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 MICROJOULES_PER_JOULE = 1e6
 
 
 class ZeusMeter:
     """Reads counters through zeus; what the machine doesn't have is ``none``, never 0 J.
+
+    Parameters
+    ----------
+    gpus : sequence of Gpu, optional
+        The cards that train, which alone are read; without, zeus chooses.
 
     Attributes
     ----------
@@ -41,7 +50,7 @@ class ZeusMeter:
 
     name = "zeus"
 
-    def __init__(self) -> None:
+    def __init__(self, *, gpus: Sequence[Gpu] | None = None) -> None:
         try:
             # Its import, and that of GPU libraries that it tries, may print.
             with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
@@ -50,12 +59,17 @@ class ZeusMeter:
             raise MissingPackageError("meter 'zeus'", "zeus", "zeus") from error
         logging.getLogger("zeus").setLevel(logging.CRITICAL)
         already = set(multiprocessing.active_children())
-        self._monitor: Any = ZeusMonitor()
+        with _showing(gpus):
+            # Where none trains, not those of another maker, either.
+            self._monitor: Any = ZeusMonitor(gpu_indices=None if gpus or gpus is None else [])
         # Its counters are shared by the process, and so would be the processes that watch
         # them: the first meter to close would end them for all others, and for good.
         self._monitor.cpus = type(self._monitor.cpus)()
         self._is_open = False
         self._components = _describe(self._monitor)
+        if gpus:
+            found = self._components.get("gpu")
+            self._components["gpu"] = described(found, gpus, f"zeus {version('zeus')}")
         # Counters that may wrap around are watched by processes, started by the first reading.
         self.begin_window()
         self.end_window()
@@ -114,6 +128,30 @@ class ZeusMeter:
             if range_j > duration_s * PACKAGE_W:
                 unwrapped[index] %= range_j
         return unwrapped
+
+
+@contextmanager
+def _showing(gpus: Sequence[Gpu] | None) -> Iterator[None]:
+    """Show zeus these cards and no others.
+
+    It reads ``CUDA_VISIBLE_DEVICES`` as NVML's numbers, which are not CUDA's, and as numbers alone;
+    and it keeps the cards that it has found first for the whole process. CUDA, which may not have
+    read the variable yet, finds it as it was.
+    """
+    if gpus is None:
+        yield
+        return
+    module: Any = import_module("zeus.device.gpu")
+    kept, listed = module._gpus, os.environ.get(VISIBLE)
+    module._gpus, os.environ[VISIBLE] = None, ",".join(str(gpu.index) for gpu in gpus)
+    try:
+        yield
+    finally:
+        module._gpus = kept
+        if listed is None:
+            del os.environ[VISIBLE]
+        else:
+            os.environ[VISIBLE] = listed
 
 
 def _describe(monitor: Any) -> dict[str, Component]:

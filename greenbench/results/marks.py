@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 
+from greenbench.results.gpus import is_shared, is_throttled, others_gpu_share
 from greenbench.results.quality import (
     DISAGREEMENT,
     DRIFT,
+    SHARE,
     disagreement,
     is_disturbed,
     was_suspended,
@@ -22,14 +24,17 @@ DISTURBED = "disturbed"
 SUSPENDED = "suspended"
 DRIFTED = "drifted"
 MIXED = "mixed"
+HOT = "hot"
+HOT_C = 5.0
+"""By how much a card may be warmer or cooler, in °C, than before the family's other samples."""
 LEFT_OUT = frozenset({DISTURBED, SUSPENDED})
 """Marks of samples whose energy and time count in no statistics, unless somebody asks."""
 
 MEANINGS: Mapping[str, str] = {
     "replayed": "the energy is that of a replayed trace or recording, not of this machine",
     DISTURBED: (
-        "something else used over 5% of the host's CPU time: such samples are left out of "
-        "energy statistics (`--include-disturbed` counts them)"
+        "something else used over 5% of the host's CPU time, or of the GPU that trained: such "
+        "samples are left out of energy statistics (`--include-disturbed` counts them)"
     ),
     SUSPENDED: (
         "training was stopped for a while, or the machine slept: such samples are left out, too"
@@ -44,6 +49,15 @@ MEANINGS: Mapping[str, str] = {
     "disagreeing": "two meters differ by over 5%",
     "incomplete": (
         "training FLOPs are unknown, because something ran that is in no formula of the counter"
+    ),
+    "throttled": (
+        "heat or its power supply held the GPU's clock down (`throttled_by` says what): cool it "
+        "better, or pause between repeats with `--cool-down`"
+    ),
+    "shared": "a slice of a GPU (MIG) trained, and the counter is that of the whole card",
+    HOT: (
+        f"before training, the GPU was over {HOT_C:.0f} °C warmer or cooler than before the "
+        "family's other samples: `--cool-down` waits until it has cooled"
     ),
     DRIFTED: "idle power changed by over 5% from before the suite to after it",
     MIXED: (
@@ -69,12 +83,15 @@ def marks_of(result: CaseResult) -> tuple[str, ...]:
     found = {
         # The first of several meters counts.
         "replayed": result.environment.get("meter", "").partition(",")[0] in REPLAYING,
-        DISTURBED: is_disturbed(total.other_cpu_s, total.duration_s, cores),
+        DISTURBED: is_disturbed(total.other_cpu_s, total.duration_s, cores)
+        or (others_gpu_share(result.gpus) or 0.0) > SHARE,
         SUSPENDED: was_suspended(total),
         "short": total.provenance.is_measured and result.wall_s < SHORT_S,
         "unreconciled": _is_unreconciled(result),
         "disagreeing": (disagreement(total) or 0.0) > DISAGREEMENT,
         "incomplete": result.costs.train_flops is None,
+        "throttled": is_throttled(result.gpus),
+        "shared": is_shared(result.gpus),
         MIXED: bool(result.mixed),
     }
     return tuple(mark for mark, applies in found.items() if applies)

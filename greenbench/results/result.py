@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from greenbench.cases import Case
+from greenbench.results.gpus import TrainedGpu
 from greenbench.results.readings import Account
 
 
@@ -228,6 +229,8 @@ class CaseResult:
         prior is, or ``"none"`` for the control; None where results do not say.
     mixed : tuple of str
         What had changed when its run was resumed all the same; empty if nothing had.
+    gpus : tuple of TrainedGpu
+        The cards that trained, with their states at both ends, since the last interruption.
     """
 
     case: Case
@@ -248,6 +251,7 @@ class CaseResult:
     started_at: float = 0.0
     prior: str | None = None
     mixed: tuple[str, ...] = ()
+    gpus: tuple[TrainedGpu, ...] = ()
 
     @property
     def incumbent(self) -> Trial | None:
@@ -267,6 +271,7 @@ class CaseResult:
             "account": Account.from_dict(values["account"]),
             "costs": Costs.from_dict(values["costs"]),
             "mixed": tuple(values.get("mixed", ())),
+            "gpus": tuple(map(TrainedGpu.from_dict, values.get("gpus", ()))),
         }
         if reconciliation := values.get("reconciliation"):
             restored["reconciliation"] = Reconciliation(**reconciliation)

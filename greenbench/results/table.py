@@ -6,6 +6,7 @@ from typing import Any
 
 from greenbench.results import CaseResult, Trial, TrialStatus
 from greenbench.results.chronology import spending, to_text
+from greenbench.results.gpus import state_figures, throttled_by
 from greenbench.results.marks import join, marks_of
 from greenbench.results.quality import disagreement, net_j, others_share
 from greenbench.results.readings import JOULES_PER_WH, PHASES, Account, Reading
@@ -50,6 +51,13 @@ METRICS: Mapping[str, str] = {
     "meter_disagreement": "quality/meter_disagreement",
     "idle_drift": "quality/idle_drift",
     "passes": "quality/passes",
+    "gpu_temperature_c": "gpu/temperature_c",
+    "gpu_temperature_before_c": "gpu/temperature_before_c",
+    "gpu_sm_clock_mhz": "gpu/sm_clock_mhz",
+    "gpu_sm_clock_before_mhz": "gpu/sm_clock_before_mhz",
+    "gpu_power_limit_w": "gpu/power_limit_w",
+    "gpu_power_limit_before_w": "gpu/power_limit_before_w",
+    "gpu_others_share": "quality/gpu_others_share",
 }
 """Numeric columns, and the metrics that hold them in MLflow."""
 
@@ -77,6 +85,7 @@ TAGS = (
     "meter",
     "marks",
     "uncounted",
+    "throttled_by",
     "emissions_source",
     "host",
     "cpu",
@@ -220,6 +229,7 @@ def _numbers(result: CaseResult) -> Row:
         **_spending(result),
         "optimism": _optimism(result),
         **_qualities(result),
+        **state_figures(result.gpus),
     }
 
 
@@ -310,6 +320,7 @@ def _texts(result: CaseResult) -> Row:
         "meter": result.environment.get("meter"),
         "marks": join(marks_of(result)),
         "uncounted": ", ".join(result.costs.uncounted) or None,
+        "throttled_by": ", ".join(throttled_by(result.gpus) or ()) or None,
         "emissions_source": result.emissions["source"],
         "host": result.environment["host"],
         **{

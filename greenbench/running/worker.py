@@ -23,9 +23,11 @@ from typing import Any, BinaryIO
 import greenbench
 from greenbench import registry
 from greenbench.backends import Backend, ReplayingBackend, process_state
+from greenbench.backends.base import LocatingBackend
 from greenbench.backends.process_state import ProcessState
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
+from greenbench.energy.gpus import gpus_to_read
 from greenbench.energy.host import StopWatch
 from greenbench.energy.idle import IdlePower, measure_idle, measures
 from greenbench.energy.meters import meter_names, open_meter
@@ -164,9 +166,12 @@ def _measuring(backend: Backend, request: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(backend, ReplayingBackend):
         # Windows that are replayed need not be long for this machine's counters.
         return {"meter": backend.meter(), "control": backend.meter(), "clock": backend.now_s}
+    told = backend.gpu_uuids() if isinstance(backend, LocatingBackend) else None
+    gpus = gpus_to_read(os.environ, told)
     return {
-        "meter": open_meter(request["meter"]),
-        "control": open_meter(request["meter"].partition(",")[0]),
+        "meter": open_meter(request["meter"], gpus),
+        "control": open_meter(request["meter"].partition(",")[0], gpus),
+        "gpus": gpus or (),
         "min_window_s": request["min_window_s"],
         "stops": _watch_stops(),
     }

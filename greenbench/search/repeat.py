@@ -14,6 +14,7 @@ from greenbench.backends.process_state import seed_process, state_kept
 from greenbench.cases import Case
 from greenbench.datasets import Dataset, LoadContext
 from greenbench.energy.carbon import CarbonIntensity
+from greenbench.energy.gpu_states import GpuWatch
 from greenbench.errors import ArchitectureError, DatasetError, GreenbenchError
 from greenbench.machine.places import at, calling
 from greenbench.machine.secrets import redact
@@ -68,7 +69,9 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
     basis = _check_basis(bench, case, journal, {**data_basis(dataset), **_model_basis(model)})
     started_at = bench.clock()
     journal.start(started_at, basis)
+    watch = GpuWatch(bench.gpus)
     found = search.run(state.history)
+    gpus = watch.end()
     _keep_if_intact(intact, case, journal)
     result = _result(
         bench,
@@ -81,6 +84,7 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
         interruptions=state.starts,
         started_at=state.started_at or started_at,
         prior=search.prior,
+        gpus=gpus,
     )
     journal.finish(result)
     return result

@@ -1,6 +1,7 @@
 """What a GPU's energy counter gives, and what the torch backend computes on one."""
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ from greenbench.architectures import Native
 from greenbench.backends.base import BuildRequest, TrainableModel
 from greenbench.cases import Scalar
 from greenbench.datasets.base import RawImages, make_dataset
+from greenbench.energy.gpu_states import GpuWatch
+from greenbench.energy.gpus import training_gpus, visible_gpus
 from greenbench.tracking import Store
 from tests.conftest import Greenbench
 
@@ -198,3 +201,52 @@ def test_trials_of_a_batch_share_a_gpus_energy(greenbench: Greenbench) -> None:
     parts = [each["account"]["phases"]["train"]["components"]["gpu"] for each in result["trials"]]
     whole = result["account"]["phases"]["train"]["components"]["gpu"]["energy_j"]
     assert sum(part["energy_j"] for part in parts) == pytest.approx(whole)
+
+
+def test_card_that_is_read_is_the_one_that_torch_computes_on(backend: "TorchBackend") -> None:
+    import torch  # noqa: PLC0415
+
+    told = backend.gpu_uuids()
+    assert told
+    [gpu] = training_gpus({"CUDA_VISIBLE_DEVICES": "-1"}, told)
+    assert gpu.uuid.removeprefix("GPU-") == told[0] or gpu.is_slice
+    assert gpu.name == torch.cuda.get_device_name(0) or gpu.is_slice
+    # What the environment says is the same, where nothing has to be guessed.
+    assert {gpu} <= set(visible_gpus(os.environ))
+
+
+def test_states_of_a_card_are_known_and_tell_load_from_rest(backend: "TorchBackend") -> None:
+    gpus = training_gpus(os.environ, backend.gpu_uuids())
+    watch = GpuWatch(gpus)
+    for _ in range(3):
+        trained(backend, {}, epochs=20)
+    [found] = watch.end()
+    for state in found.states:
+        assert 0 < (state.temperature_c or 0) < 110
+        assert (state.power_limit_w or 0) > 0
+        assert state.throttled_by is not None
+    assert (found.after.sm_clock_mhz or 0) >= (found.before.sm_clock_mhz or 0) * 0.5
+    # Unknown in a container; we are alone, or somebody else disturbs this test.
+    assert found.after.others_share in (None, pytest.approx(0.0, abs=0.05))
+
+
+@pytest.mark.parametrize("listed", ["", "-1"])
+def test_run_that_sees_no_gpu_has_none_in_its_figures(greenbench: Greenbench, listed: str) -> None:
+    greenbench.environment["CUDA_VISIBLE_DEVICES"] = listed
+    done = greenbench("run", "-a", "dense.xs", "--repeats", "1", "--meter", "codecarbon,zeus")
+    assert done.returncode == 0, done.stderr
+    database = greenbench.folder / "mlruns" / "mlflow.db"
+    [row] = Store.existing(f"sqlite:///{database}").read_rows()
+    assert (row["device"], row["gpu_wh"], row["gpu_temperature_c"]) == ("cpu", None, None)
+
+
+def test_run_names_the_card_by_its_uuid_and_records_its_state(greenbench: Greenbench) -> None:
+    [gpu, *_] = visible_gpus(os.environ)
+    greenbench.environment["CUDA_VISIBLE_DEVICES"] = gpu.uuid
+    done = greenbench("run", "-a", "simple_cnn.xs", "--repeats", "1", "--meter", "codecarbon,zeus")
+    assert done.returncode == 0, done.stderr
+    database = greenbench.folder / "mlruns" / "mlflow.db"
+    [row] = Store.existing(f"sqlite:///{database}").read_rows()
+    assert row["device"] != "cpu"
+    assert row["gpu_temperature_before_c"] > 0
+    assert row["gpu_power_limit_w"] > 0

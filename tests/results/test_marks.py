@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from greenbench.compare.samples import describe_samples
 from greenbench.results import CaseResult, Reconciliation
+from greenbench.results.gpus import Gpu, GpuState, TrainedGpu
+from greenbench.results.heat import mark_hot
 from greenbench.results.marks import (
     DRIFTED,
     MEANINGS,
@@ -209,13 +211,22 @@ def test_every_mark_that_can_occur_has_a_meaning() -> None:
         reconciliation=Reconciliation(1.0, 2.0, 0.02),
         costs=replace(witnessed_by(200.0).costs, train_flops=None),
         mixed=("threads (1, now 2)",),
+        gpus=(
+            TrainedGpu(
+                Gpu(0, "GPU-a", "some GPU", is_slice=True),
+                GpuState(temperature_c=40.0),
+                GpuState(throttled_by=("power_brake",)),
+            ),
+        ),
     )
     total = everything.account.total
     train = replace(total, other_cpu_s=9.0, stopped_s=1.0)
     disturbed = replace(everything, account=Account({"train": train}))
     row = make_row(energy_wh=1.0, changed={"marks": join(marks_of(disturbed))})
     mark_drift(row, 1.0)
-    unstable = [row, {**row, "energy_wh": 2.0}]
+    warm = {"gpu_temperature_before_c": 40.0}
+    unstable = [{**row, **warm}, {**row, "energy_wh": 2.0, "gpu_temperature_before_c": 60.0}]
+    mark_hot(unstable)
     assert set(describe_samples(unstable, include_disturbed=True).marks) == set(MEANINGS)
 
 

@@ -31,6 +31,7 @@ def test_metrics_have_names_of_their_own_in_prefixed_groups() -> None:
         "time",
         "search",
         "quality",
+        "gpu",
     }
 
 

@@ -348,9 +348,11 @@ def test_versions_and_variables_are_conditions(
     before = conditions(settings)
     monkeypatch.setattr("greenbench.running.conditions.version", lambda package: f"{package} 99")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     found = changes(before, conditions(settings))
     assert f"torch ({before['torch']}, now torch 99)" in found
     assert "CUDA_VISIBLE_DEVICES (none, now 3)" in found
+    assert "CUDA_DEVICE_ORDER (none, now PCI_BUS_ID)" in found
 
 
 def test_trace_that_is_replayed_is_a_condition(settings: Settings, tmp_path: Path) -> None:

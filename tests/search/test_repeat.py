@@ -13,6 +13,7 @@ from greenbench.backends.torch import TorchBackend
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.codecarbon import CodecarbonMeter
+from greenbench.energy.gpus import training_gpus
 from greenbench.energy.guard import GuardedMeter
 from greenbench.energy.host import reset_peak_memory
 from greenbench.errors import EnergyError
@@ -26,6 +27,7 @@ from greenbench.search.repeat import run_repeat
 from greenbench.strategies import Dimension, SearchSpace
 from greenbench.testing import FakeClock, FakeMeter
 from tests.builders import tick
+from tests.made_up_nvml import Card, install
 
 CASE = Case("random", "dense", size="xs", trials=3, epochs=2)
 
@@ -342,3 +344,18 @@ def test_resumed_repeat_reconciles_only_the_last_sitting(run: Run, tmp_path: Pat
     assert 0 < (resumed.reconciliation.booked_j or 0.0) < 9e6
     assert 0 < (resumed.reconciliation.whole_j or 0.0) < 9e6
     assert journal.read().result == resumed
+
+
+def test_cards_that_train_are_looked_at_before_and_after(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = Card("GPU-a", temperature=33)
+    install(monkeypatch, card)
+    gpus = training_gpus({})
+
+    def warm(event: str, values: Mapping[str, Any]) -> None:
+        card.temperature = 58
+
+    [found] = run(gpus=gpus, emit=warm).gpus
+    assert (found.gpu, found.before.temperature_c, found.after.temperature_c) == (gpus[0], 33, 58)
+    assert run(repeat=1).gpus == ()
