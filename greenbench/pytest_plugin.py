@@ -40,7 +40,7 @@ from greenbench.integrations.pytest_run import EXTRA_INFO, Run
 from greenbench.integrations.pytest_run import extra_info as _extra_info
 from greenbench.machine.surroundings import provide_home
 from greenbench.selection import Selection
-from greenbench.settings import Settings, home_of_nobody
+from greenbench.settings import Scope, Settings, home_of_nobody
 
 BUDGET = ("trials", "epochs", "repeats", "threads")
 Row = dict[str, Any]
@@ -81,6 +81,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="a file, run:ID or tag:NAME=TEXT (default: benchmarks/baselines/SUITE.json)",
     )
     group.addoption("--greenbench-meter", metavar="NAMES", help="such as 'codecarbon,zeus'")
+    group.addoption("--greenbench-headline", metavar="SCOPE", help=", ".join(Scope))
     group.addoption(
         "--greenbench-include-disturbed",
         action="store_true",
@@ -281,7 +282,11 @@ def _selected(
 def _settings(config: pytest.Config) -> Settings:
     from greenbench.energy.meters import check_meters  # noqa: PLC0415
 
-    settings = Settings.from_environment(os.environ, meter=config.getoption("greenbench_meter"))
+    settings = Settings.from_environment(
+        os.environ,
+        meter=config.getoption("greenbench_meter"),
+        headline=config.getoption("greenbench_headline"),
+    )
     check_meters(settings.meter)
     return settings
 

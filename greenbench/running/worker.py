@@ -28,6 +28,7 @@ from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.host import StopWatch
 from greenbench.energy.idle import measure_idle_w, measures
 from greenbench.energy.meters import meter_names, open_meter
+from greenbench.energy.scoped import ScopedMeter
 from greenbench.errors import GreenbenchError
 from greenbench.machine.environment import describe_environment
 from greenbench.machine.places import described
@@ -38,6 +39,8 @@ from greenbench.machine.surroundings import (
     wait_for_children,
 )
 from greenbench.results.journal import Journal
+from greenbench.results.marks import REPLAYING
+from greenbench.results.scope import names_in
 from greenbench.running.parts import import_parts
 from greenbench.running.worker_warnings import Warnings
 from greenbench.search.bench import Bench, Emit
@@ -64,7 +67,14 @@ def main() -> None:
                 bench = _set_up(request, emit)
                 state = ProcessState()
                 files = [greenbench.__file__, *registry.origin_files()]
-                emit("ready", {"environment": dict(bench.environment), "files": files})
+                emit(
+                    "ready",
+                    {
+                        "environment": dict(bench.environment),
+                        "files": files,
+                        "scope": bench.scope,
+                    },
+                )
             elif "idle_s" in request:
                 emit("idle", {"power_w": _measure_idle_w(bench, request["idle_s"])})
             elif "data_of" in request:
@@ -157,9 +167,16 @@ def _measuring(backend: Backend, request: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(backend, ReplayingBackend):
         # Windows that are replayed need not be long for this machine's counters.
         return {"meter": backend.meter(), "control": backend.meter(), "clock": backend.now_s}
+    first = request["meter"].partition(",")[0]
+    meter = open_meter(request["meter"])
+    # Of what a trace was recorded, nobody knows.
+    is_replay = meter_names(first)[0] in REPLAYING
+    device = None if is_replay else backend.describe().get("device")
+    scope = names_in(request.get("headline"), meter.describe(), device)
     return {
-        "meter": open_meter(request["meter"]),
-        "control": open_meter(request["meter"].partition(",")[0]),
+        "meter": ScopedMeter(meter, scope),
+        "control": ScopedMeter(open_meter(first), scope),
+        "scope": scope,
         "min_window_s": request["min_window_s"],
         "stops": _watch_stops(),
     }

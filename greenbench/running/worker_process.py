@@ -17,6 +17,7 @@ from greenbench.machine.files import reason, remedy
 from greenbench.machine.processes import GroupLeader
 from greenbench.results import Trial, TrialStatus
 from greenbench.results.readings import Account, Component, Provenance, Reading
+from greenbench.results.scope import Names
 
 START_TIMEOUT_S = 300.0
 STOP_TIMEOUT_S = 5.0
@@ -76,6 +77,8 @@ class WorkerProcess:
         its last answer.
     device : str or None
         What it trains on; known then, too.
+    scope : tuple of str or None
+        Components that count in its figures; known then, too.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class WorkerProcess:
         self.files: list[str] = []
         self.is_spent = False
         self.device: str | None = None
+        self.scope: Names | None = None
         self._is_ready = False
         self._is_closed = False
         self._request = -1
@@ -148,6 +152,8 @@ class WorkerProcess:
             raise
         self.files = values.get("files", [])
         self.device = values.get("environment", {}).get("device")
+        scope = values.get("scope")
+        self.scope = None if scope is None else tuple(scope)
 
     def measure_idle_w(self, seconds: float) -> dict[str, float]:
         """Let the worker measure while it does nothing; empty if it cannot."""
@@ -235,7 +241,8 @@ class WorkerProcess:
         status = TrialStatus.TIMED_OUT if is_hung else TrialStatus.CRASHED
         # What it used until then went with it: the energy is unknown, which is not 0.
         part = Component(None, Provenance.NONE, "lost with its worker", message)
-        lost = Reading(0.0, {"cpu": part}, cpu_s=None, other_cpu_s=None)
+        parts = dict.fromkeys(self.scope or ("cpu",), part)
+        lost = Reading(0.0, parts, cpu_s=None, other_cpu_s=None, scope=self.scope)
         trials = [
             Trial(
                 trial["index"],

@@ -10,6 +10,7 @@ from greenbench.backends import Backend
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.ledger import Stops
 from greenbench.energy.meter import Meter
+from greenbench.results.scope import Names
 
 Emit = Callable[[str, Mapping[str, Any]], None]
 
@@ -44,6 +45,8 @@ class Bench:
         Seconds since 1970-01-01 UTC.
     stops : Stops or None
         Tells when the process did not run.
+    scope : tuple of str or None
+        Components that count in what its meters read; see `greenbench.results.scope`.
     """
 
     backend: Backend
@@ -58,3 +61,4 @@ class Bench:
     mixed: Sequence[str] = ()
     clock: Callable[[], float] = time.time
     stops: Stops | None = None
+    scope: Names | None = None
