@@ -16,7 +16,7 @@ from greenbench.machine.threads import available_cores
 from greenbench.results.marks import REPLAYING
 from greenbench.results.quality import SHARE, others_share
 from greenbench.results.readings import Component, Components, Provenance, headline
-from greenbench.results.scope import Names
+from greenbench.results.scope import Names, to_text
 from greenbench.settings import Settings
 from greenbench.tracking import Store
 
@@ -105,12 +105,10 @@ def _uses(components: Components, scope: Names | None, *, is_replay: bool) -> li
     counting = headline(components, scope)
     provenance = Provenance.worst(part.provenance for part in counting.values())
     if provenance.is_measured:
-        beside = sorted({"cpu", "gpu"} & components.keys() - counting.keys())
-        of_what = f" of {' and '.join(sorted(counting))}" if beside else ""
-        return [
-            f"absolute figures{of_what}, ratios, and deterministic costs (FLOPs, parameters, "
-            f"samples){'; not of ' if beside else ''}{', '.join(beside)}{', which stands beside it' if beside else ''}"
-        ]
+        # Modelled RAM is beside every headline.
+        is_part = not {"cpu", "gpu"} & components.keys() <= counting.keys()
+        whose = f"figures of {to_text(counting)}" if is_part else "figures"
+        return [f"absolute {whose}, ratios, and deterministic costs (FLOPs, parameters, samples)"]
     if provenance is not Provenance.MODEL:
         return ["deterministic costs only (FLOPs, parameters, samples)"]
     uses = [

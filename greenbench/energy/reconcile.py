@@ -26,7 +26,7 @@ def reconcile(booked: Reading, whole: Reading) -> Reconciliation:
     headline = whole.counting
     counters = [n for n, part in headline.items() if part.provenance is Provenance.COUNTER]
     others = [name for name in {**headline, **booked.counting} if name not in counters]
-    kinds = {COUNTER_LIMIT: counters, MODEL_LIMIT: others}
+    kinds = {MODEL_LIMIT: others, COUNTER_LIMIT: counters}
     found = [
         Reconciliation(_joules(booked, names), _joules(whole, names), limit)
         for limit, names in kinds.items()
