@@ -40,7 +40,7 @@ from greenbench.integrations.pytest_run import EXTRA_INFO, Run
 from greenbench.integrations.pytest_run import extra_info as _extra_info
 from greenbench.machine.surroundings import provide_home
 from greenbench.selection import Selection
-from greenbench.settings import Settings, home_of_nobody
+from greenbench.settings import Scope, Settings, home_of_nobody
 
 BUDGET = ("trials", "epochs", "repeats", "threads")
 Row = dict[str, Any]
@@ -81,6 +81,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="a file, run:ID or tag:NAME=TEXT (default: benchmarks/baselines/SUITE.json)",
     )
     group.addoption("--greenbench-meter", metavar="NAMES", help="such as 'codecarbon,zeus'")
+    group.addoption("--greenbench-headline", metavar="SCOPE", help=", ".join(Scope))
     group.addoption(
         "--greenbench-idle",
         type=float,
@@ -304,6 +305,7 @@ def _settings(config: pytest.Config) -> Settings:
         meter=config.getoption("greenbench_meter"),
         idle_s=config.getoption("greenbench_idle"),
         cool_down=config.getoption("greenbench_cool_down"),
+        headline=config.getoption("greenbench_headline"),
     )
     check_meters(settings.meter)
     return settings

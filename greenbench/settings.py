@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,15 @@ STORE_TIMEOUT_S = 60.0
 # Of GitHub, for a pull request and for a branch, and of GitLab.
 BRANCH = ("GITHUB_HEAD_REF", "GITHUB_REF_NAME", "CI_COMMIT_REF_NAME")
 MAY_BE_ZERO = ("GREENBENCH_CARBON_INTENSITY", "GREENBENCH_MIN_WINDOW_S", "GREENBENCH_IDLE_S")
+
+
+class Scope(StrEnum):
+    """What a headline covers, as it is asked for; see `greenbench.results.scope`."""
+
+    MEASURED = "measured"
+    TOTAL = "total"
+    GPU = "gpu"
+    CPU = "cpu"
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,9 @@ class Settings:
         default the physical cores that this process may use.
     meter : str
         Names of meters, as `greenbench.energy.meters.open_meter` takes them.
+    headline : str or None
+        A `Scope`: which components the headline energy covers; None for ``measured`` where the
+        device that trains has an energy counter, and ``total`` elsewhere.
     carbon_g_per_kwh : float or None
         The user's own carbon intensity, in g CO2e/kWh.
     country : str or None
@@ -77,9 +90,15 @@ class Settings:
     branch: str | None = None
     tabular_dir: Path = Path(TABULAR_DIR)
     store_timeout_s: float = STORE_TIMEOUT_S
+    headline: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tracking_uri", StoreUri(self.tracking_uri))
+        if self.headline is not None and self.headline not in list(Scope):
+            raise ConfigurationError(
+                f"headline is {self.headline!r}; expected one of {', '.join(Scope)} "
+                "(--headline or GREENBENCH_HEADLINE)"
+            )
         if not 0 < self.trial_timeout_s < float("inf"):
             raise ConfigurationError(
                 f"trial timeout is {self.trial_timeout_s}; expected a number of seconds above 0"
@@ -122,6 +141,7 @@ class Settings:
             "host_lock": Path(environment.get("GREENBENCH_HOST_LOCK") or HOST_LOCK),
             "threads": _number(environment, "GREENBENCH_THREADS", int),
             "meter": environment.get("GREENBENCH_METER") or "codecarbon",
+            "headline": environment.get("GREENBENCH_HEADLINE") or None,
             "carbon_g_per_kwh": _number(environment, "GREENBENCH_CARBON_INTENSITY", float),
             "country": environment.get("GREENBENCH_COUNTRY") or None,
             "trial_timeout_s": _number(environment, "GREENBENCH_TRIAL_TIMEOUT_S", float),

@@ -21,6 +21,7 @@ BAD_NUMBERS = ["three", "-1", "nan", "inf", "-inf", "1,5"]
         ("GREENBENCH_HOST_LOCK", "/somewhere/lock", "host_lock", Path("/somewhere/lock")),
         ("GREENBENCH_THREADS", "977", "threads", 977),
         ("GREENBENCH_METER", "my_meter", "meter", "my_meter"),
+        ("GREENBENCH_HEADLINE", "gpu", "headline", "gpu"),
         ("GREENBENCH_CARBON_INTENSITY", "12.5", "carbon_g_per_kwh", 12.5),
         ("GREENBENCH_COUNTRY", "NLD", "country", "NLD"),
         ("GREENBENCH_TRIAL_TIMEOUT_S", "90.5", "trial_timeout_s", 90.5),
@@ -44,6 +45,7 @@ def test_variable_sets_the_setting(variable: str, text: str, setting: str, value
         "GREENBENCH_HOST_LOCK",
         "GREENBENCH_THREADS",
         "GREENBENCH_METER",
+        "GREENBENCH_HEADLINE",
         "GREENBENCH_CARBON_INTENSITY",
         "GREENBENCH_COUNTRY",
         "GREENBENCH_TRIAL_TIMEOUT_S",
@@ -54,6 +56,16 @@ def test_variable_sets_the_setting(variable: str, text: str, setting: str, value
 )
 def test_empty_variable_is_as_good_as_none(variable: str) -> None:
     assert Settings.from_environment({variable: ""}) == Settings.from_environment({})
+
+
+@pytest.mark.parametrize("text", ["tpu", "GPU", "cpu+gpu", " "])
+def test_headline_of_no_known_scope_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        Settings.from_environment({"GREENBENCH_HEADLINE": text})
+    assert str(refused.value) == (
+        f"headline is {text!r}; expected one of measured, total, gpu, cpu (--headline or "
+        "GREENBENCH_HEADLINE)"
+    )
 
 
 @pytest.mark.parametrize("text", [*BAD_NUMBERS, "0"])

@@ -14,7 +14,7 @@ from greenbench.cli.output import say
 from greenbench.cli.tables import including
 from greenbench.errors import CaseFailedError, ConfigurationError, GreenbenchError
 from greenbench.selection import Selection, parse_options
-from greenbench.settings import Settings
+from greenbench.settings import Scope, Settings
 
 if TYPE_CHECKING:
     from greenbench.running.session import Session
@@ -86,6 +86,7 @@ def _selection(given: dict[str, Any], settings: Settings) -> Selection:
 @click.option("--country", help="Country mix, by ISO code of three letters.")
 @click.option("--trial-timeout", type=float, help="Seconds after which a trial is stopped.")
 @click.option("--meter", help="Such as 'codecarbon,zeus': the first counts, others bear witness.")
+@click.option("--headline", metavar="SCOPE", help=f"What counts: {', '.join(Scope)}.")
 @click.option(
     "--min-window", type=float, help="Seconds that training is repeated for inside its window."
 )
@@ -109,6 +110,7 @@ def run(
     country: str | None,
     trial_timeout: float | None,
     meter: str | None,
+    headline: str | None,
     min_window: float | None,
     idle: float | None,
     cool_down: bool,
@@ -132,6 +134,7 @@ def run(
         country=country,
         trial_timeout_s=trial_timeout,
         meter=meter,
+        headline=headline,
         min_window_s=min_window,
         idle_s=idle,
         cool_down=cool_down,

@@ -5,11 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from greenbench.errors import ConfigurationError, NotComparableError
+from greenbench.results.scope import scope_of
 
 Row = Mapping[str, Any]
 
 ENERGY = {
     "energy_provenance": "energy provenance",
+    "energy_scope": "energy scope",
     "meter": "meter",
     "host": "host",
     "threads": "threads",
@@ -23,7 +25,7 @@ DEVICE = (
     "cpu_model", "cpu_name", "cpu_count", "device", "device_name", "device_type", "accelerator",
     "hardware", "machine", "host", "hostname", "host_name", "node", "instance_type", "os",
     "power_limit_w", "threads", "num_threads", "meter", "tracking_mode", "pue",
-    "energy_provenance", "energy_source",
+    "energy_provenance", "energy_scope", "energy_source",
 )  # fmt: skip
 """What columns of foreign tables are called in which energies of one comparison must agree."""
 
@@ -126,7 +128,7 @@ def check_agree(where: str, rows: Sequence[Row], columns: Mapping[str, str]) -> 
         If they differ; the message names in what, and how to select.
     """
     for column, words in columns.items():
-        values = sorted({_shown(value_of(row, column)) for row in rows if column in row})
+        values = sorted({_shown(value_of(row, column)) for row in rows if _says(row, column)})
         if len(values) > 1:
             more = ", …" if len(values) > MOST_NAMED else ""
             raise NotComparableError(
@@ -136,7 +138,12 @@ def check_agree(where: str, rows: Sequence[Row], columns: Mapping[str, str]) -> 
             )
 
 
+def _says(row: Row, column: str) -> bool:
+    # What an older version's row leaves out follows from its other columns.
+    return column in row or value_of(row, column) not in (None, UNRECORDED.get(column))
+
+
 def value_of(row: Row, column: str) -> Any:
     """Return the value of a column that must agree; of an older version's row, the usual one."""
-    value = row.get(column)
+    value = scope_of(row) if column == "energy_scope" else row.get(column)
     return UNRECORDED.get(column) if value is None else value

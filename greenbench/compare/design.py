@@ -13,6 +13,7 @@ from greenbench.compare.comparable import ENERGY, check_agree, check_cases
 from greenbench.compare.samples import is_left_out, once_each
 from greenbench.errors import ConfigurationError, NotComparableError, UnknownNameError
 from greenbench.results.expected import LARGEST
+from greenbench.results.scope import scope_of
 
 Row = Mapping[str, Any]
 Levels = tuple[str, ...]
@@ -38,7 +39,7 @@ class Design:
         The levels of each sample.
     values : tuple of float
         The response of each sample.
-    provenance : str or None
+    provenance, scope : str or None
         Of an energy; None if the response is none, if the samples don't say, or if it is a
         factor.
     """
@@ -48,6 +49,7 @@ class Design:
     keys: tuple[Levels, ...]
     values: tuple[float, ...]
     provenance: str | None = None
+    scope: str | None = None
 
     @cached_property
     def rounding(self) -> float:
@@ -112,8 +114,8 @@ def make_design(
     levels = tuple(tuple(sorted(set(column), key=_order)) for column in columns)
     for name, own in zip(factors, levels, strict=True):
         _check_levels(name, own, len(counted))
-    provenance = _provenance(list(counted.values())) if _is_energy(response) else None
-    return Design(tuple(factors), levels, tuple(zip(*columns, strict=True)), values, provenance)
+    how = _origin(list(counted.values())) if _is_energy(response) else ()
+    return Design(tuple(factors), levels, tuple(zip(*columns, strict=True)), values, *how)
 
 
 def _check_names(rows: Sequence[Row], factors: Sequence[str], response: str) -> None:
@@ -155,10 +157,14 @@ def _is_energy(response: str) -> bool:
     return response.startswith("energy") or response.endswith(("_wh", "_j"))
 
 
-def _provenance(rows: Sequence[Row]) -> str | None:
-    # Several have been refused by now, unless provenance is a factor.
-    found = {row.get("energy_provenance") for row in rows}
-    return found.pop() if len(found) == 1 else None
+def _origin(rows: Sequence[Row]) -> tuple[str | None, str | None]:
+    """Return provenance and scope; several have been refused by now, unless one is a factor."""
+    provenances = {row.get("energy_provenance") for row in rows}
+    scopes = {scope_of(row) for row in rows}
+    return (
+        provenances.pop() if len(provenances) == 1 else None,
+        scopes.pop() if len(scopes) == 1 else None,
+    )
 
 
 def _why_none(rows: Sequence[Row], response: str) -> str:

@@ -64,6 +64,9 @@ class Factors:
         Combinations of levels that have samples, in the order of levels.
     reason : str or None
         Why figures of the effects are missing.
+    scope : str or None
+        The components that the energy figures cover, such as ``gpu``; None if the
+        response is none, or if they differ.
     """
 
     response: str
@@ -75,6 +78,7 @@ class Factors:
     factors: tuple[Factor, ...]
     cells: tuple[Cell, ...]
     reason: str | None = None
+    scope: str | None = None
 
     @property
     def sentence(self) -> str:
@@ -88,6 +92,7 @@ class Factors:
             {
                 "response": self.response,
                 "energy_provenance": self.provenance,
+                "energy_scope": self.scope,
                 **asdict(effect),
                 **{f"kruskal_{name}": getattr(factor, name, None) for name in figures},
                 "reason": self.reason,
@@ -147,6 +152,7 @@ def compare_factors(
             for levels, values in design.cells.items()
         ),
         reason=reason,
+        scope=design.scope,
     )
 
 

@@ -15,6 +15,7 @@ from greenbench.compare.csvs import parse_column, read_csv
 from greenbench.compare.rows import select
 from greenbench.errors import ConfigurationError
 from greenbench.results.expected import missed
+from greenbench.results.scope import scope_of
 from greenbench.results.table import METRICS, OF_CASE, TAGS
 from greenbench.text.programs import to_cell
 
@@ -180,12 +181,19 @@ def _read_benchmark(path: Path) -> tuple[list[Row], list[Row]]:
     entries = [entry for entry in benchmarks if isinstance(entry, Mapping)]
     infos = [info for entry in entries if isinstance(info := entry.get("extra_info"), Mapping)]
     rows = [_checked(path, row, (*TAGS, *METRICS)) for row in _listed(path, infos, "repeats")]
+    rows = [{**row, "energy_scope": scope_of(row)} for row in rows]
     if not rows:
         raise ConfigurationError(
             f"{path} has no results of greenbench; its benchmarks must use the fixture "
             "greenbench_run"
         )
-    return rows, [_checked(path, row, (*OF_CASE, *TRIAL)) for row in _listed(path, infos, "trials")]
+    # Trials of an older greenbench do not tell it, and have that of their repeat.
+    scopes = {_repeat_of(row): row["energy_scope"] for row in rows}
+    trials = [_checked(path, row, (*OF_CASE, *TRIAL)) for row in _listed(path, infos, "trials")]
+    return rows, [
+        {**trial, "energy_scope": trial["energy_scope"] or scopes.get(_repeat_of(trial))}
+        for trial in trials
+    ]
 
 
 def _listed(path: Path, infos: Sequence[Mapping[str, Any]], name: str) -> list[Any]:

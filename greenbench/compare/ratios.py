@@ -10,6 +10,7 @@ from greenbench.compare.samples import describe_samples
 from greenbench.compare.stats import FEWEST_FOR_INTERVAL, Estimate, estimate
 from greenbench.errors import NotComparableError, UnknownNameError
 from greenbench.results.expected import LARGEST
+from greenbench.results.scope import scope_of
 
 Row = Mapping[str, Any]
 Repeats = dict[tuple[Any, Any], Row]
@@ -70,6 +71,8 @@ class Ratios:
         A variant each, over the groups' medians; empty for a single group.
     unpaired : tuple of str
         Groups without the baseline, or without another variant.
+    scope : str or None
+        The components that the energy figures cover, such as ``gpu``; None if not known.
     """
 
     compared: str
@@ -78,6 +81,7 @@ class Ratios:
     ratios: tuple[Ratio, ...]
     overall: tuple[Ratio, ...]
     unpaired: tuple[str, ...]
+    scope: str | None = None
 
     @property
     def sentence(self) -> str:
@@ -99,7 +103,11 @@ class Ratios:
     def records(self) -> list[dict[str, Any]]:
         """Return the table, a row a group and variant."""
         return [
-            {**_record(ratio), "energy_provenance": self.provenance}
+            {
+                **_record(ratio),
+                "energy_provenance": self.provenance,
+                "energy_scope": self.scope,
+            }
             for ratio in (*self.ratios, *self.overall)
         ]
 
@@ -162,6 +170,7 @@ def compare_ratios(
         ratios=tuple(ratios),
         overall=_overall(ratios, baseline),
         unpaired=tuple(unpaired),
+        scope=scope_of(known[0]) if known else None,
     )
 
 

@@ -14,6 +14,7 @@ from greenbench.compare.samples import describe_samples, once_each
 from greenbench.compare.stats import Estimate, estimate
 from greenbench.compare.units import with_unit
 from greenbench.errors import NotComparableError
+from greenbench.results.scope import scope_of
 
 Row = Mapping[str, Any]
 
@@ -80,6 +81,8 @@ class Returns:
         The curve through the sizes, with intervals, or why there is none.
     left_out : tuple of str
         Sizes without a sample whose energy counts.
+    scope : str or None
+        The components that the energy figures cover, such as ``gpu``; None if not known.
     accuracy_name : str
         What the table says that its accuracies are.
     saved : float or None
@@ -99,6 +102,7 @@ class Returns:
     saturation: Saturation
     left_out: tuple[str, ...] = ()
     accuracy_name: str = ACCURACY
+    scope: str | None = None
     saved: float | None = field(init=False)
     proof: str = field(init=False)
 
@@ -141,6 +145,7 @@ class Returns:
             {
                 **common,
                 "energy_provenance": self.provenance,
+                "energy_scope": self.scope,
                 "size": size.network,
                 **_flat("energy_wh", size.energy_wh),
                 **_flat("accuracy", size.accuracy),
@@ -269,6 +274,7 @@ def _returns(
         saturation=fit_saturation(pairs),
         left_out=left_out,
         accuracy_name=rows[0].get("accuracy_name", ACCURACY),
+        scope=scope_of(known[0]),
     )
 
 

@@ -13,6 +13,7 @@ from greenbench.compare.standings import Standing, standings
 from greenbench.compare.stats import Estimate
 from greenbench.compare.units import with_unit
 from greenbench.errors import NotComparableError, UnknownNameError
+from greenbench.results.scope import scope_of
 
 Row = Mapping[str, Any]
 
@@ -51,6 +52,8 @@ class Strategies:
         Searches whose energy does not count, and why.
     control : Control or None
         What searching gains over the published defaults; None if nobody ran those.
+    scope : str or None
+        The components that the energy figures cover, such as ``gpu``; None if not known.
     """
 
     group: dict[str, str]
@@ -63,6 +66,7 @@ class Strategies:
     reason: str | None
     left_out: tuple[str, ...]
     control: Control | None = None
+    scope: str | None = None
 
     @property
     def sentence(self) -> str:
@@ -117,7 +121,11 @@ class Strategies:
         for name, value in vars(standing).items():
             if name != "curve":
                 record |= _flat(name, value)
-        record |= {"target": self.target, "energy_provenance": self.provenance}
+        record |= {
+            "target": self.target,
+            "energy_provenance": self.provenance,
+            "energy_scope": self.scope,
+        }
         for name, horizon in (("trials", self.equal_trials), ("wh", self.equal_energy)):
             found = horizon.found if horizon else ()
             one = next((f for f in found if f.strategy == standing.strategy), None)
@@ -214,6 +222,7 @@ def _compare(
         reason=reason,
         left_out=tuple(f"{s.name}: {s.reason}" for s in everything if s.reason),
         control=judge_control(searches, found, equal_energy, tolerance),
+        scope=next((s for r in counted if (s := scope_of(r))), None),
     )
 
 

@@ -5,6 +5,7 @@ import shutil
 import time
 from pathlib import Path
 
+from greenbench.doctor.headline import headlines, likely_scope
 from greenbench.doctor.ticks import find_ticks
 from greenbench.energy.carbon import carbon_intensity
 from greenbench.energy.gpus import gpus_to_read
@@ -14,8 +15,10 @@ from greenbench.energy.meters import meter_names, open_meter
 from greenbench.errors import GreenbenchError
 from greenbench.machine.environment import cpu_model
 from greenbench.machine.threads import available_cores
+from greenbench.results.marks import REPLAYING
 from greenbench.results.quality import SHARE, others_share
 from greenbench.results.readings import Component, Components, Provenance, headline
+from greenbench.results.scope import Names, to_text
 from greenbench.settings import Settings
 from greenbench.tracking import Store
 
@@ -50,6 +53,8 @@ def examine(settings: Settings) -> Findings:
         meter.close()
     intensity = carbon_intensity(settings.carbon_g_per_kwh, settings.country)
     gpu = components.get("gpu")
+    is_replay = meter_names(meter.name)[0] in REPLAYING
+    scope = likely_scope(components, settings.headline, is_replay=is_replay)
     return {
         "cpu": f"{cpu_model()}, {os.cpu_count()} logical cores",
         "gpu": (gpu.reason or gpu.source) if gpu else "none found",
@@ -59,8 +64,10 @@ def examine(settings: Settings) -> Findings:
         ),
         "energy": _lines(components),
         "ticks": find_ticks(SYS / "class" / "powercap"),
+        "energy": _lines(components, scope),
         **{f"{name}, a witness": _lines(parts) for name, parts in witnesses.items()},
-        "figures are for": _uses(components, meter.name),
+        "headline": headlines(components, settings.headline, is_replay=is_replay),
+        "figures are for": _uses(components, scope, is_replay=is_replay),
         "to measure more": _advice(components),
         "quiet": _quietness(others),
         "carbon intensity": f"{intensity.g_per_kwh:g} g CO2e/kWh, {intensity.source}",
@@ -85,23 +92,28 @@ def _listen() -> float | None:
     return others_share(watch.lap()[1], LISTENING_S, os.cpu_count() or 1)
 
 
-def _lines(components: Components) -> list[str]:
-    return [_line(name, part, components) for name, part in sorted(components.items())]
+def _lines(components: Components, scope: Names | None = None) -> list[str]:
+    counting = headline(components, scope)
+    return [_line(name, part, name in counting) for name, part in sorted(components.items())]
 
 
-def _line(name: str, part: Component, components: Components) -> str:
+def _line(name: str, part: Component, counts: bool) -> str:
     if part.reason:
         return f"{name}: none, {part.reason} ({part.source})"
-    aside = "" if part in headline(components) else "; beside the headline figure, never in it"
+    aside = "" if counts else "; beside the headline figure, never in it"
     return f"{name}: {part.provenance.label} ({part.provenance}) by {part.source}{aside}"
 
 
-def _uses(components: Components, meter: str) -> list[str]:
-    if meter.partition(",")[0] == "replay":
+def _uses(components: Components, scope: Names | None, *, is_replay: bool) -> list[str]:
+    if is_replay:
         return ["tests and simulation only: the energy is a replayed trace's, not this machine's"]
-    provenance = Provenance.worst(part.provenance for part in headline(components))
+    counting = headline(components, scope)
+    provenance = Provenance.worst(part.provenance for part in counting.values())
     if provenance.is_measured:
-        return ["absolute figures, ratios, and deterministic costs (FLOPs, parameters, samples)"]
+        # Modelled RAM is beside every headline.
+        is_part = not {"cpu", "gpu"} & components.keys() <= counting.keys()
+        whose = f"figures of {to_text(counting)}" if is_part else "figures"
+        return [f"absolute {whose}, ratios, and deterministic costs (FLOPs, parameters, samples)"]
     if provenance is not Provenance.MODEL:
         return ["deterministic costs only (FLOPs, parameters, samples)"]
     uses = [

@@ -15,7 +15,7 @@ from greenbench.results import CaseResult
 from greenbench.results.marks import DISTURBED, marks_of
 from greenbench.results.readings import Provenance, Reading
 from greenbench.running.session import Listener, Session, check_completed
-from greenbench.settings import Settings, default_uri
+from greenbench.settings import Scope, Settings, default_uri
 
 SUITE = "doctor"
 ROUNDS = 5
@@ -191,6 +191,8 @@ def measure_threads(settings: Settings, cases: Sequence[Case], listener: Listene
             tracking_uri=default_uri(folder),
             min_window_s=min(LONGEST_WINDOW_S, BUDGET_S / (ROUNDS * len(cases))),
             idle_s=0.0,
+            # Threads cost what the CPU uses, however it is known, wherever training runs.
+            headline=Scope.TOTAL,
         )
         with Session(own, SUITE, cases, listener, is_fresh=True, is_resumable=False) as session:
             results = [session.run_repeat(case, repeat) for case, repeat in session.repeats()]

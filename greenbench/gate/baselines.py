@@ -27,14 +27,15 @@ FOLDER = Path("benchmarks/baselines")
 PLAIN_NAME = re.compile(r"\w[\w .+-]{0,200}")
 
 OF_CASE = (
-    "case_hash", "host", "cpu", "device", "threads", "energy_provenance", "meter", "commit",
+    "case_hash", "host", "cpu", "device", "threads", "energy_provenance", "energy_scope",
+    "meter", "commit",
 )  # fmt: skip
 """Texts that all samples of a case share."""
 
 SAMPLES = ("repeat", "marks", "intensity_g_per_kwh", *(m.column for m in METRICS.values()))
 """Columns that have a value for each sample."""
 
-MAY_BE_ABSENT = ("case_hash", "host", "cpu", "device", "threads", "meter", "commit")
+MAY_BE_ABSENT = tuple(name for name in OF_CASE if name != "energy_provenance")
 """What results of an older greenbench lack."""
 
 

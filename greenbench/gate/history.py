@@ -32,7 +32,7 @@ SMALLEST = {Kind.ENERGY: 0.05, Kind.TIME: 0.05, Kind.ACCURACY: 0.01}
 COMPARABLE: Mapping[Kind, tuple[str, ...]] = {
     Kind.COUNT: (),
     Kind.ACCURACY: (),
-    Kind.ENERGY: ("host", "threads", "meter", "energy_provenance"),
+    Kind.ENERGY: ("host", "threads", "meter", "energy_provenance", "energy_scope"),
     Kind.TIME: ("host", "threads"),
 }
 """Columns that must agree in a series, beside the definition of the case."""

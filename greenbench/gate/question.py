@@ -24,6 +24,7 @@ from greenbench.gate.rules import (
     judge_turns,
 )
 from greenbench.results.readings import Provenance
+from greenbench.results.scope import total_of
 
 Row = Mapping[str, Any]
 
@@ -41,6 +42,7 @@ NEEDED_ALIKE = {
         "threads": "number of threads",
         "meter": "energy source",
         "energy_provenance": "energy source",
+        "energy_scope": "energy scope",
     },
     Kind.TIME: {
         "case_hash": "definition",
@@ -190,7 +192,9 @@ class Question:
             return []
         alike = self._needed_alike
         here = self._here
-        rows = [r for r in self.known if all(value_of(r, c) == value_of(here, c) for c in alike)]
+        rows = [
+            r for r in self.known if all(self._before(r, c) == value_of(here, c) for c in alike)
+        ]
         if self.metric.kind in (Kind.COUNT, Kind.ACCURACY):
             return _latest(rows)
         # What cost another number of operations then is another thing than what costs it now.
@@ -239,13 +243,21 @@ class Question:
             return f"{self.metric.name} is unknown in all results"
         last, here = self.known[-1], self._here
         for column, words in self._needed_alike.items():
-            before, now = value_of(last, column), value_of(here, column)
+            before, now = self._before(last, column), value_of(here, column)
             if before != now:
                 return (
                     f"skipped: another {words} ({before or 'unknown'} in the baseline, "
                     f"{now or 'unknown'} here), so figures are not comparable"
                 )
         return "no sample of the baseline counts: they are disturbed or unknown"
+
+    def _before(self, row: Row, column: str) -> Any:
+        """Return what a row of the baseline says in a column that must agree."""
+        value = value_of(row, column)
+        if value is None and column == "energy_scope":
+            # Before it was told, all counted that there is on this machine.
+            return total_of(self._here)
+        return value
 
     def _too_few(self, rows: Sequence[Row]) -> str:
         unknown = [row for row in self.rows if row.get(self.metric.column) is None]

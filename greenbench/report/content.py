@@ -117,8 +117,11 @@ def environments_table(findings: Findings) -> Table:
 
 
 def _case_record(case: CaseFigures) -> dict[str, Any]:
-    columns = ("case_id", "case_hash", "dataset", "host", "threads", "energy_provenance", "meter")
-    record: dict[str, Any] = {name: case.row[name] for name in columns}
+    columns = (
+        "case_id", "case_hash", "dataset", "host", "threads", "energy_provenance", "energy_scope",
+        "meter",
+    )  # fmt: skip
+    record: dict[str, Any] = {name: case.row.get(name) for name in columns}
     record |= {"n": len(case.samples.counted), "samples": len(case.samples.rows)}
     for name, found in case.figures.items():
         record |= {name: found.median, f"{name}_low": found.low, f"{name}_high": found.high}

@@ -256,9 +256,10 @@ def _grouped(rows: Iterable[Row], columns: Sequence[str]) -> dict[tuple[str, ...
 def _cases(rows: Sequence[Row], include_disturbed: bool) -> list[CaseFigures]:
     found = []
     # One case on two hosts is two lines.
-    apart = ("case_id", "case_hash", *(name for name in COMPARABLE if name != "energy_provenance"))
+    how = ["energy_provenance", "energy_scope"]
+    apart = ("case_id", "case_hash", *(name for name in COMPARABLE if name not in how))
     for members in _grouped(rows, apart).values():
-        known = _grouped([r for r in members if r["energy_wh"] is not None], ["energy_provenance"])
+        known = _grouped([r for r in members if r["energy_wh"] is not None], how)
         unknown = [row for row in members if row["energy_wh"] is None]
         # A sample whose energy is unknown belongs to those whose energy is known.
         first, *others = list(known.values()) or [[]]

@@ -86,7 +86,7 @@ def marks_of(result: CaseResult) -> tuple[str, ...]:
         DISTURBED: is_disturbed(total.other_cpu_s, total.duration_s, cores)
         or (others_gpu_share(result.gpus) or 0.0) > SHARE,
         SUSPENDED: was_suspended(total),
-        "short": total.provenance.is_measured and result.wall_s < SHORT_S,
+        "short": any(p.provenance.is_measured for p in total.headline) and result.wall_s < SHORT_S,
         "unreconciled": _is_unreconciled(result),
         "disagreeing": (disagreement(total) or 0.0) > DISAGREEMENT,
         "incomplete": result.costs.train_flops is None,

@@ -39,10 +39,11 @@ def was_suspended(reading: Reading) -> bool:
 def net_j(reading: Reading, idle_w: Mapping[str, float]) -> float | None:
     """Return the headline joules above idle power; None unless all of them are measured.
 
+    What is modelled beside the headline does not matter.
+
     Idle power is never taken from a modelled figure: the model has an idle power of its own.
     """
-    counting = reading.headline
-    parts = {n: part for n, part in reading.judged.components.items() if part in counting}
+    parts = reading.counting
     if not parts or not all(p.provenance.is_measured and n in idle_w for n, p in parts.items()):
         return None
     energy_j = reading.energy_j

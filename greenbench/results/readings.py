@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from greenbench.results.scope import Names, counting, to_text
+
 JOULES_PER_WH = 3600.0
 PHASES = ("train", "evaluate", "search", "idle", "other")
 
@@ -152,6 +154,8 @@ class Reading:
         CPU seconds of everything else on the host; None if unknown.
     stopped_s : float or None
         Seconds in which this process was stopped, or the machine slept; None if unknown.
+    scope : tuple of str or None
+        Names of the components that count; None for all but RAM that is only modelled.
     """
 
     duration_s: float
@@ -160,6 +164,7 @@ class Reading:
     cpu_s: float | None = 0.0
     other_cpu_s: float | None = 0.0
     stopped_s: float | None = 0.0
+    scope: Names | None = None
 
     def __add__(self, other: "Reading") -> "Reading":
         witnesses = {
@@ -176,6 +181,7 @@ class Reading:
             _plus(self.cpu_s, other.cpu_s),
             _plus(self.other_cpu_s, other.other_cpu_s),
             _plus(self.stopped_s, other.stopped_s),
+            self._scope_with(other),
         )
 
     def __mul__(self, share: float) -> "Reading":
@@ -189,7 +195,14 @@ class Reading:
             _times(self.cpu_s, share),
             _times(self.other_cpu_s, share),
             _times(self.stopped_s, share),
+            self.scope,
         )
+
+    def _scope_with(self, other: "Reading") -> Names | None:
+        # Where nothing was read, nothing counts; what was read for two scopes has but its total.
+        if not (self.components and other.components):
+            return self.scope if self.components else other.scope
+        return self.scope if self.scope == other.scope else None
 
     @property
     def judged(self) -> "Reading":
@@ -207,9 +220,19 @@ class Reading:
         )
 
     @property
+    def counting(self) -> dict[str, Component]:
+        """Components that count by its `scope`, as they are `judged`, by name."""
+        return headline(self.judged.components, self.scope)
+
+    @property
     def headline(self) -> list[Component]:
-        """Components that count, as they are `judged`: all but RAM that is only modelled."""
-        return headline(self.judged.components)
+        """Components that count by its `scope`, as they are `judged`."""
+        return list(self.counting.values())
+
+    @property
+    def covers(self) -> str | None:
+        """Names of the components that count, such as ``gpu`` or ``cpu+gpu``; None if none do."""
+        return to_text(self.counting)
 
     @property
     def energy_j(self) -> float | None:
@@ -232,17 +255,17 @@ class Reading:
             values.get("cpu_s"),
             values.get("other_cpu_s"),
             values.get("stopped_s"),
+            # What older versions wrote counts in total.
+            None if values.get("scope") is None else tuple(values["scope"]),
         )
 
 
-def headline(components: Components) -> list[Component]:
-    """Return the components that count: all but RAM that is only modelled."""
-    # RAM that was lost counts as unknown: it may have been measured until then.
-    return [
-        component
-        for name, component in components.items()
-        if name != "ram" or component.provenance not in (Provenance.MODEL, Provenance.CONSTANT)
-    ]
+def headline(components: Components, scope: Names | None = None) -> dict[str, Component]:
+    """Return the components that count, by name; one that was not read is unknown."""
+    return {
+        name: part or Component(None, Provenance.NONE, name, f"no reading of the {name.upper()}")
+        for name, part in counting(components, scope).items()
+    }
 
 
 def sum_energy_j(components: Iterable[Component]) -> float | None:

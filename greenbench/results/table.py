@@ -10,11 +10,11 @@ from greenbench.results.gpus import state_figures, throttled_by
 from greenbench.results.marks import join, marks_of
 from greenbench.results.quality import disagreement, net_j, others_share
 from greenbench.results.readings import JOULES_PER_WH, PHASES, Account, Reading
+from greenbench.results.scope import PARTS
 
 Row = dict[str, Any]
 
 BYTES_PER_MIB = 2**20
-PARTS = ("cpu", "gpu", "ram")
 ENDED_WELL = (TrialStatus.COMPLETED, TrialStatus.STOPPED)
 
 METRICS: Mapping[str, str] = {
@@ -79,6 +79,7 @@ TAGS = (
     "setting",
     "data_notes",
     "energy_provenance",
+    "energy_scope",
     "energy_source",
     "energy_reason",
     *(f"{part}_provenance" for part in PARTS),
@@ -111,6 +112,7 @@ OF_CASE = (
     "data_content",
     "setting",
     "energy_provenance",
+    "energy_scope",
     "meter",
     "marks",
     "host",
@@ -309,6 +311,7 @@ def _texts(result: CaseResult) -> Row:
         "setting": case.setting,
         "data_notes": _data_notes(result.dataset),
         "energy_provenance": total.provenance.value,
+        "energy_scope": total.covers,
         "energy_source": "; ".join(dict.fromkeys(part.source for part in total.headline)),
         "energy_reason": next((part.reason for part in total.headline if part.reason), None),
         **{

@@ -64,6 +64,7 @@ def conditions_of(
         **{f"{FILE}{name}": digest_files([Path(name)]) for name in meter_files(settings.meter)},
         "threads": settings.threads if any(case.threads is None for case in cases) else None,
         "meter": settings.meter,
+        "headline": settings.headline,
         "shortest window in s": settings.min_window_s,
         "idle measurement in s": settings.idle_s,
         "trial timeout in s": settings.trial_timeout_s,

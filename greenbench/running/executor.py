@@ -200,6 +200,7 @@ class WorkerPool:
             "backend": backend,
             "threads": threads,
             "meter": settings.meter,
+            "headline": settings.headline,
             "min_window_s": settings.min_window_s,
             "intensity": asdict(self._intensity),
             "data_dir": str(settings.data_dir.absolute()),

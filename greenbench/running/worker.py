@@ -31,6 +31,7 @@ from greenbench.energy.gpus import gpus_to_read
 from greenbench.energy.host import StopWatch
 from greenbench.energy.idle import IdlePower, measure_idle, measures
 from greenbench.energy.meters import meter_names, open_meter
+from greenbench.energy.scoped import ScopedMeter
 from greenbench.errors import GreenbenchError
 from greenbench.machine.environment import describe_environment
 from greenbench.machine.places import described
@@ -41,6 +42,8 @@ from greenbench.machine.surroundings import (
     wait_for_children,
 )
 from greenbench.results.journal import Journal
+from greenbench.results.marks import REPLAYING
+from greenbench.results.scope import names_in
 from greenbench.running.parts import import_parts
 from greenbench.running.worker_warnings import Warnings
 from greenbench.search.bench import Bench, Emit
@@ -67,8 +70,15 @@ def main() -> None:
                 bench = _set_up(request, emit)
                 state = ProcessState()
                 files = [greenbench.__file__, *registry.origin_files()]
-                told_of = {"environment": dict(bench.environment), "files": files}
-                emit("ready", {**told_of, "measures": _measures(bench)})
+                emit(
+                    "ready",
+                    {
+                        "environment": dict(bench.environment),
+                        "files": files,
+                        "measures": _measures(bench),
+                        "scope": bench.scope,
+                    },
+                )
             elif "idle_s" in request:
                 emit("idle", asdict(_measure_idle(bench, request["idle_s"])))
             elif "warm_up" in request:
@@ -168,9 +178,16 @@ def _measuring(backend: Backend, request: Mapping[str, Any]) -> dict[str, Any]:
         return {"meter": backend.meter(), "control": backend.meter(), "clock": backend.now_s}
     told = backend.gpu_uuids() if isinstance(backend, LocatingBackend) else None
     gpus = gpus_to_read(os.environ, told)
+    first = request["meter"].partition(",")[0]
+    meter = open_meter(request["meter"], gpus)
+    # Of what a trace was recorded, nobody knows.
+    is_replay = meter_names(first)[0] in REPLAYING
+    device = None if is_replay else backend.describe().get("device")
+    scope = names_in(request.get("headline"), meter.describe(), device)
     return {
-        "meter": open_meter(request["meter"], gpus),
-        "control": open_meter(request["meter"].partition(",")[0], gpus),
+        "meter": ScopedMeter(meter, scope),
+        "control": ScopedMeter(open_meter(first, gpus), scope),
+        "scope": scope,
         "gpus": gpus or (),
         "min_window_s": request["min_window_s"],
         "stops": _watch_stops(),

@@ -18,6 +18,7 @@ from greenbench.machine.files import reason, remedy
 from greenbench.machine.processes import GroupLeader
 from greenbench.results import Trial, TrialStatus
 from greenbench.results.readings import Account, Component, Provenance, Reading
+from greenbench.results.scope import Names
 
 START_TIMEOUT_S = 300.0
 STOP_TIMEOUT_S = 5.0
@@ -79,6 +80,8 @@ class WorkerProcess:
         What it trains on; known then, too.
     measures : bool
         Whether its meter measures, so that it can tell idle power; known then, too.
+    scope : tuple of str or None
+        Components that count in its figures; known then, too.
     """
 
     def __init__(
@@ -97,6 +100,7 @@ class WorkerProcess:
         self.is_spent = False
         self.device: str | None = None
         self.measures = False
+        self.scope: Names | None = None
         self._is_ready = False
         self._is_closed = False
         self._request = -1
@@ -157,6 +161,8 @@ class WorkerProcess:
         self.device = values.get("environment", {}).get("device")
         # Workers of older revisions do not tell, and cannot be warmed up.
         self.measures = bool(values.get("measures"))
+        scope = values.get("scope")
+        self.scope = None if scope is None else tuple(scope)
 
     def warm_up(self, case: Mapping[str, Any], repeat: int, limit_s: float) -> None:
         """Let the worker do what a repeat does before it trains; whatever fails fails again."""
@@ -248,7 +254,8 @@ class WorkerProcess:
         status = TrialStatus.TIMED_OUT if is_hung else TrialStatus.CRASHED
         # What it used until then went with it: the energy is unknown, which is not 0.
         part = Component(None, Provenance.NONE, "lost with its worker", message)
-        lost = Reading(0.0, {"cpu": part}, cpu_s=None, other_cpu_s=None)
+        parts = dict.fromkeys(self.scope or ("cpu",), part)
+        lost = Reading(0.0, parts, cpu_s=None, other_cpu_s=None, scope=self.scope)
         trials = [
             Trial(
                 trial["index"],

@@ -11,6 +11,7 @@ from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.ledger import Stops
 from greenbench.energy.meter import Meter
 from greenbench.results.gpus import Gpu
+from greenbench.results.scope import Names
 
 Emit = Callable[[str, Mapping[str, Any]], None]
 
@@ -47,6 +48,8 @@ class Bench:
         Tells when the process did not run.
     gpus : sequence of Gpu
         The cards that train.
+    scope : tuple of str or None
+        Components that count in what its meters read; see `greenbench.results.scope`.
     """
 
     backend: Backend
@@ -62,3 +65,4 @@ class Bench:
     clock: Callable[[], float] = time.time
     stops: Stops | None = None
     gpus: Sequence[Gpu] = ()
+    scope: Names | None = None

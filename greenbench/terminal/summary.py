@@ -16,6 +16,7 @@ from greenbench.errors import NotComparableError
 from greenbench.results.marks import MEANINGS
 from greenbench.results.readings import Provenance
 from greenbench.terminal.answers import print_returns
+from greenbench.terminal.beside import beside_lines
 from greenbench.terminal.console import Table, new_console, say
 from greenbench.terminal.formats import interval
 
@@ -81,6 +82,7 @@ def provenance_lines(rows: Sequence[Row]) -> list[str]:
         label = Provenance(provenance).label.upper()
         sources = "; ".join(sorted({str(row["energy_source"]) for row in chosen}))
         lines.append(f"Energy is {label} ({provenance}) by {sources}. Modelled RAM is left out.")
+        lines += beside_lines(chosen)
         if label != "MEASURED":
             lines.append(
                 "Use ratios and FLOPs; absolute figures are rough. See `greenbench doctor`."

@@ -151,6 +151,7 @@ def _log_trial(
         "strategy": result.case.strategy,
         "status": trial.status.value,
         "energy_provenance": reading.provenance.value,
+        **({"energy_scope": reading.covers} if reading.covers else {}),
         "mlflow.note.content": trial.error or f"Trial {trial.index} of {result.case.id}.",
     }
     if trial.reevaluates is not None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from greenbench.errors import TrackingError
 from greenbench.results.expected import NEEDED, missed
+from greenbench.results.scope import scope_of
 from greenbench.results.table import (
     ENDED_WELL,
     METRICS,
@@ -63,6 +64,8 @@ def case_row(run: Any) -> Row:
         **{name: metrics.get(metric) for name, metric in METRICS.items()},
         # Which older runs have under this name alone.
         "commit": shared(tags.get("commit") or tags.get("mlflow.source.git.commit")),
+        # Which older runs do not tell.
+        "energy_scope": shared(scope_of(tags)),
         "repeat": _whole(run, "repeat", 0),
         "session": shared(tags.get("session")),
         "run_id": run.info.run_id,

@@ -32,6 +32,7 @@ COLUMNS = (
     "tags.`architecture`",
     "tags.`backend`",
     "tags.`energy_provenance`",
+    "tags.`energy_scope`",
     "tags.`marks`",
     f"metrics.`{ENERGY}`",
     f"metrics.`{METRICS['emissions_g']}`",

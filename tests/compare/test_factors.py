@@ -574,6 +574,7 @@ def test_refusal_says_that_no_sample_has_the_figure() -> None:
         ("host", "host"),
         ("meter", "meter"),
         ("energy_provenance", "energy provenance"),
+        ("energy_scope", "energy scope"),
         ("dataset", "data set"),
         ("setting", "setting"),
         ("backend", "backend"),

@@ -229,6 +229,7 @@ def test_variants_that_never_ran_on_the_same_are_refused() -> None:
         ("host", "host"),
         ("meter", "meter"),
         ("energy_provenance", "energy provenance"),
+        ("energy_scope", "energy scope"),
         ("case_hash", "definition"),
     ],
 )

@@ -138,6 +138,7 @@ def test_energy_that_a_counter_read_as_zero_is_no_divisor() -> None:
     ("column", "other", "words"),
     [
         ("energy_provenance", "counter", r"energy provenance \(counter, model\)"),
+        ("energy_scope", "gpu", r"energy scope \(cpu, gpu\)"),
         ("host", "ffffffffffff", r"host \(0123456789ab, ffffffffffff\)"),
         ("meter", "zeus", r"meter \(codecarbon, zeus\)"),
     ],

@@ -394,7 +394,7 @@ def test_what_must_not_be_mixed_is_refused_with_what_to_do(column: str) -> None:
         compare_strategies(rows, group=())
 
 
-@pytest.mark.parametrize("column", ["energy_provenance", "meter", "host"])
+@pytest.mark.parametrize("column", ["energy_provenance", "energy_scope", "meter", "host"])
 def test_energies_of_different_origin_are_refused(column: str) -> None:
     rows = [
         *rows_of({"a": [FRUGAL]}, **{column: "x"}),

@@ -247,7 +247,7 @@ RATIOS = (
         ({"cpu": Provenance.MODEL}, [RATIOS]),
         (
             {"cpu": Provenance.MODEL, "gpu": Provenance.COUNTER},
-            [RATIOS, "absolute figures of gpu alone, which is measured"],
+            [MEASURED[0].replace("figures", "figures of gpu")],
         ),
         ({"cpu": Provenance.CONSTANT}, DETERMINISTIC),
         ({"cpu": Provenance.NONE}, DETERMINISTIC),
@@ -265,6 +265,55 @@ def test_figures_are_for_what_their_worst_part_allows(
 ) -> None:
     add_meter(**parts)
     assert found()["figures are for"] == uses
+
+
+@pytest.mark.parametrize(
+    ("parts", "asked", "lines"),
+    [
+        (
+            {"cpu": Provenance.MODEL, "ram": Provenance.MODEL},
+            None,
+            [
+                "cpu: all but modelled RAM, since the CPU has no energy counter that is read "
+                "(total); beside it: ram estimated"
+            ],
+        ),
+        (
+            {"cpu": Provenance.MODEL, "gpu": Provenance.COUNTER},
+            None,
+            [
+                "of training on the GPU: gpu: what is measured, since the GPU has an energy "
+                "counter (measured); beside it: cpu estimated",
+                "of training on the CPU: cpu+gpu: all but modelled RAM, since the CPU has no "
+                "energy counter that is read (total)",
+            ],
+        ),
+        (
+            {"cpu": Provenance.MODEL},
+            "cpu",
+            ["cpu: as GREENBENCH_HEADLINE=cpu asks"],
+        ),
+        (
+            {"cpu": Provenance.MODEL},
+            "gpu",
+            [
+                "refused: headline is 'gpu', but the meter finds no GPU (here: cpu estimated); "
+                "choose another one with --headline or GREENBENCH_HEADLINE, or leave it out; see "
+                "`greenbench doctor`"
+            ],
+        ),
+    ],
+    ids=["nothing measured", "GPU counter", "asked for", "refused"],
+)
+def test_headline_is_told_with_its_reason(
+    parts: dict[str, Provenance],
+    asked: str | None,
+    lines: list[str],
+    add_meter: AddMeter,
+    machine: Machine,
+) -> None:
+    add_meter(**parts)
+    assert found(headline=asked)["headline"] == lines
 
 
 def test_replayed_energy_is_for_no_figure_of_this_machine(machine: Machine, tmp_path: Path) -> None:

@@ -31,6 +31,27 @@ def test_the_limit_is_that_of_the_worst_part():
     assert reconcile(Reading(2.0, parts), Reading(2.0, parts)).limit == 0.05
 
 
+def of_gpu(gpu_j: float, cpu_j: float = 30.0, scope: tuple[str, ...] | None = None) -> Reading:
+    parts = {
+        "cpu": Component(cpu_j, Provenance.MODEL, "fake meter"),
+        "gpu": Component(gpu_j, Provenance.COUNTER, "fake meter"),
+    }
+    return Reading(2.0, parts, scope=scope)
+
+
+@pytest.mark.parametrize("scope", [None, ("gpu",)], ids=["total", "gpu"])
+def test_a_counter_is_held_to_its_limit_whatever_is_modelled_with_it(scope):
+    # Of the total, it would be 2.3%.
+    found = reconcile(of_gpu(103.0, scope=scope), of_gpu(100.0, scope=scope))
+    assert (found.booked_j, found.whole_j, found.limit) == (103.0, 100.0, 0.02)
+
+
+def test_a_model_beside_the_headline_is_not_reconciled():
+    scope = ("gpu",)
+    assert reconcile(of_gpu(100.0, 60.0, scope), of_gpu(100.0, 30.0, scope)).deviation == 0
+    assert reconcile(of_gpu(100.0, 60.0), of_gpu(100.0, 30.0)).deviation == 1.0
+
+
 def test_modelled_ram_counts_neither_for_the_limit_nor_for_the_energy():
     booked = make_reading(50.0, provenance=Provenance.COUNTER, ram_j=1.0)
     whole = make_reading(50.0, provenance=Provenance.COUNTER, ram_j=9.0)

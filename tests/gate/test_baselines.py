@@ -138,7 +138,9 @@ def test_an_unknown_figure_stays_unknown(tmp_path: Path) -> None:
     assert (row["energy_wh"], row["cpu_s"]) == (None, None)
 
 
-@pytest.mark.parametrize("column", ["host", "meter", "energy_provenance", "case_hash"])
+@pytest.mark.parametrize(
+    "column", ["host", "meter", "energy_provenance", "energy_scope", "case_hash"]
+)
 def test_results_that_differ_are_no_baseline(tmp_path: Path, column: str) -> None:
     path = tmp_path / "ci.json"
     write_baseline(path, rows_of())

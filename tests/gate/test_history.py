@@ -138,7 +138,8 @@ def test_too_few_sessions_are_a_reason(metric: str, column: str, fewest: int) ->
 
 @pytest.mark.parametrize(("metric", "column", "apart"), [
     ("energy_wh", "host", True), ("energy_wh", "meter", True),
-    ("energy_wh", "energy_provenance", True), ("energy_wh", "case_hash", True),
+    ("energy_wh", "energy_provenance", True), ("energy_wh", "energy_scope", True),
+    ("energy_wh", "case_hash", True),
     ("duration_s", "host", True), ("duration_s", "meter", False),
     ("parameters", "case_hash", True), ("parameters", "host", False),
     ("accuracy", "host", False),

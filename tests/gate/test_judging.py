@@ -187,6 +187,7 @@ def test_case_that_the_baseline_lacks_is_inconclusive() -> None:
         ("host", "h1", "h2", "host"),
         ("meter", "rapl", "codecarbon", "energy source"),
         ("energy_provenance", "counter", "model", "energy source"),
+        ("energy_scope", "gpu", "cpu+gpu", "energy scope"),
         ("case_hash", "h1", "h2", "definition"),
     ],
 )
@@ -205,6 +206,14 @@ def test_energy_of_another_machine_is_not_compared_and_deterministic_costs_are(
     assert energy.baseline == ()
     assert flops.verdict is FAIL
     assert parameters.verdict is PASS
+
+
+@pytest.mark.parametrize(("scope", "verdict"), [("cpu+gpu", PASS), ("gpu", UNCLEAR)])
+def test_older_baseline_is_one_of_all_components(scope: str, verdict: Verdict) -> None:
+    # Its file tells neither the scope nor how each component came about.
+    untold = {"energy_scope": None, "cpu_provenance": None}
+    here = energies(energy_scope=scope, gpu_provenance="counter")
+    assert one(INCREASE, here, before(energies(**untold))).verdict is verdict
 
 
 def test_time_is_compared_whatever_measured_the_energy() -> None:
@@ -453,7 +462,7 @@ def test_repeat_without_accuracy_violates_limits_on_it(budget: str) -> None:
     assert found.samples == (0.9, 0.9, 0.9)
 
 
-@pytest.mark.parametrize("column", ["host", "meter", "energy_provenance"])
+@pytest.mark.parametrize("column", ["host", "meter", "energy_provenance", "energy_scope"])
 def test_energies_of_one_case_that_are_of_two_kinds_are_refused(column: str) -> None:
     rows = energies()
     rows[2][column] = "sampled"

@@ -26,6 +26,7 @@ PERIOD_S = 0.5
 BURST_S = 0.1
 # Whatever else the machine is doing: what a trace holds is known.
 COUNT_ALL = ("--include-disturbed",)
+SMALL = ("-a", "dense.xs", "-d", "digits", "--epochs", "1", "--repeats", "1")
 
 Cumulative = Callable[[float], float]
 
@@ -261,3 +262,28 @@ def test_drift_reaches_the_summary_and_the_json_of_a_pytest_run(
     assert {each["idle_drift"] for each in (info, *info["repeats"])} == {drift}
     assert info["passes"] == 1
     assert info["idle_w"] >= 0.999 * 52.5
+
+
+def test_headline_that_is_asked_for_is_all_that_counts_and_the_rest_stands_beside(
+    greenbench: Greenbench,
+) -> None:
+    meter = write(greenbench, counter_trace().text, idle_s="0")
+    done = greenbench("run", *SMALL, "--meter", meter, "--headline", "gpu")
+    assert done.returncode == 0, done.stderr
+    (run,) = stored(greenbench)
+    tags, figures = run.data.tags, run.data.metrics
+    assert (tags["energy_scope"], tags["energy_provenance"]) == ("gpu", "counter")
+    assert figures["energy/total_wh"] == figures["energy/gpu_wh"]
+    assert figures["energy/cpu_wh"] > 0
+    assert "It covers GPU alone" in done.stdout
+
+
+def test_headline_without_anything_to_count_is_refused_before_anything_runs(
+    greenbench: Greenbench,
+) -> None:
+    meter = write(greenbench, model_trace().text, idle_s="0")
+    done = greenbench("run", *SMALL, "--meter", meter, "--headline", "gpu")
+    assert done.returncode == 2
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error")]
+    assert "headline is 'gpu', but the meter finds no GPU (here: cpu estimated" in line
+    assert not greenbench.journals

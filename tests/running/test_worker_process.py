@@ -9,6 +9,7 @@ import pytest
 
 from greenbench.errors import WorkerError
 from greenbench.results import TrialStatus
+from greenbench.results.readings import Account, Component, Provenance, Reading
 from greenbench.running.worker_process import BrokenOffError, WorkerProcess
 
 TOLD = """
@@ -105,6 +106,22 @@ def test_worker_that_closes_its_events_is_not_waited_for_without_end(start: Star
     with pytest.raises(BrokenOffError, match="closed its events, and went on") as broken:
         told_by(worker)
     assert [trial.status for trial in broken.value.trials] == [TrialStatus.CRASHED]
+
+
+def test_energy_lost_with_a_worker_is_unknown_by_what_would_have_counted(start: Start) -> None:
+    ready = TOLD.replace('"ready", {}', '"ready", {"scope": ["gpu"]}')
+    worker = start(STARTED + "    os._exit(3)\n", ready)
+    worker.wait_until_ready()
+    with pytest.raises(BrokenOffError) as broken:
+        told_by(worker)
+    lost = broken.value.trials[0].account
+    parts = {
+        "cpu": Component(5.0, Provenance.MODEL, "its cpu"),
+        "gpu": Component(50.0, Provenance.COUNTER, "its gpu"),
+    }
+    rest = Account({"train": Reading(2.0, parts, scope=("gpu",))})
+    total = (lost + rest).total
+    assert (total.energy_j, total.covers) == (None, "gpu")
 
 
 @pytest.mark.parametrize("limit_s", [1e10, 1e300, float("inf")])

@@ -230,6 +230,16 @@ def test_measured_figures_come_without_the_warning() -> None:
     assert not any("ratios" in line for line in lines)
 
 
+def test_what_is_modelled_beside_a_measured_headline_is_said_with_its_energy() -> None:
+    gpu = {"energy_provenance": "counter", "energy_scope": "gpu", "gpu_provenance": "counter"}
+    rows = [make_row(changed={**gpu, "cpu_wh": wh}) for wh in (0.011, 0.012, 0.02)]
+    assert provenance_lines(rows)[1] == (
+        "It covers GPU alone, and so do emissions; beside it, never in it: CPU 12 mWh estimated "
+        "(median of a repeat)."
+    )
+    assert not any("beside" in line for line in provenance_lines([make_row()]))
+
+
 def test_each_provenance_and_emission_source_is_said_once() -> None:
     other = {"energy_provenance": "counter", "emissions_source": "mine"}
     rows = [make_row(), make_row(changed=other), make_row()]
