@@ -25,6 +25,7 @@ from greenbench.backends import Backend, ReplayingBackend, process_state
 from greenbench.backends.process_state import ProcessState
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
+from greenbench.energy.counters import open_counters
 from greenbench.energy.host import StopWatch
 from greenbench.energy.idle import measure_idle_w, measures
 from greenbench.energy.meters import meter_names, open_meter
@@ -162,6 +163,7 @@ def _measuring(backend: Backend, request: Mapping[str, Any]) -> dict[str, Any]:
         "control": open_meter(request["meter"].partition(",")[0]),
         "min_window_s": request["min_window_s"],
         "stops": _watch_stops(),
+        "counters": open_counters(),
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from greenbench.backends import Backend
 from greenbench.energy.carbon import CarbonIntensity
+from greenbench.energy.counters import Counters
 from greenbench.energy.ledger import Stops
 from greenbench.energy.meter import Meter
 
@@ -44,6 +45,8 @@ class Bench:
         Seconds since 1970-01-01 UTC.
     stops : Stops or None
         Tells when the process did not run.
+    counters : Counters or None
+        Energy counters that are read at each of their ticks, where the machine has any.
     """
 
     backend: Backend
@@ -58,3 +61,4 @@ class Bench:
     mixed: Sequence[str] = ()
     clock: Callable[[], float] = time.time
     stops: Stops | None = None
+    counters: Counters | None = None
