@@ -194,7 +194,7 @@ class Bookings:
         until_s = self._clock() + max(LONGEST_WAIT_S, 2 * tick_s)
         while self._clock() < until_s:
             try:
-                found = self._counters.ticks(self._edge_s)
+                found = self._counters.ticks(self._pieces[0].began_s)
             except Exception:
                 # It will say so again.
                 return
@@ -206,21 +206,24 @@ class Bookings:
 
     def _estimates(self, pieces: Sequence[Piece], *, is_final: bool) -> dict[str, "Estimate | str"]:
         """Return by component what its counters say, or why they say nothing."""
+        # All of them, always: what is not asked for is forgotten.
+        opened_s = self._pieces[0].began_s
         try:
-            ticks = self._counters.ticks(pieces[0].began_s)
+            ticks = self._counters.ticks(opened_s)
+            faults = self._counters.faults(opened_s)
         except Exception as error:
             return dict.fromkeys(self._components, _one_line(error))
         return {
-            name: _estimate(part, ticks.get(name, ()), pieces, is_final=is_final)
+            name: _estimate(ticks[name], pieces, is_final=is_final)
+            if ticks.get(name)
+            else faults.get(name, f"{part.source} gave no ticks")
             for name, part in self._components.items()
         }
 
 
 def _estimate(
-    part: Component, devices: Sequence[Ticks], pieces: Sequence[Piece], *, is_final: bool
+    devices: Sequence[Ticks], pieces: Sequence[Piece], *, is_final: bool
 ) -> "Estimate | str":
-    if not devices:
-        return f"{part.source} gave no ticks"
     try:
         estimates = [
             _whole(each, pieces) if is_final else _until_now(each, pieces) for each in devices
@@ -231,7 +234,7 @@ def _estimate(
     for each in estimates[1:]:
         total += each
     joules = float(total.energy_j.sum())
-    return total if math.isfinite(joules) else f"{part.source} read {joules:g} J"
+    return total if math.isfinite(joules) else f"its counter read {joules:g} J"
 
 
 def _whole(ticks: Ticks, pieces: Sequence[Piece]) -> Estimate:

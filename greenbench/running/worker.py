@@ -25,7 +25,7 @@ from greenbench.backends import Backend, ReplayingBackend, process_state
 from greenbench.backends.process_state import ProcessState
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
-from greenbench.energy.counters import open_counters
+from greenbench.energy.counters import Counters, open_counters
 from greenbench.energy.host import StopWatch
 from greenbench.energy.idle import measure_idle_w, measures
 from greenbench.energy.meters import meter_names, open_meter
@@ -44,6 +44,9 @@ from greenbench.running.worker_warnings import Warnings
 from greenbench.search.bench import Bench, Emit
 from greenbench.search.repeat import data_of, run_repeat
 from greenbench.tracking.autologging import forbid_autologging
+
+TICKING = "codecarbon"
+"""The meter whose components are read at the ticks of their counters, where they have any."""
 
 
 def main() -> None:
@@ -163,8 +166,13 @@ def _measuring(backend: Backend, request: Mapping[str, Any]) -> dict[str, Any]:
         "control": open_meter(request["meter"].partition(",")[0]),
         "min_window_s": request["min_window_s"],
         "stops": _watch_stops(),
-        "counters": open_counters(),
+        "counters": _counters(request["meter"]),
     }
+
+
+def _counters(meter: str) -> Counters | None:
+    # What another meter reads, or replays, is that meter's figure.
+    return open_counters() if meter_names(meter)[0] == TICKING else None
 
 
 def _watch_stops() -> StopWatch:

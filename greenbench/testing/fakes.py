@@ -111,6 +111,8 @@ class FakeCounters:
         Why nothing can be read from now on.
     still_s : float
         When it stops advancing.
+    share : float
+        Of a core that it takes: none.
 
     Examples
     --------
@@ -135,6 +137,7 @@ class FakeCounters:
         self._ticks_j = [0.0]
         self.fault: str | None = None
         self.still_s = float("inf")
+        self.share: float | None = 0.0
 
     def describe(self) -> Mapping[str, Component]:
         """Return the only component."""
@@ -153,9 +156,13 @@ class FakeCounters:
             raise EnergyError(self.fault)
         while len(self._ticks_j) * self._tick_s <= self._clock():
             self._ticks_j.append(self._ticks_j[-1] + self._next_j())
-        times_s = np.arange(len(self._ticks_j)) * self._tick_s
+        times_s = np.array([index * self._tick_s for index in range(len(self._ticks_j))])
         first = max(int(np.searchsorted(times_s, since_s, "right")) - 1, 0)
         return {self._component: [Ticks(times_s[first:], np.array(self._ticks_j[first:]))]}
+
+    def faults(self, since_s: float) -> Mapping[str, str]:
+        """Return none: whatever is wrong with it, `ticks` raises."""
+        return {}
 
     def close(self) -> None:
         """Do nothing."""
