@@ -104,6 +104,8 @@ class FakeCounters:
         Seconds between two ticks.
     component : str
         What it counts.
+    began_s : float
+        When it had counted nothing.
 
     Attributes
     ----------
@@ -129,11 +131,13 @@ class FakeCounters:
         power_w: Callable[[float], float],
         tick_s: float = 0.1,
         component: str = "gpu",
+        began_s: float = 0.0,
     ) -> None:
         self._clock = clock
         self._power_w = power_w
         self._tick_s = tick_s
         self._component = component
+        self._began_s = began_s
         self._ticks_j = [0.0]
         self.fault: str | None = None
         self.still_s = float("inf")
@@ -154,9 +158,9 @@ class FakeCounters:
         """
         if self.fault is not None:
             raise EnergyError(self.fault)
-        while len(self._ticks_j) * self._tick_s <= self._clock():
+        while self._tick_at(len(self._ticks_j)) <= self._clock():
             self._ticks_j.append(self._ticks_j[-1] + self._next_j())
-        times_s = np.array([index * self._tick_s for index in range(len(self._ticks_j))])
+        times_s = np.array([self._tick_at(index) for index in range(len(self._ticks_j))])
         first = max(int(np.searchsorted(times_s, since_s, "right")) - 1, 0)
         return {self._component: [Ticks(times_s[first:], np.array(self._ticks_j[first:]))]}
 
@@ -167,8 +171,11 @@ class FakeCounters:
     def close(self) -> None:
         """Do nothing."""
 
+    def _tick_at(self, index: int) -> float:
+        return self._began_s + index * self._tick_s
+
     def _next_j(self) -> float:
-        began_s = (len(self._ticks_j) - 1) * self._tick_s
+        began_s = self._tick_at(len(self._ticks_j) - 1)
         step_s = self._tick_s / STEPS
         middles = (began_s + (index + 0.5) * step_s for index in range(STEPS))
         return sum(self._power_w(s) * step_s for s in middles if s < self.still_s)
