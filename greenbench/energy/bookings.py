@@ -13,7 +13,7 @@ from greenbench.errors import EnergyError
 from greenbench.machine.secrets import redact
 from greenbench.results.readings import SLOWEST_TICK_S, Account, Component, Reading
 
-HISTORY_S = 60.0
+HISTORY_S = 20.0
 """Of earlier windows that tell the power of phases for a figure of the moment: a search may take
 days, and all of it is looked at once, at the end."""
 LONGEST_WAIT_S = 2.0
