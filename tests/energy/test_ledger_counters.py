@@ -131,6 +131,19 @@ def test_what_no_tick_has_shown_yet_is_less_certain(bench: Bench) -> None:
     assert early.energy_j == pytest.approx(final.energy_j, rel=0.1)
 
 
+def test_a_window_that_no_tick_has_shown_has_the_power_of_its_phase(bench: Bench) -> None:
+    bench.ledger.open()
+    bench.rest(1.0)
+    bench.spend("train", 1.0, TRAIN_W)
+    bench.rest(1.0)
+    bench.rest(0.01 + TICK_S - bench.clock() % TICK_S)
+    bench.ledger.take()
+    bench.spend("train", 0.05, TRAIN_W)
+    part = gpu(bench.ledger.take(), "train")
+    assert part.energy_j == pytest.approx(0.05 * TRAIN_W, rel=0.1)
+    assert part.uncertainty_j >= 0.25 * part.energy_j
+
+
 def test_a_trial_before_the_first_tick_has_no_figure_and_costs_the_total_none(
     bench: Bench,
 ) -> None:
@@ -150,7 +163,7 @@ def test_a_trial_before_the_first_tick_has_no_figure_and_costs_the_total_none(
 def test_a_phase_below_a_tick_is_booked_with_its_neighbour_and_says_so(bench: Bench) -> None:
     bench.ledger.open()
     bench.rest(1.0)
-    bench.spend("search", 0.02, EVALUATE_W)
+    bench.spend("search", 0.08, TRAIN_W)
     bench.rest(1.0)
     bench.spend("train", 2.0, TRAIN_W)
     bench.ledger.close()
@@ -158,7 +171,9 @@ def test_a_phase_below_a_tick_is_booked_with_its_neighbour_and_says_so(bench: Be
     search = whole.phases["search"].judged.components["gpu"]
     assert search.energy_j is None
     assert search.reason == "it lasts less than a tick of fake counter, and is in 'other'"
-    assert gpu(whole, "other").energy_j == pytest.approx(2 * IDLE_W + 6.0, rel=0.03)
+    assert gpu(whole, "other").energy_j == pytest.approx(
+        bench.true_j["other"] + bench.true_j["search"], rel=0.05
+    )
     total = whole.total.judged.components["gpu"]
     assert total.energy_j == pytest.approx(sum(bench.true_j.values()), rel=0.01)
 
