@@ -143,7 +143,7 @@ def to_results(rows: Sequence[Row], names: Names) -> Foreign:
         **dict.fromkeys(("strategy", "backend", "setting"), [""] * len(sizes)),
     }
     # Nothing depends on these, so that "11M" is no mistake.
-    for name in ("train_flops", "parameters"):
+    for name in ("train_flops", "parameters", "uncertainty_wh"):
         if any(isinstance(row.get(name), str) for row in table.rows):
             columns[name] = [None] * len(sizes)
     table.check_devices("dataset")

@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from math import hypot
 from typing import Any
 
 from greenbench.compare.comparable import ENERGY, check_agree, check_cases
@@ -47,6 +48,9 @@ class Size:
         Whether no other size has at least its accuracy for less energy.
     p : float or None
         That its accuracy is not within the tolerance of the best; None if it was not tested.
+    uncertainty_wh : float or None
+        Half-width of the interval that the ticks of counters leave of one sample's energy,
+        median; None where it is not known.
     """
 
     network: str
@@ -58,6 +62,7 @@ class Size:
     points_per_wh: float | None = None
     is_on_front: bool = False
     p: float | None = None
+    uncertainty_wh: float | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,8 @@ class Returns:
     accuracy_name : str
         What the table says that its accuracies are.
     saved : float or None
-        Share of the best size's energy that the choice does not need; None if that is 0.
+        Share of the best size's energy that the choice does not need; None if that is 0, or if
+        both energies are the same as far as ticks tell.
     proof : str
         What the repeats prove of the choice, in words.
     """
@@ -136,6 +142,8 @@ class Returns:
         spent, least = best.energy_wh.median, choice.energy_wh.median
         # A counter may read 0 over a window that is short enough.
         price = f"{spent / least:.1f} times the energy" if least else with_unit(spent)
+        if not _are_apart(choice, best):
+            price = "an energy that is the same, as far as its counter's ticks tell"
         return f"{_reaches(choice)}; {best.network} buys {gained:.1f} points for {price}."
 
     def records(self) -> list[dict[str, Any]]:
@@ -163,6 +171,8 @@ class Returns:
 
     def _saved(self) -> float | None:
         spent = self.best.energy_wh.median
+        if self.choice is not self.best and not _are_apart(self.choice, self.best):
+            return None
         return 1 - self.choice.energy_wh.median / spent if spent else None
 
     def _proof(self) -> str:
@@ -188,6 +198,13 @@ class Returns:
 
     def _named(self, network: str) -> Size:
         return next(size for size in self.sizes if size.network == network)
+
+
+def _are_apart(one: Size, other: Size) -> bool:
+    """Return whether two energies differ by more than the ticks of counters leave open."""
+    doubts = [size.uncertainty_wh or 0.0 for size in (one, other)]
+    apart_wh = abs(one.energy_wh.median - other.energy_wh.median)
+    return not any(doubts) or apart_wh > hypot(*doubts)
 
 
 def _reaches(size: Size) -> str:
@@ -324,6 +341,7 @@ def _why_none(rows: Sequence[Row]) -> str:
 def _size(rows: Sequence[Row], counted: Sequence[Row]) -> Size:
     flops = [row["train_flops"] for row in rows if row.get("train_flops") is not None]
     parameters = rows[0].get("parameters")
+    doubts = [row["uncertainty_wh"] for row in counted if row.get("uncertainty_wh") is not None]
     return Size(
         network=rows[0]["architecture"],
         case_id=rows[0]["case_id"],
@@ -331,6 +349,7 @@ def _size(rows: Sequence[Row], counted: Sequence[Row]) -> Size:
         accuracy=estimate(_accuracies(rows)),
         train_flops=statistics.median(flops) if flops else None,
         parameters=None if parameters is None else int(parameters),
+        uncertainty_wh=statistics.median(doubts) if doubts else None,
     )
 
 

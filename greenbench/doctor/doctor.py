@@ -62,9 +62,8 @@ def examine(settings: Settings) -> Findings:
             f"{settings.threads} a worker (GREENBENCH_THREADS) of {available_cores()} cores; see "
             "--threads"
         ),
-        "energy": _lines(components),
-        "ticks": find_ticks(SYS / "class" / "powercap"),
         "energy": _lines(components, scope),
+        "ticks": find_ticks(SYS / "class" / "powercap"),
         **{f"{name}, a witness": _lines(parts) for name, parts in witnesses.items()},
         "headline": headlines(components, settings.headline, is_replay=is_replay),
         "figures are for": _uses(components, scope, is_replay=is_replay),

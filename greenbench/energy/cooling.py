@@ -1,10 +1,10 @@
 """Cool-down: waits before a repeat until the GPU is as warm as it was before the first one."""
 
-import importlib
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
+from greenbench.energy.gpu_states import read_states
+from greenbench.energy.gpus import training_gpus
 from greenbench.errors import ConfigurationError
 
 WITHIN_C = 2.0
@@ -25,11 +25,7 @@ def thermometer(environment: Mapping[str, str]) -> Thermometer:
     """
 
     def read() -> float | None:
-        try:
-            gpus: Any = importlib.import_module("greenbench.energy.gpus")
-        except ModuleNotFoundError:
-            return None
-        states = gpus.read_states(gpus.training_gpus(environment))
+        states = read_states(training_gpus(environment))
         known = (state.temperature_c for state in states)
         return max((each for each in known if each is not None), default=None)
 

@@ -1,10 +1,13 @@
 """The ledger: books every joule of a case to a phase."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from greenbench.energy.bookings import Bookings
+from greenbench.energy.counters import Counters
 from greenbench.energy.meter import Meter
 from greenbench.errors import EnergyError
 from greenbench.results.readings import PHASES, Account, Reading
@@ -51,11 +54,10 @@ class Ledger:
         Adds CPU seconds, of this process and of others, to each window.
     stops : Stops, optional
         Adds the seconds of each window in which the process did not run.
-
-    Attributes
-    ----------
-    measured : Reading
-        Everything since `open`, all passes of the work included.
+    counters : Counters, optional
+        Where they have a component, its joules are those of their ticks, not the meter's.
+    clock, pause : callable
+        Seconds by the clock of the counters, and what lets them pass.
 
     Examples
     --------
@@ -71,14 +73,25 @@ class Ledger:
     """
 
     def __init__(
-        self, meter: Meter, watch: Watch | None = None, stops: Stops | None = None
+        self,
+        meter: Meter,
+        watch: Watch | None = None,
+        stops: Stops | None = None,
+        counters: Counters | None = None,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._meter = meter
         self._watch = watch
         self._stops = stops
         self._phase: str | None = None
+        self._clock = clock
+        self._bookings = Bookings(counters, clock, pause) if counters else None
         self._account = Account()
-        self.measured = Reading(0.0)
+        self._whole = Account()
+        self._measured = Reading(0.0)
+        self._settled: tuple[Account, Reading] | None = None
 
     def open(self) -> None:
         """Start the account; time from here on is booked."""
@@ -87,6 +100,8 @@ class Ledger:
         if self._stops is not None:
             self._stops.lap_s()
         self._begin("other")
+        if self._bookings is not None:
+            self._bookings.open(self._clock())
 
     @contextmanager
     def phase(self, name: str) -> Iterator[Window]:
@@ -103,20 +118,53 @@ class Ledger:
             self._switch("other", window.passes)
 
     def take(self) -> Account:
-        """Return what was booked since the last call, and start over from zero."""
+        """Return what was booked since the last call, and start over from zero.
+
+        Of counters it is what their last tick tells. Nobody waits for the next one: what it
+        corrects is in `whole`.
+        """
         if self._phase is not None:
             self._switch(self._phase)
         account, self._account = self._account, Account()
-        return account
+        return self._bookings.taken(account) if self._bookings else account
 
     def close(self) -> None:
         """End the account; safe to call twice."""
         if self._phase is not None:
+            phase, at_s = self._phase, self._clock()
             self._end()
+            self._note(phase, at_s)
+
+    def whole(self) -> Account:
+        """Return what was booked in all windows, once the ledger is closed.
+
+        With counters it may take two of their ticks, and is better known than the sum of what
+        was taken: that was told when each was taken.
+        """
+        return self._final()[0]
+
+    @property
+    def measured(self) -> Reading:
+        """Everything since `open`, all passes of the work included."""
+        return self._final()[1]
+
+    def _final(self) -> tuple[Account, Reading]:
+        if self._bookings is None or self._phase is not None:
+            return self._whole, self._measured
+        if self._settled is None:
+            self._settled = self._bookings.settled(self._whole, self._measured)
+        return self._settled
 
     def _switch(self, phase: str, passes: int = 1) -> None:
+        # What it takes to read the meter is booked to other.
+        ended, at_s = self._phase or phase, self._clock()
         self._end(passes)
         self._begin(phase)
+        self._note(ended, self._clock() if ended == "other" else at_s, passes)
+
+    def _note(self, phase: str, at_s: float, passes: int = 1) -> None:
+        if self._bookings is not None:
+            self._bookings.end(phase, at_s, passes)
 
     def _begin(self, phase: str) -> None:
         self._meter.begin_window()
@@ -129,6 +177,8 @@ class Ledger:
         reading = replace(reading, cpu_s=cpu_s, other_cpu_s=other_cpu_s, stopped_s=stopped_s)
         if self._phase is None:
             raise EnergyError("the ledger is not open")
-        self.measured += reading
-        self._account += Account({self._phase: reading * (1 / passes) if passes > 1 else reading})
+        self._measured += reading
+        booked = Account({self._phase: reading * (1 / passes) if passes > 1 else reading})
+        self._account += booked
+        self._whole += booked
         self._phase = None

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from greenbench.results import Reconciliation
 from greenbench.results.readings import Component, Provenance, Reading, sum_energy_j
+from greenbench.results.uncertainty import combined_j
 
 COUNTER_LIMIT = 0.02
 MODEL_LIMIT = 0.05
@@ -14,7 +15,9 @@ def reconcile(booked: Reading, whole: Reading) -> Reconciliation:
     """Return how far the phases are from the whole, where they are farthest beyond their limit.
 
     What counters read is held to their limit by itself: a modelled CPU in the same headline does
-    not excuse the GPU.
+    not excuse the GPU. Of a component with a counter both read the same one: that they agree says
+    that windows and sums are right, and nothing of the counter. One was read at its ticks, the
+    other at raw edges, so that they may differ by what a tick holds.
 
     Parameters
     ----------
@@ -27,19 +30,22 @@ def reconcile(booked: Reading, whole: Reading) -> Reconciliation:
     counters = [n for n, part in headline.items() if part.provenance is Provenance.COUNTER]
     others = [name for name in {**headline, **booked.counting} if name not in counters]
     kinds = {MODEL_LIMIT: others, COUNTER_LIMIT: counters}
-    found = [
-        Reconciliation(_joules(booked, names), _joules(whole, names), limit)
-        for limit, names in kinds.items()
-        if names
-    ]
+    found = [_compared(booked, whole, names, limit) for limit, names in kinds.items() if names]
     return max(found, key=_excess, default=Reconciliation(None, None, MODEL_LIMIT))
 
 
-def _joules(reading: Reading, names: Iterable[str]) -> float | None:
-    parts = reading.judged.components
-    return sum_energy_j(parts.get(n, Component(None, Provenance.NONE, n)) for n in names)
+def _compared(
+    booked: Reading, whole: Reading, names: Iterable[str], limit: float
+) -> Reconciliation:
+    absent = Component(None, Provenance.NONE, "")
+    first, second = (
+        [reading.judged.components.get(name, absent) for name in names]
+        for reading in (booked, whole)
+    )
+    doubts_j = (combined_j(*pair, whole.duration_s) for pair in zip(first, second, strict=True))
+    return Reconciliation(sum_energy_j(first), sum_energy_j(second), limit, math.hypot(*doubts_j))
 
 
 def _excess(found: Reconciliation) -> float:
     # What could not be checked is worse than what was.
-    return math.inf if found.deviation is None else found.deviation / found.limit
+    return math.inf if found.excess is None else found.excess / found.limit

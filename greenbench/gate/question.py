@@ -143,7 +143,8 @@ class Question:
                 changes = [round(new - old, 12) for new, old in zip(now, before, strict=True)]
                 return judge_drop(changes, -limit)
             case _, Rule.MAX:
-                return judge_cost(values, limit, self.limit.session_noise)
+                doubt = self._uncertainty(rows)
+                return judge_cost(values, limit, self.limit.session_noise, doubt)
             case _ if self._is_in_turn:
                 pairs = list(zip(*self._pairs(rows, known), strict=True))
                 return judge_turns(values, self._values(known), pairs, limit)
@@ -152,6 +153,17 @@ class Question:
                 for row in known:
                     sessions.setdefault(row["session"], []).append(row[self.metric.column])
                 return judge_increase(values, sessions, limit, self.limit.session_noise)
+
+    def _uncertainty(self, rows: Sequence[Row]) -> float:
+        """Return the share of a sample's energy that ticks leave open; 0 where nobody knows."""
+        if self.metric.kind is not Kind.ENERGY:
+            return 0.0
+        shares = [
+            row["uncertainty_wh"] / row["energy_wh"]
+            for row in rows
+            if row.get("uncertainty_wh") is not None and row.get("energy_wh")
+        ]
+        return median(shares) if shares else 0.0
 
     @property
     def _is_in_turn(self) -> bool:

@@ -116,8 +116,13 @@ def judge_drop(changes: Sequence[float], most: float) -> Finding:
     return _finding(mean(changes), (low, high), high < -most, low >= -most)
 
 
-def judge_cost(samples: Sequence[float], most: float, noise: float) -> Finding:
+def judge_cost(
+    samples: Sequence[float], most: float, noise: float, uncertainty: float = 0.0
+) -> Finding:
     """Judge a noisy cost against a budget.
+
+    What ticks of a counter leave open may be alike in all samples, so that their number does not
+    lessen it: a budget that is nearer to the median than that is neither kept nor violated.
 
     Parameters
     ----------
@@ -127,11 +132,18 @@ def judge_cost(samples: Sequence[float], most: float, noise: float) -> Finding:
         The budget.
     noise : float
         Standard deviation between sessions, as a share.
+    uncertainty : float
+        Half-width of the interval of a single sample, as a share; 0 where nobody knows.
     """
+    middle = median(samples)
     if min(samples) <= 0:
-        return _not_positive(median(samples))
+        return _not_positive(middle)
     bounds = level_bounds(samples, REAL, noise)
-    return _finding(median(samples), bounds, bounds[0] > most, bounds[1] <= most)
+    found = _finding(middle, bounds, bounds[0] > most, bounds[1] <= most)
+    if found.is_violated is not None and abs(middle - most) <= uncertainty * middle:
+        reason = f"the limit is within the {uncertainty:.1%} that a sample is uncertain by"
+        return replace(found, is_violated=None, reason=f"{reason}: train for longer")
+    return found
 
 
 def judge_increase(

@@ -13,8 +13,10 @@ from greenbench.results.quality import (
     was_suspended,
 )
 from greenbench.results.result import CaseResult
+from greenbench.results.uncertainty import SHORT_SHARE, is_short
 
 SHORT_S = 10.0
+"""Of a window that is long enough for any counter."""
 FEW = 5
 UNSTABLE_CV = 0.05
 REPLAYING = ("replay", "tabular")
@@ -40,13 +42,15 @@ MEANINGS: Mapping[str, str] = {
         "training was stopped for a while, or the machine slept: such samples are left out, too"
     ),
     "short": (
-        f"under {SHORT_S:.0f} s were measured, which is little for a counter: "
+        f"a measured energy, in all or of a phase, is uncertain by over {SHORT_SHARE:.0%}, because "
+        "few ticks of its counter fell into it: "
         f"`--min-window {SHORT_S:.0f}` repeats training inside its window"
     ),
     "unreconciled": (
-        "the phases and one window around all of them differ by over 2% (counter) or 5% (model)"
+        "the phases and one window around all of them differ by over 2% (counter) or 5% (model), "
+        "and by more than ticks explain"
     ),
-    "disagreeing": "two meters differ by over 5%",
+    "disagreeing": "two meters differ by over 5%, and by more than ticks explain",
     "incomplete": (
         "training FLOPs are unknown, because something ran that is in no formula of the counter"
     ),
@@ -86,9 +90,9 @@ def marks_of(result: CaseResult) -> tuple[str, ...]:
         DISTURBED: is_disturbed(total.other_cpu_s, total.duration_s, cores)
         or (others_gpu_share(result.gpus) or 0.0) > SHARE,
         SUSPENDED: was_suspended(total),
-        "short": any(p.provenance.is_measured for p in total.headline) and result.wall_s < SHORT_S,
+        "short": is_short(result.account),
         "unreconciled": _is_unreconciled(result),
-        "disagreeing": (disagreement(total) or 0.0) > DISAGREEMENT,
+        "disagreeing": (disagreement(total, beyond_ticks=True) or 0.0) > DISAGREEMENT,
         "incomplete": result.costs.train_flops is None,
         "throttled": is_throttled(result.gpus),
         "shared": is_shared(result.gpus),
@@ -129,4 +133,4 @@ def _is_unreconciled(result: CaseResult) -> bool:
     if found is None or found.booked_j is None:
         return False
     # A check that could not be made is not one that was passed.
-    return found.deviation is None or found.deviation > found.limit
+    return found.excess is None or found.excess > found.limit

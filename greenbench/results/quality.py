@@ -6,6 +6,7 @@ Functions of readings alone: how they were taken is the business of `greenbench.
 from collections.abc import Mapping
 
 from greenbench.results.readings import Component, Components, Reading
+from greenbench.results.uncertainty import combined_j
 
 SHARE = 0.05
 """Of the host's CPU time, used by others, above which a sample is disturbed."""
@@ -52,26 +53,40 @@ def net_j(reading: Reading, idle_w: Mapping[str, float]) -> float | None:
     return energy_j - sum(idle_w[name] for name in parts) * reading.duration_s
 
 
-def disagreement(reading: Reading) -> float | None:
+def disagreement(reading: Reading, *, beyond_ticks: bool = False) -> float | None:
     """Return the largest share by which a witness differs from the first meter.
 
     Only components that both measured are compared: a model is no witness. None if there
     are none.
+
+    Parameters
+    ----------
+    reading : Reading
+        With witnesses.
+    beyond_ticks : bool
+        Whether only what the ticks of counters do not explain counts.
     """
     found = reading.judged
     shares = [
         share
         for components in found.witnesses.values()
-        for share in _shares(found.components, components)
+        for share in _shares(
+            found.components, components, found.duration_s if beyond_ticks else None
+        )
     ]
     return max(shares, default=None)
 
 
-def _shares(first: Components, second: Mapping[str, Component]) -> list[float]:
+def _shares(
+    first: Components, second: Mapping[str, Component], seconds: float | None
+) -> list[float]:
     shares = []
     for name in first.keys() & second.keys():
         one, other = first[name], second[name]
         both_measured = one.provenance.is_measured and other.provenance.is_measured
         if both_measured and one.energy_j and other.energy_j is not None:
-            shares.append(abs(other.energy_j - one.energy_j) / one.energy_j)
+            apart_j = abs(other.energy_j - one.energy_j)
+            if seconds is not None:
+                apart_j = max(apart_j - combined_j(one, other, seconds), 0.0)
+            shares.append(apart_j / one.energy_j)
     return shares

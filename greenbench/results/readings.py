@@ -1,8 +1,9 @@
 """Readings: energy by component with its provenance, and accounts that book it to phases."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from math import hypot
 from typing import Any
 
 from greenbench.results.scope import Names, counting, to_text
@@ -64,6 +65,11 @@ class Component:
         Seconds between two advances of its counter; None where it has none, or nobody knows.
     limit_w : float or None
         The power limit of all its devices; None if it is not known.
+    uncertainty_j : float or None
+        Half-width of the 95% interval that the ticks of its counter leave, in joules; None where
+        nobody knows, as of a model.
+    booked_with : str or None
+        The phase whose figure holds its joules, or should: its own lasts less than a tick.
     """
 
     energy_j: float | None
@@ -72,6 +78,8 @@ class Component:
     reason: str | None = None
     tick_s: float | None = None
     limit_w: float | None = None
+    uncertainty_j: float | None = None
+    booked_with: str | None = None
 
     def __add__(self, other: "Component") -> "Component":
         known = self.energy_j is not None and other.energy_j is not None
@@ -87,16 +95,29 @@ class Component:
             self.reason or other.reason,
             _larger(self.tick_s, other.tick_s),
             _larger(self.limit_w, other.limit_w),
+            _quadrature([self.uncertainty_j, other.uncertainty_j]) if known else None,
+            self.booked_with if self.booked_with == other.booked_with else None,
         )
 
     def __mul__(self, share: float) -> "Component":
         # A share of a window resolves as much finer as it is smaller.
-        energy_j, tick_s = _times(self.energy_j, share), _times(self.tick_s, share)
-        return replace(self, energy_j=energy_j, tick_s=tick_s)
+        return replace(
+            self,
+            energy_j=_times(self.energy_j, share),
+            tick_s=_times(self.tick_s, share),
+            uncertainty_j=_times(self.uncertainty_j, share),
+        )
 
     def unknown(self, reason: str) -> "Component":
         """Return this component without energy, and why."""
-        return replace(self, energy_j=None, provenance=Provenance.NONE, reason=reason)
+        return replace(
+            self,
+            energy_j=None,
+            provenance=Provenance.NONE,
+            reason=reason,
+            uncertainty_j=None,
+            booked_with=None,
+        )
 
     def excess(self, name: str, seconds: float) -> str | None:
         """Return why its energy is more than its devices can use in that time; None if not.
@@ -120,7 +141,9 @@ class Component:
             return self
         read = f"{self.source} read {self.energy_j:.3g} J in {seconds:.3g} s"
         reason = self.excess(name, seconds)
-        if self.tick_s is not None and seconds < self.tick_s:
+        if self.booked_with is not None:
+            reason = f"it lasts less than a tick of {self.source}, and is in {self.booked_with!r}"
+        elif self.tick_s is not None and seconds < self.tick_s:
             reason = f"{read}, less than the {self.tick_s:.3g} s between two ticks of its counter"
         elif self.energy_j == 0 and seconds > 0:
             # Hardware that is on uses energy: a figure of 0 J is one that was not read.
@@ -240,6 +263,11 @@ class Reading:
         return sum_energy_j(self.headline)
 
     @property
+    def uncertainty_j(self) -> float | None:
+        """Half-width of the 95% interval of `energy_j`, in joules; None if it is not known."""
+        return _quadrature([part.uncertainty_j for part in self.headline])
+
+    @property
     def provenance(self) -> Provenance:
         """Provenance of `energy_j`."""
         return Provenance.worst(component.provenance for component in self.headline)
@@ -287,6 +315,11 @@ def _judged(components: Components, seconds: float) -> dict[str, Component]:
     return {name: part.judged(name, seconds) for name, part in components.items()}
 
 
+def _quadrature(parts: Sequence[float | None]) -> float | None:
+    known = [part for part in parts if part is not None]
+    return hypot(*known) if parts and len(known) == len(parts) else None
+
+
 def _larger(first: float | None, second: float | None) -> float | None:
     return max((x for x in (first, second) if x is not None), default=None)
 
@@ -330,23 +363,40 @@ class Account:
     ----------
     phases : dict of str to Reading
         ``train``, ``evaluate``, `search`, ``idle``, ``other``; absent ones saw no energy.
+    uncertainty_j : dict of str to float
+        By component, the uncertainty of the total where it is known better than by adding up
+        that of phases: what one of two neighbours gets too much of a tick, the other lacks, so
+        that such errors cancel in the total.
     """
 
     phases: Mapping[str, Reading] = field(default_factory=dict)
+    uncertainty_j: Mapping[str, float] = field(default_factory=dict)
 
     def __add__(self, other: "Account") -> "Account":
         merged = dict(self.phases)
         for phase, reading in other.phases.items():
             merged[phase] = merged[phase] + reading if phase in merged else reading
-        return Account(merged)
+        if not self.uncertainty_j and not other.uncertainty_j:
+            return Account(merged)
+        return Account(merged, _uncertainties(self.total + other.total))
 
     def __mul__(self, share: float) -> "Account":
-        return Account({phase: reading * share for phase, reading in self.phases.items()})
+        return Account(
+            {phase: reading * share for phase, reading in self.phases.items()},
+            {name: known_j * share for name, known_j in self.uncertainty_j.items()},
+        )
 
     @property
     def total(self) -> Reading:
         """Sum over all phases."""
-        return sum(self.phases.values(), Reading(0.0))
+        total = sum(self.phases.values(), Reading(0.0))
+        parts = {
+            name: replace(part, uncertainty_j=self.uncertainty_j[name])
+            if part.energy_j is not None and name in self.uncertainty_j
+            else part
+            for name, part in total.components.items()
+        }
+        return replace(total, components=parts)
 
     def energy_j(self, phase: str) -> float | None:
         """Joules of one phase; 0 if it never ran, None if unknown."""
@@ -357,4 +407,12 @@ class Account:
     def from_dict(cls, values: Mapping[str, Any]) -> "Account":
         """Rebuild an account from its `dataclasses.asdict` form."""
         phases = values["phases"]
-        return cls({phase: Reading.from_dict(reading) for phase, reading in phases.items()})
+        return cls(
+            {phase: Reading.from_dict(reading) for phase, reading in phases.items()},
+            values.get("uncertainty_j", {}),
+        )
+
+
+def _uncertainties(reading: Reading) -> dict[str, float]:
+    parts = reading.components.items()
+    return {name: part.uncertainty_j for name, part in parts if part.uncertainty_j is not None}

@@ -170,11 +170,14 @@ class Reconciliation:
         Headline joules of the phases, and of the window; None if unknown.
     limit : float
         Largest share by which they may differ.
+    uncertainty_j : float
+        By how many joules they may differ besides, because of ticks; 0 where none were read.
     """
 
     booked_j: float | None
     whole_j: float | None
     limit: float
+    uncertainty_j: float = 0.0
 
     @property
     def deviation(self) -> float | None:
@@ -182,6 +185,13 @@ class Reconciliation:
         if self.booked_j is None or not self.whole_j:
             return None
         return abs(self.booked_j - self.whole_j) / self.whole_j
+
+    @property
+    def excess(self) -> float | None:
+        """Share by which they differ beyond what ticks explain; None if unknown."""
+        if self.deviation is None or not self.whole_j:
+            return None
+        return max(self.deviation - self.uncertainty_j / self.whole_j, 0.0)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ ENDED_WELL = (TrialStatus.COMPLETED, TrialStatus.STOPPED)
 
 METRICS: Mapping[str, str] = {
     "energy_wh": "energy/total_wh",
+    "uncertainty_wh": "energy/uncertainty_wh",
     **{f"{phase}_wh": f"energy/{phase}_wh" for phase in PHASES},
     **{f"{part}_wh": f"energy/{part}_wh" for part in PARTS},
     "net_wh": "energy/net_wh",
@@ -264,6 +265,7 @@ def _energies(result: CaseResult) -> Row:
     }
     return {
         "energy_wh": _to_wh(total.energy_j),
+        "uncertainty_wh": _to_wh(total.uncertainty_j),
         **phases,
         **{f"{name}_wh": _to_wh(joules.get(name)) for name in PARTS},
         "net_wh": _to_wh(net_j(total, idle_w)),

@@ -14,7 +14,7 @@ import queue
 import sys
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from greenbench.backends.base import LocatingBackend
 from greenbench.backends.process_state import ProcessState
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
+from greenbench.energy.counters import Counters, open_counters
 from greenbench.energy.gpus import gpus_to_read
 from greenbench.energy.host import StopWatch
 from greenbench.energy.idle import IdlePower, measure_idle, measures
@@ -41,6 +42,7 @@ from greenbench.machine.surroundings import (
     tolerate_warnings,
     wait_for_children,
 )
+from greenbench.results.gpus import Gpu
 from greenbench.results.journal import Journal
 from greenbench.results.marks import REPLAYING
 from greenbench.results.scope import names_in
@@ -49,6 +51,9 @@ from greenbench.running.worker_warnings import Warnings
 from greenbench.search.bench import Bench, Emit
 from greenbench.search.repeat import data_of, prepare, run_repeat
 from greenbench.tracking.autologging import forbid_autologging
+
+TICKING = "codecarbon"
+"""The meter whose components are read at the ticks of their counters, where they have any."""
 
 
 def main() -> None:
@@ -180,10 +185,12 @@ def _measuring(backend: Backend, request: Mapping[str, Any]) -> dict[str, Any]:
     gpus = gpus_to_read(os.environ, told)
     first = request["meter"].partition(",")[0]
     meter = open_meter(request["meter"], gpus)
+    counters = _counters(first, gpus)
     # Of what a trace was recorded, nobody knows.
     is_replay = meter_names(first)[0] in REPLAYING
     device = None if is_replay else backend.describe().get("device")
-    scope = names_in(request.get("headline"), meter.describe(), device)
+    read = {**meter.describe(), **(counters.describe() if counters else {})}
+    scope = names_in(request.get("headline"), read, device)
     return {
         "meter": ScopedMeter(meter, scope),
         "control": ScopedMeter(open_meter(first, gpus), scope),
@@ -191,7 +198,15 @@ def _measuring(backend: Backend, request: Mapping[str, Any]) -> dict[str, Any]:
         "gpus": gpus or (),
         "min_window_s": request["min_window_s"],
         "stops": _watch_stops(),
+        "counters": counters,
     }
+
+
+def _counters(meter: str, gpus: Sequence[Gpu] | None) -> Counters | None:
+    # What another meter reads, or replays, is that meter's figure.
+    if meter_names(meter)[0] != TICKING:
+        return None
+    return open_counters(None if gpus is None else [gpu.uuid for gpu in gpus])
 
 
 def _watch_stops() -> StopWatch:
@@ -209,8 +224,8 @@ def _measure_idle(bench: Bench, seconds: float) -> IdlePower:
     # A model that only a cycle of references keeps would be gone at some later time.
     gc.collect()
     bench.backend.synchronize()
-    counters = getattr(bench, "counters", None)
-    return measure_idle(bench.meter, seconds, ticks=counters.ticks if counters else None)
+    ticks = bench.counters.ticks if bench.counters else None
+    return measure_idle(bench.meter, seconds, ticks=ticks)
 
 
 def _who(request: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from greenbench.backends import Backend
 from greenbench.energy.carbon import CarbonIntensity
+from greenbench.energy.counters import Counters
 from greenbench.energy.ledger import Stops
 from greenbench.energy.meter import Meter
 from greenbench.results.gpus import Gpu
@@ -50,6 +51,8 @@ class Bench:
         The cards that train.
     scope : tuple of str or None
         Components that count in what its meters read; see `greenbench.results.scope`.
+    counters : Counters or None
+        Energy counters that are read at each of their ticks, where the machine has any.
     """
 
     backend: Backend
@@ -66,3 +69,4 @@ class Bench:
     stops: Stops | None = None
     gpus: Sequence[Gpu] = ()
     scope: Names | None = None
+    counters: Counters | None = None

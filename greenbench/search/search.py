@@ -78,7 +78,9 @@ class Search:
         backend = job.bench.backend
         replay = backend if isinstance(backend, ReplayingBackend) else None
         self._now_s = replay.now_s if replay else time.perf_counter
-        self._ledger = Ledger(job.bench.meter, replay or HostWatch(), job.bench.stops)
+        self._ledger = Ledger(
+            job.bench.meter, replay or HostWatch(), job.bench.stops, job.bench.counters
+        )
         self._conditions = Conditions(
             backend,
             job.case,
@@ -110,7 +112,8 @@ class Search:
         """
         self._replay(history)
         has_peak = reset_peak_memory()
-        opened_at = self._now_s() - self._booked().total.duration_s
+        earlier = self._booked()
+        opened_at = self._now_s() - earlier.total.duration_s
         control = self._bench.control
         control.begin_window()
         try:
@@ -119,16 +122,16 @@ class Search:
                 self._search()
                 self._reevaluate()
                 test_accuracy = self._test()
-                account = self._booked() + self._ledger.take()
             finally:
                 self._ledger.close()
         finally:
             whole = control.end_window()
+        wall_s = self._now_s() - opened_at
         return Found(
             self._ordered(),
             test_accuracy,
-            account,
-            self._now_s() - opened_at,
+            earlier + self._ledger.whole(),
+            wall_s,
             reconcile(self._ledger.measured, whole),
             peak_memory_bytes() if has_peak else None,
         )

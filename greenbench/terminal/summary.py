@@ -4,6 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
+from statistics import median
 from typing import Any
 
 from rich.console import Console
@@ -21,6 +22,9 @@ from greenbench.terminal.console import Table, new_console, say
 from greenbench.terminal.formats import interval
 
 Row = Mapping[str, Any]
+
+SHOWN_SHARE = 0.01
+"""Of an energy, from which on its uncertainty is shown beside it."""
 
 
 def summary_table(rows: Sequence[Row], *, include_disturbed: bool = False) -> Table:
@@ -67,10 +71,21 @@ def summary_table(rows: Sequence[Row], *, include_disturbed: bool = False) -> Ta
 
 def _energy_cell(samples: Samples, scale: float) -> str:
     if samples.counted:
-        return _estimate(samples.counted, "energy_wh", scale=scale)
+        return _estimate(samples.counted, "energy_wh", scale=scale) + _doubt(samples)
     # Shown, but not summed up: nobody knows what the others added.
     known = [row["energy_wh"] * scale for row in samples.rows if row["energy_wh"] is not None]
     return f"({', '.join(f'{value:.3g}' for value in sorted(known))})" if known else "none"
+
+
+def _doubt(samples: Samples) -> str:
+    """Return what ticks leave open of the energy of a sample, where it matters."""
+    shares = [
+        row["uncertainty_wh"] / row["energy_wh"]
+        for row in samples.counted
+        if row.get("uncertainty_wh") is not None and row["energy_wh"]
+    ]
+    share = median(shares) if shares else 0.0
+    return f" ±{share:.1%}" if share > SHOWN_SHARE else ""
 
 
 def provenance_lines(rows: Sequence[Row]) -> list[str]:

@@ -3,13 +3,14 @@
 And fakes, which are for unit tests of logic only: no figure of theirs says anything about energy.
 """
 
-from greenbench.testing.fakes import FakeClock, FakeMeter
+from greenbench.testing.fakes import FakeClock, FakeCounters, FakeMeter
 from greenbench.testing.meters import MeterConformance
 from greenbench.testing.schedulers import SchedulerConformance
 from greenbench.testing.strategies import StrategyConformance
 
 __all__ = [
     "FakeClock",
+    "FakeCounters",
     "FakeMeter",
     "MeterConformance",
     "SchedulerConformance",

@@ -86,6 +86,26 @@ def test_exactly_one_point_less_is_still_good_enough(smaller: float, choice: str
     assert compare_points((1.0, smaller), (2.0, 0.9)).choice.network == choice
 
 
+@pytest.mark.parametrize(("uncertainty_wh", "saved"), [(None, 0.0476), (0.01, 0.0476), (0.1, None)])
+def test_energies_that_ticks_cannot_tell_apart_save_nothing_and_say_so(
+    uncertainty_wh: float | None, saved: float | None
+) -> None:
+    rows = [
+        make_row(
+            f"dense.{size}",
+            energy_wh=energy_wh,
+            accuracy=accuracy,
+            changed={"uncertainty_wh": uncertainty_wh},
+        )
+        for size, energy_wh, accuracy in (("s", 1.0, 0.9), ("m", 1.05, 0.905))
+    ]
+    (found,) = compare_returns(rows)
+    assert found.saved == (None if saved is None else pytest.approx(saved, abs=1e-4))
+    price = "1.1 times the energy" if saved else "as far as its counter's ticks tell"
+    assert price in found.sentence
+    assert found.sizes[0].uncertainty_wh == uncertainty_wh
+
+
 def test_marginal_gain_is_points_for_each_further_watt_hour() -> None:
     found = compare_points((1.0, 0.80), (3.0, 0.90), (4.0, 0.88))
     assert [size.points_per_wh for size in found.sizes] == [

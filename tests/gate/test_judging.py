@@ -141,6 +141,19 @@ def test_absolute_judgement_has_no_baseline_and_is_accepted_in_the_budget() -> N
     assert found.accept == "change `max` at budgets.toml:3"
 
 
+@pytest.mark.parametrize(("uncertainty_wh", "verdict"), [(None, PASS), (0.1, PASS), (0.6, UNCLEAR)])
+def test_budget_within_the_uncertainty_of_a_sample_is_inconclusive(
+    uncertainty_wh: float | None, verdict: Verdict
+) -> None:
+    rows = energies(uncertainty_wh=uncertainty_wh)
+    found = one("energy_wh = { max = 1.5 }", rows)
+    assert found.verdict is verdict
+    assert ("a sample is uncertain by" in found.reason) == (verdict is UNCLEAR)
+    # Time has none of it.
+    times = rows_of("duration_s", [1.0] * 5, uncertainty_wh=uncertainty_wh)
+    assert one("duration_s = { max = 1.5 }", times).verdict is PASS
+
+
 def test_limit_of_a_drop_is_in_the_scale_of_the_difference() -> None:
     found = one(
         DROP, rows_of("test_accuracy", [0.88] * 3), before(rows_of("test_accuracy", [0.9] * 3))

@@ -150,6 +150,20 @@ def test_cost_beyond_the_budget_by_less_than_sessions_differ_is_unclear() -> Non
     assert judge_cost(times(1.1), 1.0, 0.1).is_violated is None
 
 
+@pytest.mark.parametrize("factor", [0.9, 1.1])
+def test_cost_nearer_to_the_budget_than_its_uncertainty_is_unclear_and_says_so(
+    factor: float,
+) -> None:
+    samples = [factor] * 9
+    assert judge_cost(samples, 1.0, 0.0, 0.05).is_violated is (factor > 1)
+    found = judge_cost(samples, 1.0, 0.0, 0.12)
+    assert found.is_violated is None
+    assert found.compared == factor
+    assert found.reason == (
+        "the limit is within the 12.0% that a sample is uncertain by: train for longer"
+    )
+
+
 @pytest.mark.parametrize(
     ("factor", "verdict"), [(0.5, False), (1.0, False), (1.1, None), (1.3, True)]
 )

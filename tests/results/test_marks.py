@@ -53,12 +53,37 @@ def of_meter(meter: str) -> CaseResult:
     return result_of(environment={**make_result().environment, "meter": meter})
 
 
-def measured_for(wall_s: float, provenance: Provenance = COUNTER) -> CaseResult:
-    return result_of(make_reading(100.0, provenance=provenance), wall_s=wall_s)
+def part(
+    energy_j: float,
+    uncertainty_j: float | None = None,
+    tick_s: float | None = None,
+    provenance: Provenance = COUNTER,
+) -> Component:
+    return Component(energy_j, provenance, "fake", tick_s=tick_s, uncertainty_j=uncertainty_j)
 
 
-def reconciled(booked_j: float | None, whole_j: float | None, limit: float = 0.02) -> CaseResult:
-    return result_of(reconciliation=Reconciliation(booked_j, whole_j, limit))
+def measured(
+    train: Component,
+    seconds: float = TEN_S,
+    evaluate: Component | None = None,
+    total_j: float | None = None,
+) -> CaseResult:
+    """Return a result of a GPU beside a modelled CPU, which is no counter's business."""
+    phases = {"train": Reading(seconds, {"gpu": train, "cpu": part(1.0, provenance=MODEL)})}
+    if evaluate is not None:
+        parts = {"gpu": evaluate, "cpu": part(1.0, provenance=MODEL)}
+        phases["evaluate"] = Reading(1.0, parts)
+    account = Account(phases, {} if total_j is None else {"gpu": total_j})
+    return make_result(account=account, wall_s=1.0)
+
+
+def reconciled(
+    booked_j: float | None,
+    whole_j: float | None,
+    limit: float = 0.02,
+    uncertainty_j: float = 0.0,
+) -> CaseResult:
+    return result_of(reconciliation=Reconciliation(booked_j, whole_j, limit, uncertainty_j))
 
 
 def test_an_ordinary_result_has_no_mark() -> None:
@@ -101,15 +126,29 @@ def test_sample_that_others_disturbed_is_marked(result: CaseResult, marks: tuple
 @pytest.mark.parametrize(
     ("result", "marks"),
     [
-        (measured_for(9.9), ("short",)),
-        (measured_for(10.0), ()),
-        (measured_for(9.9, SAMPLED), ("short",)),
-        (measured_for(9.9, MODEL), ()),
-        (measured_for(9.9, NONE), ()),
+        (measured(part(100.0, 5.1)), ("short",)),
+        (measured(part(100.0, 4.9)), ()),
+        (measured(part(100.0, 4.9), seconds=0.2), ()),
+        (measured(part(100.0), seconds=1.9), ("short",)),
+        (measured(part(100.0), seconds=2.1), ()),
+        (measured(part(100.0, tick_s=0.001), seconds=0.1), ()),
+        (measured(part(100.0, provenance=SAMPLED), seconds=1.9), ("short",)),
+        (measured(part(100.0, provenance=MODEL), seconds=0.1), ()),
+        (measured(part(100.0, provenance=NONE), seconds=0.1), ()),
+        (measured(part(100.0, 5.5), total_j=0.1), ("short",)),
+        (measured(part(95.0, 1.0), evaluate=part(5.5, 0.3)), ("short",)),
+        (measured(part(97.0, 1.0), evaluate=part(3.0, 1.0)), ()),
+        (measured(part(97.0, 1.0), evaluate=part(3.0, 5.2)), ("short",)),
     ],
-    ids=["below", "at the limit", "sampled", "modelled", "unknown"],
+    ids=[
+        *("uncertain", "certain", "certain though it took a moment"),
+        *("few ticks", "many ticks", "many short ticks"),
+        *("sampled", "modelled", "unknown"),
+        *("a phase of a certain total", "another phase", "a part that is lost in the total"),
+        "an uncertain total",
+    ],
 )
-def test_short_measurement_is_marked(result: CaseResult, marks: tuple[str, ...]) -> None:
+def test_figure_of_too_few_ticks_is_marked(result: CaseResult, marks: tuple[str, ...]) -> None:
     assert marks_of(result) == marks
 
 
@@ -126,6 +165,8 @@ def test_short_measurement_is_marked(result: CaseResult, marks: tuple[str, ...])
         (reconciled(98.0, 0.0), ("unreconciled",)),
         (reconciled(None, 100.0), ()),
         (result_of(reconciliation=None), ()),
+        (reconciled(95.0, 100.0, uncertainty_j=3.1), ()),
+        (reconciled(95.0, 100.0, uncertainty_j=2.9), ("unreconciled",)),
     ],
     ids=[
         "little less",
@@ -138,6 +179,8 @@ def test_short_measurement_is_marked(result: CaseResult, marks: tuple[str, ...])
         "control zero",
         "phases unknown",
         "not reconciled",
+        "less as ticks explain",
+        "less than ticks explain",
     ],
 )
 def test_phases_that_do_not_add_up_are_marked(result: CaseResult, marks: tuple[str, ...]) -> None:
@@ -162,8 +205,30 @@ def test_meters_that_disagree_are_marked(result: CaseResult, marks: tuple[str, .
     assert marks_of(result) == marks
 
 
+@pytest.mark.parametrize(
+    ("uncertainty_j", "tick_s", "marks"),
+    [
+        (None, 0.1, ("disagreeing",)),
+        (1.0, 0.1, ()),
+        (1.0, None, ("disagreeing",)),
+        (0.0, 0.05, ("disagreeing",)),
+    ],
+    ids=["no ticks read", "a tick too many", "nothing known of its ticks", "more than a tick"],
+)
+def test_meters_may_differ_by_what_ticks_explain(
+    uncertainty_j: float | None, tick_s: float | None, marks: tuple[str, ...]
+) -> None:
+    # A second meter reads its window's edges raw, so that a tick more or less is no surprise.
+    reading = Reading(
+        TEN_S / 5,
+        {"gpu": part(100.0, uncertainty_j)},
+        {"zeus": {"gpu": part(109.0, tick_s=tick_s)}},
+    )
+    assert marks_of(result_of(reading)) == marks
+
+
 def test_several_marks_stand_side_by_side() -> None:
-    result = replace(of_meter("replay"), wall_s=1.0)
+    result = replace(of_meter("replay"), account=measured(part(100.0, 6.0)).account)
     assert marks_of(result) == ("replayed", "short")
     assert join(marks_of(result)) == "replayed short"
 
@@ -206,7 +271,6 @@ def test_marking_drift_twice_is_marking_it_once() -> None:
 def test_every_mark_that_can_occur_has_a_meaning() -> None:
     everything = replace(
         witnessed_by(200.0),
-        wall_s=1.0,
         environment={"host": "h", "cores": "1", "meter": "replay"},
         reconciliation=Reconciliation(1.0, 2.0, 0.02),
         costs=replace(witnessed_by(200.0).costs, train_flops=None),
@@ -220,7 +284,8 @@ def test_every_mark_that_can_occur_has_a_meaning() -> None:
         ),
     )
     total = everything.account.total
-    train = replace(total, other_cpu_s=9.0, stopped_s=1.0)
+    parts = {"cpu": replace(total.components["cpu"], uncertainty_j=6.0)}
+    train = replace(total, components=parts, other_cpu_s=9.0, stopped_s=1.0)
     disturbed = replace(everything, account=Account({"train": train}))
     row = make_row(energy_wh=1.0, changed={"marks": join(marks_of(disturbed))})
     mark_drift(row, 1.0)

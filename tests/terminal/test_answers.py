@@ -81,6 +81,14 @@ def test_repeats_become_a_median_with_its_interval_and_a_variation() -> None:
     assert (row["n"], row["energy, Wh"], row["CV"]) == ("3", "2 [1, 3]", "50.0%")
 
 
+@pytest.mark.parametrize(("uncertainty_wh", "shown"), [(None, "2"), (0.02, "2"), (0.05, "2 ±2.5%")])
+def test_uncertainty_stands_beside_an_energy_where_it_matters(
+    uncertainty_wh: float | None, shown: str
+) -> None:
+    row = make_row(energy_wh=2.0, changed={"uncertainty_wh": uncertainty_wh})
+    assert summary_row([row])["energy, Wh"] == shown
+
+
 def test_marks_of_samples_and_of_the_case_are_shown_once() -> None:
     rows = [*repeats(1.0, 2.0, marks="short"), *repeats(3.0, marks="unreconciled short")]
     assert summary_row(rows)["marks"] == "short unreconciled unstable few"

@@ -32,12 +32,12 @@ def test_outcome_is_a_repeat_in_a_few_words(fields: dict[str, Any], expected: st
 
 
 def test_outcome_ends_with_the_marks_of_the_repeat() -> None:
-    # Over 5% by others of 4 cores in 2 s, measured for less than 10 s, and 50% beside the whole.
-    reading = replace(make_reading(36.0, provenance=Provenance.COUNTER), other_cpu_s=4.0)
+    # Over 5% by others of 4 cores in 1 s, which is few ticks, and 50% beside the whole.
+    reading = make_reading(36.0, duration_s=1.0, provenance=Provenance.COUNTER)
+    reading = replace(reading, other_cpu_s=4.0)
     result = make_result(
         account=Account({"train": reading}),
         environment={"host": "here", "cores": "4"},
-        wall_s=2.0,
         reconciliation=Reconciliation(booked_j=36.0, whole_j=72.0, limit=0.02),
     )
     assert outcome(result).endswith("10 mWh measured (disturbed short unreconciled)")

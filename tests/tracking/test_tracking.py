@@ -72,6 +72,9 @@ def checked_result(suite: str, energy_j: float | None = 36.0) -> CaseResult:
         "ram": Component(None, Provenance.NONE, "zeus", "no DRAM counter"),
     }
     reading = make_reading(energy_j, provenance=Provenance.COUNTER, ram_j=3.0)
+    # Uncertain by over 5%, and still further from the other meter.
+    doubtful = replace(reading.components["cpu"], uncertainty_j=2.0)
+    reading = replace(reading, components={**reading.components, "cpu": doubtful})
     if energy_j is None:
         reading = replace(
             reading, components={"cpu": reading.components["cpu"].unknown("the clock jumped")}

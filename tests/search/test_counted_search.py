@@ -1,0 +1,121 @@
+"""A search whose energy is read at the ticks of a counter: trials, lanes, passes, interruptions."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from greenbench.backends.torch import TorchBackend
+from greenbench.cases import Case
+from greenbench.energy.carbon import CarbonIntensity
+from greenbench.errors import GreenbenchError
+from greenbench.results import CaseResult
+from greenbench.results.journal import Journal
+from greenbench.results.table import to_row
+from greenbench.search.bench import Bench
+from greenbench.search.repeat import run_repeat
+from greenbench.testing import FakeCounters, FakeMeter
+
+CASE = Case("random", "dense", size="xs", trials=3, epochs=2)
+POWER_W = 200.0
+TICK_S = 0.01
+
+Run = Callable[..., CaseResult]
+
+
+class BatchingOnCPU(TorchBackend):
+    """Lets batches pay."""
+
+    @property
+    def batches_pay(self) -> bool:
+        return True
+
+
+class StopError(GreenbenchError):
+    """Interrupts a search."""
+
+
+@pytest.fixture
+def counters() -> FakeCounters:
+    began_s = time.perf_counter()
+    return FakeCounters(time.perf_counter, lambda s: POWER_W, TICK_S, began_s=began_s)
+
+
+@pytest.fixture
+def run(tmp_path: Path, counters: FakeCounters) -> Run:
+    bench = Bench(
+        backend=BatchingOnCPU("torch", threads=1),
+        meter=FakeMeter(time.perf_counter),
+        control=FakeMeter(time.perf_counter),
+        intensity=CarbonIntensity(100.0, "a test"),
+        environment={"host": "here"},
+        data_dir=tmp_path,
+        emit=lambda event, values: None,
+        counters=counters,
+    )
+
+    def run(case: Case = CASE, **changes: Any) -> CaseResult:
+        journal = Journal.of(tmp_path, case, 0)
+        return run_repeat(replace(bench, **changes), case, 0, "tests", journal)
+
+    return run
+
+
+def gpu_j(result: CaseResult) -> float:
+    return result.account.total.components["gpu"].energy_j or 0.0
+
+
+def test_a_repeat_has_the_joules_of_its_ticks(run: Run) -> None:
+    result = run()
+    # Windows of the meter leave out what it takes to read it.
+    assert gpu_j(result) == pytest.approx(POWER_W * result.wall_s, rel=0.1)
+    parts = [reading.components["gpu"] for reading in result.account.phases.values()]
+    assert sum(part.energy_j or 0.0 for part in parts) == pytest.approx(gpu_j(result))
+    assert result.account.total.components["gpu"].uncertainty_j is not None
+
+
+def test_lanes_share_what_their_windows_used(run: Run) -> None:
+    result = run(replace(CASE, batched_trials=3))
+    shares = [trial.account.phases["train"].components["gpu"].energy_j for trial in result.trials]
+    assert len(set(shares)) == 1
+    train = result.account.phases["train"].components["gpu"]
+    assert 3 * (shares[0] or 0.0) == pytest.approx(train.energy_j, rel=0.2)
+
+
+def test_one_pass_of_a_filled_window_is_booked(run: Run) -> None:
+    result = run(replace(CASE, trials=1), min_window_s=0.3)
+    (trial,) = result.trials
+    assert trial.passes > 1
+    train = result.account.phases["train"]
+    assert train.components["gpu"].energy_j == pytest.approx(POWER_W * train.duration_s, rel=0.1)
+
+
+def test_a_resumed_repeat_counts_what_was_used_before(run: Run) -> None:
+    def stop(event: str, values: Any) -> None:
+        if event == "trial_finished" and values["index"] == 1:
+            raise StopError("stop")
+
+    with pytest.raises(StopError):
+        run(emit=stop)
+    result = run()
+    assert result.interruptions == 1
+    assert len(result.trials) == 3
+    trials_j = sum(t.account.total.components["gpu"].energy_j or 0.0 for t in result.trials)
+    assert gpu_j(result) > 0.8 * trials_j
+
+
+def test_counters_that_die_leave_the_trials(run: Run, counters: FakeCounters) -> None:
+    def kill(event: str, values: Any) -> None:
+        if event == "trial_finished":
+            counters.fault = "the process that reads counters ended"
+
+    result = run(emit=kill)
+    assert result.test_accuracy is not None
+    assert [trial.val_accuracy is not None for trial in result.trials] == [True] * 3
+    row = to_row(result)
+    assert row["gpu_wh"] is None
+    assert row["uncertainty_wh"] is None
+    assert result.account.total.components["gpu"].reason == counters.fault
