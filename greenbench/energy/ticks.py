@@ -1,0 +1,232 @@
+"""Joules of a counter that ticks, shared out among what happened between its ticks.
+
+The value of such a counter changes every now and then: an NVIDIA GPU's about every 100 ms. What
+it read at the two edges of a window is wrong by up to a tick of power at each. So nothing is read
+at edges here: the joules of each tick go to those segments that it holds, in proportion to the
+power of their phases, which all ticks together tell.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+from greenbench.errors import EnergyError
+
+Floats = NDArray[np.float64]
+
+Z95 = 1.959964
+LAGS = 21
+LEAST = 2
+
+
+@dataclass(frozen=True)
+class Ticks:
+    """Readings of one counter of one device.
+
+    Attributes
+    ----------
+    times_s : array of shape (n,)
+        Seconds at which each new value was first seen, just after its tick; they rise.
+    energy_j : array of shape (n,)
+        The values: joules since any moment, wrap-around undone; they never fall.
+    """
+
+    times_s: Floats
+    energy_j: Floats
+
+
+@dataclass(frozen=True)
+class Segments:
+    """What happened when; one segment follows another without a gap.
+
+    Attributes
+    ----------
+    edges_s : array of shape (m + 1,)
+        Seconds by the clock of the ticks; they never fall.
+    phases : sequence of m str
+        What each segment is booked to.
+    """
+
+    edges_s: Floats
+    phases: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Apportioned:
+    """The joules of a counter by segment and by phase.
+
+    Attributes
+    ----------
+    energy_j : array of shape (m,)
+        Joules of each segment; they sum to `total_j`.
+    segment_uncertainty_j : array of shape (m,)
+        Half-widths of their 95% intervals, in joules.
+    phase_j, phase_uncertainty_j : mapping of str to float
+        Joules by phase, and half-widths of their 95% intervals. A phase in
+        `booked_with` is missing here.
+    total_j, total_uncertainty_j : float
+        Joules from the first edge to the last, and the half-width of their 95% interval.
+    booked_with : mapping of str to str
+        A phase that lasts less than a tick in all, and the neighbour whose figure holds its joules.
+    tick_s : float
+        Median seconds between two ticks.
+    lag_s : float
+        By how much the counter runs behind, in seconds.
+    """
+
+    energy_j: Floats
+    segment_uncertainty_j: Floats
+    phase_j: Mapping[str, float]
+    phase_uncertainty_j: Mapping[str, float]
+    total_j: float
+    total_uncertainty_j: float
+    booked_with: Mapping[str, str]
+    tick_s: float
+    lag_s: float
+
+
+def apportion(ticks: Ticks, segments: Segments) -> Apportioned:
+    """Share the joules of a counter out among segments.
+
+    Parameters
+    ----------
+    ticks : Ticks
+        From the last tick before the first edge to the first one after the last.
+    segments : Segments
+        What happened when.
+
+    Returns
+    -------
+    Apportioned
+        Joules by segment and phase, with their uncertainties.
+
+    Raises
+    ------
+    EnergyError
+        If ticks or segments make no sense, or the ticks do not cover the segments.
+    """
+    times, energy = np.asarray(ticks.times_s, float), np.asarray(ticks.energy_j, float)
+    edges = np.asarray(segments.edges_s, float)
+    _check(times, energy, edges, segments.phases)
+    first = max(int(np.searchsorted(times, edges[0], "right")) - 1, 0)
+    last = int(np.searchsorted(times, edges[-1], "left"))
+    last = min(last + 1, times.size - 1)  # one more, for what the lag takes off
+    times, energy = times[first : last + 1], energy[first : last + 1]
+    tick_s = float(np.median(np.diff(times)))
+    booked = _booked(edges, segments.phases, tick_s)
+    names = sorted({booked.get(phase, phase) for phase in segments.phases})
+    of = np.array([names.index(booked.get(phase, phase)) for phase in segments.phases])
+    joules = np.diff(energy)
+    fits = []
+    for lag in np.linspace(0.0, tick_s, LAGS):
+        seconds = _seconds(times - lag, edges, of, len(names))
+        power, norm = nnls(seconds, joules)
+        fits.append((norm, float(lag), power))
+    norm, lag, power = min(fits, key=lambda fit: fit[0])
+    energy_j = _share(times - lag, joules, edges, power[of])
+    sigma = norm / np.sqrt(max(joules.size - len(names), 1))
+    parts = np.maximum(np.diff(edges) > 0, 0)
+    segment_u = Z95 * sigma * parts
+    total_u = float(Z95 * sigma)
+    phase_j = {name: float(energy_j[of == i].sum()) for i, name in enumerate(names)}
+    phase_u = {name: float(Z95 * sigma * np.sqrt((of == i).sum())) for i, name in enumerate(names)}
+    return Apportioned(
+        energy_j, segment_u, phase_j, phase_u, float(energy_j.sum()), total_u, booked, tick_s, lag
+    )
+
+
+def _check(times: Floats, energy: Floats, edges: Floats, phases: Sequence[str]) -> None:
+    """Refuse what nothing can be told from."""
+    if times.ndim != 1 or times.shape != energy.shape or times.size < LEAST:
+        raise EnergyError(
+            f"a counter gave {times.size} ticks and {energy.size} values; at least two of each "
+            "are needed: measure for longer"
+        )
+    if edges.size < LEAST or edges.size != len(phases) + 1:
+        raise EnergyError(
+            f"{len(phases)} segments have {edges.size} edges; they need one edge more than "
+            "segments, and at least one segment"
+        )
+    for name, values, least in (
+        ("times of ticks", times, "rise"),
+        ("values of a counter", energy, "never fall"),
+        ("edges of segments", edges, "never fall"),
+    ):
+        if not np.isfinite(values).all():
+            raise EnergyError(f"the {name} hold {values[~np.isfinite(values)][0]}, no number")
+        steps = np.diff(values)
+        wrong = steps <= 0 if least == "rise" else steps < 0
+        if wrong.any():
+            at = int(np.argmax(wrong))
+            raise EnergyError(
+                f"the {name} must {least}, and went from {values[at]:g} to {values[at + 1]:g}"
+            )
+    if edges[0] == edges[-1]:
+        raise EnergyError("the segments last 0 s; there is nothing to share out")
+    if times[0] > edges[0] or times[-1] < edges[-1]:
+        raise EnergyError(
+            f"ticks from {times[0]:.3f} to {times[-1]:.3f} s do not cover the segments, which go "
+            f"from {edges[0]:.3f} to {edges[-1]:.3f} s"
+        )
+
+
+def _booked(edges: Floats, phases: Sequence[str], tick_s: float) -> dict[str, str]:
+    """Return which phase holds the joules of each that lasts less than a tick in all."""
+    seconds: Counter[str] = Counter()
+    for phase, length in zip(phases, np.diff(edges).tolist(), strict=True):
+        seconds[phase] += length
+    holder = {phase: phase for phase in seconds}
+    shared = Counter(frozenset(pair) for pair in pairwise(phases) if pair[0] != pair[1])
+    while True:
+        groups: Counter[str] = Counter()
+        for phase, length in seconds.items():
+            groups[holder[phase]] += length
+        least = min(groups, key=lambda phase: (groups[phase], phase))
+        if len(groups) == 1 or groups[least] >= tick_s:
+            return {phase: other for phase, other in holder.items() if phase != other}
+        sides: Counter[str] = Counter()
+        for pair, count in shared.items():
+            one, other = (holder[phase] for phase in pair)
+            if one != other and least in (one, other):
+                sides[other if one == least else one] += count
+        into = max(sides, key=lambda phase: (sides[phase], groups[phase], phase))
+        # The longest one names what they have in common.
+        name, rest = (into, least) if seconds[into] >= seconds[least] else (least, into)
+        holder = {phase: name if held == rest else held for phase, held in holder.items()}
+
+
+def _seconds(times: Floats, edges: Floats, of: NDArray[np.int_], phases: int) -> Floats:
+    """Return the seconds of each phase in each tick, of shape (ticks, phases)."""
+    edges = edges.copy()
+    edges[0], edges[-1] = min(edges[0], times[0]), max(edges[-1], times[-1])
+    lengths = np.diff(edges)
+    columns = []
+    for phase in range(phases):
+        total = np.concatenate(([0.0], np.cumsum(np.where(of == phase, lengths, 0.0))))
+        columns.append(np.diff(np.interp(times, edges, total)))
+    return np.column_stack(columns)
+
+
+def _share(times: Floats, joules: Floats, edges: Floats, power: Floats) -> Floats:
+    """Return the joules of each segment: those of its ticks, in proportion to power and time."""
+    cuts = np.union1d(times, edges)
+    middles = (cuts[1:] + cuts[:-1]) / 2
+    tick = np.searchsorted(times, middles) - 1
+    segment = np.searchsorted(edges, middles) - 1
+    weight = np.diff(cuts) * power[np.clip(segment, 0, power.size - 1)]
+    inside = (tick >= 0) & (tick < joules.size)
+    whole = np.bincount(tick[inside], weight[inside], joules.size)
+    seconds = np.bincount(tick[inside], np.diff(cuts)[inside], joules.size)
+    dark = inside.copy()
+    dark[inside] = whole[tick[inside]] <= 0
+    weight[dark] = np.diff(cuts)[dark]
+    whole = np.where(whole > 0, whole, seconds)
+    weight[inside] *= (joules / whole)[tick[inside]]
+    own = (segment >= 0) & (segment < power.size)
+    shared: Floats = np.bincount(segment[own], weight[own], power.size).astype(np.float64)
+    return shared
