@@ -13,14 +13,13 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
+from scipy.stats import t as student
 
+from greenbench.energy.sharing import Model, Work, plausible
 from greenbench.errors import EnergyError
 
 Floats = NDArray[np.float64]
 
-Z95 = 1.959964
-LAGS = 21
 LEAST = 2
 
 
@@ -93,10 +92,18 @@ class Apportioned:
 def apportion(ticks: Ticks, segments: Segments) -> Apportioned:
     """Share the joules of a counter out among segments.
 
+    The joules of each tick are regressed on the seconds that each phase spent in it (non-negative
+    least squares, Lawson and Hanson 1974), which gives each phase a power. Each tick's own joules
+    then go to its segments in proportion to what that power says of them. So long segments keep
+    what was counted, and only ticks that hold an edge are modelled. By how much the counter runs
+    behind and how power follows work are found by the same residuals, and averaged over what is
+    plausible (Bayesian model averaging; Hoeting et al. 1999, doi:10.1214/ss/1009212519).
+
     Parameters
     ----------
     ticks : Ticks
-        From the last tick before the first edge to the first one after the last.
+        From the last tick before the first edge to the first one after the last edge; one or
+        two more help to see the lag.
     segments : Segments
         What happened when.
 
@@ -114,29 +121,47 @@ def apportion(ticks: Ticks, segments: Segments) -> Apportioned:
     edges = np.asarray(segments.edges_s, float)
     _check(times, energy, edges, segments.phases)
     first = max(int(np.searchsorted(times, edges[0], "right")) - 1, 0)
-    last = int(np.searchsorted(times, edges[-1], "left"))
-    last = min(last + 1, times.size - 1)  # one more, for what the lag takes off
-    times, energy = times[first : last + 1], energy[first : last + 1]
+    last = min(int(np.searchsorted(times, edges[-1], "left")) + 2, times.size - 1)
+    times, joules = times[first : last + 1], np.diff(energy[first : last + 1])
     tick_s = float(np.median(np.diff(times)))
     booked = _booked(edges, segments.phases, tick_s)
-    names = sorted({booked.get(phase, phase) for phase in segments.phases})
-    of = np.array([names.index(booked.get(phase, phase)) for phase in segments.phases])
-    joules = np.diff(energy)
-    fits = []
-    for lag in np.linspace(0.0, tick_s, LAGS):
-        seconds = _seconds(times - lag, edges, of, len(names))
-        power, norm = nnls(seconds, joules)
-        fits.append((norm, float(lag), power))
-    norm, lag, power = min(fits, key=lambda fit: fit[0])
-    energy_j = _share(times - lag, joules, edges, power[of])
-    sigma = norm / np.sqrt(max(joules.size - len(names), 1))
-    parts = np.maximum(np.diff(edges) > 0, 0)
-    segment_u = Z95 * sigma * parts
-    total_u = float(Z95 * sigma)
-    phase_j = {name: float(energy_j[of == i].sum()) for i, name in enumerate(names)}
-    phase_u = {name: float(Z95 * sigma * np.sqrt((of == i).sum())) for i, name in enumerate(names)}
+    held = [booked.get(phase, phase) for phase in segments.phases]
+    names = sorted(set(held))
+    work = Work(times, joules, edges, np.array([names.index(name) for name in held]), tick_s)
+    return _summary(work, plausible(work), names, booked)
+
+
+def _summary(
+    work: Work, models: Sequence[Model], names: Sequence[str], booked: Mapping[str, str]
+) -> Apportioned:
+    """Average the models, and add up what each one leaves open and what they differ by."""
+    weights = np.array([model.weight for model in models])
+    shares = np.array([model.energy_j for model in models])
+    best = models[int(np.argmax(weights))]
+    into = (work.phase[:, None] == np.arange(len(names))).astype(float)
+    edges_j2, slopes = best.edges_j**2, best.slopes
+    own = edges_j2[:-1] + edges_j2[1:]
+    quantile = float(student.ppf(0.975, best.freedom))
+
+    def half_widths(values: Floats, noise: Floats, slope: Floats) -> Floats:
+        spread = weights @ (values - weights @ values) ** 2
+        fitted = np.einsum("ip,pq,iq->i", slope, best.covariance, slope)
+        return np.asarray(quantile * np.sqrt(spread + noise + np.maximum(fitted, 0.0)))
+
+    ends = edges_j2[:1] + edges_j2[-1:]
+    energy_j = weights @ shares
+    by_phase = half_widths(shares @ into, own @ into, into.T @ slopes)
+    total = half_widths(shares.sum(1, keepdims=True), ends, slopes.sum(0, keepdims=True))
     return Apportioned(
-        energy_j, segment_u, phase_j, phase_u, float(energy_j.sum()), total_u, booked, tick_s, lag
+        energy_j=energy_j,
+        segment_uncertainty_j=half_widths(shares, own, slopes),
+        phase_j=dict(zip(names, (energy_j @ into).tolist(), strict=True)),
+        phase_uncertainty_j=dict(zip(names, by_phase.tolist(), strict=True)),
+        total_j=float(energy_j.sum()),
+        total_uncertainty_j=float(total[0]),
+        booked_with=booked,
+        tick_s=work.tick_s,
+        lag_s=float(weights @ np.array([model.lag_s for model in models])),
     )
 
 
@@ -198,35 +223,3 @@ def _booked(edges: Floats, phases: Sequence[str], tick_s: float) -> dict[str, st
         # The longest one names what they have in common.
         name, rest = (into, least) if seconds[into] >= seconds[least] else (least, into)
         holder = {phase: name if held == rest else held for phase, held in holder.items()}
-
-
-def _seconds(times: Floats, edges: Floats, of: NDArray[np.int_], phases: int) -> Floats:
-    """Return the seconds of each phase in each tick, of shape (ticks, phases)."""
-    edges = edges.copy()
-    edges[0], edges[-1] = min(edges[0], times[0]), max(edges[-1], times[-1])
-    lengths = np.diff(edges)
-    columns = []
-    for phase in range(phases):
-        total = np.concatenate(([0.0], np.cumsum(np.where(of == phase, lengths, 0.0))))
-        columns.append(np.diff(np.interp(times, edges, total)))
-    return np.column_stack(columns)
-
-
-def _share(times: Floats, joules: Floats, edges: Floats, power: Floats) -> Floats:
-    """Return the joules of each segment: those of its ticks, in proportion to power and time."""
-    cuts = np.union1d(times, edges)
-    middles = (cuts[1:] + cuts[:-1]) / 2
-    tick = np.searchsorted(times, middles) - 1
-    segment = np.searchsorted(edges, middles) - 1
-    weight = np.diff(cuts) * power[np.clip(segment, 0, power.size - 1)]
-    inside = (tick >= 0) & (tick < joules.size)
-    whole = np.bincount(tick[inside], weight[inside], joules.size)
-    seconds = np.bincount(tick[inside], np.diff(cuts)[inside], joules.size)
-    dark = inside.copy()
-    dark[inside] = whole[tick[inside]] <= 0
-    weight[dark] = np.diff(cuts)[dark]
-    whole = np.where(whole > 0, whole, seconds)
-    weight[inside] *= (joules / whole)[tick[inside]]
-    own = (segment >= 0) & (segment < power.size)
-    shared: Floats = np.bincount(segment[own], weight[own], power.size).astype(np.float64)
-    return shared
