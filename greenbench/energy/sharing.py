@@ -3,7 +3,7 @@
 The mathematics behind `greenbench.energy.ticks.apportion`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -98,17 +98,29 @@ class _Fit:
     evidence: float
 
 
-def plausible(work: Work) -> list[Model]:
+def plausible(
+    work: Work, tried: Sequence[Transient] | None = None, longest_s: float | None = None
+) -> list[Model]:
     """Return the explanations that count, the best one first.
 
     For each transient the lag is fitted, and weighed by Laplace's approximation: evidence is the
     likelihood (of normal residuals of unknown variance: squares ** (-freedom / 2)) times prior,
     integrated over the lag. Three nodes of Gauss-Hermite's rule stand for each such normal.
+
+    Parameters
+    ----------
+    work : Work
+        What is shared out.
+    tried : sequence of Transient, optional
+        What power may do at edges; `transients` of the tick by default.
+    longest_s : float, optional
+        The longest lag that is tried, in seconds; a tick by default.
     """
     fitter = _Fitter(work, _own_rates(work))
+    longest = work.tick_s if longest_s is None else longest_s
     found: list[tuple[float, _Fit]] = []
-    for transient in transients(work.tick_s):
-        found += _laplace(partial(fitter, transient), work.tick_s)
+    for transient in tried or transients(work.tick_s):
+        found += _laplace(partial(fitter, transient), longest)
     top = max(evidence for evidence, _ in found)
     kept = sorted(found, key=lambda each: -each[0])[:MOST_MODELS]
     kept = [(np.exp(evidence - top), fit) for evidence, fit in kept if evidence > top - 6.0]
@@ -116,30 +128,29 @@ def plausible(work: Work) -> list[Model]:
     return [_model(work, fitter, fit, float(weight / whole)) for weight, fit in kept]
 
 
-def _lags(tick_s: float) -> Floats:
-    return np.linspace(0.0, tick_s, 6)
-
-
-def _laplace(fit: Callable[[float], _Fit], tick_s: float) -> list[tuple[float, _Fit]]:
+def _laplace(fit: Callable[[float], _Fit], longest_s: float) -> list[tuple[float, _Fit]]:
     """Return logarithms of weights, with fits, for one transient."""
-    lags = _lags(tick_s)
+    lags = np.linspace(0.0, longest_s, 6)
     lag = float(lags[int(np.argmax([fit(each).evidence for each in lags]))])
-    step = float(lags[1])
     found = minimize_scalar(
         lambda each: -fit(each).evidence,
-        bounds=(max(lag - step, 0.0), lag + step),
+        bounds=(max(lag - lags[1], 0.0), min(lag + lags[1], longest_s)),
         method="bounded",
-        options={"xatol": 0.005 * tick_s},
+        options={"xatol": 0.005 * longest_s},
     )
     best = fit(float(found.x))
-    step = 0.01 * tick_s
+    step = 0.01 * longest_s
     sides = fit(best.lag_s + step).evidence + fit(max(best.lag_s - step, 0.0)).evidence
     curvature = (2 * best.evidence - sides) / step**2
-    deviation = 1 / np.sqrt(max(curvature, 1 / tick_s**2))
+    deviation = 1 / np.sqrt(max(curvature, 1 / longest_s**2))
     evidence = best.evidence + float(np.log(deviation))
+    nodes = ((-np.sqrt(3), 1 / 6), (0.0, 2 / 3), (np.sqrt(3), 1 / 6))
     return [
-        (evidence + float(np.log(share)), fit(max(best.lag_s + away * deviation, 0.0)))
-        for away, share in ((-np.sqrt(3), 1 / 6), (0.0, 2 / 3), (np.sqrt(3), 1 / 6))
+        (
+            evidence + float(np.log(share)),
+            fit(float(np.clip(best.lag_s + away * deviation, 0.0, longest_s))),
+        )
+        for away, share in nodes
     ]
 
 
@@ -161,14 +172,17 @@ class _Fitter:
         self._scale = scale[:, None]
         self._prior = np.eye(self.phases) * SHRINKAGE / mean
         self._wanted = np.append(work.joules[self._chosen] / scale, np.full(self.phases, SHRINKAGE))
-        self.freedom = max(self._chosen.size - self.phases - 2, 1)
+        self._near = np.isin(self._chosen, _near_changes(work))
+        # Powers come from ticks elsewhere, too: from these, lag and transient.
+        self.freedom = max(int(self._near.sum()) - 2, 1)
 
     def __call__(self, transient: Transient, lag_s: float) -> _Fit:
         joules = self._demand.joules(self._times_s - lag_s, transient)
         seconds = joules[self._ends] - joules[self._starts]
-        power, norm = nnls(np.vstack([seconds / self._scale, self._prior]), self._wanted)
+        power, _ = nnls(np.vstack([seconds / self._scale, self._prior]), self._wanted)
         # Ticks that agree better than to 1 in 10,000 tell no more than that.
-        squares = float(norm**2) + 1e-8 * self._chosen.size
+        left = (self.work.joules[self._chosen] - seconds @ power) / self._scale[:, 0]
+        squares = float(left[self._near] @ left[self._near]) + 1e-8 * self._chosen.size
         prior = float(np.log(transient.prior)) - lag_s / (EXPECTED_LAG * self.work.tick_s)
         evidence = prior - 0.5 * self.freedom * float(np.log(squares))
         return _Fit(lag_s, transient, power, seconds, squares, evidence)
@@ -192,14 +206,21 @@ def _telling(work: Work) -> NDArray[np.intp]:
     count = work.joules.size
     if count <= MOST_TICKS:
         return np.arange(count)
-    changes = np.flatnonzero(np.diff(work.phase)) + 1
-    at = np.searchsorted(work.times_s, work.edges_s[changes])
-    near = np.unique(np.clip(at[:, None] + np.arange(-2, 4), 0, count - 1))
+    near = _near_changes(work)
     spread = np.linspace(0, count - 1, MOST_TICKS // 3).astype(int)
     room = MOST_TICKS - spread.size
     if near.size > room:
         near = near[:: -(-near.size // room)]
-    return np.union1d(near, spread)
+    return np.asarray(np.union1d(near, spread), np.intp)
+
+
+def _near_changes(work: Work) -> NDArray[np.intp]:
+    """Return which ticks tell of lag and transient: those at a change of phase, and a few after."""
+    changes = np.flatnonzero(np.diff(work.phase)) + 1
+    if not changes.size:
+        return np.arange(work.joules.size)
+    at = np.searchsorted(work.times_s, work.edges_s[changes])
+    return np.unique(np.clip(at[:, None] + np.arange(-1, 3), 0, work.joules.size - 1))
 
 
 def _own_rates(work: Work) -> Floats:
