@@ -197,8 +197,8 @@ class _Fitter:
         weighed = fit.seconds / self._scale * fit.power_w
         variance = fit.squares / self.freedom
         ridge = np.eye(self.phases) * SHRINKAGE**2
-        inverse: Floats = np.linalg.inv(weighed.T @ weighed + ridge)
-        return variance * inverse
+        inverse = np.linalg.inv(weighed.T @ weighed + ridge)
+        return np.asarray(variance * inverse, np.float64)
 
 
 def _telling(work: Work) -> NDArray[np.intp]:

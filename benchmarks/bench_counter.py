@@ -1,0 +1,323 @@
+"""How well phases are told from a counter that ticks: `python benchmarks/bench_counter.py`.
+
+A made-up GPU: its counter ticks every 100 ms, runs behind, and is read by a reader that is late by
+up to 3 ms; power takes its time at edges. Known joules of `train` are compared with what several
+methods make of the ticks. The joules of a phase are those used while it lasted.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+from scipy.signal import lfilter
+
+from greenbench.energy.lateness import Demand, Transient
+from greenbench.energy.sharing import Work, plausible
+from greenbench.energy.ticks import Segments, Ticks, apportion
+
+Floats = NDArray[np.float64]
+Row = dict[str, Any]
+
+STEP_S = 0.0005
+LATEST_S = 0.003
+MODEL = {
+    "tick_s": 0.0998,
+    "tick_deviation_s": 0.001,
+    "tick_range_s": [0.0978, 0.1025],
+    "lag_s": [0.0, 0.03],
+    "reader_late_s": [0.0, LATEST_S],
+    "train_w": 670,
+    "other_w": [123, 153],
+    "evaluate_w": [300, 550],
+    "search_w": [123, 183],
+    "between_segments": 0.01,
+    "within_segments": 0.01,
+}
+# Seconds of a train window, and how many a repeat has.
+WINDOWS = {"40 × 0.05 s": (0.05, 40), "0.2 s": (0.2, 1), "1 s": (1.0, 1), "3 s": (3.0, 1)}
+WINDOWS |= {"64 × 0.15 s": (0.15, 64)}
+# Seconds: time constants, or lengths of a ramp; of an uneven one, up and down.
+TRANSIENTS: Mapping[str, tuple[float, ...]] = {
+    "none": (),
+    "decay of 20 ms": (0.02, 0.02),
+    "decay of 60 ms": (0.06, 0.06),
+    "decay of 150 ms": (0.15, 0.15),
+    "ramp of 50 ms": (0.05,),
+    "ramp of 150 ms": (0.15,),
+}
+UNEVEN = "up 20 ms, down 80 ms"
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """A repeat of which everything is known."""
+
+    ticks: Ticks
+    segments: Segments
+    late_s: float
+    used_j: Floats
+
+    def of(self, phase: str, joules: Floats) -> float:
+        """Return the sum over the segments of a phase."""
+        return float(joules[np.array(self.segments.phases) == phase].sum())
+
+
+def make(window: str, transient: str, rng: np.random.Generator, integrated: float = 1.0) -> Repeat:
+    """Return a repeat; the counter integrates only a share of the time, the end of each tick."""
+    phases, lengths = _schedule(*WINDOWS[window], rng)
+    edges = np.concatenate(([0.0], np.cumsum(lengths)))
+    levels = {"other": 123 + rng.uniform(0, 30), "train": 670.0}
+    levels |= {"evaluate": rng.uniform(300, 550), "search": 123 + rng.uniform(0, 60)}
+    power = np.array([levels[phase] for phase in phases]) * rng.normal(1, 0.01, len(phases))
+    grid = np.arange(-2.0, edges[-1] + 1.0, STEP_S)
+    outer = np.concatenate(([-3.0], edges[1:-1], [edges[-1] + 3.0]))
+    summed = np.concatenate(([0.0], np.cumsum(power * np.diff(outer))))
+    asked = np.diff(np.interp(grid, outer, summed)) / STEP_S
+    kept = np.exp(-STEP_S / 0.01)
+    noise = lfilter([np.sqrt(1 - kept**2)], [1, -kept], rng.normal(size=asked.size))
+    drawn = _follow(asked, {**TRANSIENTS, UNEVEN: (0.02, 0.08)}[transient]) * (1 + 0.01 * noise)
+    counted = np.concatenate(([0.0], np.cumsum(drawn * STEP_S)))
+    lag_s = rng.uniform(0, 0.03)
+    spacing = np.clip(rng.normal(0.0998, 0.001, int(edges[-1] / 0.0978) + 8), 0.0978, 0.1025)
+    ticks = -0.2 - rng.uniform(0, 0.1) + np.cumsum(spacing)
+    ticks = ticks[ticks < edges[-1] + 0.4]
+    values = np.interp(ticks - lag_s, grid, counted)
+    if integrated < 1:
+        seen = values - np.interp(ticks - lag_s - 0.1 * integrated, grid, counted)
+        values = np.cumsum(seen / integrated)
+    seen_s = ticks + rng.uniform(0, LATEST_S, ticks.size)
+    return Repeat(
+        Ticks(seen_s, values),
+        Segments(edges, phases),
+        lag_s + LATEST_S / 2,
+        np.diff(np.interp(edges, grid, counted)),
+    )
+
+
+def _schedule(
+    window_s: float, count: int, rng: np.random.Generator
+) -> tuple[list[str], list[float]]:
+    """Return phases and seconds: a start, trials that search, train and evaluate, and an end."""
+    parts = [("other", rng.uniform(0.5, 1.5))]
+    for _ in range(count):
+        parts += [("search", rng.uniform(0.005, 0.05)), ("other", rng.uniform(0.005, 0.02))]
+        parts += [("train", window_s), ("other", rng.uniform(0.003, 0.01))]
+        parts += [("evaluate", max(0.03, window_s / 5)), ("other", rng.uniform(0.02, 0.1))]
+    parts += [("evaluate", rng.uniform(0.1, 0.3)), ("other", rng.uniform(0.3, 1.0))]
+    return [phase for phase, _ in parts], [length for _, length in parts]
+
+
+def _follow(asked: Floats, widths: tuple[float, ...]) -> Floats:
+    """Return the power drawn when one is asked for: a moving mean, or a decay up and down."""
+    if not widths:
+        return asked
+    if len(widths) == 1:
+        count = int(widths[0] / STEP_S)
+        padded = np.concatenate((np.full(count - 1, asked[0]), asked))
+        return np.convolve(padded, np.full(count, 1 / count), "valid")
+    up, down = (1 - np.exp(-STEP_S / width) for width in widths)
+    drawn, power = np.empty_like(asked), float(asked[0])
+    for at, wanted in enumerate(asked.tolist()):
+        power += (up if wanted > power else down) * (wanted - power)
+        drawn[at] = power
+    return drawn
+
+
+def raw_edges(repeat: Repeat) -> float:
+    """Read the counter at each edge, as a window meter does."""
+    times, edges = repeat.ticks.times_s, repeat.segments.edges_s
+    read = repeat.ticks.energy_j[np.searchsorted(times, edges, "right") - 1]
+    return repeat.of("train", np.diff(read))
+
+
+def interpolation(repeat: Repeat) -> float:
+    """Interpolate the counter between ticks."""
+    ticks = repeat.ticks
+    return repeat.of(
+        "train", np.diff(np.interp(repeat.segments.edges_s, ticks.times_s, ticks.energy_j))
+    )
+
+
+def regression(repeat: Repeat) -> float:
+    """Regress ticks on seconds, the lag by residual: a power a phase, times its seconds."""
+    work, names = _work(repeat)
+    into = (work.phase[:, None] == np.arange(len(names))).astype(float)
+    demand = Demand(work.outer_s, into)
+
+    def fit(lag_s: float) -> tuple[float, float]:
+        seconds = np.diff(demand.joules(work.times_s - lag_s, Transient("none")), axis=0)
+        power, norm = nnls(seconds, work.joules)
+        return float(norm), float(power[names.index("train")])
+
+    _, power = min(fit(lag) for lag in np.linspace(0, work.tick_s, 51))
+    return power * repeat.of("train", np.diff(work.edges_s))
+
+
+def shared_no_lag(repeat: Repeat) -> float:
+    """Share each tick out, as if the counter never ran behind and power followed at once."""
+    return _shared(repeat, [Transient("none")], 1e-6)
+
+
+def shared_lag(repeat: Repeat) -> float:
+    """Share each tick out, with a lag, as if power followed at once."""
+    return _shared(repeat, [Transient("none")], None)
+
+
+def known_lag(repeat: Repeat) -> float:
+    """Do as greenbench does, and know the lag."""
+    ticks = Ticks(repeat.ticks.times_s - repeat.late_s, repeat.ticks.energy_j)
+    told = Repeat(ticks, repeat.segments, 0.0, repeat.used_j)
+    return _shared(told, None, 1e-6)
+
+
+def _shared(repeat: Repeat, tried: list[Transient] | None, longest_s: float | None) -> float:
+    models = plausible(_work(repeat)[0], tried, longest_s)
+    weights = np.array([model.weight for model in models])
+    return repeat.of("train", weights @ np.array([model.energy_j for model in models]))
+
+
+def _work(repeat: Repeat) -> tuple[Work, list[str]]:
+    names = sorted(set(repeat.segments.phases))
+    phase = np.array([names.index(name) for name in repeat.segments.phases])
+    times = repeat.ticks.times_s
+    joules, edges = np.diff(repeat.ticks.energy_j), repeat.segments.edges_s
+    return Work(times, joules, edges, phase, float(np.median(np.diff(times)))), names
+
+
+OTHERS: Mapping[str, Callable[[Repeat], float]] = {
+    "raw edges": raw_edges,
+    "interpolation at edges": interpolation,
+    "regression, lag fitted": regression,
+    "shared, no lag, no transient": shared_no_lag,
+    "shared, lag, no transient": shared_lag,
+    "greenbench, if the lag were known": known_lag,
+}
+OURS = "greenbench"
+
+
+def measure(job: tuple[str, str, int, int, float]) -> Row:
+    """Return the errors of one made-up repeat, and whether the intervals hold the truth."""
+    window, transient, seed, run, integrated = job
+    rng = np.random.default_rng([seed, run, *window.encode(), *transient.encode()])
+    repeat = make(window, transient, rng, integrated)
+    truth = repeat.of("train", repeat.used_j)
+    ours = apportion(repeat.ticks, repeat.segments)
+    methods = OTHERS if integrated == 1 and transient in TRANSIENTS else {}
+    errors = {name: method(repeat) / truth - 1 for name, method in methods.items()}
+    phases: dict[str, float] = {}
+    for phase, joules in zip(repeat.segments.phases, repeat.used_j.tolist(), strict=True):
+        held = ours.booked_with.get(phase, phase)
+        phases[held] = phases.get(held, 0.0) + joules
+    held_by = [
+        abs(ours.phase_j[phase] - joules) <= ours.phase_uncertainty_j[phase]
+        for phase, joules in phases.items()
+    ]
+    off = abs(ours.total_j - float(repeat.used_j.sum()))
+    return {
+        "window": window,
+        "transient": transient,
+        "errors": {**errors, OURS: ours.phase_j["train"] / truth - 1},
+        "stated": ours.phase_uncertainty_j["train"] / truth,
+        "train_held": abs(ours.phase_j["train"] - truth) <= ours.phase_uncertainty_j["train"],
+        "phases_held": float(np.mean(held_by)),
+        "total_held": off <= ours.total_uncertainty_j,
+        "total_error": off / float(repeat.used_j.sum()),
+    }
+
+
+def summary(rows: list[Row], method: str = OURS) -> Row:
+    """Return bias and 95th percentile of the error of a method, as shares, and coverages."""
+    errors = np.array([row["errors"][method] for row in rows])
+    found = {"bias": float(errors.mean()), "deviation": float(errors.std())}
+    found["p95_error"] = float(np.quantile(np.abs(errors), 0.95))
+    if method == OURS:
+        for name in ("train_held", "phases_held", "total_held"):
+            found[name] = float(np.mean([row[name] for row in rows]))
+        found["stated"] = float(np.median([row["stated"] for row in rows]))
+    return {name: round(value, 5) for name, value in found.items()}
+
+
+def tabulate(rows: list[Row], beyond: Mapping[str, list[Row]], runs: int, seed: int) -> Row:
+    """Return what the JSON file holds."""
+    of = {window: [row for row in rows if row["window"] == window] for window in WINDOWS}
+    windows = [
+        {"window_s": size, "windows_a_repeat": count, **summary(of[name])}
+        for name, (size, count) in WINDOWS.items()
+    ]
+    return {
+        "windows": [each for each in windows if each["window_s"] in (0.05, 0.2, 1.0, 3.0)],
+        "coverage": round(float(np.mean([row["total_held"] for row in rows])), 4),
+        "phase_coverage": round(float(np.mean([row["phases_held"] for row in rows])), 4),
+        "methods": [
+            {"method": method, "window": window, **summary(of[window], method)}
+            for method in (*OTHERS, OURS)
+            for window in WINDOWS
+        ],
+        "transients": [
+            {
+                "transient": transient,
+                "window": window,
+                **summary([row for row in of[window] if row["transient"] == transient]),
+            }
+            for transient in TRANSIENTS
+            for window in WINDOWS
+        ],
+        "beyond": [
+            {
+                "what": what,
+                "window": window,
+                **summary([row for row in found if row["window"] == window]),
+            }
+            for what, found in beyond.items()
+            for window in WINDOWS
+        ],
+        "model": MODEL,
+        "runs": runs,
+        "seed": seed,
+        "versions": {name: version(name) for name in ("numpy", "scipy")},
+    }
+
+
+@click.command()
+@click.option("--runs", default=30, show_default=True, help="Repeats a window and transient.")
+@click.option("--seed", default=1, show_default=True)
+@click.option("--processes", default=2, show_default=True)
+@click.option("--out", "--output", type=click.Path(path_type=Path))
+def main(runs: int, seed: int, processes: int, out: Path | None) -> None:
+    """Print the tables, and write them as JSON."""
+    jobs = [
+        (window, transient, seed, run, 1.0)
+        for window in WINDOWS
+        for transient in TRANSIENTS
+        for run in range(runs)
+    ]
+    strange = {
+        UNEVEN: [(window, UNEVEN, seed, run, 1.0) for window in WINDOWS for run in range(runs)],
+        "a quarter of the time": [
+            (window, "none", seed, run, 0.25) for window in WINDOWS for run in range(runs)
+        ],
+    }
+    with ProcessPoolExecutor(processes) as pool:
+        rows = list(pool.map(measure, jobs, chunksize=8))
+        beyond = {
+            what: list(pool.map(measure, each, chunksize=8)) for what, each in strange.items()
+        }
+    found = tabulate(rows, beyond, runs, seed)
+    for name in ("windows", "methods", "transients", "beyond"):
+        for row in found[name]:
+            click.echo(f"{name}: " + " ".join(f"{value}" for value in row.values()))
+    click.echo(f"coverage: {found['coverage']}, of phases {found['phase_coverage']}")
+    if out:
+        out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
