@@ -287,7 +287,7 @@ def tabulate(rows: list[Row], beyond: Mapping[str, list[Row]], runs: int, seed: 
 
 
 @click.command()
-@click.option("--runs", default=30, show_default=True, help="Repeats a window and transient.")
+@click.option("--runs", default=24, show_default=True, help="Repeats a window and transient.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--processes", default=2, show_default=True)
 @click.option("--out", "--output", type=click.Path(path_type=Path))

@@ -130,28 +130,26 @@ def plausible(
 
 def _laplace(fit: Callable[[float], _Fit], longest_s: float) -> list[tuple[float, _Fit]]:
     """Return logarithms of weights, with fits, for one transient."""
-    lags = np.linspace(0.0, longest_s, 6)
-    lag = float(lags[int(np.argmax([fit(each).evidence for each in lags]))])
+    tried = [fit(lag) for lag in np.linspace(0.0, longest_s, 6)]
+    start, apart = max(tried, key=lambda each: each.evidence), longest_s / 5
     found = minimize_scalar(
-        lambda each: -fit(each).evidence,
-        bounds=(max(lag - lags[1], 0.0), min(lag + lags[1], longest_s)),
+        lambda lag: -fit(lag).evidence,
+        bounds=(max(start.lag_s - apart, 0.0), min(start.lag_s + apart, longest_s)),
         method="bounded",
         options={"xatol": 0.005 * longest_s},
     )
-    best = fit(float(found.x))
+    # The minimiser never tries its bounds, and no lag at all is one of them.
+    best = max(start, fit(float(found.x)), key=lambda each: each.evidence)
     step = 0.01 * longest_s
-    sides = fit(best.lag_s + step).evidence + fit(max(best.lag_s - step, 0.0)).evidence
-    curvature = (2 * best.evidence - sides) / step**2
-    deviation = 1 / np.sqrt(max(curvature, 1 / longest_s**2))
-    evidence = best.evidence + float(np.log(deviation))
-    nodes = ((-np.sqrt(3), 1 / 6), (0.0, 2 / 3), (np.sqrt(3), 1 / 6))
-    return [
-        (
-            evidence + float(np.log(share)),
-            fit(float(np.clip(best.lag_s + away * deviation, 0.0, longest_s))),
-        )
-        for away, share in nodes
-    ]
+    sides = [fit(lag) for lag in (best.lag_s - step, best.lag_s + step) if lag >= 0]
+    drop = float(np.mean([best.evidence - side.evidence for side in sides]))
+    deviation = step / np.sqrt(max(2 * drop, (step / longest_s) ** 2))
+    nodes = []
+    for away, share in ((-np.sqrt(3), 1 / 6), (0.0, 2 / 3), (np.sqrt(3), 1 / 6)):
+        node = fit(float(np.clip(best.lag_s + away * deviation, 0.0, longest_s)))
+        # What the evidence there is over that of the normal, should it be none.
+        nodes.append((node.evidence + away**2 / 2 + float(np.log(share * deviation)), node))
+    return nodes
 
 
 class _Fitter:
