@@ -192,7 +192,8 @@ def _work(repeat: Repeat) -> tuple[Work, list[str]]:
     return Work(times, joules, edges, phase, float(np.median(np.diff(times)))), names
 
 
-OTHERS: Mapping[str, Callable[[Repeat], float]] = {
+Method = Callable[[Repeat], float]
+OTHERS: Mapping[str, Method] = {
     "raw edges": raw_edges,
     "interpolation at edges": interpolation,
     "regression, lag fitted": regression,
@@ -203,14 +204,17 @@ OTHERS: Mapping[str, Callable[[Repeat], float]] = {
 OURS = "greenbench"
 
 
-def measure(job: tuple[str, str, int, int, float]) -> Row:
+def measure(
+    job: tuple[str, str, int, int, float], methods: Mapping[str, Method] | None = None
+) -> Row:
     """Return the errors of one made-up repeat, and whether the intervals hold the truth."""
     window, transient, seed, run, integrated = job
     rng = np.random.default_rng([seed, run, *window.encode(), *transient.encode()])
     repeat = make(window, transient, rng, integrated)
     truth = repeat.of("train", repeat.used_j)
     ours = apportion(repeat.ticks, repeat.segments)
-    methods = OTHERS if integrated == 1 and transient in TRANSIENTS else {}
+    if methods is None:
+        methods = OTHERS if integrated == 1 and transient in TRANSIENTS else {}
     errors = {name: method(repeat) / truth - 1 for name, method in methods.items()}
     phases: dict[str, float] = {}
     for phase, joules in zip(repeat.segments.phases, repeat.used_j.tolist(), strict=True):

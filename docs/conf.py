@@ -10,6 +10,7 @@ import greenbench
 # Modules beside this file make the figures of some pages.
 sys.path.insert(0, str(Path(__file__).parent))
 
+import counter_figures
 import speed_figures
 import startup_figures
 import threads_figures
@@ -220,4 +221,5 @@ myst_substitutions = {
     **_speed(),
     **_startup(),
     **threads_figures.figures(_results("threads")),
+    **counter_figures.figures(_results("counter")),
 }

@@ -238,7 +238,7 @@ def test_a_long_repeat_is_fitted_from_some_of_its_ticks_alike() -> None:
 )
 def test_simulated_windows_keep_within_the_bars(window: str, p95_error: float, bias: float) -> None:
     kinds = ("none", "decay of 60 ms", "ramp of 150 ms")
-    rows = [measure((window, kind, 3, run, 1.0)) for kind in kinds for run in range(5)]
+    rows = [measure((window, kind, 3, run, 1.0), {}) for kind in kinds for run in range(5)]
     found = summary(rows)
     assert found["p95_error"] <= p95_error
     assert abs(found["bias"]) <= bias
