@@ -228,6 +228,9 @@ class CaseResult:
         prior is, or ``"none"`` for the control; None where results do not say.
     mixed : tuple of str
         What had changed when its run was resumed all the same; empty if nothing had.
+    compute_notes : tuple of str
+        What a reader must know of how it was computed, such as what was done without a CUDA
+        graph, and why; empty if there is nothing to say, and in older results.
     """
 
     case: Case
@@ -248,6 +251,7 @@ class CaseResult:
     started_at: float = 0.0
     prior: str | None = None
     mixed: tuple[str, ...] = ()
+    compute_notes: tuple[str, ...] = ()
 
     @property
     def incumbent(self) -> Trial | None:
@@ -267,6 +271,7 @@ class CaseResult:
             "account": Account.from_dict(values["account"]),
             "costs": Costs.from_dict(values["costs"]),
             "mixed": tuple(values.get("mixed", ())),
+            "compute_notes": tuple(values.get("compute_notes", ())),
         }
         if reconciliation := values.get("reconciliation"):
             restored["reconciliation"] = Reconciliation(**reconciliation)
