@@ -121,6 +121,22 @@ def read_options(options: Mapping[str, Scalar], device: torch.device, *, capture
     return compute
 
 
+def choices() -> list[dict[str, Scalar]]:
+    """Return the options that are worth a try on this machine; first what is compared to."""
+    has_gpu = torch.cuda.is_available()
+    rounds = has_gpu and torch.cuda.get_device_capability() >= _TF32_SINCE
+    precisions = ["float32", *(["tf32"] if rounds else []), "bfloat16"]
+    tries: list[dict[str, Scalar]] = [
+        {
+            **({} if precision == "float32" else {"precision": precision}),
+            **({"channels_last": True} if last else {}),
+        }
+        for precision in precisions
+        for last in (False, True)
+    ]
+    return [{"cuda_graphs": False}, *tries] if has_gpu else tries
+
+
 def _refusal(name: str, value: Scalar, expected: str) -> ConfigurationError:
     return ConfigurationError(f"backend 'torch': {name} is {_shown(value)}; expected {expected}")
 
