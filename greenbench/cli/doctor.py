@@ -170,7 +170,7 @@ def _compute_lines(found: "ComputeOptions") -> Iterator[str]:
     width = max(shutil.get_terminal_size().columns, NARROWEST)
     for text in (found.sentence, *found.notes):
         yield from _wrapped(text, width)
-    yield found.best or "leave --compute out"
+    yield found.advice
 
 
 def _lines(found: "ThreadCounts") -> Iterator[str]:

@@ -93,6 +93,17 @@ class ComputeOptions:
     disturbed: int
 
     @property
+    def is_clear(self) -> bool:
+        """Whether the best options take less than the baseline, by more than the spread."""
+        high = next(each.ratio.high for each in self.figures if each.options == self.best)
+        return high is not None and high < 1
+
+    @property
+    def advice(self) -> str:
+        """The options for copying, if they are shown to take less."""
+        return self.best if self.best and self.is_clear else "leave --compute out"
+
+    @property
     def sentence(self) -> str:
         """The answer in words."""
         baseline = self.figures[0]
@@ -101,10 +112,9 @@ class ComputeOptions:
             return f"{self.network}: {least} than {_named(baseline.options)}."
         (ratio,) = (each.ratio for each in self.figures if each.options == self.best)
         interval = "" if ratio.low is None else f" [{ratio.low:.3g}, {ratio.high:.3g}]"
-        is_clear = ratio.high is not None and ratio.high < 1
         verdict = (
             "more than the spread"
-            if is_clear
+            if self.is_clear
             else "but the spread is larger, so no difference is shown"
         )
         return (

@@ -67,6 +67,7 @@ def test_what_takes_least_at_equal_loss_is_best_and_spelled_for_copying() -> Non
         "--compute channels_last=true --compute precision=bfloat16 takes 0.5 [0.5, 0.5] times the "
         "CPU time of the defaults at equal loss, more than the spread."
     )
+    assert found.advice == found.best
     assert found.notes == ["Energy is not measured here, so CPU time decides."]
 
 
@@ -98,6 +99,7 @@ def test_difference_within_the_spread_is_not_shown() -> None:
     found = judged((NONE, [1.0] * 5, EQUAL), (BFLOAT16, [0.9, 1.2, 0.9, 1.2, 0.8], EQUAL))
     assert found.best == "--compute precision=bfloat16"
     assert "no difference is shown" in found.sentence
+    assert found.advice == "leave --compute out"
 
 
 def test_energy_decides_where_it_is_measured() -> None:
