@@ -1,5 +1,6 @@
 """Captures of a CUDA GPU's work, and what else may capture."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
@@ -64,7 +65,10 @@ class CudaCapturer:
     def without_waits(self) -> Iterator[None]:
         """Let PyTorch raise where the CPU would wait for the GPU."""
         before = torch.cuda.get_sync_debug_mode()
-        torch.cuda.set_sync_debug_mode("error")
+        with warnings.catch_warnings():
+            # Of its being a prototype, which finds most waits; what it misses breaks the capture.
+            warnings.simplefilter("ignore")
+            torch.cuda.set_sync_debug_mode("error")
         try:
             yield
         finally:

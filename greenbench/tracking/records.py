@@ -16,7 +16,7 @@ def describe(result: CaseResult, row: Row) -> str:
     energy = "unknown energy" if row["energy_wh"] is None else f"{row['energy_wh']:.4g} Wh"
     label = result.account.total.provenance.label
     case = result.case
-    notes = f" Compute: {row['compute_notes']}." if row["compute_notes"] else ""
+    notes = f" Compute: {row['compute_notes']}." if row.get("compute_notes") else ""
     return (
         f"{case.strategy} search over {len(result.trials)} trials of {case.network} on "
         f"{case.dataset} with {case.backend}, repeat {result.repeat}: {energy} ({label}; "
