@@ -15,6 +15,7 @@ from greenbench.datasets.base import Dataset
 from greenbench.errors import ArchitectureError, ConfigurationError
 
 EVALUATION_BATCH = 1024
+Order = NDArray[np.int64]
 
 # By name and message, since no framework is imported here; several raise plain RuntimeErrors.
 _MEMORY_ERRORS = {"MemoryError", "OutOfMemoryError", "ResourceExhaustedError"}
@@ -150,6 +151,36 @@ class BatchingBackend(Protocol):
         ------
         ArchitectureError
             If the architecture cannot be vectorised; a batch may find out in training.
+        """
+
+
+@runtime_checkable
+class NotingBackend(Protocol):
+    """A backend that has something to say of how it computed."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What people must know of how the loaded data was trained on."""
+
+
+@runtime_checkable
+class SizingBackend(Protocol):
+    """A backend that knows how many lanes of a batch its device has memory for."""
+
+    def lanes_that_fit(self, requests: Sequence[BuildRequest], orders: Sequence[Order]) -> int:
+        """Return it, found out by training a little; at most as many as there are requests.
+
+        Parameters
+        ----------
+        requests : sequence of BuildRequest
+            What the lanes are built from; the first two are trained.
+        orders : sequence of ndarray of int64, shape (n,)
+            Training samples for each of these two.
+
+        Raises
+        ------
+        ArchitectureError
+            If the architecture cannot be vectorised.
         """
 
 

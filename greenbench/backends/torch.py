@@ -1,7 +1,7 @@
 """The torch backend: data in memory, batches by index, no synchronisation inside an epoch."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 
 import numpy as np
@@ -10,21 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from greenbench.architectures.spec import (
-    BatchNorm,
-    Conv,
-    Flatten,
-    Linear,
-    MaxPool,
-    Native,
-    Placed,
-    ReLU,
-    Spec,
-    Weights,
-)
+from greenbench.architectures.spec import Native, Spec, Weights
 from greenbench.backends.base import (
     EVALUATION_BATCH,
     BuildRequest,
+    Order,
     check_native,
     check_trainable,
     memory_errors_translated,
@@ -33,16 +23,15 @@ from greenbench.backends.checks import check_shape
 from greenbench.backends.process_state import OwnState, seed_process, state_kept
 from greenbench.backends.torch_adam import FusedAdam, Moments
 from greenbench.backends.torch_batched import TorchBatch
+from greenbench.backends.torch_capture import Capturer, CudaCapturer
 from greenbench.backends.torch_checks import TorchChecks
-from greenbench.backends.torch_compute import (
-    Compute,
-    GraphedStep,
-    make_reproducible,
-    read_options,
-)
+from greenbench.backends.torch_compute import Compute, make_reproducible, read_options
 from greenbench.backends.torch_device import choose_device, name_of, synchronize
 from greenbench.backends.torch_flops import FlopCounter
 from greenbench.backends.torch_gpus import gpu_uuids
+from greenbench.backends.torch_graphs import Graphs
+from greenbench.backends.torch_memory import lanes_that_fit
+from greenbench.backends.torch_spec import layers
 from greenbench.datasets.base import Dataset, Split, digest_splits
 
 
@@ -55,9 +44,11 @@ class TorchBackend:
         ``"torch"``.
     threads : int
         CPU threads of an operation.
+    capturer : Capturer or None
+        Captures graphs of what is trained; None takes the GPU's, if there is one.
     """
 
-    def __init__(self, name: str, *, threads: int) -> None:
+    def __init__(self, name: str, *, threads: int, capturer: Capturer | None = None) -> None:
         self.name = name
         torch.set_num_threads(threads)
         make_reproducible()
@@ -65,10 +56,19 @@ class TorchBackend:
         self._splits: dict[str, tuple[Tensor, Tensor]] = {}
         self._classes = 0
         self._checks = TorchChecks()
+        if capturer is None and self._device.type == "cuda":
+            capturer = CudaCapturer(self._device)
+        self._graphs = Graphs(capturer)
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What people must know of how the loaded data was trained on."""
+        return self._graphs.notes
 
     def load(self, dataset: Dataset) -> None:
         """Move the three splits to the device."""
         self._checks.forget()
+        self._graphs.forget_notes()
         self._classes = dataset.classes
         self._splits = {
             name: (
@@ -89,7 +89,7 @@ class TorchBackend:
             If a neutral network cannot be trained in batches of that size, or a native one is
             none that learns these classes.
         """
-        compute = read_options(request.options, self._device)
+        compute = self._options(request)
         check_trainable(request, len(self._splits["train"][1]))
         architecture = request.architecture
         who = f"architecture {architecture.name!r}"
@@ -106,7 +106,7 @@ class TorchBackend:
             # The network is checked, and trained, under our settings, with its random numbers.
             state.put_back(who, with_random=False)
             self._checks.check(request, module, self._splits["train"], self._classes, compute)
-            model = TorchModel(module, self._splits, request, compute)
+            model = TorchModel(module, self._splits, request, compute, self._graphs)
             if isinstance(architecture, Spec):
                 model.set_weights(architecture.initial_weights(request.seed))
         return model
@@ -119,13 +119,30 @@ class TorchBackend:
     def build_batch(self, requests: Sequence[BuildRequest]) -> TorchBatch:
         """Return new models that are trained as one."""
         models = [self.build(request) for request in requests]
+        shapes = len(requests), self._splits["train"][0].shape[1:]
+        wish = self._options(requests[0]).cuda_graphs
+        step, evaluation = (
+            self._graphs.replayed(f"{what} of trials as one", requests[0], shapes, wish=wish)
+            for what in ("training step", "evaluation")
+        )
         with memory_errors_translated():
             return TorchBatch(
                 [model._module for model in models],
                 requests,
                 self._splits,
                 lambda lane, *state: models[lane].resume(*state),
+                (step, evaluation),
             )
+
+    def lanes_that_fit(self, requests: Sequence[BuildRequest], orders: Sequence[Order]) -> int:
+        """Return how many lanes of a batch the GPU has memory for."""
+
+        def train(lanes: int) -> None:
+            batch = self.build_batch(requests[:lanes])
+            batch.train_epoch(np.stack(orders[:lanes]))
+            batch.evaluate("validation")
+
+        return lanes_that_fit(train, self._device, len(requests))
 
     def digest(self) -> Mapping[str, str]:
         """Return a digest of each split as it is in the device's memory."""
@@ -148,11 +165,15 @@ class TorchBackend:
         """Return the UUID of the GPU that trains, if one does."""
         return gpu_uuids(self._device)
 
+    def _options(self, request: BuildRequest) -> Compute:
+        captures = self._graphs.capturer is not None
+        return read_options(request.options, self._device, captures=captures)
+
     def _module(self, architecture: Spec | Native) -> nn.Module:
         if isinstance(architecture, Native):
             check_native(self.name, architecture)
             return self._checks.build(architecture, self._splits["train"][0][:2])
-        return nn.Sequential(*_layers(architecture))
+        return nn.Sequential(*layers(architecture))
 
 
 class TorchModel:
@@ -164,6 +185,7 @@ class TorchModel:
         splits: Mapping[str, tuple[Tensor, Tensor]],
         request: BuildRequest,
         compute: Compute,
+        graphs: Graphs,
     ) -> None:
         self._module = module
         self._splits = splits
@@ -172,8 +194,13 @@ class TorchModel:
         self._batch_size = request.batch_size
         self._layout = compute.memory_format
         self._forward_passes = compute.autocast(device)
+        self._rounding = compute.rounding
         self._scaler = compute.scaler(device)
-        self._graphed = GraphedStep(request.batch_size, device) if compute.cuda_graphs else None
+        how, wish = (compute, splits["train"][0].shape[1:]), compute.cuda_graphs
+        self._replayed_step = graphs.replayed(
+            "training step", request, how, wish=wish, obstacle=compute.obstacle
+        )
+        self._replayed_pass = graphs.replayed("evaluation", request, how, wish=wish)
         self._total = torch.zeros((), device=device)
         self._own_state = OwnState(request.architecture)
         # What others' modules keep of an evaluation may meet a gradient later.
@@ -186,30 +213,26 @@ class TorchModel:
         """Train once on the samples in `order`; the loss is read back once, at the end."""
         self._module.train()
         self._total.zero_()
-        with memory_errors_translated(), self._own_state(goes_on=True):
+        with memory_errors_translated(), self._own_state(goes_on=True), self._rounding():
             for batch in torch.split(torch.from_numpy(order).to(self._device), self._batch_size):
-                if self._graphed is None:
-                    self._step(batch)
+                if len(batch) == self._batch_size:
+                    self._replayed_step(self._step, self._changed, batch)
                 else:
-                    self._graphed(batch, self._step, self._changed)
+                    self._step(batch)
             return float(self._total) / len(order)
 
     def evaluate(self, split: str) -> float:
         """Return accuracy in inference mode, in large batches."""
         images, labels = self._splits[split]
         with memory_errors_translated():
-            outputs = self._outputs(images)
+            outputs = self._outputs(images, self._part)
             check_shape(self._name, outputs.shape, labels.shape)
             return int((outputs.argmax(dim=1) == labels).sum()) / len(labels)
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return outputs before the softmax."""
-        outputs: NDArray[np.float32] = (
-            self._outputs(torch.from_numpy(images).to(self._device, memory_format=self._layout))
-            .float()
-            .cpu()
-            .numpy()
-        )
+        on_device = torch.from_numpy(images).to(self._device, memory_format=self._layout)
+        outputs: NDArray[np.float32] = self._outputs(on_device, self._pass).float().cpu().numpy()
         return outputs
 
     def get_weights(self) -> Weights:
@@ -247,6 +270,7 @@ class TorchModel:
         with (
             memory_errors_translated(),
             self._own_state(goes_on=False),
+            self._rounding(),
             FlopCounter() as counter,
         ):
             with self._forward_passes:
@@ -257,6 +281,7 @@ class TorchModel:
         return math.ceil(counter.total / len(labels))
 
     def _step(self, batch: Tensor) -> None:
+        """Train on a batch; all that it changes stays where it is."""
         images, labels = self._splits["train"]
         self._optimizer.zero_grad()
         # Faster than indexing, but forgets the layout.
@@ -282,16 +307,24 @@ class TorchModel:
             if name in tensors and each.shape == tensors[name].shape:
                 each.detach().copy_(tensors[name])
 
-    def _outputs(self, images: Tensor) -> Tensor:
+    def _outputs(self, images: Tensor, part: Callable[[Tensor], Tensor]) -> Tensor:
         self._module.eval()
-        # Copies: a forward pass may work in place on what it gets.
-        parts = (part.clone() for part in torch.split(images, EVALUATION_BATCH))
-        with (
-            self._own_state(goes_on=False),
-            self._without_gradients(),
-            self._forward_passes,
-        ):
-            return torch.cat([self._module(part) for part in parts])
+        with self._own_state(goes_on=False), self._without_gradients(), self._rounding():
+            return torch.cat([part(each) for each in torch.split(images, EVALUATION_BATCH)])
+
+    def _part(self, images: Tensor) -> Tensor:
+        if len(images) == EVALUATION_BATCH:
+            outputs = self._replayed_pass(self._pass, self._module.buffers, images)
+            assert outputs is not None
+            return outputs
+        return self._pass(images)
+
+    def _pass(self, images: Tensor) -> Tensor:
+        # Autocast keeps weights that it has cast until it ends: each pass casts its own, so that
+        # a graph does, too. A copy: a forward pass may work in place on what it gets.
+        with self._forward_passes:
+            outputs: Tensor = self._module(images.clone())
+            return outputs
 
     def _weight_tensors(self) -> list[Tensor]:
         return list(chain.from_iterable(map(_tensors, self._module.modules())))
@@ -301,28 +334,3 @@ def _tensors(layer: nn.Module) -> list[Tensor]:
     buffers = layer.named_buffers(recurse=False)
     running = [buffer for name, buffer in buffers if name.startswith("running_")]
     return [*layer.parameters(recurse=False), *running]
-
-
-def _layers(spec: Spec) -> Iterator[nn.Module]:
-    # In place spares memory, but only on an output that nothing else reads: not on the data,
-    # and not on what a former ReLU keeps for its gradient.
-    is_fresh = False
-    for placed in spec.layers:
-        yield nn.ReLU(inplace=is_fresh) if isinstance(placed.layer, ReLU) else _layer(placed)
-        is_fresh = isinstance(placed.layer, Conv | BatchNorm | Linear)
-
-
-def _layer(placed: Placed) -> nn.Module:
-    match placed.layer:
-        case Conv(channels, kernel):
-            return nn.Conv2d(placed.shape_in[0], channels, kernel, padding="same")
-        case BatchNorm(momentum, epsilon):
-            return nn.BatchNorm2d(placed.shape_in[0], eps=epsilon, momentum=momentum)
-        case ReLU():
-            return nn.ReLU()
-        case MaxPool(window):
-            return nn.MaxPool2d(window)
-        case Flatten():
-            return nn.Flatten()
-        case Linear(features):
-            return nn.Linear(placed.shape_in[0], features)

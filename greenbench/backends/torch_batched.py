@@ -21,6 +21,7 @@ from greenbench.backends.base import (
 from greenbench.backends.checks import check_shape
 from greenbench.backends.process_state import OwnState
 from greenbench.backends.torch_adam import Moments
+from greenbench.backends.torch_graphs import Replayed
 from greenbench.errors import ArchitectureError
 
 Resume = Callable[[int, Mapping[str, Tensor], Mapping[str, Moments], int], TrainableModel]
@@ -43,6 +44,8 @@ class TorchBatch:
         Images and labels on the device.
     resume : callable
         Makes an ordinary model of a lane.
+    replayed : tuple of Replayed
+        Replay a step of all lanes on full batches, Adam included, and outputs on full parts.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class TorchBatch:
         requests: Sequence[BuildRequest],
         splits: Mapping[str, tuple[Tensor, Tensor]],
         resume: Resume,
+        replayed: tuple[Replayed, Replayed],
     ) -> None:
         self._module = modules[0]
         self._splits = splits
@@ -68,24 +72,28 @@ class TorchBatch:
         self._fixed = _stacked([dict(_fixed(module)) for module in modules])
         self._adam = _Adam([request.optimizer for request in requests], self._weights)
         self._losses = vmap(self._loss)
+        self._total = self._weights.new_zeros(len(modules))
+        self._replayed_step, self._replayed_pass = replayed
 
     def train_epoch(self, orders: NDArray[np.int64]) -> NDArray[np.float64]:
         """Train each lane once on the samples in its row; losses are read back once."""
         self._module.train()
-        lanes, count = orders.shape
-        total = self._weights.new_zeros(lanes)
+        count = orders.shape[1]
+        self._total.zero_()
         with (
             memory_errors_translated(),
             self._own_state(goes_on=True),
             _randomness_refused(self._name),
         ):
-            on_device = torch.from_numpy(orders).to(total.device)
+            on_device = torch.from_numpy(orders).to(self._total.device)
             batches = torch.split(on_device, self._batch_size, dim=1)
             for batch, rates in zip(batches, self._adam.rates(len(batches)), strict=True):
-                losses, gradient = self._differentiate(batch)
-                self._adam.step(self._weights, gradient, rates)
-                total.add_(losses, alpha=batch.shape[1])
-            means: NDArray[np.float64] = total.cpu().double().numpy() / count
+                if batch.shape[1] == self._batch_size:
+                    self._replayed_step(self._step, self._changed, batch, rates)
+                else:
+                    self._step(batch, rates)
+            self._adam.steps += len(batches)
+            means: NDArray[np.float64] = self._total.cpu().double().numpy() / count
             return means
 
     def evaluate(self, split: str) -> NDArray[np.float64]:
@@ -93,15 +101,16 @@ class TorchBatch:
         self._module.eval()
         images, labels = self._splits[split]
         size = max(EVALUATION_BATCH // len(self._weights), self._batch_size)
-        outputs = vmap(self._outputs, in_dims=(0, 0, None))
         with memory_errors_translated(), self._own_state(goes_on=False), torch.inference_mode():
-            parameters = self._parameters(self._weights)
             correct: Any = 0
             for part, answers in zip(
                 torch.split(images, size), torch.split(labels, size), strict=True
             ):
-                # A copy: a forward pass may work in place on what it gets.
-                given = outputs(parameters, self._fixed, part.clone())
+                if len(part) == size:
+                    given = self._replayed_pass(self._pass, self._fixed.values, part)
+                else:
+                    given = self._pass(part)
+                assert given is not None
                 check_shape(self._name, given.shape[1:], answers.shape)
                 correct += (given.argmax(dim=-1) == answers).sum(dim=1)
             accuracies: NDArray[np.float64] = torch.as_tensor(correct).cpu().double().numpy()
@@ -120,6 +129,19 @@ class TorchBatch:
         moments = {name: (means[name][0], squares[name][0]) for name in parameters}
         with memory_errors_translated():
             return self._resume(index, tensors, moments, self._adam.steps)
+
+    def _step(self, batch: Tensor, rates: Tensor) -> None:
+        """Train all lanes on a batch; all that it changes stays where it is."""
+        losses, gradient = self._differentiate(batch)
+        self._adam.step(self._weights, gradient, rates)
+        self._total.add_(losses, alpha=batch.shape[1])
+
+    def _changed(self) -> Iterator[Tensor]:
+        """Yield the tensors that a step changes."""
+        yield self._weights
+        yield self._total
+        yield from self._fixed.values()
+        yield from self._adam.moments
 
     def _differentiate(self, batch: Tensor) -> tuple[Tensor, Tensor]:
         images, labels = self._splits["train"]
@@ -142,6 +164,12 @@ class TorchBatch:
         labels: Tensor,
     ) -> Tensor:
         return cross_entropy(self._outputs(parameters, fixed, images), labels)
+
+    def _pass(self, images: Tensor) -> Tensor:
+        # A copy: a forward pass may work in place on what it gets.
+        vectorised = vmap(self._outputs, in_dims=(0, 0, None))
+        outputs: Tensor = vectorised(self._parameters(self._weights), self._fixed, images.clone())
+        return outputs
 
     def _outputs(
         self, parameters: dict[str, Tensor], fixed: dict[str, Tensor], images: Tensor
@@ -172,19 +200,18 @@ class _Adam:
         )
         self._decays = bool(decay.any())
 
-    def rates(self, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the step size and the scale of the root for each of the next steps."""
+    def rates(self, steps: int) -> Tensor:
+        """Return the step sizes and the scales of the root of the next steps: (n, 2, rows, 1)."""
         # Sent to the device at once: a copy a step would wait for the step before.
         powers = np.arange(self.steps + 1, self.steps + steps + 1)[:, None, None]
-        sizes = _like(self._share1, self._learning_rate / (1 - self._beta1**powers))
-        scales = _like(self._share1, 1 / np.sqrt(1 - self._beta2**powers))
-        return zip(sizes, scales, strict=True)
+        sizes = self._learning_rate / (1 - self._beta1**powers)
+        scales = 1 / np.sqrt(1 - self._beta2**powers)
+        return _like(self._share1, np.stack([sizes, scales], axis=1))
 
-    def step(self, rows: Tensor, gradient: Tensor, rates: tuple[Tensor, Tensor]) -> None:
-        """Update `rows` in place."""
+    def step(self, rows: Tensor, gradient: Tensor, rates: Tensor) -> None:
+        """Update `rows` in place; whoever calls counts the steps."""
         size, scale = rates
         mean, square = self.moments
-        self.steps += 1
         if self._decays:
             gradient = torch.addcmul(gradient, rows, self._decay)
         mean.lerp_(gradient, self._share1)

@@ -1,22 +1,24 @@
-"""How the torch backend computes: precision, memory layout, steps replayed as a CUDA graph."""
+"""How the torch backend computes: precision, memory layout, work replayed as CUDA graphs."""
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from torch import Tensor
 
 from greenbench.cases import Scalar
+from greenbench.cases.case import AUTO
 from greenbench.errors import ConfigurationError
 
-WARM_UP_STEPS = 3
 _EXPECTED: Mapping[str, tuple[Scalar, ...]] = {
-    "precision": ("float32", "bfloat16", "float16"),
+    "precision": ("float32", "tf32", "bfloat16", "float16"),
     "channels_last": (True, False),
-    "cuda_graphs": (True, False),
+    "cuda_graphs": (AUTO, True, False),
 }
+_AUTOCAST = ("bfloat16", "float16")
+_TF32_SINCE = (8, 0)
+"""Compute capability of the first GPUs that round products to TF32."""
 
 
 @dataclass(frozen=True)
@@ -27,34 +29,68 @@ class Compute:
     ----------
     precision : str
         Type of products and convolutions; weights, and what adds many numbers up, stay float32.
+        ``"tf32"`` is float32 whose products a GPU rounds to TF32.
     channels_last : bool
         Whether images and weights have their channels last in memory.
-    cuda_graphs : bool
-        Whether a step on a full batch is captured once and replayed.
+    cuda_graphs : bool or str
+        Whether a step on a full batch is captured once and replayed, and so evaluation;
+        ``"auto"`` does so where it changes no bit.
     """
 
     precision: str = "float32"
     channels_last: bool = False
-    cuda_graphs: bool = False
+    cuda_graphs: bool | str = AUTO
 
     @property
     def memory_format(self) -> torch.memory_format:
         """Return the layout of images, and of the weights that see them."""
         return torch.channels_last if self.channels_last else torch.contiguous_format
 
+    @property
+    def obstacle(self) -> str | None:
+        """Return what is known to be against replaying a training step."""
+        if self.precision != "float16":
+            return None
+        return "whether float16 leaves it out, the CPU reads back"
+
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
         """Return the context of forward passes."""
-        if self.precision == "float32":
+        if self.precision not in _AUTOCAST:
             return nullcontext()
         return torch.autocast(device.type, getattr(torch, self.precision))
+
+    @contextmanager
+    def rounding(self) -> Iterator[None]:
+        """Round products of float32 as is asked for, backward passes included."""
+        if self.precision != "tf32":
+            yield
+            return
+        owners: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
+        before = [owner.allow_tf32 for owner in owners]
+        try:
+            for owner in owners:
+                owner.allow_tf32 = True
+            yield
+        finally:
+            for owner, value in zip(owners, before, strict=True):
+                owner.allow_tf32 = value
 
     def scaler(self, device: torch.device) -> torch.amp.GradScaler:
         """Return what keeps small gradients above zero; only float16 needs it."""
         return torch.amp.GradScaler(device.type, enabled=self.precision == "float16")
 
 
-def read_options(options: Mapping[str, Scalar], device: torch.device) -> Compute:
+def read_options(options: Mapping[str, Scalar], device: torch.device, *, captures: bool) -> Compute:
     """Return the options of a request, checked.
+
+    Parameters
+    ----------
+    options : mapping of str to scalar
+        As they are asked for.
+    device : torch.device
+        Where it computes.
+    captures : bool
+        Whether graphs can be captured there.
 
     Raises
     ------
@@ -71,14 +107,34 @@ def read_options(options: Mapping[str, Scalar], device: torch.device) -> Compute
         if not any(type(value) is type(known) and value == known for known in _EXPECTED[name]):
             raise _refusal(name, value, " or ".join(map(_shown, _EXPECTED[name])))
     compute = Compute(**cast("dict[str, Any]", dict(options)))
-    if device.type != "cuda" and compute.cuda_graphs:
-        raise _refusal("cuda_graphs", True, "false without a CUDA GPU")
-    if device.type != "cuda" and compute.precision == "float16":
-        raise _refusal("precision", "float16", "float32 or bfloat16 without a CUDA GPU")
-    if compute.cuda_graphs and compute.precision == "float16":
+    if compute.cuda_graphs is True and not captures:
+        raise _refusal("cuda_graphs", True, "auto or false without a CUDA GPU")
+    if device.type != "cuda" and compute.precision in {"tf32", "float16"}:
+        expected = "float32 or bfloat16 without a CUDA GPU"
+        raise _refusal("precision", compute.precision, expected)
+    if compute.precision == "tf32" and torch.cuda.get_device_capability(device) < _TF32_SINCE:
+        raise _refusal("precision", "tf32", "float32 on a GPU that is older than Ampere")
+    if compute.cuda_graphs is True and compute.precision == "float16":
         # Whether the scaler leaves a step out, the CPU would have to read back.
-        raise _refusal("cuda_graphs", True, "false with precision float16; or take bfloat16")
+        expected = "auto or false with precision float16; or take bfloat16"
+        raise _refusal("cuda_graphs", True, expected)
     return compute
+
+
+def choices() -> list[dict[str, Scalar]]:
+    """Return the options that are worth a try on this machine; first what is compared to."""
+    has_gpu = torch.cuda.is_available()
+    rounds = has_gpu and torch.cuda.get_device_capability() >= _TF32_SINCE
+    precisions = ["float32", *(["tf32"] if rounds else []), "bfloat16"]
+    tries: list[dict[str, Scalar]] = [
+        {
+            **({} if precision == "float32" else {"precision": precision}),
+            **({"channels_last": True} if last else {}),
+        }
+        for precision in precisions
+        for last in (False, True)
+    ]
+    return [{"cuda_graphs": False}, *tries] if has_gpu else tries
 
 
 def _refusal(name: str, value: Scalar, expected: str) -> ConfigurationError:
@@ -99,75 +155,3 @@ def make_reproducible() -> None:
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
-
-
-class GraphedStep:
-    """A training step that is captured at its first full batch, and replayed from then on.
-
-    After `CUDA graphs <https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs>`_:
-    warm-up on a side stream, then whole-network capture. Dropout draws new numbers at each
-    replay, because PyTorch registers the device's generator with a graph.
-
-    Parameters
-    ----------
-    batch_size : int
-        Samples of a full batch; others are trained without the graph.
-    device : torch.device
-        A GPU.
-    """
-
-    def __init__(self, batch_size: int, device: torch.device) -> None:
-        self._batch = torch.zeros(batch_size, dtype=torch.int64, device=device)
-        self._device = device
-        self._graph: torch.cuda.CUDAGraph | None = None
-
-    def __call__(
-        self,
-        batch: Tensor,
-        step: Callable[[Tensor], None],
-        changed: Callable[[], Iterable[Tensor]],
-    ) -> None:
-        """Train on a batch.
-
-        Parameters
-        ----------
-        batch : Tensor
-            Indices of the samples.
-        step : callable
-            Trains on such a batch. All tensors that it leaves behind stay where they are, and
-            it never waits for the device.
-        changed : callable
-            Returns those tensors; what a step creates, it creates as zeros.
-        """
-        if len(batch) != len(self._batch):
-            step(batch)
-            return
-        self._batch.copy_(batch)
-        if self._graph is None:
-            self._warm_up(step, changed)
-            self._graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graph):
-                step(self._batch)
-        self._graph.replay()
-
-    @torch.no_grad()
-    def _warm_up(
-        self, step: Callable[[Tensor], None], changed: Callable[[], Iterable[Tensor]]
-    ) -> None:
-        """Train a few steps, and take them back."""
-        before = {tensor: tensor.clone() for tensor in changed()}
-        stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
-        stream.wait_stream(torch.cuda.current_stream(self._device))
-        with (
-            torch.enable_grad(),
-            torch.random.fork_rng([self._device]),
-            torch.cuda.stream(stream),
-        ):
-            for _ in range(WARM_UP_STEPS):
-                step(self._batch)
-        torch.cuda.current_stream(self._device).wait_stream(stream)
-        for tensor in changed():
-            if tensor in before:
-                tensor.copy_(before[tensor])
-            else:
-                tensor.zero_()

@@ -22,6 +22,7 @@ LATER: Mapping[str, Any] = {
 """Fields that older versions lack; at these values they are left out of a definition."""
 UNSEEDED = ("strategy", "space", "trials", "validate_every", "backend", "repeats", *LATER)
 """What no seed depends on: cases that differ in nothing else are compared in pairs."""
+AUTO = "auto"
 LONGEST_TEXT = 24
 MOST_THREADS = 1024
 MOST_OF_ALL = 1_000_000
@@ -65,9 +66,10 @@ class Case:
         number, by default the physical cores that the process may use.
     backend_options : tuple of (str, scalar)
         How the backend computes, such as ``precision``; what a backend takes, it documents.
-    batched_trials : int
+    batched_trials : int or str
         Trials that are trained at once, as one vectorised model, and share its energy out;
-        on a GPU, for strategies that do not learn from one trial to the next.
+        on a GPU, for strategies that do not learn from one trial to the next. ``"auto"``
+        leaves the number to what the device has memory for.
     """
 
     strategy: str = "default"
@@ -87,7 +89,7 @@ class Case:
     reevaluate: int = 0
     threads: int | None = None
     backend_options: Options = ()
-    batched_trials: int = 1
+    batched_trials: int | str = 1
 
     def __post_init__(self) -> None:
         for name in OPTION_FIELDS:
@@ -102,10 +104,13 @@ class Case:
     def _check_numbers(self) -> None:
         for name in ("trials", "epochs", "batch_size", "repeats", "threads", "batched_trials"):
             value = getattr(self, name)
-            if name == "threads" and value is None:
+            if (name, value) in {("threads", None), ("batched_trials", AUTO)}:
                 continue
             if not isinstance(value, int) or value < 1:
-                raise ConfigurationError(f"{name} is {value!r}; expected a whole number above 0")
+                or_auto = f", or {AUTO}" if name == "batched_trials" else ""
+                raise ConfigurationError(
+                    f"{name} is {value!r}; expected a whole number above 0{or_auto}"
+                )
             if value > (most := MOST.get(name, MOST_OF_ALL)):
                 raise ConfigurationError(f"{name} is {value}; expected 1 to {most}")
         again = self.reevaluate

@@ -1,9 +1,9 @@
-"""`greenbench doctor`: what this machine measures, and which number of threads it takes least."""
+"""`greenbench doctor`: what this machine measures, and what makes training take least on it."""
 
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import date
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from greenbench.text.programs import strict_json
 
 if TYPE_CHECKING:
     from greenbench.compare.stats import Estimate
+    from greenbench.doctor.compute_options import ComputeOptions
     from greenbench.doctor.thread_counts import NetworkThreads, ThreadCounts
 
 NARROWEST = 80
@@ -30,24 +31,36 @@ PLAIN = 1000
 
 @click.command()
 @click.option("--threads", is_flag=True, help="Find the number of threads that takes least energy.")
-@click.option("--architecture", "-a", help="With --threads: what is trained, such as simple_cnn.s.")
-@click.option("--dataset", "-d", help="With --threads: what on.")
-@click.option("--backend", "-b", help="With --threads: framework.")
-@click.option("--batch-size", type=int, help="With --threads: samples a step.")
+@click.option("--compute", is_flag=True, help="Find the --compute options that take least energy.")
+@click.option(
+    "--architecture", "-a", help="With one of these: what is trained, such as simple_cnn.s."
+)
+@click.option("--dataset", "-d", help="With one of these: what on.")
+@click.option("--backend", "-b", help="With one of these: framework.")
+@click.option("--batch-size", type=int, help="With one of these: samples a step.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor(*, threads: bool, as_json: bool, **network: str | int | None) -> None:
+def doctor(*, threads: bool, compute: bool, as_json: bool, **network: str | int | None) -> None:
     """Say what this machine measures and what it estimates, and how to measure more.
 
     With --threads, train a small and a larger network, or the one that is named, with 1, 2, 4
-    and more threads in turn, and say which number takes least. Takes about a minute.
+    and more threads in turn, and say which number takes least. With --compute, train a network
+    with each precision and layout in turn, and on a GPU with CUDA graphs and without, and say
+    which options take least at equal loss. Either takes a minute or two.
     """
     named = {name: value for name, value in network.items() if value is not None}
+    if threads and compute:
+        raise ConfigurationError("--threads and --compute are two questions; choose one")
     if threads:
         _print_threads(named, as_json=as_json)
         return
+    if compute:
+        _print_compute(named, as_json=as_json)
+        return
     if named:
         option = f"--{next(iter(named)).replace('_', '-')}"
-        raise ConfigurationError(f"{option} says what to train: give it with --threads")
+        raise ConfigurationError(
+            f"{option} says what to train: give it with --threads or --compute"
+        )
     from greenbench.doctor.doctor import examine  # noqa: PLC0415
 
     findings = examine(Settings.from_environment(os.environ))
@@ -95,16 +108,69 @@ def _print_threads(named: dict[str, str | int], *, as_json: bool) -> None:
         say(line)
 
 
+def _print_compute(named: dict[str, str | int], *, as_json: bool) -> None:
+    from greenbench.doctor.compute_options import NETWORK, measure_options, to_cases  # noqa: PLC0415
+    from greenbench.machine.environment import cpu_model  # noqa: PLC0415
+    from greenbench.terminal.progress import Progress  # noqa: PLC0415
+
+    settings = Settings.from_environment(os.environ)
+    network = _named(NETWORK, named)
+    # What can be refused is, before torch is imported.
+    to_cases(network, [])
+    from greenbench.backends.torch_compute import choices  # noqa: PLC0415
+
+    cases = to_cases(network, choices())
+    try:
+        with Progress(cases) as progress:
+            found = measure_options(settings, cases, progress)
+    except KeyboardInterrupt:
+        say("interrupted: nothing is known of the options", err=True)
+        sys.exit(130)
+    if as_json:
+        said = {"cpu": cpu_model(), "date": date.today().isoformat()}
+        emit(
+            strict_json({**said, "sentence": found.sentence, "notes": found.notes, **asdict(found)})
+        )
+        return
+    for line in _compute_lines(found):
+        say(line)
+
+
 def _networks(named: dict[str, str | int]) -> list[Case]:
     """Return the network that is named, on the small one's data, or a small and a larger one."""
     from greenbench.doctor.thread_counts import LARGE, SMALL  # noqa: PLC0415
 
-    if not named:
-        return [SMALL, LARGE]
+    return [_named(SMALL, named)] if named else [SMALL, LARGE]
+
+
+def _named(network: Case, named: dict[str, str | int]) -> Case:
+    """Return a network with the parts that are named."""
+    parts: dict[str, str | int | None] = dict(named)
     if "architecture" in named:
-        named["architecture"], size = split_network(str(named["architecture"]))
-        return [replace(SMALL, size=size, **named)]  # type: ignore[arg-type]
-    return [replace(SMALL, **named)]  # type: ignore[arg-type]
+        parts["architecture"], parts["size"] = split_network(str(named["architecture"]))
+    return replace(network, **parts)  # type: ignore[arg-type]
+
+
+def _compute_lines(found: "ComputeOptions") -> Iterator[str]:
+    yield f"{found.network}: median [95% interval] of {found.rounds} rounds"
+    headings = (
+        "options", "samples/s", "CPU s/1000 samples", f"J/1000 samples, {found.provenance}",
+        f"{found.decides}, ratio to first", "loss, ratio to first",
+    )  # fmt: skip
+    rows = [
+        (
+            each.options or "none",
+            *map(_cell, (each.samples_per_s, each.cpu_s, each.energy_j, each.ratio)),
+            _cell(each.loss_ratio),
+        )
+        for each in found.figures
+    ]
+    yield from _aligned([headings, *rows])
+    yield ""
+    width = max(shutil.get_terminal_size().columns, NARROWEST)
+    for text in (found.sentence, *found.notes):
+        yield from _wrapped(text, width)
+    yield found.advice
 
 
 def _lines(found: "ThreadCounts") -> Iterator[str]:
@@ -130,8 +196,12 @@ def _table(network: "NetworkThreads") -> Iterator[str]:
         )
         for each in network.figures
     ]
-    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
-    for row in (headings, *rows):
+    yield from _aligned([headings, *rows])
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
         yield "   ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
 
 

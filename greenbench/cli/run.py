@@ -10,6 +10,7 @@ import click
 
 from greenbench import registry
 from greenbench.cases import Case, freeze_options
+from greenbench.cases.case import AUTO
 from greenbench.cli.output import say
 from greenbench.cli.tables import including
 from greenbench.errors import CaseFailedError, ConfigurationError, GreenbenchError
@@ -21,6 +22,17 @@ if TYPE_CHECKING:
     from greenbench.terminal.progress import Progress
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _read_lanes(text: str | None) -> int | str | None:
+    if text is None or text == AUTO:
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigurationError(
+            f"--batched-trials is {text!r}; expected a whole number above 0, or {AUTO}"
+        ) from None
 
 
 def _selecting(command: Command) -> Command:
@@ -42,7 +54,11 @@ def _selecting(command: Command) -> Command:
         click.option("--reevaluate", type=int, help="Best ones to train again with new seeds."),
         click.option("--seed", type=int, help="Tells otherwise equal cases apart."),
         click.option("--threads", type=int, help="CPU threads; default: physical cores."),
-        click.option("--batched-trials", type=int, help="Trials trained as one model, on a GPU."),
+        click.option(
+            "--batched-trials",
+            callback=lambda *given: _read_lanes(given[-1]),
+            help="Trials trained as one model, on a GPU, or auto.",
+        ),
         click.option("--compute", multiple=True, help="Backend option: name=value."),
         click.option("--set", "settings", multiple=True, help="Architecture option: name=value."),
         click.option("--data", multiple=True, help="Data set option: name=value."),

@@ -1,29 +1,28 @@
 """Thread counts: which number of threads takes least energy a sample on this machine."""
 
 import math
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from greenbench.cases import Case
 from greenbench.compare.stats import Estimate, estimate
-from greenbench.errors import NotComparableError, WorkerError
+from greenbench.doctor.rounds import (
+    CPU_TIME,
+    ENERGY,
+    ROUNDS,
+    decisive_of,
+    disturbance,
+    measured,
+    per_thousand,
+    ratio_of,
+    training_of,
+)
+from greenbench.errors import NotComparableError
 from greenbench.results import CaseResult
 from greenbench.results.marks import DISTURBED, marks_of
-from greenbench.results.readings import Provenance, Reading
-from greenbench.running.session import Listener, Session, check_completed
-from greenbench.settings import Scope, Settings, default_uri
-
-SUITE = "doctor"
-ROUNDS = 5
-BUDGET_S = 24.0
-"""Seconds of training that all windows together take, about."""
-LONGEST_WINDOW_S = 1.2
-PER = 1000
-ENERGY, CPU_TIME = "energy", "CPU time"
+from greenbench.results.readings import Provenance
+from greenbench.running.session import Listener
+from greenbench.settings import Scope, Settings
 
 SMALL = Case(size="m", epochs=1, batch_size=64)
 LARGE = Case(
@@ -143,10 +142,7 @@ class ThreadCounts:
             )
         if disturbed := sum(each.disturbed for each in self.networks):
             windows = sum(each.rounds * len(each.figures) for each in self.networks)
-            notes.append(
-                f"Other processes used the machine during {disturbed} of {windows} windows; "
-                "repeat it on a quiet machine."
-            )
+            notes.append(disturbance(disturbed, windows))
         if len({each.best for each in self.networks if each.is_clear}) > 1:
             notes.append("The networks differ: `--threads` sets the number of a case.")
         return notes
@@ -184,36 +180,9 @@ def measure_threads(settings: Settings, cases: Sequence[Case], listener: Listene
     GreenbenchError
         If a case cannot be run.
     """
-    with _folder() as folder:
-        own = replace(
-            settings,
-            runs_dir=folder,
-            tracking_uri=default_uri(folder),
-            min_window_s=min(LONGEST_WINDOW_S, BUDGET_S / (ROUNDS * len(cases))),
-            idle_s=0.0,
-            # Threads cost what the CPU uses, however it is known, wherever training runs.
-            headline=Scope.TOTAL,
-        )
-        with Session(own, SUITE, cases, listener, is_fresh=True, is_resumable=False) as session:
-            results = [session.run_repeat(case, repeat) for case, repeat in session.repeats()]
-    for result in results:
-        check_completed(result)
-    return judge_threads(results)
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="greenbench-threads-"))
-    is_needed = False
-    try:
-        yield folder
-    except WorkerError:
-        # Its message names a log in there.
-        is_needed = True
-        raise
-    finally:
-        if not is_needed:
-            shutil.rmtree(folder, ignore_errors=True)
+    # Threads cost what the CPU uses, however it is known, wherever training runs.
+    own = replace(settings, headline=Scope.TOTAL)
+    return judge_threads(measured(own, cases, listener))
 
 
 def judge_threads(results: Iterable[CaseResult]) -> ThreadCounts:
@@ -242,11 +211,11 @@ def judge_threads(results: Iterable[CaseResult]) -> ThreadCounts:
 
 
 def _judge(case: Case, results: Sequence[CaseResult]) -> NetworkThreads:
-    provenance = Provenance.worst(_training(result).provenance for result in results)
+    provenance = Provenance.worst(training_of(result).provenance for result in results)
     decisive: dict[int, dict[int, float]] = {}
     for result in sorted(results, key=lambda each: (each.case.threads or 0, each.repeat)):
         repeats = decisive.setdefault(result.case.threads or 0, {})
-        if (figure := _decisive(result, is_measured=provenance.is_measured)) is not None:
+        if (figure := decisive_of(result, is_measured=provenance.is_measured)) is not None:
             repeats[result.repeat] = figure
     if not all(decisive.values()):
         raise NotComparableError(
@@ -255,7 +224,7 @@ def _judge(case: Case, results: Sequence[CaseResult]) -> NetworkThreads:
         )
     # Round by round, so that a busier minute counts for none of them.
     first = decisive[min(decisive)]
-    costs = {threads: _ratio(found, first).median for threads, found in decisive.items()}
+    costs = {threads: ratio_of(found, first).median for threads, found in decisive.items()}
     best = min(costs, key=lambda threads: (costs[threads], threads))
     return NetworkThreads(
         network=f"{case.network} on {case.dataset} with {case.backend_variant}, "
@@ -264,7 +233,7 @@ def _judge(case: Case, results: Sequence[CaseResult]) -> NetworkThreads:
         decides=ENERGY if provenance.is_measured else CPU_TIME,
         best=best,
         figures=tuple(
-            _figures(threads, results, _ratio(found, decisive[best]))
+            _figures(threads, results, ratio_of(found, decisive[best]))
             for threads, found in decisive.items()
         ),
         rounds=len(decisive[best]),
@@ -274,37 +243,17 @@ def _judge(case: Case, results: Sequence[CaseResult]) -> NetworkThreads:
 
 def _figures(threads: int, results: Iterable[CaseResult], ratio: Estimate) -> ThreadFigures:
     trained = [
-        (_training(result), result.costs.samples_seen)
+        (training_of(result), result.costs.samples_seen)
         for result in results
         if result.case.threads == threads
     ]
     return ThreadFigures(
         threads,
         samples_per_s=estimate([samples / reading.duration_s for reading, samples in trained]),
-        cpu_s=_per_thousand((reading.cpu_s, samples) for reading, samples in trained),
-        energy_j=_per_thousand((reading.energy_j, samples) for reading, samples in trained),
+        cpu_s=per_thousand((reading.cpu_s, samples) for reading, samples in trained),
+        energy_j=per_thousand((reading.energy_j, samples) for reading, samples in trained),
         ratio=ratio,
     )
-
-
-def _per_thousand(figures: Iterable[tuple[float | None, int]]) -> Estimate | None:
-    known = [PER * figure / samples for figure, samples in figures if figure is not None]
-    return estimate(known) if known else None
-
-
-def _ratio(figures: Mapping[int, float], best: Mapping[int, float]) -> Estimate:
-    return estimate([figures[repeat] / best[repeat] for repeat in figures if repeat in best])
-
-
-def _decisive(result: CaseResult, *, is_measured: bool) -> float | None:
-    """Return what a sample took; None if it is unknown, or so little that nothing was read."""
-    reading = _training(result)
-    figure = reading.energy_j if is_measured else reading.cpu_s
-    return figure / result.costs.samples_seen if figure else None
-
-
-def _training(result: CaseResult) -> Reading:
-    return result.account.phases["train"]
 
 
 def _threads(threads: int) -> str:

@@ -241,6 +241,9 @@ class CaseResult:
         What had changed when its run was resumed all the same; empty if nothing had.
     gpus : tuple of TrainedGpu
         The cards that trained, with their states at both ends, since the last interruption.
+    compute_notes : tuple of str
+        What a reader must know of how it was computed, such as what was done without a CUDA
+        graph, and why; empty if there is nothing to say, and in older results.
     """
 
     case: Case
@@ -262,6 +265,7 @@ class CaseResult:
     prior: str | None = None
     mixed: tuple[str, ...] = ()
     gpus: tuple[TrainedGpu, ...] = ()
+    compute_notes: tuple[str, ...] = ()
 
     @property
     def incumbent(self) -> Trial | None:
@@ -282,6 +286,7 @@ class CaseResult:
             "costs": Costs.from_dict(values["costs"]),
             "mixed": tuple(values.get("mixed", ())),
             "gpus": tuple(map(TrainedGpu.from_dict, values.get("gpus", ()))),
+            "compute_notes": tuple(values.get("compute_notes", ())),
         }
         if reconciliation := values.get("reconciliation"):
             restored["reconciliation"] = Reconciliation(**reconciliation)

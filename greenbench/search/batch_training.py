@@ -10,6 +10,7 @@ from greenbench import registry
 from greenbench.backends import Backend
 from greenbench.backends.base import BatchingBackend, OutOfMemoryError, TrainableBatch
 from greenbench.cases import Case
+from greenbench.cases.case import AUTO
 from greenbench.errors import ConfigurationError
 from greenbench.results import TrialStatus
 from greenbench.search.training import Conditions, Training, score_of
@@ -139,22 +140,30 @@ def check_batching(case: Case, backend: Backend) -> None:
         If the strategy may learn, if the backend cannot batch, or not with such options, or
         if it would cost more energy here.
     """
-    if case.batched_trials == 1:
+    if case.batched_trials in {1, AUTO}:
         return
-    if getattr(registry.strategies.get(case.proposer), "learns", True):
-        reason = (
-            f"strategy {case.proposer!r} may learn from one trial to the next; choose one that "
-            f"does not ({', '.join(NOT_LEARNING)})"
+    if obstacle := obstacle_to_batching(case, backend):
+        raise ConfigurationError(
+            f"batched_trials is {case.batched_trials}, but {'; '.join(obstacle)}, or leave "
+            "--batched-trials out"
         )
-    elif not isinstance(backend, BatchingBackend):
-        reason = f"backend {case.backend!r} cannot train several models as one; choose torch"
-    elif case.backend_options:
-        names = ", ".join(name for name, _ in case.backend_options)
-        reason = f"batches do not take backend options ({names}); leave --compute out"
-    elif not backend.batches_pay:
-        reason = f"batched trials lose on a CPU, where they cost {CPU_COST}; use a GPU"
-    else:
-        return
-    raise ConfigurationError(
-        f"batched_trials is {case.batched_trials}, but {reason}, or leave --batched-trials out"
-    )
+
+
+def obstacle_to_batching(case: Case, backend: Backend) -> tuple[str, str] | None:
+    """Return what is against training trials in batches, and what to do; None if nothing is."""
+    options = [name for name, _ in case.backend_options if name != "cuda_graphs"]
+    if getattr(registry.strategies.get(case.proposer), "learns", True):
+        return (
+            f"strategy {case.proposer!r} may learn from one trial to the next",
+            f"choose one that does not ({', '.join(NOT_LEARNING)})",
+        )
+    if not isinstance(backend, BatchingBackend):
+        return f"backend {case.backend!r} cannot train several models as one", "choose torch"
+    if options:
+        return (
+            f"batches do not take backend options ({', '.join(options)})",
+            "leave --compute out",
+        )
+    if not backend.batches_pay:
+        return f"batched trials lose on a CPU, where they cost {CPU_COST}", "use a GPU"
+    return None

@@ -9,7 +9,8 @@ from typing import Any
 
 from greenbench import registry
 from greenbench.architectures import Native, Spec, build_architecture
-from greenbench.backends import ReplayingBackend
+from greenbench.backends import Backend, ReplayingBackend
+from greenbench.backends.base import NotingBackend
 from greenbench.backends.process_state import seed_process, state_kept
 from greenbench.cases import Case
 from greenbench.datasets import Dataset, LoadContext
@@ -25,6 +26,7 @@ from greenbench.search.basis import Basis, check_basis, data_basis
 from greenbench.search.batch_training import check_batching
 from greenbench.search.bench import Bench
 from greenbench.search.intact import Intact
+from greenbench.search.lanes import Lanes, choose_lanes
 from greenbench.search.search import Found, Job, Search
 from greenbench.search.training import ModelCosts, warm_up
 
@@ -66,11 +68,19 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
     # Before anything is trained: a strategy may refuse its space.
     search = Search(Job(bench, case, repeat, journal, architecture, len(dataset.train)))
     model = warm_up(bench.backend, architecture, case, dataset)
+    lanes = choose_lanes(
+        bench.backend,
+        architecture,
+        case,
+        len(dataset.train),
+        has_spare=bench.min_window_s > 0,
+    )
+    bench.backend.synchronize()
     basis = _check_basis(bench, case, journal, {**data_basis(dataset), **_model_basis(model)})
     started_at = bench.clock()
     journal.start(started_at, basis)
     watch = GpuWatch(bench.gpus)
-    found = search.run(state.history)
+    found = search.run(state.history, lanes.count)
     gpus = watch.end()
     _keep_if_intact(intact, case, journal)
     result = _result(
@@ -85,6 +95,7 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
         started_at=state.started_at or started_at,
         prior=search.prior,
         gpus=gpus,
+        compute_notes=_compute_notes(bench.backend, lanes),
     )
     journal.finish(result)
     return result
@@ -126,6 +137,11 @@ def _result(bench: Bench, found: Found, **known: Any) -> CaseResult:
         peak_memory_bytes=found.peak_memory_bytes,
         mixed=tuple(bench.mixed),
     )
+
+
+def _compute_notes(backend: Backend, lanes: Lanes) -> tuple[str, ...]:
+    notes = backend.notes if isinstance(backend, NotingBackend) else ()
+    return tuple(redact(note) for note in (lanes.note, *notes) if note)
 
 
 def _build_architecture(case: Case, dataset: Dataset) -> Spec | Native:

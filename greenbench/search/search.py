@@ -95,6 +95,7 @@ class Search:
         self.prior: str = getattr(self._strategy, "prior", space.prior)
         self._trials: dict[int, Trial] = {}
         self._paused: dict[int, Training] = {}
+        self._lanes = 1
         self._is_exhausted = False
         self._segments = 0
         self._lost: list[Trial] = []
@@ -102,14 +103,17 @@ class Search:
         self._best_model: TrainableModel | None = None
         self._last_event_at = 0.0
 
-    def run(self, history: Sequence[Trial]) -> Found:
+    def run(self, history: Sequence[Trial], lanes: int = 1) -> Found:
         """Run what is left of the search.
 
         Parameters
         ----------
         history : sequence of Trial
             What an interrupted search had done: each trial as it ended or paused, in order.
+        lanes : int
+            How many new trials are trained as one.
         """
+        self._lanes = lanes
         self._replay(history)
         has_peak = reset_peak_memory()
         earlier = self._booked()
@@ -217,7 +221,7 @@ class Search:
     def _start(self) -> list[Training]:
         """Return new trials, as many as are trained at once; fewer if there are no more."""
         first, started_at = len(self._searched()), self._bench.clock()
-        count = min(self._case.batched_trials, self._case.trials - first)
+        count = min(self._lanes, self._case.trials - first)
         proposals: list[Hyperparameters] = []
         with self._ledger.phase("search"), suppress(SearchExhaustedError), self._asking():
             while len(proposals) < count:

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from greenbench.architectures import Native, Spec
 from greenbench.backends import Backend, BuildRequest, TrainableModel
-from greenbench.backends.base import BatchingBackend, OutOfMemoryError, sample_order
+from greenbench.backends.base import OutOfMemoryError, sample_order
 from greenbench.cases import Case
 from greenbench.datasets import Dataset
 from greenbench.energy.ledger import Ledger, Window
@@ -284,10 +283,6 @@ def _warm_up(
         # With the first model gone, no more memory is needed than a trial needs.
         del model
         backend.build(request)
-    if case.batched_trials > 1 and isinstance(backend, BatchingBackend):
-        # If it does not fit, the trials will say so.
-        with suppress(OutOfMemoryError):
-            _warm_up_batch(backend, architecture, case, order)
     backend.synchronize()
     return costs
 
@@ -297,13 +292,3 @@ def _count(model: TrainableModel) -> ModelCosts:
         return ModelCosts(model.parameters, model.count_train_flops())
     except UncountedFlopsError as error:
         return ModelCosts(model.parameters, None, error.operators)
-
-
-def _warm_up_batch(
-    backend: BatchingBackend, architecture: Spec | Native, case: Case, order: Order
-) -> None:
-    lanes = min(case.batched_trials, case.trials)
-    batch = backend.build_batch([BuildRequest(architecture, batch_size=case.batch_size)] * lanes)
-    batch.train_epoch(np.tile(order[: WARM_UP_BATCHES * case.batch_size], (lanes, 1)))
-    for accuracy in batch.evaluate("validation").tolist():
-        score_of(accuracy, case)

@@ -108,7 +108,9 @@ def provenance_lines(rows: Sequence[Row]) -> list[str]:
         intensity = row["intensity_g_per_kwh"]
         lines.append(f"Emissions at {intensity:g} g CO2e/kWh: {row['emissions_source']}.")
     notes = dict.fromkeys(row.get("data_notes") for row in rows)
-    return lines + [f"Data: {note}." for note in notes if note]
+    lines += [f"Data: {note}." for note in notes if note]
+    notes = dict.fromkeys(row.get("compute_notes") for row in rows)
+    return lines + [f"Compute: {note}." for note in notes if note]
 
 
 def print_summary(

@@ -16,11 +16,12 @@ def describe(result: CaseResult, row: Row) -> str:
     energy = "unknown energy" if row["energy_wh"] is None else f"{row['energy_wh']:.4g} Wh"
     label = result.account.total.provenance.label
     case = result.case
+    notes = f" Compute: {row['compute_notes']}." if row.get("compute_notes") else ""
     return (
         f"{case.strategy} search over {len(result.trials)} trials of {case.network} on "
         f"{case.dataset} with {case.backend}, repeat {result.repeat}: {energy} ({label}; "
         f"{row['energy_source']}). Emissions at {row['intensity_g_per_kwh']:g} g CO2e/kWh, "
-        f"{row['emissions_source']}."
+        f"{row['emissions_source']}.{notes}"
     )
 
 

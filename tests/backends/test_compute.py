@@ -23,16 +23,18 @@ OPTIONS: list[Options] = [
     {"channels_last": True},
     {"precision": "bfloat16", "channels_last": True},
 ]
-DEFAULTS: Options = {"precision": "float32", "channels_last": False, "cuda_graphs": False}
+DEFAULTS: Options = {"precision": "float32", "channels_last": False, "cuda_graphs": "auto"}
 REFUSED: list[tuple[Options, str]] = [
     ({"precison": "float32"}, r"no option 'precison'.*'float32'.*precision, channels_last"),
-    ({"precision": "int8"}, r"precision is int8; expected float32 or bfloat16 or float16"),
+    ({"precision": "int8"}, r"precision is int8; expected float32 or tf32 or bfloat16 or float16"),
     ({"precision": True}, r"precision is true; expected float32"),
     ({"channels_last": 1}, r"channels_last is 1; expected true or false"),
+    ({"cuda_graphs": "maybe"}, r"cuda_graphs is maybe; expected auto or true or false"),
     ({"channels_last": "yes"}, r"channels_last is yes; expected true or false"),
 ]
 REFUSED_WITHOUT_GPU: list[tuple[Options, str]] = [
-    ({"cuda_graphs": True}, r"cuda_graphs is true; expected false without a CUDA GPU"),
+    ({"cuda_graphs": True}, r"cuda_graphs is true; expected auto or false without a CUDA"),
+    ({"precision": "tf32"}, r"precision is tf32; expected float32 or bfloat16 without a CUDA"),
     ({"precision": "float16"}, r"precision is float16; expected float32 or bfloat16 without"),
 ]
 

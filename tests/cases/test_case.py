@@ -38,7 +38,7 @@ cases = st.builds(
     seed=st.integers(0, 2**31),
     threads=st.none() | st.integers(1, 64),
     backend_options=options,
-    batched_trials=st.integers(1, 100),
+    batched_trials=st.integers(1, 100) | st.just("auto"),
 )
 
 
@@ -70,6 +70,10 @@ def all_suite_cases() -> list[Case]:
         (
             Case("random", threads=2, batched_trials=8),
             "random-simple_cnn-torch-digits+threads2+batched_trials8",
+        ),
+        (
+            Case("random", batched_trials="auto"),
+            "random-simple_cnn-torch-digits+batched_trialsauto",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

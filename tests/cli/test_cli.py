@@ -304,3 +304,11 @@ def test_ui_of_a_server_that_cannot_be_is_refused(
     assert done.output.startswith("Error: MLFLOW_TRACKING_URI")
     assert " is 'http://bob:***@host:" in done.output
     assert "hunter2" not in done.output
+
+
+@pytest.mark.parametrize("text", ["many", "0", "2.5", "-1"])
+def test_number_of_batched_trials_that_is_none_is_refused_in_one_line(text: str) -> None:
+    done = invoke("run", "-s", "random", "--batched-trials", text)
+    assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
+    assert "expected a whole number above 0, or auto" in done.stderr
+    assert text in done.stderr

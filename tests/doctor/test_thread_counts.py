@@ -164,8 +164,14 @@ def doctor(*arguments: str) -> Result:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["-a", "simple_cnn"], "--architecture says what to train: give it with --threads"),
-        (["--batch-size", "8"], "--batch-size says what to train: give it with --threads"),
+        (
+            ["-a", "simple_cnn"],
+            "--architecture says what to train: give it with --threads or --compute",
+        ),
+        (
+            ["--batch-size", "8"],
+            "--batch-size says what to train: give it with --threads or --compute",
+        ),
         (["--threads", "-a", "no_such"], "unknown architecture 'no_such'"),
         (["--threads", "-a", "simple_cnn.huge"], "unknown size of simple_cnn 'huge'"),
         (["--threads", "-d", "no_such"], "unknown dataset 'no_such'"),
@@ -181,4 +187,4 @@ def test_bad_network_is_refused_in_one_line(
     done = doctor(*arguments)
     assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
     assert words in done.stderr
-    assert not list(tmp_path.glob("greenbench-threads-*"))
+    assert not list(tmp_path.glob("greenbench-doctor-*"))

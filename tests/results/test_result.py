@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from greenbench.cases import Case
 from greenbench.results import CaseResult, Trial, TrialStatus, find_incumbent
 from greenbench.results.readings import PHASES, Account, Component, Provenance, Reading
+from greenbench.results.table import to_row
 from tests.builders import make_reading, make_result, make_trial
 
 # Quarter joules add without rounding, so that sums can be compared exactly.
@@ -181,3 +182,15 @@ def test_result_survives_json() -> None:
     restored = CaseResult.from_dict(json.loads(json.dumps(result.to_dict(), allow_nan=False)))
     assert restored == result
     assert restored.case.hash == case.hash
+
+
+def test_results_of_before_have_no_notes_on_how_was_computed() -> None:
+    values = json.loads(json.dumps(make_result().to_dict()))
+    del values["compute_notes"]
+    assert CaseResult.from_dict(values) == make_result()
+    noted = dataclasses.replace(make_result(), compute_notes=("one", "two"))
+    assert CaseResult.from_dict(json.loads(json.dumps(noted.to_dict()))) == noted
+    assert (to_row(make_result())["compute_notes"], to_row(noted)["compute_notes"]) == (
+        None,
+        "one; two",
+    )

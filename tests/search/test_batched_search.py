@@ -20,6 +20,7 @@ from greenbench.results.journal import Journal
 from greenbench.results.readings import Account
 from greenbench.search.batch_training import NOT_LEARNING
 from greenbench.search.bench import Bench
+from greenbench.search.lanes import Lanes
 from greenbench.search.repeat import run_repeat
 from greenbench.strategies import Dimension, SearchSpace
 from greenbench.strategies.random import RandomStrategy
@@ -304,7 +305,8 @@ def test_backend_that_raises_fails_all_lanes(run: Run, monkeypatch: pytest.Monke
         raise ValueError("no such thing")
 
     case = replace(CASE, trials=4)
-    monkeypatch.setattr("greenbench.search.training._warm_up_batch", lambda *arguments: None)
+    # The warm-up would find it, too.
+    monkeypatch.setattr("greenbench.search.repeat.choose_lanes", lambda *a, **b: Lanes(4))
     monkeypatch.setattr(TorchBatch, "evaluate", broken)
     result = run(case)
     assert statuses(result) == {TrialStatus.FAILED}
@@ -312,6 +314,18 @@ def test_backend_that_raises_fails_all_lanes(run: Run, monkeypatch: pytest.Monke
     assert error is not None
     assert re.fullmatch(r"ValueError: no such thing \(\S*test_batched_search.py:\d+\)", error)
     assert [len(trial.epochs) for trial in result.trials] == [3] * 4
+
+
+def test_auto_trains_as_many_as_fit_and_says_how_many(
+    run: Run, built: list[int], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(TorchBackend, "lanes_that_fit", lambda *arguments: 3)
+    result = run(replace(CASE, batched_trials="auto"))
+    assert built == [3, 3, 3]
+    assert [trial.lanes for trial in result.trials] == [3] * 6
+    assert result.compute_notes == ("3 trials are trained as one (batched_trials auto)",)
+    assert result.case.id.endswith("+batched_trialsauto")
+    assert_same_trainings(result, run(ALONE))
 
 
 def test_filled_windows_book_one_pass(run: Run, built: list[int], monkeypatch: pytest.MonkeyPatch):

@@ -281,6 +281,14 @@ def test_notes_on_data_are_said_once_each_and_older_results_have_none() -> None:
     assert provenance_lines(rows)[-1] == f"Data: {note}."
 
 
+def test_notes_on_how_was_computed_are_said_once_each_and_older_results_have_none() -> None:
+    note = "the training step of architecture 'x' is not replayed as a CUDA graph: it waits"
+    old = make_row()
+    del old["compute_notes"]
+    rows = [old, make_row(), *(make_row(changed={"compute_notes": note}) for _ in range(2))]
+    assert [line for line in provenance_lines(rows) if "graph" in line] == [f"Compute: {note}."]
+
+
 def second_opinion(*shares: float | None, meter: str = "codecarbon,zeus") -> list[str]:
     rows = [make_row(changed={"meter": meter, "meter_disagreement": share}) for share in shares]
     return [line for line in provenance_lines(rows) if line.startswith("The meters")]

@@ -205,6 +205,16 @@ def test_case_has_its_definition_as_parameters_and_a_description(
     assert run.info.status == "FINISHED"
 
 
+def test_notes_on_how_was_computed_are_a_tag_and_in_the_description(
+    store: Store, client: "MlflowClient", suite: str
+) -> None:
+    result = replace(make_result(suite=suite), compute_notes=("without a CUDA graph: it waits",))
+    run, _ = logged(store, client, result)
+    assert run.data.tags["compute_notes"] == "without a CUDA graph: it waits"
+    description = run.data.tags["mlflow.note.content"]
+    assert description.endswith("Compute: without a CUDA graph: it waits.")
+
+
 def test_case_run_spans_the_time_in_which_it_ran(
     store: Store, client: "MlflowClient", suite: str
 ) -> None:

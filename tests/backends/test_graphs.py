@@ -1,0 +1,364 @@
+"""Work that is captured and replayed: when it is, that it changes nothing, and what is said if not.
+
+A tape stands in for the GPU: it captures and replays Python.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from greenbench.architectures import Linear, Native, Spec
+from greenbench.architectures.spec import BatchNorm, Conv, Flatten, ReLU
+from greenbench.backends.base import AdamOptions, BuildRequest, TrainableModel
+from greenbench.backends.torch import TorchBackend
+from greenbench.cases import Scalar
+from greenbench.datasets.base import Dataset, RawImages, make_dataset
+from greenbench.errors import ConfigurationError
+
+BATCH = 32
+STEPS = 12
+NETWORK = Spec("net", (1, 4, 4), [Conv(3), BatchNorm(), ReLU(), Flatten(), Linear(3)])
+
+
+class NoWaits(TorchDispatchMode):
+    """Raises where a CPU would wait for a GPU."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten._local_scalar_dense.default:
+            raise RuntimeError("called a synchronizing CUDA operation\nand more lines")
+        return func(*args, **(kwargs or {}))
+
+
+class Tape:
+    """Captures Python; counts captures, and how often they were replayed."""
+
+    generator = "torch.manual_seed"
+
+    def __init__(self) -> None:
+        self.captures = 0
+        self.replays = 0
+
+    def aside(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def without_waits(self) -> AbstractContextManager[Any]:
+        return NoWaits()
+
+    def capture(self, work: Callable[[], object]) -> Callable[[], object]:
+        self.captures += 1
+
+        def replay() -> None:
+            self.replays += 1
+            work()
+
+        return replay
+
+
+class TornTape(Tape):
+    """Fails at each capture from a number on."""
+
+    def __init__(self, first: int) -> None:
+        super().__init__()
+        self._first = first
+
+    def capture(self, work: Callable[[], object]) -> Callable[[], object]:
+        replay = super().capture(work)
+        if self.captures >= self._first:
+            # As one that breaks in its middle: numbers were drawn, and nothing was computed.
+            torch.rand(3)
+            raise RuntimeError("operation not permitted when stream is capturing\nCUDA kernel …")
+        return replay
+
+
+class WornTape(Tape):
+    """Leaves every second replay out."""
+
+    def capture(self, work: Callable[[], object]) -> Callable[[], object]:
+        play = super().capture(work)
+        return lambda: (
+            play() if self.replays % 2 == 0 else setattr(self, "replays", self.replays + 1)
+        )
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (7000, 1, 4, 4)).astype(np.float32)
+    return make_dataset("noise", "random", RawImages(images, np.arange(7000) % 3), seed=0)
+
+
+@pytest.fixture
+def load(data: Dataset) -> Callable[[Tape | None], TorchBackend]:
+    def load(tape: Tape | None) -> TorchBackend:
+        backend = TorchBackend("torch", threads=1, capturer=tape)
+        backend.load(data)
+        return backend
+
+    return load
+
+
+Load = Callable[[Tape | None], TorchBackend]
+
+
+def native(*layers: Callable[[], nn.Module]) -> Native:
+    def build() -> nn.Module:
+        return nn.Sequential(nn.Flatten(), *(each() for each in layers), nn.Linear(16, 3))
+
+    return Native("own", "torch", build)
+
+
+class HostDependent(nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        return images * 2 if images.mean() > 0 else images
+
+
+class HostRandom(nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        return images * 2 if random.random() < 0.5 else images
+
+
+class Counting(nn.Module):
+    """Has another tensor as its state after each step, where no graph finds it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: Tensor
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.training:
+            self.seen = self.seen + 1
+        return images * self.seen
+
+
+def build(backend: TorchBackend, network: Spec | Native = NETWORK, **options: Scalar) -> Any:
+    request = BuildRequest(network, AdamOptions(1e-2), BATCH, 1, options)
+    return backend.build(request)
+
+
+def trained(model: TrainableModel, epochs: int = 2) -> list[float]:
+    orders = (
+        np.random.default_rng(epoch).permutation(STEPS * BATCH + 5) for epoch in range(epochs)
+    )
+    return [model.train_epoch(order) for order in orders]
+
+
+def assert_trained_alike(one: TrainableModel, other: TrainableModel) -> None:
+    assert trained(one) == trained(other)
+    for left, right in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(left, right)
+    assert one.evaluate("test") == other.evaluate("test")
+
+
+NETWORKS = {
+    "ours": NETWORK,
+    "dropout": native(lambda: nn.Dropout(0.3)),
+    "normalised": native(lambda: nn.BatchNorm1d(16)),
+}
+
+
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+def test_replayed_steps_change_no_bit_and_nothing_is_noted(
+    load: Load, network: Spec | Native
+) -> None:
+    tape = Tape()
+    backend = load(tape)
+    assert_trained_alike(build(backend, network), build(load(None), network))
+    assert tape.replays > 2 * STEPS - 5
+    assert backend.notes == ()
+
+
+def test_a_probe_is_made_once_for_models_that_compute_alike(load: Load) -> None:
+    tape = Tape()
+    backend = load(tape)
+    trained(build(backend))
+    assert tape.captures == 2
+    trained(build(backend))
+    assert tape.captures == 3
+    backend.load(_same(load))
+    trained(
+        build(backend, Spec("net", (1, 4, 4), [Conv(3), BatchNorm(), ReLU(), Flatten(), Linear(3)]))
+    )
+    assert tape.captures == 4
+
+
+def _same(load: Load) -> Dataset:
+    generator = np.random.default_rng(1)
+    images = generator.integers(0, 256, (700, 1, 4, 4)).astype(np.float32)
+    return make_dataset("noise", "random", RawImages(images, np.arange(700) % 3), seed=0)
+
+
+def test_evaluation_is_replayed_but_for_its_last_part(load: Load) -> None:
+    tape = Tape()
+    replayed, plain = build(load(tape)), build(load(None))
+    found = [replayed.evaluate("test") for _ in range(5)]
+    # One full part of 1024 images each time, of which the first three are computed as they are;
+    # the probe replayed three.
+    assert (tape.captures, tape.replays) == (2, 3 + 2)
+    assert found == [plain.evaluate("test")] * 5
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"),
+    [
+        (HostDependent, "it waits for the GPU, or fails (RuntimeError: called a synchronizing"),
+        (HostRandom, "it draws random numbers on the CPU"),
+        (Counting, "it puts other tensors in the place of its buffers"),
+    ],
+)
+def test_what_cannot_be_replayed_is_trained_without_and_noted(
+    load: Load, layer: Callable[[], nn.Module], reason: str
+) -> None:
+    network, tape = native(layer), Tape()
+    backend = load(tape)
+    assert_trained_alike(build(backend, network), build(load(None), network))
+    (note,) = (each for each in backend.notes if "training step" in each)
+    assert note.startswith(
+        f"the training step of architecture 'own' is not replayed as a CUDA graph: {reason}"
+    )
+    assert "\n" not in note
+
+
+@pytest.mark.parametrize("first", [1, 2, 3], ids=["probe", "first model", "second model"])
+def test_broken_capture_leaves_the_state_as_it_was(load: Load, first: int) -> None:
+    network = NETWORKS["dropout"]
+    backend = load(TornTape(first))
+    for _ in range(2):
+        assert_trained_alike(build(backend, network), build(load(None), network))
+    (note,) = (each for each in backend.notes if "training step" in each)
+    assert "it cannot be captured (RuntimeError: operation not permitted" in note
+
+
+def test_replays_that_differ_are_found_out(load: Load) -> None:
+    backend = load(WornTape())
+    assert_trained_alike(build(backend), build(load(None)))
+    assert "replays do not give the same bits" in backend.notes[0]
+
+
+def test_notes_are_those_of_the_loaded_data(load: Load, data: Dataset) -> None:
+    backend = load(TornTape(1))
+    trained(build(backend), 1)
+    before = backend.notes
+    backend.load(data)
+    assert backend.notes == ()
+    trained(build(backend), 1)
+    assert backend.notes == before != ()
+
+
+def test_demand_that_cannot_be_met_is_one_line(load: Load) -> None:
+    model = build(load(TornTape(1)), cuda_graphs=True)
+    with pytest.raises(ConfigurationError) as caught:
+        trained(model)
+    assert str(caught.value) == (
+        "backend 'torch': cuda_graphs is true, but the training step of architecture 'net' cannot "
+        "be replayed: it cannot be captured (RuntimeError: operation not permitted when stream is "
+        "capturing); expected auto or false"
+    )
+
+
+def test_demand_is_met_where_bits_differ_and_it_is_noted(load: Load) -> None:
+    tape = WornTape()
+    backend = load(tape)
+    trained(build(backend, cuda_graphs=True))
+    assert tape.replays > STEPS
+    assert "as demanded, but replays do not give the same bits" in backend.notes[0]
+
+
+def test_without_graphs_nothing_is_captured(load: Load) -> None:
+    tape = Tape()
+    backend = load(tape)
+    trained(build(backend, cuda_graphs=False))
+    assert (tape.captures, backend.notes) == (0, ())
+
+
+def test_weights_that_are_loaded_after_the_capture_are_trained(load: Load) -> None:
+    replayed, plain = build(load(Tape())), build(load(None))
+    for model in (replayed, plain):
+        trained(model, 1)
+        model.set_weights([np.full_like(each, 0.1) for each in model.get_weights()])
+    assert_trained_alike(replayed, plain)
+
+
+def test_models_in_turns_train_as_each_would_alone(load: Load) -> None:
+    backend, plain = load(Tape()), load(None)
+    network = NETWORKS["dropout"]
+    one, other, alone = build(backend, network), build(backend, network), build(plain, network)
+    for _ in range(3):
+        for model in (one, other, alone):
+            trained(model, 1)
+        other.evaluate("validation")
+    for left, right in zip(one.get_weights(), alone.get_weights(), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_a_model_that_nobody_holds_is_freed_at_once(load: Load) -> None:
+    import gc  # noqa: PLC0415
+    import weakref  # noqa: PLC0415
+
+    model = build(load(None))
+    trained(model, 1)
+    gone = weakref.ref(model)
+    gc.disable()
+    try:
+        del model
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+# Batches
+
+
+def lanes(backend: TorchBackend, count: int = 3, **options: Scalar) -> Any:
+    return backend.build_batch(
+        [
+            BuildRequest(
+                NETWORK, AdamOptions(10.0 ** -(lane + 1), 0.8 + lane / 20), BATCH, lane, options
+            )
+            for lane in range(count)
+        ]
+    )
+
+
+def rows(count: int = 3) -> Iterator[Any]:
+    for epoch in range(3):
+        generator = np.random.default_rng(epoch)
+        yield np.stack([generator.permutation(STEPS * BATCH + 5) for _ in range(count)])
+
+
+def test_replayed_batches_change_no_bit(load: Load) -> None:
+    tape = Tape()
+    backend = load(tape)
+    replayed, plain = lanes(backend), lanes(load(None))
+    for each in rows():
+        np.testing.assert_array_equal(replayed.train_epoch(each), plain.train_epoch(each))
+        np.testing.assert_array_equal(replayed.evaluate("test"), plain.evaluate("test"))
+    assert tape.replays > 3 * STEPS
+    assert backend.notes == ()
+    for left, right in zip(
+        replayed.lane(1).get_weights(), plain.lane(1).get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_a_lane_of_a_replayed_batch_goes_on_alone(load: Load) -> None:
+    batches = [lanes(load(Tape())), lanes(load(None))]
+    for each in rows():
+        for batch in batches:
+            batch.train_epoch(each)
+    assert_trained_alike(*(batch.lane(2) for batch in batches))
+
+
+def test_batches_without_graphs_on_demand(load: Load) -> None:
+    tape = Tape()
+    batch = lanes(load(tape), cuda_graphs=False)
+    for each in rows():
+        batch.train_epoch(each)
+    assert tape.captures == 0
