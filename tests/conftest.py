@@ -15,6 +15,7 @@ import hypothesis
 import pytest
 
 from greenbench.tracking import Store
+from tests.mlflow_server import Server, mlflow_server_in
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -62,6 +63,13 @@ def runs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(runs_dir: Path) -> Store:
     """One store for the module: to create one takes seconds."""
     return Store(f"sqlite:///{runs_dir / 'mlflow.db'}")
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One real server for all tests of a process, which take suites of their own."""
+    with mlflow_server_in(tmp_path_factory.mktemp("server")) as server:
+        yield server
 
 
 @pytest.fixture
