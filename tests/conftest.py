@@ -96,7 +96,7 @@ class Greenbench:
     started: list["subprocess.Popen[str]"] = field(default_factory=list)
 
     def __call__(
-        self, *arguments: str, timeout_s: float = 150
+        self, *arguments: str, timeout_s: float = 400
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end."""
         return subprocess.run(
