@@ -230,9 +230,6 @@ def _child(arguments: Sequence[str], folder: Path, fault: Fault | None, shared: 
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
     os.chdir(folder)
-    # A shell that runs the tests in the background lets them ignore both.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     for name in list(os.environ):
         if name.startswith(("GREENBENCH_", "MLFLOW_", "CODECARBON_")):
             del os.environ[name]

@@ -33,8 +33,6 @@ from greenbench.tracking.asking import client_class as make_client_class
 from tests.builders import make_result
 from tests.tracking.older import older_store
 client_class = make_client_class()
-# A shell that runs the tests in the background lets them ignore it.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 import mlflow.store.tracking.sqlalchemy_store  # Once, not in each of the children.
 
 def make(how, uri, fatal, number):
