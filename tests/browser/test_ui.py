@@ -40,7 +40,12 @@ class Ui:
 
     @property
     def address(self) -> str:
-        return re.findall(r"http://(127\.0\.0\.1:\d+)", self.lines[0])[0]
+        ((address,),) = [
+            re.findall(r"http://(127\.0\.0\.1:\d+)", line)
+            for line in self.lines
+            if line.startswith("MLflow UI:")
+        ]
+        return str(address)
 
     def page(self, name: str) -> str:
         (line,) = [line for line in self.lines if line.strip().startswith(f"{name}: ")]
