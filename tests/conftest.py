@@ -15,6 +15,7 @@ import hypothesis
 import pytest
 
 from greenbench.tracking import Store
+from tests.mlflow_server import Server, mlflow_server_in
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -64,6 +65,13 @@ def store(runs_dir: Path) -> Store:
     return Store(f"sqlite:///{runs_dir / 'mlflow.db'}")
 
 
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One real server for all tests of a process, which take suites of their own."""
+    with mlflow_server_in(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
 @pytest.fixture
 def suite(request: pytest.FixtureRequest) -> str:
     """A suite, and so an experiment, for each test."""
@@ -88,7 +96,7 @@ class Greenbench:
     started: list["subprocess.Popen[str]"] = field(default_factory=list)
 
     def __call__(
-        self, *arguments: str, timeout_s: float = 150
+        self, *arguments: str, timeout_s: float = 400
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end."""
         return subprocess.run(

@@ -159,9 +159,11 @@ def _check_output(folder: Path, stem: str, *, is_forced: bool) -> None:
         raise ConfigurationError(
             f"recording {path} exists; replace it with --force, or choose another --output-dir"
         )
+    absolute = folder.absolute()
+    # Nothing is made yet: what comes next may be refused.
+    nearest = next(each for each in (absolute, *absolute.parents) if each.exists())
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder):
+        with TemporaryFile(dir=nearest):
             pass
     except OSError as error:
         raise ConfigurationError(

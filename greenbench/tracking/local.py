@@ -252,8 +252,8 @@ def _migrate(database: Path, revision: str | None, say: Say) -> None:
     _check_room(database, 3 * database.stat().st_size + ROOM_BYTES)
     copy = database.with_name(f"{database.name}.before-{newest_revision()}")
     say(
-        f"the store {database} was made by an older MLflow (its form is {form}): it is migrated, "
-        f"and a copy of what it was kept as {copy.name}"
+        f"the store {database} was made by an older MLflow (its form is {form}): migrating it now; "
+        f"what it was stays as {copy.name}"
     )
     with closing(connect_to(database)) as connection, _aside(database) as aside:
         before = connection.execute("PRAGMA data_version").fetchone()

@@ -1,15 +1,11 @@
 """Headless Chromium, driven through selenium."""
 
-import re
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
-from tests.conftest import Greenbench
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -41,26 +37,3 @@ def browser(tmp_path: Path) -> Iterator["Chrome"]:
     driver = webdriver.Chrome(options=options, service=service)
     yield driver
     driver.quit()
-
-
-OpenUi = Callable[[str], "tuple[subprocess.Popen[str], str]"]
-
-
-@pytest.fixture
-def open_ui(greenbench: Greenbench, browser: "Chrome") -> OpenUi:
-    """Start `greenbench ui`, log the browser in, and return the line that has a text."""
-
-    def start(until: str) -> "tuple[subprocess.Popen[str], str]":
-        ui = greenbench.start("ui")
-        lines: list[str] = []
-        while not (lines and until in lines[-1]):
-            lines.append(ui.stdout.readline() if ui.stdout else "")
-            assert lines[-1], "the UI ended"
-        said = "".join(lines)
-        (pair,) = re.findall(r"user (\S+), password (\S+)", said)
-        address = re.findall(r"http://(127\.0\.0\.1:\d+)", said)[0]
-        # It keeps them for further pages, whose scripts refuse addresses that have them.
-        browser.get(f"http://{':'.join(pair)}@{address}/version")
-        return ui, lines[-1]
-
-    return start

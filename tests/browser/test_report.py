@@ -3,19 +3,16 @@
 import base64
 import json
 import re
-import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from greenbench.report import find, write_report
 from greenbench.report.canvas import COLOURS
 from greenbench.report.page import DARK
-from tests.browser.conftest import OpenUi
 from tests.builders import make_result
-from tests.conftest import Greenbench
 from tests.report.tables import everything, family, table_of
 
 if TYPE_CHECKING:
@@ -254,46 +251,3 @@ def test_hostile_names_run_nothing(browser: "Chrome", tmp_path: Path) -> None:
     assert browser.title == f"greenbench report: {name}"
     assert browser.get_log("browser") == []
     assert name in browser.find_element("tag name", "body").text
-
-
-def test_mlflow_shows_the_report_of_a_real_run(
-    greenbench: Greenbench,
-    browser: "Chrome",
-    open_ui: OpenUi,
-    eventually: Callable[[Callable[[], object]], None],
-    tmp_path: Path,
-) -> None:
-    run = ("run", "-a", "dense.xs", "-a", "dense.s", "--epochs", "2", "--repeats", "3")
-    done = greenbench(*run)
-    assert done.returncode == 0, done.stderr
-    # Whatever else this machine does.
-    done = greenbench("report", "--include-disturbed")
-    assert done.returncode == 0, done.stderr
-    (path,) = re.findall(r"http://127\.0\.0\.1:\d+(/#/\S+report\.html)", done.stdout)
-    ui, line = open_ui("greenbench/adhoc")
-    (address,) = re.findall(r"http://127\.0\.0\.1:\d+", line)
-
-    browser.get(address + path)
-
-    def text() -> Any:
-        browser.switch_to.default_content()
-        for frame in browser.find_elements("tag name", "iframe"):
-            browser.switch_to.frame(frame)
-            found = browser.find_element("tag name", "body").text
-            if "What training cost" in found:
-                return found
-            browser.switch_to.default_content()
-        return ""
-
-    eventually(text)
-    shown = text()
-    for words in ("dense.s reaches", "dense.xs", "Accuracy against energy", "estimated"):
-        assert words in shown, shown
-    button, before = column(browser, "cases", "energy,")
-    button.click()
-    _, after = column(browser, "cases", "energy,")
-    assert numbers(after) == sorted(numbers(before))
-    browser.switch_to.default_content()
-    browser.save_screenshot(str(tmp_path / "report.png"))
-    ui.send_signal(signal.SIGTERM)
-    assert ui.wait(timeout=150) == 0

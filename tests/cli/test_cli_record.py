@@ -106,3 +106,11 @@ def test_folder_that_cannot_be_written_is_named_at_once(tmp_path: Path) -> None:
     assert "cannot be written" in result.output
     assert len(result.output.splitlines()) == 1
     assert not (tmp_path / "mlruns").exists()
+
+
+def test_refused_store_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "ftp://example.org/store")
+    result = record(*ASKED, "--output-dir", str(tmp_path / "out" / "deep"))
+    assert result.exit_code == 2
+    assert "ftp" in result.output
+    assert not (tmp_path / "out").exists()

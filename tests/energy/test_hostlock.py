@@ -1,30 +1,16 @@
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from greenbench.energy.hostlock import host_lock
 from greenbench.errors import ConfigurationError
-
-HOLDER = """
-import sys
-from pathlib import Path
-from greenbench.energy.hostlock import host_lock
-with host_lock(Path(sys.argv[1]), on_wait=lambda s: print("waiting", flush=True), poll_s=0.02):
-    print("held", flush=True)
-    sys.stdin.readline()
-print("released", flush=True)
-"""
-
-Start = Callable[[], "subprocess.Popen[str]"]
+from tests.lock_holders import HOLDER, Start, end, lock_holders, said
 
 
 @pytest.fixture
@@ -35,34 +21,8 @@ def lock(tmp_path: Path) -> Path:
 @pytest.fixture
 def start(lock: Path) -> Iterator[Start]:
     """Start processes that take the lock, say so, and keep it until they are told a line."""
-    started: list[subprocess.Popen[str]] = []
-
-    def begin() -> "subprocess.Popen[str]":
-        process = subprocess.Popen(
-            [sys.executable, "-c", HOLDER, str(lock)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        return process
-
-    yield begin
-    for process in started:
-        process.kill()
-        with suppress(BrokenPipeError):
-            process.communicate()
-
-
-def said(process: "subprocess.Popen[str]") -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
-
-
-def end(process: "subprocess.Popen[str]") -> None:
-    assert process.stdin is not None
-    process.stdin.write("\n")
-    process.stdin.flush()
+    with lock_holders(lock) as start_one:
+        yield start_one
 
 
 def test_second_process_is_told_and_gets_the_lock_when_the_first_ends(start: Start) -> None:
@@ -178,24 +138,14 @@ def test_file_that_was_cleared_away_is_not_waited_for(lock: Path, start: Start) 
     assert said(third) == "waiting"
 
 
-def test_forked_child_does_not_keep_the_lock_of_a_killed_process(lock: Path, start: Start) -> None:
-    forking = HOLDER.replace(
-        "    print", "    import os; os.fork() or sys.stdin.read()\n    print", 1
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", forking, str(lock)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        assert said(process) == "held"
-        os.kill(process.pid, signal.SIGKILL)
-        # The child lives for as long as its standard input is open.
-        assert said(start()) == "held"
-    finally:
-        process.communicate()
+def test_forked_child_does_not_keep_the_lock_of_a_killed_process(start: Start) -> None:
+    held = 'print("held"'
+    forking = HOLDER.replace(held, f"os.fork() or sys.stdin.read()\n        {held}")
+    process = start(program=forking)
+    assert said(process) == "held"
+    os.kill(process.pid, signal.SIGKILL)
+    # The child lives for as long as its standard input is open.
+    assert said(start()) == "held"
 
 
 @pytest.mark.parametrize("place", ["a folder", "below a file"])

@@ -1,22 +1,18 @@
 """A proxy in front of an MLflow server that does harm to one request, or to a few in a row."""
 
-import os
-import signal
+import select
 import socket
 import struct
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
-LATE_S = 1.5
-"""More than the second that the clients of these tests wait."""
+PATIENT_S = 60.0
+"""How long a client is waited for that gives up after a second."""
 AN_HOUR = "3600"
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -38,10 +34,10 @@ class FaultProxy(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
-    def harm(self, fault: str = "", first: int = 0, times: int = 1) -> None:
+    def harm(self, fault: str = "", first: int = 0, times: int = 0) -> None:
         """Count from 1 again, and do harm to some requests from the `first` on."""
         self.requests, self.fault = [], fault
-        self.harmed = range(first, first + times)
+        self.harmed = range(first, first + (times or TIMES.get(fault, 1)))
 
     def settle(self) -> None:
         """Wait until late requests have been forwarded, too."""
@@ -64,6 +60,8 @@ class FaultProxy(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Or each answer's body would wait 40 ms for the client to confirm its head.
+    disable_nagle_algorithm = True
     server: FaultProxy
 
     def do_GET(self) -> None:
@@ -105,6 +103,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, option)
         self.connection.close()
 
+    def wait_until_left(self) -> None:
+        """Wait until the client has given up."""
+        select.select([self.connection], [], [], PATIENT_S)
+
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
 
@@ -131,14 +133,16 @@ def _lost(handler: _Handler, body: bytes) -> None:
 
 
 def _late(handler: _Handler, body: bytes) -> None:
-    time.sleep(LATE_S)
+    handler.wait_until_left()
+    # Until it has asked again, if it does.
+    time.sleep(0.2)
     handler.forward(body)
     handler.hang_up()
 
 
 def _slow(handler: _Handler, body: bytes) -> None:
     handler.forward(body)
-    time.sleep(LATE_S)
+    handler.wait_until_left()
     handler.hang_up()
 
 
@@ -161,6 +165,7 @@ FAULTS: dict[str, Callable[[_Handler, bytes], None]] = {
     "dropped": lambda handler, _: handler.hang_up(),
     "reset": lambda handler, _: handler.reset(),
     "lost answer": _lost,
+    "two lost answers": _lost,
     "late": _late,
     "slow": _slow,
     "doubled, first answer": _twice(0),
@@ -181,6 +186,18 @@ FAULTS: dict[str, Callable[[_Handler, bytes], None]] = {
     "redirect": _instead(302, b"", Location="/elsewhere"),
     "redirect after": _after(302, b"", Location="/elsewhere"),
 }
+TIMES = {"two lost answers": 2}
+"""How many requests in a row are harmed, if it is more than one."""
+KINDS: dict[str, tuple[str, ...]] = {
+    "dropped": ("dropped", "reset"),
+    "lost": ("lost answer", "two lost answers"),
+    "delayed": ("late", "slow"),
+    "doubled": ("doubled, first answer", "doubled, second answer"),
+    "429": ("429", "429 for an hour", "429 after"),
+    "5xx": ("500", "500 after", "502 after", "503 for an hour"),
+    "garbage": ("garbage", "garbage after", "truncated", "empty", "empty after", "empty object"),
+    "redirected": ("redirect", "redirect after"),
+}
 
 
 @contextmanager
@@ -194,40 +211,3 @@ def proxied(port: int) -> Iterator[FaultProxy]:
         finally:
             proxy.shutdown()
             serving.join()
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-@contextmanager
-def mlflow_server(folder: Path) -> Iterator[int]:
-    """Yield the port of a real MLflow server, whose database is ``server.db`` in a folder."""
-    port, log = free_port(), folder / "server.log"
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder / 'server.db'}"]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with (
-        log.open("w") as output,
-        subprocess.Popen(
-            command,
-            cwd=folder,
-            env=environment,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        ) as process,
-    ):
-        try:
-            deadline = time.monotonic() + 120
-            while "Application startup complete" not in log.read_text():
-                assert process.poll() is None, log.read_text()
-                assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.1)
-            yield port
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)

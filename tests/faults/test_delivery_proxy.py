@@ -1,9 +1,14 @@
-"""A delivery over a network that fails at any of its requests ends with each figure once."""
+"""A delivery over a network that fails at any of its requests ends with each figure once.
 
+Each kind of fault is tried at each request, by one fault of that kind; with
+``GREENBENCH_TRY_ALL=1``, all faults are tried at all requests, in some minutes.
+"""
+
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import count
-from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -13,34 +18,26 @@ from greenbench.results import CaseResult
 from greenbench.results.table import to_row, to_trial_rows
 from greenbench.tracking import Store
 from tests.builders import STARTED_AT, make_result, make_trial
-from tests.faults.fault_proxy import FAULTS, FaultProxy, mlflow_server, proxied
+from tests.faults.fault_proxy import FAULTS, KINDS, FaultProxy, proxied
+from tests.mlflow_server import Server
 
 pytestmark = pytest.mark.integration
 
 TRIALS = 2
-WAITING = ("late", "slow")
-"""Faults that last longer than the second that a client waits then."""
-EVERYWHERE = ("dropped", "lost answer", "doubled, first answer", "garbage after", "empty")
-"""Faults that are tried at every request; the others where something is made, and at the end."""
-AT_THE_START = ("lost answer", "doubled, second answer", "429 for an hour", "empty", "redirect")
+ALL = bool(os.environ.get("GREENBENCH_TRY_ALL"))
 SUITES = count()
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("server")
-
-
-@pytest.fixture(scope="module")
-def proxy(folder: Path) -> Iterator[FaultProxy]:
-    with mlflow_server(folder) as port, proxied(port) as found:
+def proxy(mlflow_server: Server) -> Iterator[FaultProxy]:
+    with proxied(mlflow_server.port) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def behind(folder: Path, proxy: FaultProxy) -> Store:
+def behind(mlflow_server: Server) -> Store:
     """The server's own database, in which nothing is hidden by the proxy."""
-    return Store(f"sqlite:///{folder / 'server.db'}")
+    return Store(mlflow_server.database)
 
 
 @pytest.fixture(autouse=True)
@@ -51,16 +48,21 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def suite() -> str:
-    return f"suite{next(SUITES)}"
+    return a_suite()
 
 
-def result_of(suite: str, repeat: int) -> CaseResult:
+def a_suite() -> str:
+    """Return a suite, and so an experiment, that this server has not yet."""
+    return f"proxied{next(SUITES)}"
+
+
+def result_of(suite: str, repeat: int, trials: int = TRIALS) -> CaseResult:
     later_s = 1000.0 * repeat
-    trials = [
+    made = [
         replace(trial, started_at=trial.started_at + later_s)
-        for trial in (make_trial(i, accuracy=0.5 + i / 10) for i in range(TRIALS))
+        for trial in (make_trial(i, accuracy=0.5 + i / 10) for i in range(trials))
     ]
-    return make_result(suite=suite, repeat=repeat, trials=trials, started_at=STARTED_AT + later_s)
+    return make_result(suite=suite, repeat=repeat, trials=made, started_at=STARTED_AT + later_s)
 
 
 def goes(store: Store, result: CaseResult, *, may_exist: bool = False) -> bool:
@@ -101,26 +103,20 @@ def runs_of(store: Store, suite: str) -> list[Any]:
     return list(store._client.search_runs([experiment], max_results=1000))
 
 
-def harmful(requests: Sequence[str], fault: str) -> list[int]:
-    """Return at which requests a fault is tried, from 1."""
-    return [
-        number
-        for number, request in enumerate(requests, 1)
-        if fault in EVERYWHERE or "create" in request or number >= len(requests) - 1
-    ]
+def tried(kind: str, request: int) -> Sequence[str]:
+    """Return which faults of a kind are tried at a request: all, or one, always the same."""
+    faults = KINDS[kind]
+    return faults if ALL else [Random(f"{kind} {request}").choice(faults)]
 
 
-@pytest.mark.parametrize(
-    ("fault", "times"), [*((fault, 1) for fault in FAULTS), ("lost answer", 2)]
-)
+def impatient(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Let the client give up after a second where that is what is tried."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1" if kind == "delayed" else "60")
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
 def test_each_trial_is_there_once_whichever_request_of_a_delivery_fails(
-    proxy: FaultProxy,
-    behind: Store,
-    suite: str,
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    fault: str,
-    times: int,
+    proxy: FaultProxy, behind: Store, suite: str, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     store = Store(proxy.url)
     results = [result_of(suite, 0)]
@@ -129,16 +125,17 @@ def test_each_trial_is_there_once_whichever_request_of_a_delivery_fails(
     results.append(result_of(suite, 1))
     assert goes(store, results[1])
     delivered = {0, 1}
-    harmed = harmful(list(proxy.requests), fault)
-    if fault in WAITING:
-        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
-    for first in harmed:
-        results.append(result_of(suite, len(results)))
-        proxy.harm(fault, first, times)
-        if goes(store, results[-1]):
-            delivered.add(results[-1].repeat)
+    requests = list(enumerate(proxy.requests, 1))
+    impatient(monkeypatch, kind)
+    for number, request in requests:
+        for fault in tried(kind, number):
+            results.append(result_of(suite, len(results)))
+            proxy.harm(fault, number)
+            print(f"repeat {results[-1].repeat}: {fault} at request {number}, {request}")
+            if goes(store, results[-1]):
+                delivered.add(results[-1].repeat)
     proxy.settle()
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
+    impatient(monkeypatch, "")
     # What is read meanwhile: an answer that was lost at the very end is of a whole repeat, too.
     assert delivered <= set(check(behind, results, is_whole=False))
     proxy.harm()
@@ -146,6 +143,11 @@ def test_each_trial_is_there_once_whichever_request_of_a_delivery_fails(
         if result.repeat not in delivered:
             assert goes(store, result, may_exist=True)
     check(behind, results, is_whole=True)
+
+
+def test_every_fault_is_of_a_kind_and_tried() -> None:
+    assert sorted(FAULTS) == sorted(fault for faults in KINDS.values() for fault in faults)
+    assert {fault for kind in KINDS for n in range(1, 14) for fault in tried(kind, n)} == {*FAULTS}
 
 
 def test_what_is_asked_back_does_not_grow_with_the_trials(proxy: FaultProxy, suite: str) -> None:
@@ -162,41 +164,51 @@ def test_what_is_asked_back_does_not_grow_with_the_trials(proxy: FaultProxy, sui
     assert sum("search" in request or "get" in request for request in few) == 3
 
 
-@pytest.mark.parametrize("fault", ["lost answer", "empty"])
+@pytest.mark.parametrize("kinds", KINDS if ALL else [" ".join(KINDS)])
 def test_sync_that_fails_at_any_request_is_finished_by_the_next(
-    proxy: FaultProxy, behind: Store, suite: str, fault: str
+    proxy: FaultProxy, behind: Store, suite: str, monkeypatch: pytest.MonkeyPatch, kinds: str
 ) -> None:
     store = Store(proxy.url)
     results: list[CaseResult] = []
     for first in count(1):
-        result = result_of(suite, len(results))
-        results.append(result)
-        # What a kill leaves after the first trial was made.
-        proxy.harm("dropped", 8, 10**6)
-        assert not goes(store, result)
-        proxy.harm(fault, first)
-        went = goes(store, result, may_exist=True)
-        asked = len(proxy.requests)
-        proxy.harm()
-        assert went or goes(store, result, may_exist=True)
+        kind = Random(f"{kinds} {first}").choice(kinds.split())
+        for fault in tried(kind, first):
+            result = result_of(suite, len(results))
+            results.append(result)
+            # What a kill leaves after the first trial was made.
+            proxy.harm("dropped", 8, 10**6)
+            assert not goes(store, result)
+            impatient(monkeypatch, kind)
+            proxy.harm(fault, first)
+            print(f"repeat {result.repeat}: {fault} at request {first}")
+            went = goes(store, result, may_exist=True)
+            proxy.settle()
+            asked = len(proxy.requests)
+            impatient(monkeypatch, "")
+            proxy.harm()
+            assert went or goes(store, result, may_exist=True)
         if asked < first:
             break
     check(behind, results, is_whole=True)
 
 
-@pytest.mark.parametrize("fault", AT_THE_START)
+@pytest.mark.parametrize("kind", list(KINDS))
 def test_opening_and_a_new_experiment_may_fail_at_any_request(
-    proxy: FaultProxy, behind: Store, fault: str
+    proxy: FaultProxy, behind: Store, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     for first in range(1, 7):
-        result = result_of(f"suite{next(SUITES)}", 0)
-        proxy.harm(fault, first)
-        went = False
-        try:
-            went = goes(Store(proxy.url), result)
-        except TrackingError as error:
-            said = str(error)
-            assert first == 1, said
-        proxy.harm()
-        assert went or goes(Store(proxy.url), result, may_exist=True)
-        check(behind, [result], is_whole=True)
+        for fault in tried(kind, first):
+            result = result_of(a_suite(), 0, trials=1)
+            impatient(monkeypatch, kind)
+            proxy.harm(fault, first)
+            went = False
+            try:
+                went = goes(Store(proxy.url), result)
+            except TrackingError as error:
+                said = str(error)
+                assert first == 1, said
+            proxy.settle()
+            impatient(monkeypatch, "")
+            proxy.harm()
+            assert went or goes(Store(proxy.url), result, may_exist=True)
+            check(behind, [result], is_whole=True)

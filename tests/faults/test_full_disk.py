@@ -2,6 +2,7 @@
 
 import errno
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -138,11 +139,19 @@ def test_run_whose_folder_somebody_removes_ends_with_one_line(place: Place, fold
     assert "Traceback" not in done.output
 
 
+@pytest.fixture(scope="module")
+def finished(place: Place) -> Path:
+    """The folder of a run that has ended."""
+    folder = place.folder("finished")
+    assert place.run(folder, *command(trials=TRIALS)).code == 0
+    return folder
+
+
 @pytest.mark.parametrize("of", ["report.html", "samples.csv", ".png"])
 def test_report_that_has_no_room_leaves_no_half_of_a_file(
-    place: Place, folder: Path, of: str
+    place: Place, finished: Path, folder: Path, of: str
 ) -> None:
-    assert place.run(folder, *command(trials=TRIALS)).code == 0
+    shutil.copytree(finished, folder, dirs_exist_ok=True)
     fault = Fault(of=of, kind="fsync", error=errno.ENOSPC)
     done = place.run(folder, "report", "--no-log", fault=fault)
 

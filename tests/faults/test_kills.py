@@ -34,6 +34,15 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return place
 
 
+@pytest.fixture(scope="module")
+def whole(place: Place) -> tuple[Path, Done]:
+    """A run that nobody interrupts, and its folder: each other changes the disk as it does."""
+    folder = place.folder("whole")
+    done = place.run(folder, *command(trials=TRIALS))
+    assert done.code == 0, done.output
+    return folder, done
+
+
 def journals(folder: Path) -> list[Journal]:
     return [Journal(path) for path in sorted(folder.glob("mlruns/journal/*/*.jsonl"))]
 
@@ -77,7 +86,7 @@ def chosen(changes: Sequence[Change]) -> list[int]:
 
 
 def check_whole(
-    folder: Path, again: Done, whole: Sequence[Any], before: Sequence[tuple[int, int]]
+    folder: Path, again: Done, expected: Sequence[Any], before: Sequence[tuple[int, int]]
 ) -> None:
     """Check that a run that went on came to what an uninterrupted one came to, each trial once."""
     assert again.code == 0, again.output
@@ -86,8 +95,8 @@ def check_whole(
     lines = lines_of(journal)
     assert lines[: len(before)] == list(before)
     assert len(set(lines)) == len(lines)
-    if whole:
-        assert outcome(journal) == list(whole)
+    if expected:
+        assert outcome(journal) == list(expected)
     assert journal.read().is_delivered
     cases, trials = rows(folder)
     assert len(cases) == 1
@@ -102,13 +111,16 @@ def lines_of(journal: Journal) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("strategy", ["random", "random+asha"])
-def test_killed_run_goes_on_and_ends_as_a_whole_one(place: Place, strategy: str) -> None:
+def test_killed_run_goes_on_and_ends_as_a_whole_one(
+    place: Place, whole: tuple[Path, Done], strategy: str
+) -> None:
     asked = command(strategy, TRIALS)
-    folder = place.folder(f"{strategy}-whole")
-    done = place.run(folder, *asked)
-    assert done.code == 0, done.output
+    folder, done = whole
     # What has paused when the process goes is lost, and others are tried in its place.
-    whole = outcome(*journals(folder)) if strategy == "random" else []
+    expected = outcome(*journals(folder)) if strategy == "random" else []
+    if strategy != "random":
+        done = place.run(place.folder(f"{strategy}-whole"), *asked)
+        assert done.code == 0, done.output
     numbers = chosen(done.changes)
     for number in numbers if strategy == "random" or ALL else numbers[:: len(numbers) // 5]:
         folder = place.folder(f"{strategy}-{number}")
@@ -122,7 +134,7 @@ def test_killed_run_goes_on_and_ends_as_a_whole_one(place: Place, strategy: str)
 
         print(where)
         assert ("resuming" in again.output) == bool(begun), again.output
-        check_whole(folder, again, whole, before)
+        check_whole(folder, again, expected, before)
 
 
 def closing(changes: Sequence[Change]) -> list[int]:
@@ -131,11 +143,12 @@ def closing(changes: Sequence[Change]) -> list[int]:
     return list(range(last + 1, len(changes)))
 
 
-def test_run_that_is_killed_after_the_last_delivery_trains_nothing_again(place: Place) -> None:
+def test_run_that_is_killed_after_the_last_delivery_trains_nothing_again(
+    place: Place, whole: tuple[Path, Done]
+) -> None:
     asked = command(trials=TRIALS)
-    folder = place.folder("end-whole")
-    done = place.run(folder, *asked)
-    whole = outcome(*journals(folder))
+    folder, done = whole
+    expected = outcome(*journals(folder))
     at_end = closing(done.changes)
     is_marked = max(n for n in at_end if done.changes[n].kind == "rename")
     for number in at_end if ALL else at_end[::4]:
@@ -152,7 +165,7 @@ def test_run_that_is_killed_after_the_last_delivery_trains_nothing_again(place: 
         assert "`--fresh` measures anew" in again.output
         assert "starting workers" not in again.output
         assert journal.path.read_bytes() == before
-        check_whole(folder, again, whole, lines_of(journal))
+        check_whole(folder, again, expected, lines_of(journal))
         (row,), _ = rows(folder)
         # It was noted before the note was delivered; before that, nobody knows it.
         noted = [path for path in done.changes[:number] if group(path)[1] == "idle-drift.json.tmp"]
@@ -166,9 +179,11 @@ def test_run_that_is_killed_after_the_last_delivery_trains_nothing_again(place: 
 
 
 @pytest.mark.parametrize("number", list(SIGNALS))
-def test_run_that_a_signal_ends_goes_on(place: Place, number: signal.Signals) -> None:
+def test_run_that_a_signal_ends_goes_on(
+    place: Place, whole: tuple[Path, Done], number: signal.Signals
+) -> None:
     asked = command(trials=TRIALS)
-    done = place.run(place.folder(f"{number.name}-whole"), *asked)
+    _, done = whole
     kinds = [("write", ".jsonl"), ("rename", "done.tmp")]
     kinds += [("commit", "mlflow.db")] if ALL or number is signal.SIGINT else []
     for kind in kinds:

@@ -19,8 +19,8 @@ from greenbench.tracking import Store
 from tests.builders import make_result
 from tests.conftest import Greenbench
 from tests.faults import silent_server as behaviour
-from tests.faults.fault_proxy import free_port
 from tests.faults.silent_server import silent_server
+from tests.mlflow_server import free_port
 
 # A wait without an end would be one of the whole suite.
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]

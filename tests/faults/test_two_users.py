@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ import pytest
 from greenbench.tracking import Store
 from tests.builders import make_result
 from tests.conftest import Greenbench
+from tests.lock_holders import Start, end, lock_holders, said
 
 pytestmark = [
     pytest.mark.integration,
@@ -21,28 +22,7 @@ pytestmark = [
 
 FIRST, SECOND = 65533, 65534
 
-# Another user may not even start our Python: it changes sides when all is imported.
-HOLDER = """
-import os, sys
-from pathlib import Path
-from greenbench.energy.hostlock import host_lock
-from greenbench.errors import ConfigurationError
-user = int(sys.argv[1])
-os.setgroups([])
-os.setgid(user)
-os.setuid(user)
-os.umask(0o077)
-try:
-    with host_lock(Path(sys.argv[2]), lambda _: print("waiting", flush=True), poll_s=0.02):
-        print("held", flush=True)
-        sys.stdin.readline()
-except ConfigurationError as error:
-    print(error, flush=True)
-"""
-
 RUN = ("run", "-s", "random", "-a", "dense.xs", "--trials", "1", "--epochs", "1", "--repeats", "1")
-
-Start = Callable[[int], "subprocess.Popen[str]"]
 
 
 @pytest.fixture
@@ -57,33 +37,8 @@ def shared() -> Iterator[Path]:
 @pytest.fixture
 def start(shared: Path) -> Iterator[Start]:
     """Let a user take the lock in the shared folder, and keep it until they are told a line."""
-    started: list[subprocess.Popen[str]] = []
-
-    def begin(user: int) -> "subprocess.Popen[str]":
-        process = subprocess.Popen(
-            [sys.executable, "-c", HOLDER, str(user), str(shared / "host.lock")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        return process
-
-    yield begin
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-def said(process: "subprocess.Popen[str]") -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
-
-
-def end(process: "subprocess.Popen[str]") -> None:
-    assert process.stdin is not None
-    process.stdin.write("\n")
-    process.stdin.flush()
+    with lock_holders(shared / "host.lock") as start_one:
+        yield start_one
 
 
 def state(path: Path) -> tuple[int, int, int, float]:

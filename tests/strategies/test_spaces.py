@@ -21,6 +21,7 @@ def dimensions(draw):
     kind = draw(st.sampled_from(["float", "int"]))
     excludes_high = draw(st.booleans())
     smallest = 1e-12 if prior == "log" else -1e6
+    # Numbers below 2e-308 have few digits: what is between two of them may be none of them.
     low, high = sorted(
         draw(st.lists(st.floats(smallest, 1e6, allow_subnormal=False), min_size=2, max_size=2))
     )

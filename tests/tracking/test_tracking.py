@@ -1,12 +1,9 @@
 import json
-import os
 import re
-import signal
 import socket
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -22,6 +19,7 @@ from greenbench.results.readings import Account, Component, Provenance
 from greenbench.results.table import METRICS, TAGS, to_row
 from greenbench.tracking import Store, session_key
 from tests.builders import STARTED_AT, make_reading, make_result, make_segmented, make_trial
+from tests.mlflow_server import Server
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -493,50 +491,17 @@ def test_unreachable_server_is_reported_without_the_password(closed_port: int) -
     assert "http://bob:***@127.0.0.1" in str(error.value)
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
-    """A real MLflow server; its address has a user and a password in it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}"]
-    command += ["--host", "127.0.0.1", "--port", port]
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    log = tmp_path / "server.log"
-    with (
-        log.open("w") as output,
-        subprocess.Popen(
-            command,
-            cwd=tmp_path,
-            env=environment,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        ) as process,
-    ):
-        try:
-            deadline = time.monotonic() + 120
-            while "Application startup complete" not in log.read_text():
-                assert process.poll() is None, log.read_text()
-                assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.1)
-            yield f"http://bob:{SECRET}@127.0.0.1:{port}"
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-
-
 @pytest.mark.integration
 def test_row_comes_back_from_a_server_as_it_went_in(
-    server: str, capfd: pytest.CaptureFixture[str]
+    mlflow_server: Server, suite: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     curve = tuple(Epoch(epoch, 1.0, 0.5) for epoch in range(1200))
     trial = replace(make_trial(), epochs=curve)
-    result = make_result(Case(strategy="grid", size="m"), trials=[trial])
-    store = Store(server)
+    result = make_result(Case(strategy="grid", size="m"), suite=suite, trials=[trial])
+    store = Store(mlflow_server.url(f"bob:{SECRET}@"))
     first = store.log_result(result, "s/a", may_exist=True)
     assert store.log_result(result, "s/a", may_exist=True) == first
-    (row,) = store.read_rows("ci")
+    (row,) = store.read_rows(suite)
     assert {name: row[name] for name in (*METRICS, *TAGS, "repeat")} == to_row(result)
     # MLflow would print where the run is, with user and password.
     assert SECRET not in "".join(capfd.readouterr())

@@ -30,8 +30,7 @@ def logged(image_shape, classes):
     )
 '''
 PLACES = {
-    "at_the_top": ("import mlflow\nmlflow.autolog()", "pass"),
-    "of_one_library": ("import mlflow.sklearn\nmlflow.sklearn.autolog()", "pass"),
+    "at_the_top": ("import mlflow.sklearn\nmlflow.sklearn.autolog()\nmlflow.autolog()", "pass"),
     "in_a_builder": ("", "import mlflow; mlflow.autolog()"),
 }
 

@@ -1,0 +1,64 @@
+"""Processes that take the host lock, say so, and keep it until they are told a line."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+# Another user may not even start our Python: it changes sides when all is imported.
+HOLDER = """
+import os, sys
+from pathlib import Path
+from greenbench.energy.hostlock import host_lock
+from greenbench.errors import ConfigurationError
+for user in map(int, sys.argv[2:]):
+    os.setgroups([])
+    os.setgid(user)
+    os.setuid(user)
+    os.umask(0o077)
+try:
+    with host_lock(Path(sys.argv[1]), lambda _: print("waiting", flush=True), poll_s=0.02):
+        print("held", flush=True)
+        sys.stdin.readline()
+    print("released", flush=True)
+except ConfigurationError as error:
+    print(error, flush=True)
+"""
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@contextmanager
+def lock_holders(lock: Path) -> Iterator[Start]:
+    """Yield what starts a holder of a lock: as us, or as the user whose number it is given."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*user: int, program: str = HOLDER) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, str(lock), *map(str, user)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        with suppress(BrokenPipeError):
+            process.communicate()
+
+
+def said(process: "subprocess.Popen[str]") -> str:
+    """Return the next line of a holder."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def end(process: "subprocess.Popen[str]") -> None:
+    """Let a holder release the lock."""
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
