@@ -16,7 +16,8 @@ from tempfile import TemporaryDirectory
 
 from greenbench.cases import Case
 from greenbench.results import CaseResult, Costs, Epoch, Trial, TrialStatus
-from greenbench.results.readings import Account, Component, Provenance, Reading
+from greenbench.results.account import Account
+from greenbench.results.readings import Component, Provenance, Reading
 from greenbench.tracking import Store
 
 FAMILIES = ("simple_cnn", "dense_poly", "dense_linear")

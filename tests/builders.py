@@ -10,7 +10,8 @@ import pytest
 
 from greenbench.cases import Case
 from greenbench.results import CaseResult, Costs, Epoch, Segment, Trial, TrialStatus
-from greenbench.results.readings import Account, Component, Provenance, Reading
+from greenbench.results.account import Account
+from greenbench.results.readings import Component, Provenance, Reading
 from greenbench.results.table import to_row
 
 STARTED_AT = 1_700_000_000.0

@@ -11,7 +11,8 @@ from greenbench.energy.counters import Counters
 from greenbench.energy.ticks import Apportioned, Floats, Segments, Ticks, apportion
 from greenbench.errors import EnergyError
 from greenbench.machine.secrets import redact
-from greenbench.results.readings import SLOWEST_TICK_S, Account, Component, Reading
+from greenbench.results.account import Account
+from greenbench.results.readings import SLOWEST_TICK_S, Component, Reading
 
 HISTORY_S = 20.0
 """Of earlier windows that tell the power of phases for a figure of the moment: a search may take

@@ -10,7 +10,8 @@ from greenbench.energy.bookings import Bookings
 from greenbench.energy.counters import Counters
 from greenbench.energy.meter import Meter
 from greenbench.errors import EnergyError
-from greenbench.results.readings import PHASES, Account, Reading
+from greenbench.results.account import PHASES, Account
+from greenbench.results.readings import Reading
 
 
 class Watch(Protocol):

@@ -8,8 +8,8 @@ from statistics import fmean
 from typing import Any
 
 from greenbench.cases import Case
+from greenbench.results.account import Account
 from greenbench.results.gpus import TrainedGpu
-from greenbench.results.readings import Account
 
 
 class TrialStatus(StrEnum):

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from greenbench.results import CaseResult, Trial, TrialStatus
+from greenbench.results.account import PHASES, Account
 from greenbench.results.chronology import spending, to_text
 from greenbench.results.gpus import state_figures, throttled_by
 from greenbench.results.marks import join, marks_of
 from greenbench.results.quality import disagreement, net_j, others_share
-from greenbench.results.readings import JOULES_PER_WH, PHASES, Account, Reading
+from greenbench.results.readings import JOULES_PER_WH, Reading
 from greenbench.results.scope import PARTS
 
 Row = dict[str, Any]

@@ -5,7 +5,8 @@ It is not the accuracy of the device's own sensors, which no reading tells.
 
 from math import hypot
 
-from greenbench.results.readings import SLOWEST_TICK_S, Account, Component
+from greenbench.results.account import Account
+from greenbench.results.readings import SLOWEST_TICK_S, Component
 
 SHORT_SHARE = 0.05
 """Of a figure, which its uncertainty may be. It is the share by which repeats may vary (CV) before

@@ -17,7 +17,8 @@ from greenbench.errors import ConfigurationError, WorkerError
 from greenbench.machine.files import reason, remedy
 from greenbench.machine.processes import GroupLeader
 from greenbench.results import Trial, TrialStatus
-from greenbench.results.readings import Account, Component, Provenance, Reading
+from greenbench.results.account import Account
+from greenbench.results.readings import Component, Provenance, Reading
 from greenbench.results.scope import Names
 
 START_TIMEOUT_S = 300.0

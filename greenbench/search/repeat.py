@@ -20,8 +20,8 @@ from greenbench.errors import ArchitectureError, DatasetError, GreenbenchError
 from greenbench.machine.places import at, calling
 from greenbench.machine.secrets import redact
 from greenbench.results import CaseResult, Costs, Trial
+from greenbench.results.account import Account
 from greenbench.results.journal import Journal
-from greenbench.results.readings import Account
 from greenbench.search.basis import Basis, check_basis, data_basis
 from greenbench.search.batch_training import check_batching
 from greenbench.search.bench import Bench

@@ -20,8 +20,8 @@ from greenbench.energy.reconcile import reconcile
 from greenbench.errors import ConfigurationError, HyperparameterError, SearchExhaustedError
 from greenbench.machine.places import calling
 from greenbench.results import Reconciliation, Segment, Trial, TrialStatus, find_incumbent
+from greenbench.results.account import Account
 from greenbench.results.journal import Journal
-from greenbench.results.readings import Account
 from greenbench.schedulers import make_scheduler
 from greenbench.search.batch_training import BatchTraining
 from greenbench.search.bench import Bench

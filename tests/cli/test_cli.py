@@ -16,7 +16,7 @@ from greenbench import __version__
 from greenbench.cases import Case
 from greenbench.cli import cli
 from greenbench.doctor import doctor
-from greenbench.results.readings import Account
+from greenbench.results.account import Account
 from greenbench.tracking import Store
 from tests.builders import make_reading, make_result
 from tests.conftest import Greenbench

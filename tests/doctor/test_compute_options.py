@@ -19,7 +19,8 @@ from greenbench.doctor.compute_options import (
 )
 from greenbench.errors import ConfigurationError, NotComparableError
 from greenbench.results import CaseResult, Epoch
-from greenbench.results.readings import Account, Provenance
+from greenbench.results.account import Account
+from greenbench.results.readings import Provenance
 from tests.builders import make_reading, make_result, make_trial
 
 NONE: Mapping[str, Scalar] = {}

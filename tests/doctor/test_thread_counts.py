@@ -20,7 +20,8 @@ from greenbench.doctor.thread_counts import (
 )
 from greenbench.errors import NotComparableError
 from greenbench.results import CaseResult
-from greenbench.results.readings import Account, Provenance
+from greenbench.results.account import Account
+from greenbench.results.readings import Provenance
 from tests.builders import make_reading, make_result
 
 

@@ -11,7 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from greenbench.energy import ledger as ledger_module
 from greenbench.energy.ledger import Ledger
 from greenbench.errors import EnergyError
-from greenbench.results.readings import PHASES, Account, Provenance
+from greenbench.results.account import PHASES, Account
+from greenbench.results.readings import Provenance
 from greenbench.testing import FakeClock, FakeMeter
 
 POWER_W = 10.0

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from greenbench.energy.ledger import Ledger
-from greenbench.results.readings import Account, Provenance
+from greenbench.results.account import Account
+from greenbench.results.readings import Provenance
 from greenbench.testing import FakeClock, FakeCounters, FakeMeter
 
 IDLE_W = 120.0

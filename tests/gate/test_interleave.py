@@ -13,7 +13,7 @@ from greenbench.errors import ConfigurationError
 from greenbench.gate import interleave as module
 from greenbench.gate.interleave import Alternation, interleave
 from greenbench.results import CaseResult
-from greenbench.results.readings import Account
+from greenbench.results.account import Account
 from greenbench.running.checkout import Checkout
 from greenbench.settings import Settings
 from greenbench.terminal.progress import Progress

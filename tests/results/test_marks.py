@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from greenbench.compare.samples import describe_samples
 from greenbench.results import CaseResult, Reconciliation
+from greenbench.results.account import Account
 from greenbench.results.gpus import Gpu, GpuState, TrainedGpu
 from greenbench.results.heat import mark_hot
 from greenbench.results.marks import (
@@ -20,7 +21,7 @@ from greenbench.results.marks import (
     mark_drift,
     marks_of,
 )
-from greenbench.results.readings import Account, Component, Provenance, Reading
+from greenbench.results.readings import Component, Provenance, Reading
 from tests.builders import make_reading, make_result, make_row
 
 COUNTER, SAMPLED = Provenance.COUNTER, Provenance.SAMPLED

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenbench.results import CaseResult, Reconciliation, Trial
-from greenbench.results.readings import Account, Component, Provenance, Reading
+from greenbench.results.account import Account
+from greenbench.results.readings import Component, Provenance, Reading
 from tests.builders import make_reading, make_result, make_trial
 
 # Quarters add, and are multiplied by powers of two, without rounding.

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from greenbench.cases import Case
 from greenbench.results import CaseResult, Trial, TrialStatus, find_incumbent
-from greenbench.results.readings import PHASES, Account, Component, Provenance, Reading
+from greenbench.results.account import PHASES, Account
+from greenbench.results.readings import Component, Provenance, Reading
 from greenbench.results.table import to_row
 from tests.builders import make_reading, make_result, make_trial
 

@@ -5,7 +5,8 @@ import pytest
 
 from greenbench.cases import Case
 from greenbench.results import Reconciliation, TrialStatus
-from greenbench.results.readings import Account, Component, Provenance, Reading
+from greenbench.results.account import Account
+from greenbench.results.readings import Component, Provenance, Reading
 from greenbench.results.table import ENDED_WELL, METRICS, TAGS, to_row, to_trial_rows
 from tests.builders import make_reading, make_result, make_trial
 

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from greenbench.errors import ConfigurationError
+from greenbench.results.account import Account
 from greenbench.results.marks import marks_of
 from greenbench.results.quality import net_j
-from greenbench.results.readings import Account, Component, Components, Provenance, Reading
+from greenbench.results.readings import Component, Components, Provenance, Reading
 from greenbench.results.scope import Names, names_in, scope_of
 from greenbench.results.table import to_row, to_trial_rows
 from tests.builders import make_result, make_trial

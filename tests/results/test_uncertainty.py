@@ -6,7 +6,8 @@ import pytest
 
 from greenbench.energy.reconcile import reconcile
 from greenbench.results import CaseResult
-from greenbench.results.readings import Account, Component, Provenance, Reading
+from greenbench.results.account import Account
+from greenbench.results.readings import Component, Provenance, Reading
 from greenbench.results.table import METRICS, to_row
 from tests.builders import make_reading, make_result
 

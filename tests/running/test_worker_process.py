@@ -9,7 +9,8 @@ import pytest
 
 from greenbench.errors import WorkerError
 from greenbench.results import TrialStatus
-from greenbench.results.readings import Account, Component, Provenance, Reading
+from greenbench.results.account import Account
+from greenbench.results.readings import Component, Provenance, Reading
 from greenbench.running.worker_process import BrokenOffError, WorkerProcess
 
 TOLD = """

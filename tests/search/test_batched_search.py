@@ -16,8 +16,8 @@ from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.errors import ConfigurationError, GreenbenchError, SearchExhaustedError
 from greenbench.results import CaseResult, Trial, TrialStatus
+from greenbench.results.account import Account
 from greenbench.results.journal import Journal
-from greenbench.results.readings import Account
 from greenbench.search.batch_training import NOT_LEARNING
 from greenbench.search.bench import Bench
 from greenbench.search.lanes import Lanes

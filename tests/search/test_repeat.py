@@ -18,9 +18,10 @@ from greenbench.energy.guard import GuardedMeter
 from greenbench.energy.host import reset_peak_memory
 from greenbench.errors import EnergyError
 from greenbench.results import CaseResult, Trial, TrialStatus
+from greenbench.results.account import Account
 from greenbench.results.journal import Journal
 from greenbench.results.marks import marks_of
-from greenbench.results.readings import Account, Component, Provenance, Reading
+from greenbench.results.readings import Component, Provenance, Reading
 from greenbench.results.table import to_row
 from greenbench.search.bench import Bench
 from greenbench.search.repeat import run_repeat

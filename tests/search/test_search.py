@@ -15,8 +15,8 @@ from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.errors import GreenbenchError
 from greenbench.results import CaseResult, Trial, TrialStatus
+from greenbench.results.account import Account
 from greenbench.results.journal import Journal
-from greenbench.results.readings import Account
 from greenbench.search.bench import Bench
 from greenbench.search.repeat import run_repeat
 from greenbench.search.search import NEW_SEEDS

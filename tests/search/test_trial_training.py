@@ -22,7 +22,7 @@ from greenbench.datasets.synthetic import load_synthetic
 from greenbench.energy.ledger import Ledger
 from greenbench.errors import ArchitectureError, ScoreError
 from greenbench.results import Trial, TrialStatus
-from greenbench.results.readings import Account
+from greenbench.results.account import Account
 from greenbench.search.training import Conditions, ModelCosts, Training, attempt, warm_up
 from greenbench.testing import FakeMeter
 from tests.builders import tick

@@ -8,7 +8,8 @@ import numpy as np
 
 from greenbench.cases import Case
 from greenbench.results import CaseResult, Epoch, Trial, TrialStatus
-from greenbench.results.readings import Account, Component, Provenance, Reading
+from greenbench.results.account import Account
+from greenbench.results.readings import Component, Provenance, Reading
 from greenbench.strategies.spaces import ADAM
 from greenbench.strategies.survey import SurveyStrategy
 from greenbench.tabular import Recording, from_result

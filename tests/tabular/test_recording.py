@@ -12,7 +12,7 @@ import pytest
 
 from greenbench.errors import ConfigurationError
 from greenbench.results import TrialStatus
-from greenbench.results.readings import Account
+from greenbench.results.account import Account
 from greenbench.strategies.survey import SEEDS, parts
 from greenbench.tabular import (
     Cost,

@@ -6,7 +6,8 @@ import pytest
 
 from greenbench.cases import Case
 from greenbench.results import Reconciliation
-from greenbench.results.readings import Account, Provenance
+from greenbench.results.account import Account
+from greenbench.results.readings import Provenance
 from greenbench.terminal.progress import Progress, _TimeLeft, outcome
 from tests.builders import make_reading, make_result, make_trial
 

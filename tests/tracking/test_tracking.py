@@ -15,7 +15,8 @@ import pytest
 from greenbench.cases import Case
 from greenbench.errors import ConfigurationError, TrackingError
 from greenbench.results import CaseResult, Epoch, Reconciliation, TrialStatus
-from greenbench.results.readings import Account, Component, Provenance
+from greenbench.results.account import Account
+from greenbench.results.readings import Component, Provenance
 from greenbench.results.table import METRICS, TAGS, to_row
 from greenbench.tracking import Store, session_key
 from tests.builders import STARTED_AT, make_reading, make_result, make_segmented, make_trial

@@ -14,8 +14,9 @@ from greenbench.energy.idle import measure_idle
 from greenbench.energy.ledger import Ledger
 from greenbench.energy.meter import Meter
 from greenbench.energy.paired import PairedMeter
+from greenbench.results.account import Account
 from greenbench.results.quality import net_j
-from greenbench.results.readings import MARGIN, Account, Component, Provenance, Reading
+from greenbench.results.readings import MARGIN, Component, Provenance, Reading
 from greenbench.results.table import to_row, to_trial_rows
 from greenbench.testing import FakeClock, FakeMeter
 from tests.builders import make_reading, make_result, make_trial

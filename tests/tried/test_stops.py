@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from greenbench.compare.samples import describe_samples
 from greenbench.energy.host import BEAT_S, StopWatch
 from greenbench.energy.ledger import Ledger
-from greenbench.results.readings import Account
+from greenbench.results.account import Account
 from greenbench.results.table import Row, to_row
 from greenbench.testing import FakeClock, FakeMeter
 from tests.builders import make_reading, make_result, make_trial
