@@ -99,7 +99,7 @@ def _lines(components: Components, scope: Names | None = None) -> list[str]:
 def _line(name: str, part: Component, counts: bool) -> str:
     if part.reason:
         return f"{name}: none, {part.reason} ({part.source})"
-    aside = "" if counts else "; beside the headline figure, never in it"
+    aside = "" if counts else "; beside the headline"
     return f"{name}: {part.provenance.label} ({part.provenance}) by {part.source}{aside}"
 
 

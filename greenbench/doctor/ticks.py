@@ -8,7 +8,7 @@ from greenbench.energy.phase_lock import SHARE
 from greenbench.errors import EnergyError
 
 WATCHED_S = 1.0
-NONE = "none that may be read: energy is read at the edges of windows"
+NONE = "no counter that may be read at its ticks"
 
 
 def find_ticks(powercap: Path) -> str:

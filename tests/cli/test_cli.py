@@ -80,7 +80,7 @@ def test_doctor_takes_the_users_country(greenbench: Greenbench) -> None:
     assert "Netherlands 20" in greenbench("doctor").stdout
 
 
-@pytest.mark.parametrize(("columns", "lines"), [(100, 24), (80, 28)])
+@pytest.mark.parametrize(("columns", "lines"), [(100, 25), (80, 31)])
 def test_doctor_fits_a_terminal(greenbench: Greenbench, columns: int, lines: int) -> None:
     greenbench.environment["COLUMNS"] = str(columns)
     shown = greenbench("doctor").stdout.splitlines()

@@ -221,7 +221,15 @@ WAYS_OUT = {
     # The worker's is in its log.
     "print": ("terminal", "running/worker.py"),
     "write_line": ("integrations", "pytest_plugin.py"),
-    "stdout": ("terminal", "cli/output.py", "running", "tracking/ui.py", "machine"),
+    # Of a process of ours, too, which others read.
+    "stdout": (
+        "terminal",
+        "cli/output.py",
+        "running",
+        "tracking/ui.py",
+        "machine",
+        "energy/counters.py",
+    ),
     "stderr": (
         # What a part prints while it is made.
         "machine/places.py",

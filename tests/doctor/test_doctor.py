@@ -333,7 +333,7 @@ def test_energy_is_told_by_part_with_how_it_comes_about(
         "cpu: estimated (constant) by standing cpu",
         "dram: measured (sampled) by standing dram",
         "gpu: none, nobody knows (standing gpu)",
-        "ram: estimated (model) by standing ram; beside the headline figure, never in it",
+        "ram: estimated (model) by standing ram; beside the headline",
     ]
 
 

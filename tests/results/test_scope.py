@@ -168,10 +168,10 @@ def test_rows_of_trials_say_it_too() -> None:
 
 @pytest.mark.parametrize("scope", [("gpu",), None], ids=["of the GPU", "in total"])
 def test_short_counter_is_marked_whatever_is_modelled_beside_it(scope: Names | None) -> None:
-    account = Account({"train": reading(VIRTUAL, scope, duration_s=2.0)})
-    assert "short" in marks_of(make_result(account=account, wall_s=2.0))
-    modelled = Account({"train": reading(BLIND, None, duration_s=2.0)})
-    assert "short" not in marks_of(make_result(account=modelled, wall_s=2.0))
+    account = Account({"train": reading(VIRTUAL, scope, duration_s=1.0)})
+    assert "short" in marks_of(make_result(account=account, wall_s=1.0))
+    modelled = Account({"train": reading(BLIND, None, duration_s=1.0)})
+    assert "short" not in marks_of(make_result(account=modelled, wall_s=1.0))
 
 
 @pytest.mark.parametrize(

@@ -66,4 +66,4 @@ def test_doctor_says_that_nobody_reads_them(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_doctor_says_that_there_are_none(tmp_path: Path) -> None:
-    assert "edges of windows" in find_ticks(tmp_path)
+    assert "no counter" in find_ticks(tmp_path)
