@@ -180,7 +180,7 @@ def known_lag(repeat: Repeat) -> float:
 
 def _shared(repeat: Repeat, tried: list[Transient] | None, longest_s: float | None) -> float:
     models = plausible(_work(repeat)[0], tried, longest_s)
-    weights = np.array([model.weight for model in models])
+    weights = np.array([model.why.weight for model in models])
     return repeat.of("train", weights @ np.array([model.energy_j for model in models]))
 
 

@@ -1,6 +1,7 @@
 """Bookings: the joules of counters that tick, by the windows of a ledger."""
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import hypot
@@ -8,7 +9,14 @@ from math import hypot
 import numpy as np
 
 from greenbench.energy.counters import Counters
-from greenbench.energy.ticks import Apportioned, Floats, Segments, Ticks, apportion
+from greenbench.energy.ticks import (
+    Apportioned,
+    Apportioner,
+    Floats,
+    Segments,
+    Ticks,
+    apportion,
+)
 from greenbench.errors import EnergyError
 from greenbench.machine.secrets import redact
 from greenbench.results.account import Account
@@ -17,6 +25,7 @@ from greenbench.results.readings import SLOWEST_TICK_S, Component, Reading
 HISTORY_S = 20.0
 """Of earlier windows that tell the power of phases for a figure of the moment: a search may take
 days, and all of it is looked at once, at the end."""
+Share = Callable[[Ticks, Segments], Apportioned]
 LONGEST_WAIT_S = 2.0
 """For the ticks after the last window. They come within two ticks, unless the machine is busy."""
 EXTRAPOLATED = 0.25
@@ -111,6 +120,7 @@ class Bookings:
         self._pieces: list[Piece] = []
         self._taken = 0
         self._edge_s = 0.0
+        self._for_now: defaultdict[tuple[str, int], Share] = defaultdict(Apportioner)
 
     def open(self, at_s: float) -> None:
         """Note that the first window begins.
@@ -215,7 +225,11 @@ class Bookings:
         except Exception as error:
             return dict.fromkeys(self._components, _one_line(error))
         return {
-            name: _estimate(ticks[name], pieces, is_final=is_final)
+            name: _estimate(
+                ticks[name],
+                pieces,
+                None if is_final else [self._for_now[name, n] for n in range(len(ticks[name]))],
+            )
             if ticks.get(name)
             else faults.get(name, f"{part.source} gave no ticks")
             for name, part in self._components.items()
@@ -223,12 +237,16 @@ class Bookings:
 
 
 def _estimate(
-    devices: Sequence[Ticks], pieces: Sequence[Piece], *, is_final: bool
+    devices: Sequence[Ticks], pieces: Sequence[Piece], for_now: Sequence[Share] | None
 ) -> "Estimate | str":
     try:
-        estimates = [
-            _whole(each, pieces) if is_final else _until_now(each, pieces) for each in devices
-        ]
+        if for_now is None:
+            estimates = [_whole(each, pieces, apportion) for each in devices]
+        else:
+            estimates = [
+                _until_now(each, pieces, share)
+                for each, share in zip(devices, for_now, strict=True)
+            ]
     except Exception as error:
         return _one_line(error)
     total = estimates[0]
@@ -238,20 +256,20 @@ def _estimate(
     return total if math.isfinite(joules) else f"its counter read {joules:g} J"
 
 
-def _whole(ticks: Ticks, pieces: Sequence[Piece]) -> Estimate:
-    return _as_estimate(apportion(ticks, _segments(pieces)))
+def _whole(ticks: Ticks, pieces: Sequence[Piece], share: Share) -> Estimate:
+    return _as_estimate(share(ticks, _segments(pieces)))
 
 
-def _until_now(ticks: Ticks, pieces: Sequence[Piece]) -> Estimate:
+def _until_now(ticks: Ticks, pieces: Sequence[Piece], share: Share) -> Estimate:
     """Return what is known before the next tick; the rest is extrapolated."""
     last_s = float(ticks.times_s[-1])
     if last_s >= pieces[-1].ended_s:
-        return _whole(ticks, pieces)
+        return _whole(ticks, pieces, share)
     shown = [each for each in pieces if each.began_s < last_s]
     if not shown:
         raise EnergyError("its counter has not ticked yet since the repeat began")
     shown[-1] = replace(shown[-1], ended_s=min(shown[-1].ended_s, last_s))
-    known = _whole(ticks, shown)
+    known = _whole(ticks, shown, share)
     seconds = np.array([each.ended_s - each.began_s for each in shown])
     energy_j = np.zeros(len(pieces))
     uncertainty_j = np.zeros(len(pieces))

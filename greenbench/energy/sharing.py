@@ -58,8 +58,8 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Model:
-    """One explanation of the ticks.
+class Explanation:
+    """One of those that are averaged.
 
     Attributes
     ----------
@@ -67,6 +67,23 @@ class Model:
         How plausible it is; all weights sum to 1.
     lag_s : float
         By how much the counter runs behind.
+    transient : Transient
+        How power follows work.
+    """
+
+    weight: float
+    lag_s: float
+    transient: Transient
+
+
+@dataclass(frozen=True)
+class Model:
+    """What one explanation says of segments.
+
+    Attributes
+    ----------
+    why : Explanation
+        What it is.
     energy_j : array of shape (m,)
         Joules of each segment.
     edges_j : array of shape (m + 1,)
@@ -79,8 +96,7 @@ class Model:
         Degrees of freedom of the residuals.
     """
 
-    weight: float
-    lag_s: float
+    why: Explanation
     energy_j: Floats
     edges_j: Floats
     slopes: Floats
@@ -99,9 +115,12 @@ class _Fit:
 
 
 def plausible(
-    work: Work, tried: Sequence[Transient] | None = None, longest_s: float | None = None
+    work: Work,
+    tried: Sequence[Transient] | None = None,
+    longest_s: float | None = None,
+    known: Sequence[Explanation] = (),
 ) -> list[Model]:
-    """Return the explanations that count, the best one first.
+    """Return what the explanations that count say, the best one first.
 
     For each transient the lag is fitted, and weighed by Laplace's approximation: evidence is the
     likelihood (of normal residuals of unknown variance: squares ** (-freedom / 2)) times prior,
@@ -115,8 +134,13 @@ def plausible(
         What power may do at edges; `transients` of the tick by default.
     longest_s : float, optional
         The longest lag that is tried, in seconds; a tick by default.
+    known : sequence of Explanation, optional
+        Those that earlier ticks told: only powers are fitted.
     """
     fitter = _Fitter(work, _own_rates(work))
+    if known:
+        fits = [(each.weight, fitter(each.transient, each.lag_s)) for each in known]
+        return [_model(work, fitter, fit, weight) for weight, fit in fits]
     longest = work.tick_s if longest_s is None else longest_s
     found: list[tuple[float, _Fit]] = []
     for transient in tried or transients(work.tick_s):
@@ -251,9 +275,8 @@ def _model(work: Work, fitter: _Fitter, fit: _Fit, weight: float) -> Model:
     changes = np.concatenate(([False], np.diff(work.phase) != 0, [False]))
     noise = np.where(changes, anywhere, min(mostly, anywhere))
     edges_j = noise * within
-    return Model(
-        weight, fit.lag_s, energy_j, edges_j, slopes, fitter.covariance(fit), fitter.freedom
-    )
+    why = Explanation(weight, fit.lag_s, fit.transient)
+    return Model(why, energy_j, edges_j, slopes, fitter.covariance(fit), fitter.freedom)
 
 
 def _share(work: Work, fit: _Fit, power_w: Floats) -> tuple[Floats, Floats, Floats]:

@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from greenbench.energy.sharing import Model, Work, plausible
+from greenbench.energy.sharing import Explanation, Model, Work, plausible
 from greenbench.errors import EnergyError
 
 Floats = NDArray[np.float64]
 
 LEAST = 2
+MORE = 1.25
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ class Apportioned:
         Median seconds between two ticks.
     lag_s : float
         By how much the counter runs behind, in seconds.
+    explanations : sequence of Explanation
+        The lags and transients that were averaged.
     """
 
     energy_j: Floats
@@ -87,9 +90,31 @@ class Apportioned:
     booked_with: Mapping[str, str]
     tick_s: float
     lag_s: float
+    explanations: Sequence[Explanation]
 
 
-def apportion(ticks: Ticks, segments: Segments) -> Apportioned:
+class Apportioner:
+    """Apportions one counter's ticks while they grow, at a fraction of the cost.
+
+    Lag and transient belong to the device: they are fitted anew only when there are a quarter more
+    ticks than the last time. Powers are always those of the ticks at hand.
+    """
+
+    def __init__(self) -> None:
+        self._fitted = 0
+        self._known: Sequence[Explanation] = ()
+
+    def __call__(self, ticks: Ticks, segments: Segments) -> Apportioned:
+        """Return what `apportion` does, of all ticks until now."""
+        count = np.size(ticks.times_s)
+        if count < MORE * self._fitted:
+            return apportion(ticks, segments, self._known)
+        found = apportion(ticks, segments)
+        self._fitted, self._known = count, found.explanations
+        return found
+
+
+def apportion(ticks: Ticks, segments: Segments, known: Sequence[Explanation] = ()) -> Apportioned:
     """Share the joules of a counter out among segments.
 
     The joules of each tick are regressed on the seconds that each phase spent in it (non-negative
@@ -106,6 +131,8 @@ def apportion(ticks: Ticks, segments: Segments) -> Apportioned:
         two more help to see the lag.
     segments : Segments
         What happened when.
+    known : sequence of Explanation, optional
+        Lags and transients that earlier ticks of the same counter told; fitted by default.
 
     Returns
     -------
@@ -128,14 +155,14 @@ def apportion(ticks: Ticks, segments: Segments) -> Apportioned:
     held = [booked.get(phase, phase) for phase in segments.phases]
     names = sorted(set(held))
     work = Work(times, joules, edges, np.array([names.index(name) for name in held]), tick_s)
-    return _summary(work, plausible(work), names, booked)
+    return _summary(work, plausible(work, known=known), names, booked)
 
 
 def _summary(
     work: Work, models: Sequence[Model], names: Sequence[str], booked: Mapping[str, str]
 ) -> Apportioned:
     """Average the models, and add up what each one leaves open and what they differ by."""
-    weights = np.array([model.weight for model in models])
+    weights = np.array([model.why.weight for model in models])
     shares = np.array([model.energy_j for model in models])
     best = models[int(np.argmax(weights))]
     into = (work.phase[:, None] == np.arange(len(names))).astype(float)
@@ -161,7 +188,8 @@ def _summary(
         total_uncertainty_j=float(total[0]),
         booked_with=booked,
         tick_s=work.tick_s,
-        lag_s=float(weights @ np.array([model.lag_s for model in models])),
+        lag_s=float(weights @ np.array([model.why.lag_s for model in models])),
+        explanations=[model.why for model in models],
     )
 
 

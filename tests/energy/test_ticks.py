@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from benchmarks.bench_counter import interpolation, make, measure, raw_edges, summary
-from greenbench.energy.ticks import Apportioned, Segments, Ticks, apportion
+from greenbench.energy.ticks import Apportioned, Apportioner, Segments, Ticks, apportion
 from greenbench.errors import EnergyError
 
 Floats = NDArray[np.float64]
@@ -188,6 +188,22 @@ def test_no_power_at_all_is_shared_out_as_nothing() -> None:
     found = apportion(Ticks(np.arange(9) / 10, np.zeros(9)), Segments(np.array([0.05, 0.7]), ["a"]))
     assert found.total_j == 0.0
     assert found.energy_j.tolist() == [0.0]
+
+
+def test_phases_are_right_while_ticks_grow_and_few_fits_are_made() -> None:
+    ticks, segments, used = ticking(trials(0.21, count=30), 0.012)
+    trained = np.array(segments.phases) == "train"
+    share, lags = Apportioner(), []
+    for ended in range(5, len(segments.phases), 4):
+        count = int(np.searchsorted(ticks.times_s, segments.edges_s[ended])) + 1
+        now = Ticks(ticks.times_s[:count], ticks.energy_j[:count])
+        found = share(now, Segments(segments.edges_s[: ended + 1], segments.phases[:ended]))
+        lags.append(tuple(each.lag_s for each in found.explanations))
+        if ended > 60:
+            own = used[:ended][trained[:ended]].sum()
+            assert found.phase_j["train"] == pytest.approx(own, rel=0.04)
+    # From 14 ticks to 130: each time that there were a quarter more of them.
+    assert 6 <= len(set(lags)) <= 12
 
 
 TIMES = np.arange(10) / 10
