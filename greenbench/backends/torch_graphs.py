@@ -136,16 +136,20 @@ class Graphs:
                 # Without a graph it may fit.
                 self._obstacles[subject.key] = NO_MEMORY
         obstacle = self._obstacles[subject.key]
-        return obstacle is None or self._settle(subject, obstacle)
+        return obstacle is None or self._insists(subject, obstacle)
 
     def refuse(self, subject: Subject, obstacle: str) -> None:
         """Take down what is against a work, which seemed fit."""
         self._obstacles[subject.key] = obstacle
-        self._settle(subject, obstacle)
+        self._insists(subject, obstacle)
 
-    def _settle(self, subject: Subject, obstacle: str) -> bool:
+    def tell(self, subject: Subject) -> None:
+        """Note that a work was done without a graph."""
+        obstacle = self._obstacles[subject.key]
+        self.note(f"{subject.name} is not replayed as a CUDA graph: {obstacle}")
+
+    def _insists(self, subject: Subject, obstacle: str) -> bool:
         if subject.wish is not True:
-            self.note(f"{subject.name} is not replayed as a CUDA graph: {obstacle}")
             return False
         if obstacle in {NOT_IDENTICAL, NOT_REPEATABLE}:
             self.note(f"{subject.name} is replayed as a CUDA graph, as demanded, but {obstacle}")
@@ -192,7 +196,7 @@ class Replayed:
             probe = Probe(self._capturer, work, changed, self._inputs, self._module)
             if not self._graphs.admits(self._subject, lambda: probe.obstacle(inputs)):
                 self._capturer = None
-                return work(*inputs)
+                return self._without(work, inputs)
         if self._replay is None:
             if self._warm < WARM_UP_STEPS:
                 self._warm += 1
@@ -200,10 +204,16 @@ class Replayed:
                     return work(*inputs)
             self._capture(self._capturer, work, self._inputs)
         if self._replay is None:
-            return work(*inputs)
+            return self._without(work, inputs)
         fill(self._inputs, inputs)
         self._replay()
         return copied(self._result)
+
+    def _without(self, work: Work, inputs: Sequence[Tensor]) -> Tensor | None:
+        result = work(*inputs)
+        # What fails without a graph, too, was not done, as where lanes are tried that do not fit.
+        self._graphs.tell(self._subject)
+        return result
 
     def _capture(self, capturer: Capturer, work: Work, inputs: Sequence[Tensor]) -> None:
         def captured() -> None:

@@ -21,7 +21,7 @@ from greenbench.backends.base import AdamOptions, BuildRequest, OutOfMemoryError
 from greenbench.backends.torch import TorchBackend
 from greenbench.cases import Scalar
 from greenbench.datasets.base import Dataset, RawImages, make_dataset
-from greenbench.errors import ConfigurationError
+from greenbench.errors import ArchitectureError, ConfigurationError
 from tests.tapes import FullTape, Tape, TornTape, WornTape
 
 BATCH = 32
@@ -157,7 +157,7 @@ def assert_trained_alike(one: TrainableModel, other: TrainableModel) -> None:
     assert one.evaluate("test") == other.evaluate("test")
 
 
-NETWORKS = {
+NETWORKS: dict[str, Spec | Native] = {
     "ours": NETWORK,
     "dropout": native(lambda: nn.Dropout(0.3)),
     "normalised": native(lambda: nn.BatchNorm1d(16)),
@@ -290,16 +290,14 @@ def test_demand_that_cannot_be_met_is_one_line(load: Load) -> None:
 
 
 def test_demand_is_met_where_bits_differ_and_it_is_noted(load: Load) -> None:
-    tape = WornTape()
-    backend = load(tape)
+    backend = load(tape := WornTape())
     trained(build(backend, cuda_graphs=True))
     assert tape.replays > STEPS
     assert "as demanded, but replays do not give the same bits" in backend.notes[0]
 
 
 def test_without_graphs_nothing_is_captured(load: Load) -> None:
-    tape = Tape()
-    backend = load(tape)
+    backend = load(tape := Tape())
     trained(build(backend, cuda_graphs=False))
     assert (tape.captures, backend.notes) == (0, ())
 
@@ -387,8 +385,15 @@ def test_a_lane_of_a_replayed_batch_goes_on_alone(load: Load) -> None:
 
 
 def test_batches_without_graphs_on_demand(load: Load) -> None:
-    tape = Tape()
-    batch = lanes(load(tape), cuda_graphs=False)
+    batch = lanes(load(tape := Tape()), cuda_graphs=False)
     for each in rows():
         batch.train_epoch(each)
     assert tape.captures == 0
+
+
+def test_batch_that_cannot_be_trained_leaves_no_note(load: Load) -> None:
+    backend = load(Tape())
+    batch = backend.build_batch([BuildRequest(NETWORKS["dropout"], batch_size=BATCH)] * 2)
+    with pytest.raises(ArchitectureError):
+        batch.train_epoch(next(rows(2)))
+    assert backend.notes == ()
