@@ -47,10 +47,10 @@ class Attributes:
         """Make all that changed what it was."""
         for path, layer, name, value in list(_attributes(self._module)):
             if (path, name) not in self._before:
-                delattr(layer, name)
+                del vars(layer)[name]
             elif self._before[path, name][2] != self._written(value, keeps=False):
                 _, former, written = self._before[path, name]
-                setattr(layer, name, self._read(former, written))
+                vars(layer)[name] = self._read(former, written)
         for tensor, version, values in self._values.values():
             if tensor._version != version:
                 tensor.detach().copy_(values)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class Capturer(Protocol):
@@ -30,6 +31,22 @@ class Capturer(Protocol):
 
     def capture(self, work: Callable[[], object]) -> Callable[[], object]:
         """Return what replays `work`, which is not done; after an error all is as before."""
+
+
+class _NoCopiesToDevice(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Raises where what is in the CPU's memory is copied to the device.
+
+    One that waits for nothing is captured, and each replay reads what has become of that memory.
+    """
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        sources = {torch.ops.aten._to_copy.default: 0, torch.ops.aten.copy_.default: 1}
+        if func in sources:
+            source = args[sources[func]]
+            if source.device.type == "cpu" and result.device.type != "cpu":
+                raise RuntimeError("it copies from the CPU's memory to the device")
+        return result
 
 
 class CudaCapturer:
@@ -72,7 +89,8 @@ class CudaCapturer:
             warnings.simplefilter("ignore")
             torch.cuda.set_sync_debug_mode("error")
         try:
-            yield
+            with _NoCopiesToDevice():  # type: ignore[no-untyped-call]
+                yield
         finally:
             torch.cuda.set_sync_debug_mode(before)
 

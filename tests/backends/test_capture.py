@@ -149,3 +149,23 @@ def test_nothing_is_collected_during_a_capture(
     with suppress(RuntimeError):
         capturer.capture(watched)
     assert (seen, gc.isenabled()) == ([False], True)
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda: torch.ones(3).to("meta", non_blocking=True),
+        lambda: torch.empty(3, device="meta").copy_(torch.ones(3), non_blocking=True),
+    ],
+)
+def test_copies_from_the_cpu_are_found_and_the_mode_is_put_back(
+    capturer: CudaCapturer, monkeypatch: pytest.MonkeyPatch, work: Callable[[], object]
+) -> None:
+    modes = ["warn"]
+    monkeypatch.setattr(torch.cuda, "get_sync_debug_mode", lambda: modes[-1])
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", modes.append)
+    with capturer.without_waits():
+        torch.ones(3).to(torch.float64).copy_(torch.zeros(3))
+        with pytest.raises(RuntimeError, match="CPU's memory"):
+            work()
+    assert modes == ["warn", "error", "warn"]
