@@ -113,6 +113,36 @@ def test_table_has_a_row_a_bar_and_a_part_that_fails_is_one(check: Any) -> None:
     assert lines[-1].startswith("batches can be measured  RuntimeError: no CUDA GPU here")
 
 
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("import os; os.abort()", "it ended with -6"),
+        ("import time; time.sleep(60)", "it took more than 1 s"),
+        ("pass", "it ended with 0"),
+    ],
+    ids=["crash", "hang", "nothing"],
+)
+def test_part_that_crashes_or_hangs_is_a_row(
+    check: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, told: str
+) -> None:
+    script = tmp_path / "part.py"
+    script.write_text(code)
+    monkeypatch.setattr(check, "__file__", str(script))
+    [found] = check.apart("batches", tmp_path, 1)
+    assert (found.bar, found.measured, found.is_met) == ("batches can be measured", told, None)
+
+
+def test_unknown_part_is_one_line() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / "gpu_check.py"), "--parts", "sped"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "no part sped; expected family, speed, batches, tests" in done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="there may be a GPU")
 def test_script_says_what_it_could_not_measure(tmp_path: Path) -> None:

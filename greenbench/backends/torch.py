@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain
 
 import numpy as np
@@ -119,11 +120,12 @@ class TorchBackend:
     def build_batch(self, requests: Sequence[BuildRequest]) -> TorchBatch:
         """Return new models that are trained as one."""
         models = [self.build(request) for request in requests]
-        shapes = len(requests), self._splits["train"][0].shape[1:]
-        wish = self._options(requests[0]).cuda_graphs
-        step, evaluation = (
-            self._graphs.replayed(f"{what} of trials as one", requests[0], shapes, wish=wish)
-            for what in ("training step", "evaluation")
+        replayed = partial(
+            self._graphs.replayed,
+            request=requests[0],
+            compute=(len(requests), self._splits["train"][0].shape[1:]),
+            wish=self._options(requests[0]).cuda_graphs,
+            module=None if isinstance(requests[0].architecture, Spec) else models[0]._module,
         )
         with memory_errors_translated():
             return TorchBatch(
@@ -131,7 +133,10 @@ class TorchBackend:
                 requests,
                 self._splits,
                 lambda lane, *state: models[lane].resume(*state),
-                (step, evaluation),
+                (
+                    replayed("training step of trials as one"),
+                    replayed("evaluation of trials as one"),
+                ),
             )
 
     def lanes_that_fit(self, requests: Sequence[BuildRequest], orders: Sequence[Order]) -> int:
@@ -196,16 +201,20 @@ class TorchModel:
         self._forward_passes = compute.autocast(device)
         self._rounding = compute.rounding
         self._scaler = compute.scaler(device)
-        how, wish = (compute, splits["train"][0].shape[1:]), compute.cuda_graphs
-        self._replayed_step = graphs.replayed(
-            "training step", request, how, wish=wish, obstacle=compute.obstacle
-        )
-        self._replayed_pass = graphs.replayed("evaluation", request, how, wish=wish)
-        self._total = torch.zeros((), device=device)
-        self._own_state = OwnState(request.architecture)
         # What others' modules keep of an evaluation may meet a gradient later.
         is_ours = isinstance(request.architecture, Spec)
         self._without_gradients = torch.inference_mode if is_ours else torch.no_grad
+        replayed = partial(
+            graphs.replayed,
+            request=request,
+            compute=(compute, splits["train"][0].shape[1:]),
+            wish=compute.cuda_graphs,
+            module=None if is_ours else module,
+        )
+        self._replayed_step = replayed("training step", obstacle=compute.obstacle)
+        self._replayed_pass = replayed("evaluation")
+        self._total = torch.zeros((), device=device)
+        self._own_state = OwnState(request.architecture)
         self._optimizer = FusedAdam(module.parameters(), request.optimizer)
         self.parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
 

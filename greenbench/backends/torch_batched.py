@@ -71,7 +71,6 @@ class TorchBatch:
         )
         self._fixed = _stacked([dict(_fixed(module)) for module in modules])
         self._adam = _Adam([request.optimizer for request in requests], self._weights)
-        self._losses = vmap(self._loss)
         self._total = self._weights.new_zeros(len(modules))
         self._replayed_step, self._replayed_pass = replayed
 
@@ -151,7 +150,7 @@ class TorchBatch:
             each.index_select(0, batch.flatten()).view(*batch.shape, *each.shape[1:])
             for each in (images, labels)
         )
-        losses = self._losses(self._parameters(weights), self._fixed, inputs, answers)
+        losses = vmap(self._loss)(self._parameters(weights), self._fixed, inputs, answers)
         # Lanes share nothing, so the gradient of the sum is each lane's own.
         (gradient,) = torch.autograd.grad(losses, weights, torch.ones_like(losses))
         return losses.detach(), gradient

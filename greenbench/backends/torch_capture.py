@@ -1,5 +1,6 @@
 """Captures of a CUDA GPU's work, and what else may capture."""
 
+import gc
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -8,6 +9,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class Capturer(Protocol):
@@ -31,6 +33,22 @@ class Capturer(Protocol):
         """Return what replays `work`, which is not done; after an error all is as before."""
 
 
+class _NoCopiesToDevice(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Raises where what is in the CPU's memory is copied to the device.
+
+    One that waits for nothing is captured, and each replay reads what has become of that memory.
+    """
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        sources = {torch.ops.aten._to_copy.default: 0, torch.ops.aten.copy_.default: 1}
+        if func in sources:
+            source = args[sources[func]]
+            if source.device.type == "cpu" and result.device.type != "cpu":
+                raise RuntimeError("it copies from the CPU's memory to the device")
+        return result
+
+
 class CudaCapturer:
     """Captures on a CUDA GPU, after `CUDA graphs
     <https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs>`_.
@@ -49,6 +67,7 @@ class CudaCapturer:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
+        self._anchor: tuple[torch.cuda.CUDAGraph, Any, Tensor] | None = None
 
     @contextmanager
     def aside(self) -> Iterator[None]:
@@ -70,50 +89,73 @@ class CudaCapturer:
             warnings.simplefilter("ignore")
             torch.cuda.set_sync_debug_mode("error")
         try:
-            yield
+            with _NoCopiesToDevice():  # type: ignore[no-untyped-call]
+                yield
         finally:
             torch.cuda.set_sync_debug_mode(before)
 
     def capture(self, work: Callable[[], object]) -> Callable[[], object]:
         """Capture whole work, backward passes and updates included."""
-        return self._captured(work, self._pool).replay
+        if self._anchor is None:
+            self._anchor = self._anchored(torch.cuda.graph_pool_handle())
+        graph, pool = torch.cuda.CUDAGraph(), self._anchor[1]
+        try:
+            self._record(graph, pool, work)
+        except BaseException:
+            self._mend(graph, pool)
+            raise
+        return graph.replay
 
-    def _captured(self, work: Callable[[], object], pool: Any) -> torch.cuda.CUDAGraph:
-        current = torch.cuda.current_stream(self._device)
-        graph = torch.cuda.CUDAGraph()
+    def _record(self, graph: torch.cuda.CUDAGraph, pool: Any, work: Callable[[], object]) -> None:
+        current, collects = torch.cuda.current_stream(self._device), gc.isenabled()
+        # What is collected meanwhile may free what must not be freed during a capture.
+        gc.disable()
         try:
             with torch.cuda.graph(graph, pool=pool, stream=self._stream):
-                work()
+                try:
+                    work()
+                finally:
+                    # On another stream, the capture could not even be ended.
+                    torch.cuda.set_stream(self._stream)
         except BaseException:
-            # A capture that broke leaves its stream, and the generator inside it.
+            # Some releases leave the stream of a capture that broke as the current one.
             torch.cuda.set_stream(current)
-            self._free_generator()
             raise
-        return graph
+        finally:
+            if collects:
+                gc.enable()
+
+    def _mend(self, graph: torch.cuda.CUDAGraph, pool: Any) -> None:
+        """End what a capture that broke leaves open.
+
+        Up to PyTorch 2.13 that is its pool, into which nothing could be captured any more, and
+        the generator, which would refuse all random numbers, and all replays, as inside a capture.
+        """
+        index = self._device.index
+        with suppress(Exception):
+            torch.cuda.synchronize(self._device)
+        with suppress(Exception):
+            graph.reset()
+        with suppress(Exception):
+            # Raises where that was done.
+            index = torch.cuda.current_device() if index is None else index
+            torch._C._cuda_endAllocateToPool(index, pool)
+        # A whole capture takes the generator out of the broken one, and shows whether the pool
+        # is fit for use. The former anchor lives until then.
+        for each in (pool, torch.cuda.graph_pool_handle()):
+            with suppress(Exception):
+                self._anchor = self._anchored(each)
+                return
+        self._anchor = None
+
+    def _anchored(self, pool: Any) -> tuple[torch.cuda.CUDAGraph, Any, Tensor]:
+        """Return a graph that keeps its pool, which ends with the last of its graphs."""
+        # The first graph creates tensors for all others, which may not be bound to that mode.
+        with torch.inference_mode(mode=False):
+            graph, nothing = torch.cuda.CUDAGraph(), torch.zeros(1, device=self._device)
+            self._record(graph, pool, lambda: nothing.add_(1))
+        return graph, pool, nothing
 
     @cached_property
     def _stream(self) -> Any:
         return torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
-
-    @cached_property
-    def _anchor(self) -> tuple[torch.cuda.CUDAGraph, Any, Tensor]:
-        # A pool ends with the last of its graphs and is not taken up again: one stays.
-        pool, nothing = torch.cuda.graph_pool_handle(), torch.zeros(1, device=self._device)
-        return self._captured(lambda: nothing.add_(1), pool), pool, nothing
-
-    @property
-    def _pool(self) -> Any:
-        return self._anchor[1]
-
-    def _free_generator(self) -> None:
-        with suppress(Exception):
-            torch.cuda.synchronize(self._device)
-        try:
-            torch.empty(1, device=self._device).uniform_()
-        except RuntimeError:
-            # It believes that it is captured still; a copy of its state does not.
-            with suppress(Exception):
-                index = self._device.index
-                index = torch.cuda.current_device() if index is None else index
-                generator = torch.cuda.default_generators[index]
-                generator.graphsafe_set_state(generator.clone_state())

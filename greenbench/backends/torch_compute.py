@@ -112,8 +112,8 @@ def read_options(options: Mapping[str, Scalar], device: torch.device, *, capture
     if device.type != "cuda" and compute.precision in {"tf32", "float16"}:
         expected = "float32 or bfloat16 without a CUDA GPU"
         raise _refusal("precision", compute.precision, expected)
-    if compute.precision == "tf32" and torch.cuda.get_device_capability(device) < _TF32_SINCE:
-        raise _refusal("precision", "tf32", "float32 on a GPU that is older than Ampere")
+    if compute.precision == "tf32" and not _has_tf32(device):
+        raise _refusal("precision", "tf32", "float32 on a GPU of AMD, or older than Ampere")
     if compute.cuda_graphs is True and compute.precision == "float16":
         # Whether the scaler leaves a step out, the CPU would have to read back.
         expected = "auto or false with precision float16; or take bfloat16"
@@ -124,7 +124,7 @@ def read_options(options: Mapping[str, Scalar], device: torch.device, *, capture
 def choices() -> list[dict[str, Scalar]]:
     """Return the options that are worth a try on this machine; first what is compared to."""
     has_gpu = torch.cuda.is_available()
-    rounds = has_gpu and torch.cuda.get_device_capability() >= _TF32_SINCE
+    rounds = has_gpu and _has_tf32()
     precisions = ["float32", *(["tf32"] if rounds else []), "bfloat16"]
     tries: list[dict[str, Scalar]] = [
         {
@@ -135,6 +135,11 @@ def choices() -> list[dict[str, Scalar]]:
         for last in (False, True)
     ]
     return [{"cuda_graphs": False}, *tries] if has_gpu else tries
+
+
+def _has_tf32(device: torch.device | None = None) -> bool:
+    # AMD's count otherwise: with most of them, torch would compute in float32 and say nothing.
+    return not torch.version.hip and torch.cuda.get_device_capability(device) >= _TF32_SINCE
 
 
 def _refusal(name: str, value: Scalar, expected: str) -> ConfigurationError:

@@ -3,88 +3,30 @@
 A tape stands in for the GPU: it captures and replays Python.
 """
 
+import gc
+import itertools
 import random
+import weakref
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from greenbench.architectures import Linear, Native, Spec
 from greenbench.architectures.spec import BatchNorm, Conv, Flatten, ReLU
-from greenbench.backends.base import AdamOptions, BuildRequest, TrainableModel
+from greenbench.backends.base import AdamOptions, BuildRequest, OutOfMemoryError, TrainableModel
 from greenbench.backends.torch import TorchBackend
 from greenbench.cases import Scalar
 from greenbench.datasets.base import Dataset, RawImages, make_dataset
-from greenbench.errors import ConfigurationError
+from greenbench.errors import ArchitectureError, ConfigurationError
+from tests.tapes import FullTape, Tape, TornTape, WornTape
 
 BATCH = 32
 STEPS = 12
 NETWORK = Spec("net", (1, 4, 4), [Conv(3), BatchNorm(), ReLU(), Flatten(), Linear(3)])
-
-
-class NoWaits(TorchDispatchMode):
-    """Raises where a CPU would wait for a GPU."""
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is torch.ops.aten._local_scalar_dense.default:
-            raise RuntimeError("called a synchronizing CUDA operation\nand more lines")
-        return func(*args, **(kwargs or {}))
-
-
-class Tape:
-    """Captures Python; counts captures, and how often they were replayed."""
-
-    generator = "torch.manual_seed"
-
-    def __init__(self) -> None:
-        self.captures = 0
-        self.replays = 0
-
-    def aside(self) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def without_waits(self) -> AbstractContextManager[Any]:
-        return NoWaits()
-
-    def capture(self, work: Callable[[], object]) -> Callable[[], object]:
-        self.captures += 1
-
-        def replay() -> None:
-            self.replays += 1
-            work()
-
-        return replay
-
-
-class TornTape(Tape):
-    """Fails at each capture from a number on."""
-
-    def __init__(self, first: int) -> None:
-        super().__init__()
-        self._first = first
-
-    def capture(self, work: Callable[[], object]) -> Callable[[], object]:
-        replay = super().capture(work)
-        if self.captures >= self._first:
-            # As one that breaks in its middle: numbers were drawn, and nothing was computed.
-            torch.rand(3)
-            raise RuntimeError("operation not permitted when stream is capturing\nCUDA kernel …")
-        return replay
-
-
-class WornTape(Tape):
-    """Leaves every second replay out."""
-
-    def capture(self, work: Callable[[], object]) -> Callable[[], object]:
-        play = super().capture(work)
-        return lambda: (
-            play() if self.replays % 2 == 0 else setattr(self, "replays", self.replays + 1)
-        )
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +80,64 @@ class Counting(nn.Module):
         return images * self.seen
 
 
+class Annealing(nn.Module):
+    """Counts in Python, and turns to something else long after any check."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = {"calls": 0}
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.training:
+            self.state["calls"] += 1
+        return images * (2 if self.state["calls"] > 15 else 1)
+
+
+class Remembering(nn.Module):
+    """Adds up what it sees in a tensor that is no buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = torch.zeros(())
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.training:
+            self.seen += images.detach().mean()
+        return images + self.seen
+
+
+class Lazy(nn.Module):
+    """Makes a constant at its first pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.constant: Tensor | None = None
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.constant is None:
+            self.constant = images.new_full((), 2.0)
+        return images * self.constant
+
+
+class OwnNumbers(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.own = np.random.default_rng(0)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images * (2 if self.own.random() < 0.5 else 1)
+
+
+class Unsteady(nn.Module):
+    """Never gives the same twice, and nobody sees why."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images * (1 + 1e-3 * next(TIMES))
+
+
+TIMES = itertools.count()
+
+
 def build(backend: TorchBackend, network: Spec | Native = NETWORK, **options: Scalar) -> Any:
     request = BuildRequest(network, AdamOptions(1e-2), BATCH, 1, options)
     return backend.build(request)
@@ -157,7 +157,7 @@ def assert_trained_alike(one: TrainableModel, other: TrainableModel) -> None:
     assert one.evaluate("test") == other.evaluate("test")
 
 
-NETWORKS = {
+NETWORKS: dict[str, Spec | Native] = {
     "ours": NETWORK,
     "dropout": native(lambda: nn.Dropout(0.3)),
     "normalised": native(lambda: nn.BatchNorm1d(16)),
@@ -211,6 +211,9 @@ def test_evaluation_is_replayed_but_for_its_last_part(load: Load) -> None:
         (HostDependent, "it waits for the GPU, or fails (RuntimeError: called a synchronizing"),
         (HostRandom, "it draws random numbers on the CPU"),
         (Counting, "it puts other tensors in the place of its buffers"),
+        (Annealing, "it changes an attribute, 1.state, in Python"),
+        (Remembering, "it changes an attribute, 1.seen, in Python"),
+        (OwnNumbers, "it changes an attribute, 1.own, in Python"),
     ],
 )
 def test_what_cannot_be_replayed_is_trained_without_and_noted(
@@ -224,6 +227,29 @@ def test_what_cannot_be_replayed_is_trained_without_and_noted(
         f"the training step of architecture 'own' is not replayed as a CUDA graph: {reason}"
     )
     assert "\n" not in note
+
+
+def test_what_a_module_makes_once_is_no_obstacle(load: Load) -> None:
+    tape = Tape()
+    backend = load(tape)
+    network = native(Lazy)
+    assert_trained_alike(build(backend, network), build(load(None), network))
+    assert tape.replays > STEPS
+    assert backend.notes == ()
+
+
+def test_what_gives_other_bits_each_time_is_not_replayed_and_that_is_said(load: Load) -> None:
+    backend = load(Tape())
+    trained(build(backend, native(Unsteady)))
+    assert "it does not give the same bits twice" in backend.notes[0]
+
+
+def test_too_little_memory_for_a_graph_is_enough_without(load: Load) -> None:
+    backend = load(FullTape())
+    assert_trained_alike(build(backend), build(load(None)))
+    assert "there is no memory to compare replays with it" in backend.notes[0]
+    with pytest.raises(OutOfMemoryError):
+        trained(build(load(FullTape()), cuda_graphs=True))
 
 
 @pytest.mark.parametrize("first", [1, 2, 3], ids=["probe", "first model", "second model"])
@@ -264,16 +290,14 @@ def test_demand_that_cannot_be_met_is_one_line(load: Load) -> None:
 
 
 def test_demand_is_met_where_bits_differ_and_it_is_noted(load: Load) -> None:
-    tape = WornTape()
-    backend = load(tape)
+    backend = load(tape := WornTape())
     trained(build(backend, cuda_graphs=True))
     assert tape.replays > STEPS
     assert "as demanded, but replays do not give the same bits" in backend.notes[0]
 
 
 def test_without_graphs_nothing_is_captured(load: Load) -> None:
-    tape = Tape()
-    backend = load(tape)
+    backend = load(tape := Tape())
     trained(build(backend, cuda_graphs=False))
     assert (tape.captures, backend.notes) == (0, ())
 
@@ -298,12 +322,16 @@ def test_models_in_turns_train_as_each_would_alone(load: Load) -> None:
         np.testing.assert_array_equal(left, right)
 
 
-def test_a_model_that_nobody_holds_is_freed_at_once(load: Load) -> None:
-    import gc  # noqa: PLC0415
-    import weakref  # noqa: PLC0415
-
-    model = build(load(None))
-    trained(model, 1)
+@pytest.mark.parametrize("is_batch", [False, True], ids=["model", "batch"])
+def test_what_nobody_holds_is_freed_at_once(load: Load, is_batch: bool) -> None:
+    backend = load(None)
+    if is_batch:
+        model = lanes(backend)
+        model.train_epoch(next(rows()))
+    else:
+        model = build(backend)
+        trained(model, 1)
+    model.evaluate("test")
     gone = weakref.ref(model)
     gc.disable()
     try:
@@ -357,8 +385,15 @@ def test_a_lane_of_a_replayed_batch_goes_on_alone(load: Load) -> None:
 
 
 def test_batches_without_graphs_on_demand(load: Load) -> None:
-    tape = Tape()
-    batch = lanes(load(tape), cuda_graphs=False)
+    batch = lanes(load(tape := Tape()), cuda_graphs=False)
     for each in rows():
         batch.train_epoch(each)
     assert tape.captures == 0
+
+
+def test_batch_that_cannot_be_trained_leaves_no_note(load: Load) -> None:
+    backend = load(Tape())
+    batch = backend.build_batch([BuildRequest(NETWORKS["dropout"], batch_size=BATCH)] * 2)
+    with pytest.raises(ArchitectureError):
+        batch.train_epoch(next(rows(2)))
+    assert backend.notes == ()

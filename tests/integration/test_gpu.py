@@ -40,6 +40,7 @@ def rows_of(greenbench: Greenbench, *arguments: str, count: int) -> list[dict[st
     return rows
 
 
+@pytest.mark.slow
 def test_gpu_energy_is_a_counters_gross_and_net_and_two_meters_agree(
     greenbench: Greenbench,
 ) -> None:
@@ -60,6 +61,7 @@ def test_gpu_energy_is_a_counters_gross_and_net_and_two_meters_agree(
     assert max(joules) < 1.15 * min(joules)
 
 
+@pytest.mark.slow
 def test_more_training_takes_more_energy_in_proportion(greenbench: Greenbench) -> None:
     rows = [
         rows_of(
@@ -222,6 +224,7 @@ def test_tf32_rounds_products_and_is_off_again(backend: "TorchBackend") -> None:
     assert not torch.backends.cudnn.allow_tf32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", ["8", "auto"])
 def test_trials_of_a_batch_share_a_gpus_energy(greenbench: Greenbench, count: str) -> None:
     (row,) = rows_of(
@@ -267,6 +270,7 @@ def test_states_of_a_card_are_known_and_tell_load_from_rest(backend: "TorchBacke
     assert found.after.others_share in (None, pytest.approx(0.0, abs=0.05))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("listed", ["", "-1"])
 def test_run_that_sees_no_gpu_has_none_in_its_figures(greenbench: Greenbench, listed: str) -> None:
     greenbench.environment["CUDA_VISIBLE_DEVICES"] = listed
@@ -277,6 +281,7 @@ def test_run_that_sees_no_gpu_has_none_in_its_figures(greenbench: Greenbench, li
     assert (row["device"], row["gpu_wh"], row["gpu_temperature_c"]) == ("cpu", None, None)
 
 
+@pytest.mark.slow
 def test_run_names_the_card_by_its_uuid_and_records_its_state(greenbench: Greenbench) -> None:
     [gpu, *_] = visible_gpus(os.environ)
     greenbench.environment["CUDA_VISIBLE_DEVICES"] = gpu.uuid

@@ -39,7 +39,11 @@ def data() -> Dataset:
 
 @pytest.fixture(scope="module")
 def loaded(data: Dataset) -> tuple["TorchBackend", Counts]:
-    """A backend, and how often it captured and replayed."""
+    return counting(data)
+
+
+def counting(data: Dataset) -> tuple["TorchBackend", Counts]:
+    """Return a new backend, and how often it captures and replays."""
     import torch  # noqa: PLC0415
 
     from greenbench.backends.torch import TorchBackend  # noqa: PLC0415
@@ -162,6 +166,30 @@ def test_a_process_in_which_a_capture_broke_goes_on_capturing(
     assert_identical(build(backend, "dropout"), build(backend, "dropout", cuda_graphs=False))
     assert_identical(build(backend, "simple_cnn"), build(backend, "simple_cnn", cuda_graphs=False))
     assert counts["replays"] >= 4 * STEPS - 3
+
+
+def test_graphs_from_before_a_broken_capture_are_replayed_as_if_nothing_was(
+    backend: "TorchBackend", counts: Counts
+) -> None:
+    held, plain = (build(backend, "dropout", **each) for each in ({}, {"cuda_graphs": False}))
+    assert trained(held) == trained(plain)
+    trained(build(backend, "waits"))
+    counts.update(captures=0, replays=0)
+    assert_identical(held, plain)
+    if not any("dropout" in note for note in backend.notes):
+        assert counts["replays"] >= 4 * STEPS
+
+
+def test_training_is_captured_after_an_evaluation_was_captured_first(data: Dataset) -> None:
+    backend, counts = counting(data)
+    model = build(backend, "simple_cnn")
+    for _ in range(4):
+        model.evaluate("test")
+    assert counts["replays"] > 0
+    counts.update(captures=0, replays=0)
+    trained(model)
+    assert counts["replays"] >= 3 * STEPS - 3
+    assert backend.notes == ()
 
 
 def test_evaluation_is_replayed(backend: "TorchBackend", counts: Counts) -> None:
