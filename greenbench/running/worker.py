@@ -217,7 +217,7 @@ def _watch_stops() -> StopWatch:
 
 def _measures(bench: Bench) -> bool:
     # A recording tells nothing of this machine.
-    return not isinstance(bench.backend, ReplayingBackend) and measures(bench.meter)
+    return not isinstance(bench.backend, ReplayingBackend) and measures(bench.meter, bench.counters)
 
 
 def _measure_idle(bench: Bench, seconds: float) -> IdlePower:
