@@ -82,6 +82,7 @@ def main() -> None:
                         "files": files,
                         "measures": _measures(bench),
                         "scope": bench.scope,
+                        "gpus": [asdict(gpu) for gpu in bench.gpus],
                     },
                 )
             elif "idle_s" in request:
