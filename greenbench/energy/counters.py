@@ -49,9 +49,12 @@ class Counters(Protocol):
     ----------
     share : float or None
         The share of a core that looking at them has taken so far; None if unknown.
+    pid : int or None
+        Number of the process that looks; None if it is this one.
     """
 
     share: float | None
+    pid: int | None
 
     def describe(self) -> Mapping[str, Component]:
         """Return the components by name, with provenance, source, tick and limit."""
@@ -131,6 +134,8 @@ class SampledCounters:
     pid : int
         Its number.
     """
+
+    pid: int | None
 
     def __init__(self, told: Mapping[str, Any]) -> None:
         self.share: float | None = None

@@ -17,6 +17,7 @@ class MadeUpCounters:
 
     def __init__(self, share: float, error: str | None = None) -> None:
         self.share = share
+        self.pid = None
         self.is_closed = False
         self._error = error
 
