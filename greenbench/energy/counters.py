@@ -25,6 +25,8 @@ from greenbench.errors import EnergyError
 from greenbench.machine.interpreter import worker_command, worker_search_path
 from greenbench.results.readings import Component
 
+TICKING = "codecarbon"
+"""The meter whose components are read at the ticks of their counters, where they have any."""
 MODULE = "greenbench.energy.sampler"
 PACKAGE = Path(__file__).parents[1] / "__init__.py"
 START_S = 60.0
