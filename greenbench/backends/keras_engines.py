@@ -152,12 +152,16 @@ class JaxEngine:
 
     def device(self) -> str:
         """Return the kind of the device that JAX puts arrays on."""
+        return str(self._used.device_kind)
+
+    @property
+    def _used(self) -> Any:
         (device,) = _package("jax.numpy").zeros(()).devices()
-        return str(device.device_kind)
+        return device
 
     def gpu_uuids(self) -> Sequence[str] | None:
         """Return none on a CPU: JAX does not say which GPU its first one is."""
-        return () if _package("jax").devices()[0].platform == "cpu" else None
+        return () if self._used.platform == "cpu" else None
 
     def train(self, model: Any, epoch: Epoch) -> float:
         """Train by ``fit``, which takes weights out of the model and back once an epoch."""
@@ -209,7 +213,7 @@ class TensorflowEngine:
 
     def gpu_uuids(self) -> Sequence[str] | None:
         """Return none on a CPU: TensorFlow does not say which GPU its first one is."""
-        return None if _package("tensorflow").config.list_physical_devices("GPU") else ()
+        return None if _package("tensorflow").config.get_visible_devices("GPU") else ()
 
     def train(self, model: Any, epoch: Epoch) -> float:
         """Train as ``fit`` does, which would build a pipeline of its own every epoch."""

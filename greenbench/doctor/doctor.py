@@ -8,6 +8,7 @@ from pathlib import Path
 from greenbench.doctor.headline import headlines, likely_scope
 from greenbench.doctor.ticks import find_ticks
 from greenbench.energy.carbon import carbon_intensity
+from greenbench.energy.counters import TICKING
 from greenbench.energy.gpus import gpus_to_read
 from greenbench.energy.host import HostWatch
 from greenbench.energy.meter import Meter
@@ -44,14 +45,19 @@ def examine(settings: Settings) -> Findings:
         If the meter or the carbon intensity cannot be used.
     """
     # What a worker would train on that CUDA is shown to; which torch is installed is not asked.
-    meter = open_meter(settings.meter, gpus_to_read(os.environ))
+    gpus = gpus_to_read(os.environ)
+    meter = open_meter(settings.meter, gpus)
     try:
-        components = meter.describe()
+        components: Components = meter.describe()
         witnesses = _witnesses(meter)
         others = _listen()
     finally:
         meter.close()
     intensity = carbon_intensity(settings.carbon_g_per_kwh, settings.country)
+    ticks, ticking = find_ticks(SYS / "class" / "powercap", gpus)
+    if meter_names(settings.meter)[0] == TICKING:
+        # As workers do: a counter may be read of what the meter does not find.
+        components = {**components, **ticking}
     gpu = components.get("gpu")
     is_replay = meter_names(meter.name)[0] in REPLAYING
     scope = likely_scope(components, settings.headline, is_replay=is_replay)
@@ -63,7 +69,7 @@ def examine(settings: Settings) -> Findings:
             "--threads"
         ),
         "energy": _lines(components, scope),
-        "ticks": find_ticks(SYS / "class" / "powercap"),
+        "ticks": ticks,
         **{f"{name}, a witness": _lines(parts) for name, parts in witnesses.items()},
         "headline": headlines(components, settings.headline, is_replay=is_replay),
         "figures are for": _uses(components, scope, is_replay=is_replay),

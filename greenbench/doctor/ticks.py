@@ -1,29 +1,35 @@
 """Which counters tick on this machine, how often, and what it costs to look at them."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from greenbench.energy.counters import Counters, open_counters
 from greenbench.energy.phase_lock import SHARE
 from greenbench.errors import EnergyError
+from greenbench.results.gpus import Gpu
+from greenbench.results.readings import Components
 
 WATCHED_S = 1.0
 NONE = "no counter that may be read at its ticks"
 
 
-def find_ticks(powercap: Path) -> str:
-    """Return what is found, as a line for people.
+def find_ticks(powercap: Path, gpus: Sequence[Gpu] | None = None) -> tuple[str, Components]:
+    """Return what is found, as a line for people, and the components.
 
     Parameters
     ----------
     powercap : pathlib.Path
         Where Linux shows the counters of CPUs.
+    gpus : sequence of Gpu or None
+        The cards that train; None for all that there are.
     """
-    counters = open_counters(powercap=powercap)
+    uuids = None if gpus is None else [gpu.uuid for gpu in gpus]
+    counters = open_counters(gpus=uuids, powercap=powercap)
     if counters is None:
-        return NONE
+        return NONE, {}
     try:
-        return _described(counters)
+        return _described(counters), counters.describe()
     finally:
         counters.close()
 

@@ -97,7 +97,8 @@ class Bookings:
     """What a ledger's windows used, by counters that tick.
 
     Nothing is read at the edges of windows: their times are noted, and the joules of all ticks
-    are apportioned to them. What fails makes a component unknown, with the reason, and never
+    are apportioned to them; the seconds that reading the other meter takes are in both. What fails
+    makes a component unknown, with the reason, and never
     falls back to what another meter read: one repeat has one method.
 
     Parameters
@@ -150,6 +151,7 @@ class Bookings:
             return account
         since_s = pieces[0].began_s - HISTORY_S
         earlier = [each for each in self._pieces[:first] if each.began_s >= since_s]
+        account = _timed(account, pieces)
         found = self._estimates([*earlier, *pieces], is_final=False)
         for name, part in self._components.items():
             one = found[name]
@@ -179,6 +181,9 @@ class Bookings:
         if not self._pieces:
             return account, measured
         self._await_ticks()
+        account = _timed(account, self._pieces)
+        seconds = self._pieces[-1].ended_s - self._pieces[0].began_s
+        measured = replace(measured, duration_s=seconds)
         found = self._estimates(self._pieces, is_final=True)
         for name, part in self._components.items():
             one = found[name]
@@ -340,6 +345,22 @@ def _settled(part: Component, pieces: Sequence[Piece], one: Estimate) -> dict[st
         share = (phases[phase].energy_j or 0.0) / all_j if all_j else 1.0
         phases[phase] = replace(phases[phase], uncertainty_j=known_j * share)
     return phases
+
+
+def _timed(account: Account, pieces: Sequence[Piece]) -> Account:
+    """Return an account with the seconds that its joules are of.
+
+    The meter's own windows leave out what it takes to read it, in which the device goes on using
+    energy: of idle power, as much would be taken too little.
+    """
+    seconds = dict.fromkeys(account.phases, 0.0)
+    for piece in pieces:
+        seconds[piece.phase] += (piece.ended_s - piece.began_s) / piece.passes
+    phases = account.phases.items()
+    return replace(
+        account,
+        phases={phase: replace(each, duration_s=seconds[phase]) for phase, each in phases},
+    )
 
 
 def _booked(account: Account, name: str, found: Mapping[str, Component]) -> Account:

@@ -1,11 +1,11 @@
 """Cool-down: waits before a repeat until the GPU is as warm as it was before the first one."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 
 from greenbench.energy.gpu_states import read_states
-from greenbench.energy.gpus import training_gpus
 from greenbench.errors import ConfigurationError
+from greenbench.results.gpus import Gpu
 
 WITHIN_C = 2.0
 """By how many degrees Celsius a repeat may begin warmer than the first one."""
@@ -15,17 +15,17 @@ STEP_S = 1.0
 Thermometer = Callable[[], float | None]
 
 
-def thermometer(environment: Mapping[str, str]) -> Thermometer:
+def thermometer(training: Callable[[], Sequence[Gpu]]) -> Thermometer:
     """Return what reads the temperature of the warmest GPU that trains; None if it is unknown.
 
     Parameters
     ----------
-    environment : mapping of str to str
-        That of the workers, which decides which GPUs they train on.
+    training : callable
+        Returns the GPUs that train.
     """
 
     def read() -> float | None:
-        states = read_states(training_gpus(environment))
+        states = read_states(training())
         known = (state.temperature_c for state in states)
         return max((each for each in known if each is not None), default=None)
 
@@ -57,15 +57,19 @@ class CoolDown:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if read_c() is None:
-            raise ConfigurationError(
-                "--cool-down waits for the temperature of the GPU that trains, which cannot be "
-                "read here; leave it out"
-            )
         self._read_c = read_c
         self._notice = notice
         self._sleep, self._clock = sleep, clock
         self._first_c: float | None = None
+        self.check()
+
+    def check(self) -> None:
+        """Raise `ConfigurationError` if no temperature can be read."""
+        if self._read_c() is None:
+            raise ConfigurationError(
+                "--cool-down waits for the temperature of the GPU that trains, which cannot be "
+                "read here; leave it out"
+            )
 
     def wait(self) -> None:
         """Return when it is as cool as before the first repeat, or `LONGEST_WAIT_S` are over."""

@@ -25,6 +25,8 @@ from greenbench.errors import EnergyError
 from greenbench.machine.interpreter import worker_command, worker_search_path
 from greenbench.results.readings import Component
 
+TICKING = "codecarbon"
+"""The meter whose components are read at the ticks of their counters, where they have any."""
 MODULE = "greenbench.energy.sampler"
 PACKAGE = Path(__file__).parents[1] / "__init__.py"
 START_S = 60.0
@@ -49,9 +51,12 @@ class Counters(Protocol):
     ----------
     share : float or None
         The share of a core that looking at them has taken so far; None if unknown.
+    pid : int or None
+        Number of the process that looks; None if it is this one.
     """
 
     share: float | None
+    pid: int | None
 
     def describe(self) -> Mapping[str, Component]:
         """Return the components by name, with provenance, source, tick and limit."""
@@ -131,6 +136,8 @@ class SampledCounters:
     pid : int
         Its number.
     """
+
+    pid: int | None
 
     def __init__(self, told: Mapping[str, Any]) -> None:
         self.share: float | None = None

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from greenbench.energy.counters import Counters
 from greenbench.energy.meter import Meter
 from greenbench.errors import EnergyError
 from greenbench.results.readings import Component, Reading
@@ -55,9 +56,10 @@ class Trace:
     energy_j: Sequence[float]
 
 
-def measures(meter: Meter) -> bool:
-    """Return whether a meter measures any component; idle power of a model means nothing."""
-    return any(part.provenance.is_measured for part in meter.describe().values())
+def measures(meter: Meter, counters: Counters | None = None) -> bool:
+    """Return whether any component is measured; idle power of a model means nothing."""
+    read = {**meter.describe(), **(counters.describe() if counters else {})}
+    return any(part.provenance.is_measured for part in read.values())
 
 
 def parts_w(traces: Sequence[Trace], seconds: float) -> list[float] | None:
@@ -160,12 +162,12 @@ def _found(
     """Return what the last seconds of windows, or of the counters' ticks in them, say."""
     whole = sum(readings[1:], start=readings[0]).judged
     power_w, unsteady = {}, []
-    for name, part in whole.components.items():
-        if not part.provenance.is_measured or part.energy_j is None:
-            continue
+    # A counter may be read of what the meter does not find.
+    for name in {**whole.components, **ticks}:
+        part = whole.components.get(name)
         parts = parts_w(ticks[name], seconds) if name in ticks else None
         share = STEADY_SHARE
-        if parts is None:
+        if parts is None and part and part.provenance.is_measured and part.energy_j is not None:
             parts = parts_w([_windows(readings, name)], seconds)
             share += _edge_share(part, seconds)
         if parts is None:

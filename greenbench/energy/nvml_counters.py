@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from greenbench.energy.counter import Counter
+from greenbench.energy.gpus import OF_WHOLE_CARD
 from greenbench.energy.nvml import answer, open_nvml, text
 
 PER_UNIT = 1e3
@@ -50,7 +51,10 @@ def _counter(library: Any, uuid: str) -> Counter | None:
     bounds = answer(library, "nvmlDeviceGetPowerManagementLimitConstraints", handle)
     limit_w = None if bounds is None else bounds[1] / PER_UNIT
     read_j = partial(_read_j, library, handle)
-    return Counter("gpu", uuid, SOURCE, limit_w, None, read_j)
+    mode = answer(library, "nvmlDeviceGetMigMode", handle)
+    # Once a card is cut up, nothing but slices of it trains.
+    source = f"{SOURCE}, {OF_WHOLE_CARD}" if mode and mode[0] else SOURCE
+    return Counter("gpu", uuid, source, limit_w, None, read_j)
 
 
 def _read_j(library: Any, handle: Any) -> float:

@@ -18,6 +18,7 @@ from greenbench.machine.environment import git_revision
 from greenbench.machine.interpreter import worker_command, worker_search_path
 from greenbench.results import CaseResult, Segment, Trial
 from greenbench.results.account import Account
+from greenbench.results.gpus import Gpu
 from greenbench.results.journal import Journal
 from greenbench.running.checkout import WORKER_MODULE, Checkout
 from greenbench.running.parts import PACKAGE_FILE, modules_in_sight, own_parts, registering_modules
@@ -146,6 +147,12 @@ class WorkerPool:
             if result is None:
                 raise WorkerError(f"{job.case.id} finished without a result; see {worker.log}")
             return result
+
+    @property
+    def gpus(self) -> list[Gpu] | None:
+        """The cards that workers train on, each once; None until one of them has told."""
+        told = [each.gpus for each in self._workers.values() if each.gpus is not None]
+        return list(dict.fromkeys(gpu for gpus in told for gpu in gpus)) if told else None
 
     @property
     def measures(self) -> bool:

@@ -14,6 +14,7 @@ from greenbench.architectures.base import check_arguments
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity, carbon_intensity
 from greenbench.energy.cooling import CoolDown, thermometer
+from greenbench.energy.gpus import training_gpus
 from greenbench.energy.hostlock import host_lock
 from greenbench.energy.idle import IdlePower, drift
 from greenbench.energy.meters import check_meters
@@ -25,6 +26,7 @@ from greenbench.errors import (
 )
 from greenbench.machine.files import reason, remedy
 from greenbench.results import CaseResult
+from greenbench.results.gpus import Gpu
 from greenbench.results.journal import Journal
 from greenbench.results.marks import is_drifted
 from greenbench.running.checkout import Checkout
@@ -102,6 +104,7 @@ class Session:
     _has_crashed: bool = field(default=False, init=False)
     _is_complete: bool = field(default=False, init=False)
     _cool_down: CoolDown | None = field(default=None, init=False)
+    _pools: list[WorkerPool] = field(default_factory=list, init=False)
     idle_drift: float | None = field(default=None, init=False)
 
     def __enter__(self) -> "Session":
@@ -112,12 +115,14 @@ class Session:
         check_uri(self.settings.tracking_uri)
         intensity = carbon_intensity(self.settings.carbon_g_per_kwh, self.settings.country)
         if self.settings.cool_down:
-            self._cool_down = CoolDown(thermometer(os.environ), self.listener.notice)
+            self._cool_down = CoolDown(thermometer(self._gpus), self.listener.notice)
         with ExitStack() as stack:
             try:
                 self._open(stack, intensity, is_fresh=self.is_fresh)
                 if self._run_folder.is_resumed and not self._is_complete:
                     self._go_on_or_over(stack, intensity)
+                if self._cool_down:
+                    self._cool_down.check()
                 self._idle_w = self._measure_idle_w("before")
             except WorkerError:
                 # Its log says why.
@@ -307,6 +312,11 @@ class Session:
                 "are marked as drifted; let the machine cool down or quieten, and run again"
             )
         self._delivery.deliver_idle_drift(self.folder, self.suite, self.idle_drift)
+
+    def _gpus(self) -> Sequence[Gpu]:
+        """Return the GPUs that train, as workers tell; until there are any, by the environment."""
+        told = self._pools[0].gpus if self._pools else None
+        return training_gpus(os.environ) if told is None else told
 
     def _drop_if_empty(self, folder: Path) -> None:
         # Nothing was achieved, as after a mistyped option; but a crash leaves its log.

@@ -27,7 +27,7 @@ from greenbench.backends.base import LocatingBackend
 from greenbench.backends.process_state import ProcessState
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
-from greenbench.energy.counters import Counters, open_counters
+from greenbench.energy.counters import TICKING, Counters, open_counters
 from greenbench.energy.gpus import gpus_to_read
 from greenbench.energy.host import StopWatch
 from greenbench.energy.idle import IdlePower, measure_idle, measures
@@ -51,9 +51,6 @@ from greenbench.running.worker_warnings import Warnings
 from greenbench.search.bench import Bench, Emit
 from greenbench.search.repeat import data_of, prepare, run_repeat
 from greenbench.tracking.autologging import forbid_autologging
-
-TICKING = "codecarbon"
-"""The meter whose components are read at the ticks of their counters, where they have any."""
 
 
 def main() -> None:
@@ -82,6 +79,7 @@ def main() -> None:
                         "files": files,
                         "measures": _measures(bench),
                         "scope": bench.scope,
+                        "gpus": [asdict(gpu) for gpu in bench.gpus],
                     },
                 )
             elif "idle_s" in request:
@@ -217,7 +215,7 @@ def _watch_stops() -> StopWatch:
 
 def _measures(bench: Bench) -> bool:
     # A recording tells nothing of this machine.
-    return not isinstance(bench.backend, ReplayingBackend) and measures(bench.meter)
+    return not isinstance(bench.backend, ReplayingBackend) and measures(bench.meter, bench.counters)
 
 
 def _measure_idle(bench: Bench, seconds: float) -> IdlePower:

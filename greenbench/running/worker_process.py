@@ -18,6 +18,7 @@ from greenbench.machine.files import reason, remedy
 from greenbench.machine.processes import GroupLeader
 from greenbench.results import Trial, TrialStatus
 from greenbench.results.account import Account
+from greenbench.results.gpus import Gpu
 from greenbench.results.readings import Component, Provenance, Reading
 from greenbench.results.scope import Names
 
@@ -81,6 +82,8 @@ class WorkerProcess:
         What it trains on; known then, too.
     measures : bool
         Whether its meter measures, so that it can tell idle power; known then, too.
+    gpus : list of Gpu or None
+        The cards that it trains on; None until it has told.
     scope : tuple of str or None
         Components that count in its figures; known then, too.
     """
@@ -101,6 +104,7 @@ class WorkerProcess:
         self.is_spent = False
         self.device: str | None = None
         self.measures = False
+        self.gpus: list[Gpu] | None = None
         self.scope: Names | None = None
         self._is_ready = False
         self._is_closed = False
@@ -162,6 +166,8 @@ class WorkerProcess:
         self.device = values.get("environment", {}).get("device")
         # Workers of older revisions do not tell, and cannot be warmed up.
         self.measures = bool(values.get("measures"))
+        if "gpus" in values:
+            self.gpus = [Gpu(**each) for each in values["gpus"]]
         scope = values.get("scope")
         self.scope = None if scope is None else tuple(scope)
 

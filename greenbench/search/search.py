@@ -78,9 +78,9 @@ class Search:
         backend = job.bench.backend
         replay = backend if isinstance(backend, ReplayingBackend) else None
         self._now_s = replay.now_s if replay else time.perf_counter
-        self._ledger = Ledger(
-            job.bench.meter, replay or HostWatch(), job.bench.stops, job.bench.counters
-        )
+        counters = job.bench.counters
+        watch = replay or HostWatch(counters.pid if counters else None)
+        self._ledger = Ledger(job.bench.meter, watch, job.bench.stops, counters)
         self._conditions = Conditions(
             backend,
             job.case,

@@ -115,6 +115,8 @@ class FakeCounters:
         When it stops advancing.
     share : float
         Of a core that it takes: none.
+    pid : None
+        No process but this one looks.
 
     Examples
     --------
@@ -142,6 +144,7 @@ class FakeCounters:
         self.fault: str | None = None
         self.still_s = float("inf")
         self.share: float | None = 0.0
+        self.pid: int | None = None
 
     def describe(self) -> Mapping[str, Component]:
         """Return the only component."""

@@ -4,7 +4,9 @@ import pytest
 
 from greenbench.energy.cooling import LONGEST_WAIT_S, CoolDown, thermometer
 from greenbench.errors import ConfigurationError
+from greenbench.results.gpus import Gpu as Gpu_
 from greenbench.testing import FakeClock
+from tests.made_up_nvml import Card, install
 
 
 class Gpu:
@@ -85,4 +87,13 @@ def test_without_a_temperature_it_is_refused_in_one_line(clock: FakeClock) -> No
 
 
 def test_there_is_no_temperature_without_a_gpu() -> None:
-    assert thermometer({"CUDA_VISIBLE_DEVICES": ""})() is None
+    assert thermometer(list)() is None
+
+
+def test_temperature_is_that_of_the_warmest_gpu_that_trains(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cards = Card("GPU-a", temperature=80), Card("GPU-b", temperature=41), Card("GPU-c")
+    install(monkeypatch, *cards)
+    gpus = [Gpu_(index, card.uuid, card.name) for index, card in enumerate(cards)]
+    assert thermometer(lambda: gpus[1:])() == 41.0

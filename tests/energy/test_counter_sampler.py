@@ -16,6 +16,7 @@ import pytest
 
 from greenbench.energy.amd import open_amd_counters
 from greenbench.energy.counters import Counters, open_counters
+from greenbench.energy.gpus import OF_WHOLE_CARD
 from greenbench.energy.nvml_counters import open_nvml_counters
 from greenbench.energy.powercap import open_powercap
 from greenbench.errors import EnergyError
@@ -370,6 +371,7 @@ class MadeUpNvml(SimpleNamespace):
             nvmlDeviceGetUUID=lambda handle: handle,
             nvmlDeviceGetPowerManagementLimitConstraints=lambda _: (100_000, 700_000),
             nvmlDeviceGetTotalEnergyConsumption=cards.__getitem__,
+            nvmlDeviceGetMigMode={"GPU-a": (0, 0), "GPU-b": (1, 1)}.__getitem__,
             **answers,
         )
 
@@ -393,6 +395,14 @@ def test_counters_of_the_gpus_that_are_named(
     assert {each.limit_w for each in counters} <= {700.0}
     if uuids is None:
         assert [each.read_j() for each in counters] == [1234.567, 7.0]
+
+
+def test_the_counter_of_a_card_that_is_cut_into_slices_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", MadeUpNvml())
+    whole, cut = open_nvml_counters(["GPU-a", "GPU-b"])
+    assert cut.source == f"{whole.source}, {OF_WHOLE_CARD}"
 
 
 def test_a_card_without_counter_leaves_no_sum(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,6 +57,22 @@ def test_what_another_process_uses_is_the_others(busy_child):
     assert other_s >= child_s / 2
 
 
+def test_what_a_helper_uses_disturbs_nobody(busy_child, monkeypatch):
+    monkeypatch.setattr(host, "_busy_s", lambda: used_s(busy_child) + 1.0)
+    watch, stranger = HostWatch(busy_child.pid), HostWatch()
+    began_s = used_s(busy_child)
+    while used_s(busy_child) - began_s < WORK_S:
+        time.sleep(0.01)
+    busy_child.suspend()
+    (_, other_s), (_, all_s) = watch.lap(), stranger.lap()
+    assert all_s >= WORK_S / 2
+    assert other_s <= all_s / 2
+    busy_child.kill()
+    busy_child.wait()
+    monkeypatch.setattr(host, "_busy_s", lambda: 1000.0)
+    assert watch.lap()[1] > 0, "one that is gone is no reason to fail"
+
+
 def test_what_this_process_uses_is_its_own():
     watch = HostWatch()
     work(WORK_S)

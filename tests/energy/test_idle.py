@@ -10,7 +10,7 @@ from greenbench.energy.ledger import Ledger
 from greenbench.errors import EnergyError
 from greenbench.results.quality import net_j
 from greenbench.results.readings import Component, Provenance, Reading
-from greenbench.testing import FakeClock, FakeMeter
+from greenbench.testing import FakeClock, FakeCounters, FakeMeter
 
 COUNTER, SAMPLED, MODEL, CONSTANT, NONE = Provenance
 DURATION_S = 10.0
@@ -177,6 +177,23 @@ def test_power_of_several_devices_is_their_sum(clock):
         ticks=lambda since_s: {"gpu": [each.ticks(clock.now()) for each in (first, second)]},
     )
     assert found.power_w == {"gpu": pytest.approx(150.0)}
+
+
+@pytest.mark.parametrize(
+    "found",
+    [{}, {"gpu": Component(None, NONE, "fake meter", "does not find it")}],
+    ids=["not_there", "not_found"],
+)
+def test_counters_tell_idle_power_of_what_the_meter_does_not_find(clock, found):
+    gpu = Gpu([123.0])
+    meter = ScriptedMeter(clock, {"cpu": component(64.0, MODEL), **found})
+    read = FakeCounters(clock, lambda _: 123.0)
+    assert not measures(meter)
+    assert measures(meter, read)
+    idle = measure_idle(
+        meter, 3.0, clock.advance, ticks=lambda since_s: {"gpu": [gpu.ticks(clock.now())]}
+    )
+    assert (idle.power_w, idle.unsteady) == ({"gpu": pytest.approx(123.0)}, [])
 
 
 def test_windows_stand_in_for_counters_that_fail(clock):

@@ -1,6 +1,7 @@
 """The ledger with counters that tick: joules of ticks, apportioned to the windows they fall in."""
 
 from bisect import bisect_right
+from dataclasses import replace
 from math import cos, sin
 from typing import Any
 
@@ -8,7 +9,8 @@ import pytest
 
 from greenbench.energy.ledger import Ledger
 from greenbench.results.account import Account
-from greenbench.results.readings import Provenance
+from greenbench.results.quality import net_j
+from greenbench.results.readings import Provenance, Reading
 from greenbench.testing import FakeClock, FakeCounters, FakeMeter
 
 IDLE_W = 120.0
@@ -69,6 +71,19 @@ class Bench:
             taken.append(self.ledger.take())
         self.ledger.close()
         return taken
+
+
+class SlowMeter(FakeMeter):
+    """Takes its time to be read, as one that asks a driver does."""
+
+    def begin_window(self) -> None:
+        self._clock.advance(0.02)
+        super().begin_window()
+
+    def end_window(self) -> Reading:
+        reading = super().end_window()
+        self._clock.advance(0.03)
+        return reading
 
 
 def gpu(account: Account, phase: str) -> Any:
@@ -295,3 +310,29 @@ def test_what_was_measured_holds_all_passes(bench: Bench) -> None:
     true_j = 3 * bench.true_j["train"] + bench.true_j["other"] + bench.true_j["evaluate"]
     assert measured.energy_j == pytest.approx(true_j, rel=0.01)
     assert measured.uncertainty_j is not None
+
+
+def test_seconds_are_those_that_the_joules_are_of_however_long_the_meter_takes() -> None:
+    clock = FakeClock()
+    counters = FakeCounters(clock, lambda _: IDLE_W, TICK_S)
+    clock.advance(1.0)
+    ledger = Ledger(SlowMeter(clock), counters=counters, clock=clock, pause=clock.advance)
+    ledger.open()
+    began_s = clock()
+    taken = Account()
+    for _ in range(10):
+        with ledger.phase("train") as window:
+            clock.advance(0.4)
+            window.passes = 2
+        clock.advance(0.1)
+        taken += ledger.take()
+    ledger.close()
+    ended_s = clock() - 0.03
+    whole = ledger.whole()
+    assert whole.phases["train"].duration_s == pytest.approx(2.0)
+    assert ledger.measured.duration_s == pytest.approx(ended_s - began_s)
+    assert whole.total.duration_s + 2.0 == pytest.approx(ledger.measured.duration_s)
+    assert taken.total.duration_s == pytest.approx(whole.total.duration_s, abs=0.06)
+    # Nothing but idle power was used.
+    total = replace(whole.total, scope=("gpu",))
+    assert net_j(total, {"gpu": IDLE_W}) == pytest.approx(0.0, abs=0.01 * (total.energy_j or 0.0))
