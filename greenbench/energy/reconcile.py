@@ -29,6 +29,8 @@ def reconcile(booked: Reading, whole: Reading) -> Reconciliation:
     headline = whole.counting
     counters = [n for n, part in headline.items() if part.provenance is Provenance.COUNTER]
     others = [name for name in {**headline, **booked.counting} if name not in counters]
+    # What the window's meter does not know at all, such as a GPU that others read, it cannot check.
+    others = [name for name in others if name in whole.components]
     kinds = {MODEL_LIMIT: others, COUNTER_LIMIT: counters}
     found = [_compared(booked, whole, names, limit) for limit, names in kinds.items() if names]
     return max(found, key=_excess, default=Reconciliation(None, None, MODEL_LIMIT))

@@ -52,6 +52,15 @@ def test_a_model_beside_the_headline_is_not_reconciled():
     assert reconcile(of_gpu(100.0, 60.0), of_gpu(100.0, 30.0)).deviation == 1.0
 
 
+def test_what_the_window_does_not_know_it_cannot_check_but_what_it_lost_it_should_have():
+    booked = of_gpu(100.0, scope=("gpu",))
+    without = Reading(2.0, {"cpu": booked.components["cpu"]}, scope=("gpu",))
+    assert reconcile(booked, without).booked_j is None
+    lost = {**booked.components, "gpu": booked.components["gpu"].unknown("the card is gone")}
+    found = reconcile(booked, Reading(2.0, lost, scope=("gpu",)))
+    assert (found.booked_j, found.deviation) == (100.0, None)
+
+
 def test_modelled_ram_counts_neither_for_the_limit_nor_for_the_energy():
     booked = make_reading(50.0, provenance=Provenance.COUNTER, ram_j=1.0)
     whole = make_reading(50.0, provenance=Provenance.COUNTER, ram_j=9.0)
