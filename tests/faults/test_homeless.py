@@ -88,12 +88,16 @@ def test_home_that_cannot_be_written_stops_no_run(nobody: Command, tmp_path: Pat
 
 
 @needs_nobody
-def test_home_that_is_a_file_is_replaced(nobody: Command, tmp_path: Path) -> None:
-    done = nobody("doctor", "--json", home=os.devnull)
+def test_home_that_is_absent_is_replaced_and_a_file_stops_nothing(
+    nobody: Command, tmp_path: Path
+) -> None:
+    without = nobody("doctor", "--json")
+    with_file = nobody("doctor", "--json", home=os.devnull)
 
-    assert done.returncode == 0, done.stderr
+    assert (without.returncode, without.stderr) == (0, "")
     home = tmp_path / "working" / "mlruns" / "home"
-    assert json.loads(done.stdout)["data"].startswith(f"{home}/.cache/greenbench ")
+    assert json.loads(without.stdout)["data"].startswith(f"{home}/.cache/greenbench ")
+    assert (with_file.returncode, with_file.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(
