@@ -18,7 +18,7 @@ DATA_FORMAT = "channels_last"
 _COLOURS = re.compile("\\x1b\\[[0-9;]*m")
 # What keras.applications call the last layer of each of their networks.
 _CLASSIFIER = re.compile(r"(^|_)(predictions|head_dense)$")
-_ON_SHAPES = re.compile(r"shape|dimension|axis|axes|incompatible|channels|ndim", re.IGNORECASE)
+_ON_SHAPES = re.compile(r"shape|size|dimension|axis|axes|incompatible|channels|ndim", re.IGNORECASE)
 
 
 def build_native(architecture: Native, seed: int, examples: NDArray[np.float32]) -> Any:
@@ -49,7 +49,7 @@ def build_native(architecture: Native, seed: int, examples: NDArray[np.float32])
         _check_inputs(architecture, model, shape)
         if not model.built:
             model(keras.ops.convert_to_tensor(examples[:1].copy()))
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:
         said = _said(error)
         if not _ON_SHAPES.search(said):
             raise
@@ -110,7 +110,7 @@ def _check_layer(architecture: Native, layer: Any, shape: tuple[int, ...]) -> No
         )
 
 
-def _said(error: ValueError) -> str:
+def _said(error: Exception) -> str:
     """Return what Keras says, without its colours and the arguments that it lists."""
     text, _, _ = _COLOURS.sub("", str(error)).partition("Arguments received by")
     return " ".join(text.split())

@@ -24,7 +24,7 @@ def settings() -> Iterator[Setting]:
     get, put = torch.get_num_interop_threads, torch.set_num_interop_threads
     yield Setting("torch.set_num_interop_threads", get, put)
     yield Setting("torch.set_default_dtype", torch.get_default_dtype, torch.set_default_dtype)
-    yield Setting("torch.set_default_device", torch.get_default_device, _set_default_device)
+    yield Setting("torch.set_default_device", _default_device, _set_default_device)
     yield Setting(
         "torch.use_deterministic_algorithms",
         lambda: (
@@ -163,6 +163,14 @@ def _mps_state() -> bytes:
 
 def _set_mps_state(kept: bytes) -> None:
     torch.mps.set_rng_state(torch.frombuffer(bytearray(kept), dtype=torch.uint8))
+
+
+def _default_device() -> torch.device:
+    try:
+        return torch.get_default_device()
+    except AttributeError:
+        # Older releases do not expect that it was set to none.
+        return torch.device("cpu")
 
 
 def _set_default_device(kept: torch.device) -> None:

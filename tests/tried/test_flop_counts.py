@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,15 @@ def test_recurrent_networks_count_the_same_on_torch_and_keras(dataset: Dataset) 
     # No gradient of the data, nor of the first state, which is 0.
     expected = 2 * of_input + 3 * of_state - of_state // SIDE + 3 * 2 * HIDDEN * CLASSES
     assert flops_of(TorchBackend("torch", threads=1), RowsByLSTM, dataset) == expected
-    assert flops_of(KerasBackend("keras", threads=1), keras_lstm, dataset) == expected
+    # Keras before 3.14 computes one product of a step more, of input and state.
+    more = (of_input + of_state) // SIDE if keras_release() < (3, 14) else 0
+    of_keras = flops_of(KerasBackend("keras", threads=1), keras_lstm, dataset)
+    assert of_keras == expected + more
+
+
+def keras_release() -> tuple[int, int]:
+    major, minor = version("keras").split(".")[:2]
+    return int(major), int(minor)
 
 
 def test_uncounted_operators_are_named(dataset: Dataset) -> None:
