@@ -99,7 +99,14 @@ def history() -> list[dict[str, object]]:
     random = np.random.default_rng(7)
     levels = np.repeat([1.0, 1.3, 1.1, 1.4], 250)
     return [
-        {"case_id": f"case{case}", "session": f"s{i}", "host": "here", "energy_wh": level * noise}
+        {
+            "case_id": f"case{case}",
+            "session": f"s{i}",
+            "run_id": f"r{i}",
+            "repeat": 0,
+            "host": "here",
+            "energy_wh": level * noise,
+        }
         for i, level in enumerate(levels)
         for case, noise in enumerate(np.exp(random.normal(0, 0.05, 20)))
     ]
