@@ -190,8 +190,8 @@ def to_curve(result: CaseResult, lookup: Lookup) -> Curve:
         epochs = trial.segments[trained[step.trial]].epochs if trial.segments else EPOCHS
         trained[step.trial] += 1
         total_wh += step.energy_wh or 0.0
-        if step.val_accuracy is not None and step.val_accuracy > best:
-            best = step.val_accuracy
+        if step.val_score is not None and step.val_score > best:
+            best = step.val_score
             best_true = float(lookup.mean_accuracy(trial.hyperparameters)[epochs - 1])
         energy.append(total_wh * 3600)
         seen.append(best)

@@ -76,8 +76,8 @@ def chosen(result: CaseResult, epochs: float = float("inf")) -> Hyperparameters:
         trained[step.trial] = target
         if spent > epochs:
             break
-        if (step.val_accuracy or 0.0) > best:
-            best, found = step.val_accuracy or 0.0, trial.hyperparameters
+        if (step.val_score or 0.0) > best:
+            best, found = step.val_score or 0.0, trial.hyperparameters
     return dict(found)
 
 

@@ -70,7 +70,7 @@ def make_trial(
         index=index,
         hyperparameters={"learning_rate": 0.001 * (index + 1), "beta_1": 0.9},
         status=status,
-        val_accuracy=accuracy,
+        val_score=accuracy,
         epochs=tuple(curve),
         account=Account({"train": make_reading(energy_j, provenance=provenance)}),
         samples_seen=SAMPLES_PER_TRIAL,
@@ -119,7 +119,7 @@ def make_result(
     joules = account.total.energy_j
     samples = sum(trial.samples_seen for trial in trials)
     fields: dict[str, Any] = {
-        "test_accuracy": accuracy if any(t.val_accuracy is not None for t in trials) else None,
+        "test_score": accuracy if any(t.val_score is not None for t in trials) else None,
         "account": account,
         "costs": Costs(
             parameters=1234,

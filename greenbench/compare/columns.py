@@ -31,7 +31,7 @@ from greenbench.results.expected import LARGEST
 
 Row = dict[str, Any]
 
-OWN_ONLY = ("search_wh", "segments", "reevaluates", "lanes", "optimism", "test_accuracy")
+OWN_ONLY = ("search_wh", "segments", "reevaluates", "lanes", "optimism", "test_score")
 """Columns of trials that greenbench alone writes."""
 
 
@@ -101,7 +101,7 @@ def to_trials(rows: Sequence[Row], names: Names) -> Foreign:
     ordered, order = in_order(table.rows, names.order)
     table = table.with_rows(ordered)
     columns: dict[str, Sequence[Any]] = {
-        "val_accuracy": [
+        "val_score": [
             None if row.get("status") == TrialStatus.FAILED else accuracy
             for row, accuracy in zip(table.rows, table.accuracies(), strict=True)
         ],
@@ -136,7 +136,7 @@ def to_results(rows: Sequence[Row], names: Names) -> Foreign:
     table = _Table.of(rows, names, "size", SIZE, TEST_ACCURACY)
     sizes = cells.texts(table.rows, table.compared)
     columns: dict[str, Sequence[Any]] = {
-        "test_accuracy": table.accuracies(),
+        "test_score": table.accuracies(),
         "accuracy_name": [in_words(str(table.accuracy))] * len(sizes),
         "family": [table.shared(row) or "all sizes" for row in table.rows],
         **dict.fromkeys(("size", "architecture", "case_id"), sizes),
@@ -174,7 +174,7 @@ def to_variants(rows: Sequence[Row], names: Names, compared: str) -> Foreign:
     table = _Table.of(rows, names, compared, (compared,), TEST_ACCURACY, needs_accuracy=False)
     duration = find_if_any(table.rows, None, DURATION, "duration")
     columns: dict[str, Sequence[Any]] = {
-        "test_accuracy": table.accuracies(),
+        "test_score": table.accuracies(),
         "duration_s": cells.durations(table.rows, duration),
         compared: cells.texts(table.rows, table.compared),
     }

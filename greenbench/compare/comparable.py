@@ -41,7 +41,7 @@ UNRECORDED = {"threads": "1"}
 """What older versions, which have no such column, took unless they were told otherwise."""
 
 
-SCORES = ("val_accuracy", "test_accuracy")
+SCORES = ("val_score", "test_score")
 """Columns of shares."""
 
 WITHIN_CASE = {

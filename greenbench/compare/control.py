@@ -159,7 +159,7 @@ def _against_control(accuracies: dict[str, list[float]], searches: Searches) -> 
 
 
 def _found(search: Search, is_tested: bool) -> float:
-    return search.test_accuracy or 0.0 if is_tested else float(search.best[-1])
+    return search.test_score or 0.0 if is_tested else float(search.best[-1])
 
 
 def _energy(standing: Standing) -> float | None:

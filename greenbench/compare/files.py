@@ -22,8 +22,8 @@ from greenbench.text.programs import to_cell
 Row = dict[str, Any]
 
 TRIAL = (
-    "trial", "status", "energy_wh", "search_wh", "duration_s", "val_accuracy", "segments",
-    "reevaluates", "lanes", "optimism", "test_accuracy",
+    "trial", "status", "energy_wh", "search_wh", "duration_s", "val_score", "segments",
+    "reevaluates", "lanes", "optimism", "test_score",
 )  # fmt: skip
 TABLE = (".csv", ".tsv", ".txt")
 """Endings of tables; what separates their cells is read off them."""

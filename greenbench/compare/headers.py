@@ -15,10 +15,10 @@ ENERGY = (
     "energy_wh", "energy_j", "energy_kwh", "energy_kj", "energy", "energy_consumed",
     "energy_total_wh",
 )  # fmt: skip
-TESTED = ("test_accuracy", "test_acc", "accuracy_test")
+TESTED = ("test_score", "test_accuracy", "test_acc", "accuracy_test")
 VALIDATED = (
-    "val_accuracy", "val_acc", "validation_accuracy", "valid_accuracy", "eval_accuracy",
-    "accuracy_validation",
+    "val_score", "val_accuracy", "val_acc", "validation_accuracy", "valid_accuracy",
+    "eval_accuracy", "accuracy_validation",
 )  # fmt: skip
 UNSAID = ("accuracy", "acc", "accuracy_percent", "accuracy_pct")
 TEST_ACCURACY = (*TESTED, *UNSAID, *VALIDATED)

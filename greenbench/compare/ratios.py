@@ -245,7 +245,7 @@ def _ratio(
         pairs=len(pairs),
         energy=energy,
         duration=_estimate(counted, "duration_s"),
-        accuracy=_estimate_once(pairs, "test_accuracy"),
+        accuracy=_estimate_once(pairs, "test_score"),
         reason=_why_not(energy, len(pairs), len(counted)),
     )
 

@@ -244,7 +244,7 @@ def compare_returns(
     for row in rows:
         # One with further options is no member of the family; a foreign size has its own name.
         plain = (f"{row['family']}.{row['size']}", row["size"])
-        if row["architecture"] in plain and row["test_accuracy"] is not None:
+        if row["architecture"] in plain and row["test_score"] is not None:
             series.setdefault(tuple(row[name] for name in SERIES), []).append(row)
     return [
         _returns(dict(zip(SERIES, key, strict=True)), members, tolerance, include_disturbed)
@@ -296,14 +296,14 @@ def _returns(
 
 
 def _accuracies(rows: Sequence[Row]) -> list[float]:
-    return [row["test_accuracy"] for row in once_each(rows)]
+    return [row["test_score"] for row in once_each(rows)]
 
 
 def _pairs(rows: Sequence[Row]) -> list[tuple[float, float]]:
     """Return energy and accuracy of each repeat, however often it ran."""
     energies = once_each(rows, "energy_wh")
     return [
-        (one["energy_wh"], other["test_accuracy"])
+        (one["energy_wh"], other["test_score"])
         for one, other in zip(energies, once_each(rows), strict=True)
     ]
 

@@ -60,7 +60,7 @@ def describe_samples(rows: Sequence[Row], *, include_disturbed: bool = False) ->
     return Samples(tuple(rows), counted, cv, tuple(dict.fromkeys(marks)))
 
 
-def once_each(rows: Sequence[Row], column: str = "test_accuracy") -> list[Row]:
+def once_each(rows: Sequence[Row], column: str = "test_score") -> list[Row]:
     """Return the rows whose figure is known, one for each case and repeat, with their mean.
 
     A repeat that is run again has the same seeds, and so gives the same accuracy again: it is

@@ -17,7 +17,7 @@ Row = Mapping[str, Any]
 
 LIMITS = {
     "energy_wh": (math.inf, "a finite number of at least 0, or none if it is unknown"),
-    "val_accuracy": (1.0, "a share from 0 to 1, or none for a trial that failed"),
+    "val_score": (1.0, "a share from 0 to 1, or none for a trial that failed"),
 }
 
 
@@ -58,15 +58,15 @@ class Search:
         return first.get("session"), first["repeat"]
 
     @property
-    def test_accuracy(self) -> float | None:
+    def test_score(self) -> float | None:
         """Of the incumbent, in [0, 1]; None if it is unknown, or nothing was found."""
-        accuracy: float | None = self.rows[0].get("test_accuracy")
+        accuracy: float | None = self.rows[0].get("test_score")
         return accuracy
 
     @property
     def is_tested(self) -> bool:
         """Whether what it found was tested; nothing need not be."""
-        return self.test_accuracy is not None or not self.best[-1]
+        return self.test_score is not None or not self.best[-1]
 
     @property
     def name(self) -> str:
@@ -156,5 +156,5 @@ def _search(strategy: str, rows: tuple[Row, ...], include_disturbed: bool) -> Se
     if reason is None:
         steps = chronology(rows)
         spent = np.cumsum([step.energy_wh or 0.0 for step in steps], dtype=np.float64)
-        curve = Anytime(spent, best_so_far([step.val_accuracy for step in steps]))
+        curve = Anytime(spent, best_so_far([step.val_score for step in steps]))
     return Search(strategy, rows, best, curve, reason)

@@ -105,7 +105,7 @@ def _standing(
 ) -> Standing:
     finals = [float(search.best[-1]) for search in searches]
     rows = [row for search in searches for row in search.rows]
-    proposed = [row["val_accuracy"] for row in rows if row.get("reevaluates") is None]
+    proposed = [row["val_score"] for row in rows if row.get("reevaluates") is None]
     curves = _curves(searches)
     return Standing(
         strategy=name,

@@ -21,7 +21,7 @@ TOLERANCE = 0.01
 OWN_GROUP = ("architecture", "backend", "setting")
 """What greenbench's own searches must share; the setting begins with the data set."""
 
-INPUTS = ("strategy", "energy_wh", "val_accuracy")
+INPUTS = ("strategy", "energy_wh", "val_score")
 APART = ("dataset", "network", "model", "architecture", "backend")
 DEFINITION = {"setting": "setting", "case_hash": "definition"}
 
@@ -151,7 +151,7 @@ def compare_strategies(
     trials : iterable of mapping
         A row a trial, in the order in which they ran, such as
         `greenbench.results.table.to_trial_rows` gives them: ``strategy``, ``energy_wh`` (None if
-        unknown) and ``val_accuracy`` (in [0, 1]; None if the trial failed). Columns
+        unknown) and ``val_score`` (in [0, 1]; None if the trial failed). Columns
         ``session`` and ``repeat`` tell the searches of a strategy apart, ``trial`` orders
         theirs, ``marks`` says which are disturbed, and the other columns say what energy went
         into; each may be lacking. Searches that name their ``prior`` are compared in pairs

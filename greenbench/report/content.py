@@ -19,7 +19,7 @@ HEADINGS = {
     "energy_wh": "energy",
     "emissions_g": "emissions",
     "duration_s": "duration",
-    "test_accuracy": "test accuracy",
+    "test_score": "test accuracy",
     "train_flops": "train FLOPs",
     "parameters": "parameters",
 }
@@ -49,7 +49,7 @@ def cases_table(findings: Findings) -> Table:
             Cell(case.label),
             number_cell(case.samples.cv, "{:.1%}"),
             median_cell(case.figures.get("emissions_g"), mass_scale),
-            percent_cell(case.figures.get("test_accuracy")),
+            percent_cell(case.figures.get("test_score")),
             median_cell(case.figures.get("train_flops"), 1 / GIGA),
             Cell("yes" if case.is_on_front else "no"),
             Cell(" ".join(case.samples.marks)),

@@ -157,7 +157,7 @@ def _draw_front(canvas: Canvas, front: Front) -> None:
         Mark(
             f"{_said(case)}, {'on the front' if case.is_on_front else 'dominated'}",
             case.figures["energy_wh"],
-            case.figures["test_accuracy"],
+            case.figures["test_score"],
             is_on_front=case.is_on_front,
         )
         for case in cases
@@ -291,7 +291,7 @@ def _step(smaller: Size, larger: Size) -> str:
 
 
 def _said(case: CaseFigures) -> str:
-    accuracy, energy_wh = (case.figures[name].median for name in ("test_accuracy", "energy_wh"))
+    accuracy, energy_wh = (case.figures[name].median for name in ("test_score", "energy_wh"))
     return f"{case.case_id}: {percent(accuracy)} for {with_unit(energy_wh)}"
 
 

@@ -23,12 +23,12 @@ from greenbench.text.programs import cleaned_row
 Row = Mapping[str, Any]
 
 MOST_FACTORS = 4
-RESPONSES = {"energy_wh": "energy", "test_accuracy": "test accuracy"}
+RESPONSES = {"energy_wh": "energy", "test_score": "test accuracy"}
 """Columns that are explained by factors, and what a reader calls them."""
 
 COMPARABLE = ("dataset", *ENERGY)
 """Columns that cases of one front share."""
-RATIOS = ("energy_wh", "emissions_g", "duration_s", "test_accuracy", "train_flops", "parameters")
+RATIOS = ("energy_wh", "emissions_g", "duration_s", "test_score", "train_flops", "parameters")
 OF_COUNTED = ("energy_wh", "emissions_g", "duration_s")
 """Columns of which only samples that count are summed up."""
 SEARCHED = ("architecture", "backend", "dataset")
@@ -272,7 +272,7 @@ def _case(rows: Sequence[Row], include_disturbed: bool) -> CaseFigures:
     figures = {}
     for column in RATIOS:
         chosen = samples.counted if column in OF_COUNTED else rows
-        if column == "test_accuracy":
+        if column == "test_score":
             chosen = once_each(rows)
         if known := [row[column] for row in chosen if row[column] is not None]:
             figures[column] = estimate(known)
@@ -282,7 +282,7 @@ def _case(rows: Sequence[Row], include_disturbed: bool) -> CaseFigures:
 def _fronts(cases: Sequence[CaseFigures]) -> tuple[Front, ...]:
     groups: dict[tuple[str, ...], list[CaseFigures]] = {}
     for case in cases:
-        if {"energy_wh", "test_accuracy"} <= case.figures.keys():
+        if {"energy_wh", "test_score"} <= case.figures.keys():
             key = tuple(str(value_of(case.row, name)) for name in COMPARABLE)
             groups.setdefault(key, []).append(case)
     several = [len(set(values)) > 1 for values in zip(*groups, strict=True)]
@@ -300,7 +300,7 @@ def _front(cases: Sequence[CaseFigures], title: str) -> Front:
     ordered = sorted(cases, key=lambda case: case.figures["energy_wh"].median)
     are_on_front = pareto_front(
         [case.figures["energy_wh"].median for case in ordered],
-        [case.figures["test_accuracy"].median for case in ordered],
+        [case.figures["test_score"].median for case in ordered],
     )
     judged = [
         replace(case, is_on_front=is_on) for case, is_on in zip(ordered, are_on_front, strict=True)

@@ -18,7 +18,7 @@ Row = Mapping[str, Any]
 COMPLETED = "completed"
 """Status of a trial that was trained to its end."""
 
-SEGMENT = ("position", "epochs", "energy_wh", "val_accuracy")
+SEGMENT = ("position", "epochs", "energy_wh", "val_score")
 """What is kept of a segment, a list over the segments for each."""
 
 
@@ -32,14 +32,14 @@ class Step:
         Which of the rows it is of.
     energy_wh : float or None
         What it took; None if unknown.
-    val_accuracy : float or None
+    val_score : float or None
         What it found, in [0, 1]; None if it failed, was not trained to its end, or trains again
         what the search has chosen.
     """
 
     trial: int
     energy_wh: float | None
-    val_accuracy: float | None
+    val_score: float | None
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def candidate(row: Row) -> float | None:
         Of the trial.
     """
     is_completed = row.get("status") in (None, COMPLETED)
-    accuracy: float | None = row["val_accuracy"]
+    accuracy: float | None = row["val_score"]
     return accuracy if is_completed and row.get("reevaluates") is None else None
 
 
@@ -161,8 +161,8 @@ def spending(rows: Sequence[Row]) -> Spending:
     proposals = [row.get("search_wh") for row in rows]
     best, chosen = 0.0, set()
     for step in chronology(rows):
-        if (step.val_accuracy or 0.0) > best:
-            best = step.val_accuracy or 0.0
+        if (step.val_score or 0.0) > best:
+            best = step.val_score or 0.0
             chosen.add(step.trial)
     wasted_wh = sum(
         row["energy_wh"]
@@ -193,6 +193,6 @@ def _segment_steps(number: int, row: Row, segments: Sequence[Row]) -> list[Step]
         energies = [0.0] * len(segments)
     energies[-1] = None if total_wh is None else max(total_wh - sum(energies[:-1]), 0.0)
     return [
-        Step(number, energy_wh, val_accuracy)
-        for energy_wh, val_accuracy in zip(energies, found, strict=True)
+        Step(number, energy_wh, val_score)
+        for energy_wh, val_score in zip(energies, found, strict=True)
     ]

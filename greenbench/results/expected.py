@@ -20,8 +20,8 @@ LIMITS = {
     "uncertainty_wh": (0.0, LARGEST),
     "search_wh": (0.0, LARGEST),
     "duration_s": (0.0, LARGEST),
-    "val_accuracy": (0.0, 1.0),
-    "test_accuracy": (0.0, 1.0),
+    "val_score": (0.0, 1.0),
+    "test_score": (0.0, 1.0),
 }
 
 

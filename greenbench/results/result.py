@@ -11,6 +11,8 @@ from greenbench.cases import Case
 from greenbench.results.account import Account
 from greenbench.results.gpus import TrainedGpu
 
+OLDER_NAMES: Mapping[str, str] = {"val_accuracy": "val_score", "test_accuracy": "test_score"}
+
 
 class TrialStatus(StrEnum):
     """How a trial ended."""
@@ -30,7 +32,7 @@ class Epoch:
 
     epoch: int
     train_loss: float | None
-    val_accuracy: float | None = None
+    val_score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Segment:
         Which segment of the whole search it was, from 0.
     epochs : int
         How far the trial was trained when it ended.
-    val_accuracy : float or None
+    val_score : float or None
         In [0, 1] at its end; None if it failed.
     account : Account
         Energy by phase, that of the proposal included in a trial's first segment.
@@ -51,13 +53,13 @@ class Segment:
 
     position: int
     epochs: int
-    val_accuracy: float | None
+    val_score: float | None
     account: Account
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Segment":
         """Rebuild a segment from its `dataclasses.asdict` form."""
-        return cls(**{**values, "account": Account.from_dict(values["account"])})
+        return cls(**{**_renamed(values), "account": Account.from_dict(values["account"])})
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Trial:
         What the strategy proposed.
     status : TrialStatus
         How it ended.
-    val_accuracy : float or None
+    val_score : float or None
         In [0, 1], after the epochs that it was trained; None unless completed or stopped.
     epochs : tuple of Epoch
         The learning curve.
@@ -99,7 +101,7 @@ class Trial:
     index: int
     hyperparameters: Mapping[str, float | int]
     status: TrialStatus
-    val_accuracy: float | None = None
+    val_score: float | None = None
     epochs: tuple[Epoch, ...] = ()
     account: Account = field(default_factory=Account)
     samples_seen: int = 0
@@ -115,11 +117,11 @@ class Trial:
         """Rebuild a trial from its `dataclasses.asdict` form."""
         restored = {
             "status": TrialStatus(values["status"]),
-            "epochs": tuple(Epoch(**epoch) for epoch in values["epochs"]),
+            "epochs": tuple(Epoch(**_renamed(epoch)) for epoch in values["epochs"]),
             "account": Account.from_dict(values["account"]),
             "segments": tuple(Segment.from_dict(each) for each in values.get("segments", ())),
         }
-        return cls(**{**values, **restored})
+        return cls(**{**_renamed(values), **restored})
 
     def with_segment(self, segment: Segment) -> "Trial":
         """Return the trial with a further segment, its account included."""
@@ -208,7 +210,7 @@ class CaseResult:
         The suite that it ran in.
     trials : tuple of Trial
         All trials, failed ones too.
-    test_accuracy : float or None
+    test_score : float or None
         Of the incumbent, in [0, 1]; None if no trial completed.
     account : Account
         Energy of the whole repeat; the trials' accounts are part of it.
@@ -250,7 +252,7 @@ class CaseResult:
     repeat: int
     suite: str
     trials: tuple[Trial, ...]
-    test_accuracy: float | None
+    test_score: float | None
     account: Account
     costs: Costs
     emissions: Mapping[str, Any]
@@ -290,7 +292,7 @@ class CaseResult:
         }
         if reconciliation := values.get("reconciliation"):
             restored["reconciliation"] = Reconciliation(**reconciliation)
-        return cls(**{**values, **restored})
+        return cls(**{**_renamed(values), **restored})
 
 
 def find_incumbent(trials: Sequence[Trial]) -> Trial | None:
@@ -303,13 +305,18 @@ def find_incumbent(trials: Sequence[Trial]) -> Trial | None:
     """
     again: dict[int, list[Trial]] = {}
     for trial in trials:
-        if trial.reevaluates is not None and trial.val_accuracy is not None:
+        if trial.reevaluates is not None and trial.val_score is not None:
             again.setdefault(trial.reevaluates, []).append(trial)
     if again:
         return max(again.values(), key=_mean_accuracy)[0]
     scored = [trial for trial in trials if trial.status is TrialStatus.COMPLETED]
-    return max(scored, key=lambda trial: trial.val_accuracy or 0.0, default=None)
+    return max(scored, key=lambda trial: trial.val_score or 0.0, default=None)
 
 
 def _mean_accuracy(trials: Sequence[Trial]) -> float:
-    return fmean(trial.val_accuracy or 0.0 for trial in trials)
+    return fmean(trial.val_score or 0.0 for trial in trials)
+
+
+def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with the names of today; older versions knew one score, accuracy."""
+    return {OLDER_NAMES.get(name, name): value for name, value in values.items()}

@@ -28,8 +28,8 @@ METRICS: Mapping[str, str] = {
     "idle_w": "power/idle_w",
     "emissions_g": "emissions/g_co2e",
     "intensity_g_per_kwh": "emissions/intensity_g_per_kwh",
-    "val_accuracy": "accuracy/validation",
-    "test_accuracy": "accuracy/test",
+    "val_score": "accuracy/validation",
+    "test_score": "accuracy/test",
     "train_flops": "cost/train_flops",
     "train_flops_per_sample": "cost/train_flops_per_sample",
     "parameters": "cost/parameters",
@@ -152,10 +152,10 @@ def to_trial_rows(result: CaseResult) -> list[Row]:
     -------
     list of dict
         The columns of `OF_CASE` and ``repeat``; ``trial`` (its index), ``status``,
-        ``energy_wh``, ``search_wh`` (of its proposal), ``duration_s``, ``val_accuracy``,
+        ``energy_wh``, ``search_wh`` (of its proposal), ``duration_s``, ``val_score``,
         ``segments`` (see `greenbench.results.chronology`), ``reevaluates`` (another's index),
         ``lanes`` (trials that shared its windows, itself among them), ``optimism`` and
-        ``test_accuracy`` (of the whole repeat); None where a figure is unknown.
+        ``test_score`` (of the whole repeat); None where a figure is unknown.
     """
     texts = _texts(result)
     common = {**{name: texts[name] for name in OF_CASE}, "repeat": result.repeat}
@@ -172,12 +172,12 @@ def to_trial_rows(result: CaseResult) -> list[Row]:
                 trial.reevaluates,
             ),
             "duration_s": trial.account.total.duration_s,
-            "val_accuracy": trial.val_accuracy,
+            "val_score": trial.val_score,
             "segments": segments_text(trial),
             "reevaluates": trial.reevaluates,
             "lanes": trial.lanes,
             "optimism": optimism,
-            "test_accuracy": result.test_accuracy,
+            "test_score": result.test_score,
         }
         for trial in result.trials
     ]
@@ -187,7 +187,7 @@ def segments_text(trial: Trial) -> str | None:
     """Return the segments of a trial as one text; None if it has none."""
     return to_text(
         [
-            (each.position, each.epochs, _to_wh(each.account.total.energy_j), each.val_accuracy)
+            (each.position, each.epochs, _to_wh(each.account.total.energy_j), each.val_score)
             for each in trial.segments
         ]
     )
@@ -201,11 +201,11 @@ def proposal_wh(
     return 0.0 if is_none else search_wh
 
 
-def optimism_of(val_accuracy: float | None, test_accuracy: float | None) -> float | None:
+def optimism_of(val_score: float | None, test_score: float | None) -> float | None:
     """Return by how much validation flatters an incumbent; None if one of both is unknown."""
-    if val_accuracy is None or test_accuracy is None:
+    if val_score is None or test_score is None:
         return None
-    return val_accuracy - test_accuracy
+    return val_score - test_score
 
 
 def _numbers(result: CaseResult) -> Row:
@@ -215,8 +215,8 @@ def _numbers(result: CaseResult) -> Row:
         **_energies(result),
         "emissions_g": result.emissions["g_co2e"],
         "intensity_g_per_kwh": result.emissions["intensity_g_per_kwh"],
-        "val_accuracy": incumbent.val_accuracy if incumbent else None,
-        "test_accuracy": result.test_accuracy,
+        "val_score": incumbent.val_score if incumbent else None,
+        "test_score": result.test_score,
         "train_flops": costs.train_flops,
         "train_flops_per_sample": costs.train_flops_per_sample,
         "parameters": costs.parameters,
@@ -253,7 +253,7 @@ def _spending(result: CaseResult) -> Row:
 
 def _optimism(result: CaseResult) -> float | None:
     incumbent = result.incumbent
-    return optimism_of(incumbent.val_accuracy if incumbent else None, result.test_accuracy)
+    return optimism_of(incumbent.val_score if incumbent else None, result.test_score)
 
 
 def _energies(result: CaseResult) -> Row:

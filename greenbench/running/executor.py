@@ -293,7 +293,7 @@ def _with_what_was(lost: Trial, job: Job) -> Trial:
         return lost
     state = job.journal.read()
     before = next((trial for trial in state.trials if trial.index == lost.index), None)
-    trial = replace(before or lost, status=lost.status, error=lost.error, val_accuracy=None)
+    trial = replace(before or lost, status=lost.status, error=lost.error, val_score=None)
     if before is None:
         trial = replace(trial, account=Account())
     position = sum(len(each.segments) for each in state.trials)
@@ -304,5 +304,5 @@ def _trial_event(trial: Trial) -> dict[str, Any]:
     return {
         "index": trial.index,
         "status": trial.status.value,
-        "val_accuracy": trial.val_accuracy,
+        "val_score": trial.val_score,
     }

@@ -127,7 +127,7 @@ def _result(bench: Bench, found: Found, **known: Any) -> CaseResult:
     return CaseResult(
         **known,
         trials=tuple(found.trials),
-        test_accuracy=found.test_accuracy,
+        test_score=found.test_score,
         account=found.account,
         emissions=_emissions(found.account, bench.intensity),
         environment=bench.environment,

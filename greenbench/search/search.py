@@ -51,7 +51,7 @@ class Found:
     """What a search gave; see the fields of `CaseResult`."""
 
     trials: list[Trial]
-    test_accuracy: float | None
+    test_score: float | None
     account: Account
     wall_s: float
     reconciliation: Reconciliation
@@ -125,7 +125,7 @@ class Search:
             try:
                 self._search()
                 self._reevaluate()
-                test_accuracy = self._test()
+                test_score = self._test()
             finally:
                 self._ledger.close()
         finally:
@@ -133,7 +133,7 @@ class Search:
         wall_s = self._now_s() - opened_at
         return Found(
             self._ordered(),
-            test_accuracy,
+            test_score,
             earlier + self._ledger.whole(),
             wall_s,
             reconcile(self._ledger.measured, whole),
@@ -173,7 +173,7 @@ class Search:
             self._go_on(trainings, targets)
         while self._lost and find_incumbent(self._searched()) is None:
             # Nothing else is left: train the most promising of them once more, from its start.
-            trial = max(self._lost, key=lambda each: (len(each.epochs), each.val_accuracy or 0.0))
+            trial = max(self._lost, key=lambda each: (len(each.epochs), each.val_score or 0.0))
             self._lost.remove(trial)
             self._go_on([self._training(trial)], [self._case.epochs])
 
@@ -277,7 +277,7 @@ class Search:
     def _book(self, training: Training, target: int, account: Account) -> Trial:
         trial = training.trial
         if self._case.scheduler and trial.reevaluates is None:
-            segment = Segment(self._segments, target, trial.val_accuracy, account)
+            segment = Segment(self._segments, target, trial.val_score, account)
             trial = trial.with_segment(segment)
             self._segments += 1
         else:
@@ -302,7 +302,7 @@ class Search:
         )
 
     def _tell(self, trial: Trial) -> None:
-        score = trial.val_accuracy
+        score = trial.val_score
         with self._asking():
             if isinstance(self._strategy, EnergyAware):
                 energy_j = trial.account.total.energy_j
@@ -314,7 +314,7 @@ class Search:
         """Train the best configurations again, with seeds that the search has not seen."""
         ranked = sorted(
             (trial for trial in self._searched() if trial.status is TrialStatus.COMPLETED),
-            key=lambda trial: -(trial.val_accuracy or 0.0),
+            key=lambda trial: -(trial.val_score or 0.0),
         )
         index = self._case.trials
         for original in ranked[: self._case.reevaluate]:
@@ -375,7 +375,7 @@ class Search:
         event = {
             "index": trial.index,
             "status": trial.status.value,
-            "val_accuracy": trial.val_accuracy,
+            "val_score": trial.val_score,
         }
         self._bench.emit("trial_finished", event)
 

@@ -118,7 +118,7 @@ class Training:
         if self._spare is None and self._conditions.min_window_s:
             self._spare = build()
         conditions = self._conditions
-        val_accuracy = 0.0
+        val_score = 0.0
         for epochs in conditions.intervals(len(self._epochs), target):
             with conditions.ledger.phase("train") as window:
                 started_s = time.perf_counter()
@@ -130,9 +130,9 @@ class Training:
             if not self.is_finite:
                 return self.diverge()
             with conditions.ledger.phase("evaluate"):
-                val_accuracy = score_of(self.model.evaluate("validation"), self._case)
-            self.validated(val_accuracy)
-        return self.conclude(val_accuracy)
+                val_score = score_of(self.model.evaluate("validation"), self._case)
+            self.validated(val_score)
+        return self.conclude(val_score)
 
     @property
     def is_finite(self) -> bool:
@@ -152,15 +152,15 @@ class Training:
         """Take down how often a window's epochs were trained in it."""
         self._passes = max(self._passes, window.passes)
 
-    def validated(self, val_accuracy: float) -> None:
+    def validated(self, val_score: float) -> None:
         """Take down the accuracy after the last epoch."""
-        self._epochs[-1] = replace(self._epochs[-1], val_accuracy=val_accuracy)
+        self._epochs[-1] = replace(self._epochs[-1], val_score=val_score)
 
-    def conclude(self, val_accuracy: float) -> Trial:
+    def conclude(self, val_score: float) -> Trial:
         """Return the trial as it is at its target, with its last accuracy."""
         is_whole = len(self._epochs) == self._case.epochs
         status = TrialStatus.COMPLETED if is_whole else TrialStatus.STOPPED
-        return self._finish(status, None, val_accuracy)
+        return self._finish(status, None, val_score)
 
     def diverge(self) -> Trial:
         """Return the trial as one whose loss is not finite."""
@@ -183,12 +183,12 @@ class Training:
             spare.train_epoch(self.order(epoch))
 
     def _finish(
-        self, status: TrialStatus, error: str | None, val_accuracy: float | None = None
+        self, status: TrialStatus, error: str | None, val_score: float | None = None
     ) -> Trial:
         self.trial = replace(
             self.trial,
             status=status,
-            val_accuracy=val_accuracy,
+            val_score=val_score,
             epochs=tuple(self._epochs),
             samples_seen=self._samples_seen,
             passes=self._passes,

@@ -49,7 +49,7 @@ def faithfulness(lookup: Lookup) -> Faithfulness:
 
     recording = lookup.recording
     held_out = recording.held_out
-    real = np.array([each.val_accuracy for each in held_out], dtype=float)
+    real = np.array([each.val_score for each in held_out], dtype=float)
     predicted = np.array([lookup.mean_accuracy(each.hyperparameters) for each in held_out])
     with warnings.catch_warnings():
         # Where nothing was learned yet, all accuracies may be equal, and their ranks unknown.
@@ -72,7 +72,7 @@ def faithfulness(lookup: Lookup) -> Faithfulness:
 def _noise(lookup: Lookup) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
     deviations = []
     for group in lookup.recording.repeated:
-        curves = np.array([each.val_accuracy for each in group], dtype=float)
+        curves = np.array([each.val_score for each in group], dtype=float)
         scale = np.sqrt(len(group) / (len(group) - 1))
         deviations.extend(np.abs(curves - curves.mean(axis=0)) * scale)
     mean: np.ndarray[tuple[int], np.dtype[np.float64]] = np.mean(deviations, axis=0)

@@ -119,7 +119,7 @@ def _to_row(training: RecordedTraining) -> dict[str, Any]:
         **training.hyperparameters,
         "status": training.status.value,
         "train_loss": training.train_loss,
-        "val_accuracy": training.val_accuracy,
+        "val_accuracy": training.val_score,
         "is_disturbed": training.is_disturbed,
     }
     for phase, names in _COST_COLUMNS.items():
@@ -152,7 +152,7 @@ def _from_row(row: Mapping[str, Any], space: SearchSpace, epochs: int) -> Record
         hyperparameters={d.name: row[d.name] for d in space.dimensions},
         status=TrialStatus(row["status"]),
         train_loss=tuple(row["train_loss"]),
-        val_accuracy=tuple(row["val_accuracy"]),
+        val_score=tuple(row["val_accuracy"]),
         train=_cost(row, "train"),
         evaluate=_cost(row, "evaluate"),
         is_disturbed=row["is_disturbed"],
@@ -162,12 +162,12 @@ def _from_row(row: Mapping[str, Any], space: SearchSpace, epochs: int) -> Record
     for dimension in space.dimensions:
         if (value := training.hyperparameters[dimension.name]) not in dimension:
             raise ValueError(f"{dimension.name} is {value}, outside the space")
-    for curve in (training.train_loss, training.val_accuracy):
+    for curve in (training.train_loss, training.val_score):
         has_gap = training.is_complete and None in curve
         if len(curve) != epochs or has_gap or not all(0 <= (v or 0.0) < math.inf for v in curve):
             raise ValueError(f"a curve of {epochs} epochs is {curve}")
-    if any(accuracy is not None and accuracy > 1 for accuracy in training.val_accuracy):
-        raise ValueError(f"val_accuracy is {training.val_accuracy}; expected 0 to 1")
+    if any(accuracy is not None and accuracy > 1 for accuracy in training.val_score):
+        raise ValueError(f"val_accuracy is {training.val_score}; expected 0 to 1")
     return training
 
 

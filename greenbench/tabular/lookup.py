@@ -176,7 +176,7 @@ class Lookup:
 
     def _curves(self, trainings: Sequence[RecordedTraining]) -> Floats:
         """Return a row a training: its accuracies, then its losses, without bounds."""
-        accuracy = np.array([each.val_accuracy for each in trainings], dtype=float)
+        accuracy = np.array([each.val_score for each in trainings], dtype=float)
         loss = np.array([each.train_loss for each in trainings], dtype=float)
         hits = np.round(accuracy * self._validation)
         logit = np.log((hits + 0.5) / (self._validation - hits + 0.5))

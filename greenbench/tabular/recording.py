@@ -65,7 +65,7 @@ class RecordedTraining:
         What was trained.
     status : TrialStatus
         How it ended.
-    train_loss, val_accuracy : tuple of float or None
+    train_loss, val_score : tuple of float or None
         By epoch, as many as the recording has; None from where it broke off.
     train, evaluate : Cost or None
         Of an epoch, and of a validation; None if its energy is unknown.
@@ -77,7 +77,7 @@ class RecordedTraining:
     hyperparameters: Mapping[str, float | int]
     status: TrialStatus
     train_loss: tuple[float | None, ...]
-    val_accuracy: tuple[float | None, ...]
+    val_score: tuple[float | None, ...]
     train: Cost | None
     evaluate: Cost | None
     is_disturbed: bool
@@ -250,13 +250,13 @@ def from_result(result: CaseResult, name: str) -> Recording:
 def _training(trial: Trial, part: str, epochs: int, cores: int) -> RecordedTraining:
     total = trial.account.total
     missing = (None,) * (epochs - len(trial.epochs))
-    validations = sum(epoch.val_accuracy is not None for epoch in trial.epochs)
+    validations = sum(epoch.val_score is not None for epoch in trial.epochs)
     return RecordedTraining(
         part=part,
         hyperparameters=dict(trial.hyperparameters),
         status=trial.status,
         train_loss=(*(epoch.train_loss for epoch in trial.epochs), *missing),
-        val_accuracy=(*(epoch.val_accuracy for epoch in trial.epochs), *missing),
+        val_score=(*(epoch.val_score for epoch in trial.epochs), *missing),
         train=_cost(trial.account.phases.get("train"), len(trial.epochs)),
         evaluate=_cost(trial.account.phases.get("evaluate"), validations),
         is_disturbed=was_suspended(total)

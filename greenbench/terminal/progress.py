@@ -181,11 +181,11 @@ class _TimeLeft:
 def outcome(result: CaseResult) -> str:
     """Return one repeat in a few words."""
     total = result.account.total
-    failed = sum(trial.val_accuracy is None for trial in result.trials)
+    failed = sum(trial.val_score is None for trial in result.trials)
     trials = f"{len(result.trials)} trial{'s' if len(result.trials) != 1 else ''}"
     if failed:
         trials += f" ({failed} failed)"
-    accuracy = "–" if result.test_accuracy is None else f"{result.test_accuracy:.1%}"
+    accuracy = "–" if result.test_score is None else f"{result.test_score:.1%}"
     energy = _energy(total.energy_j, total.provenance)
     marks = " ".join(("", *marks_of(result)))
     return f"{trials}, test accuracy {accuracy}, {energy}{marks and f' ({marks.strip()})'}"

@@ -54,7 +54,7 @@ def summary_table(rows: Sequence[Row], *, include_disturbed: bool = False) -> Ta
             _estimate(samples.counted, "emissions_g", scale=scale, with_interval=False)
             if samples.counted
             else "–",
-            _estimate(members, "test_accuracy", scale=100, unit="%"),
+            _estimate(members, "test_score", scale=100, unit="%"),
             _estimate(members, "train_flops", scale=1e-9, with_interval=False)
             if any(row["train_flops"] is not None for row in members)
             else "unknown",

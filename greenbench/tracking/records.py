@@ -44,8 +44,8 @@ def anytime(result: CaseResult) -> Iterator[MetricStep]:
         time_ms = max(time_ms, int((trial.started_at if trial.segments else end_s) * 1000))
         is_known = is_known and step.energy_wh is not None
         spent_wh += step.energy_wh or 0.0
-        if step.val_accuracy is not None and (best is None or step.val_accuracy > best):
-            best = step.val_accuracy
+        if step.val_score is not None and (best is None or step.val_score > best):
+            best = step.val_score
         if best is not None:
             yield "search/incumbent_validation", best, time_ms, number
         if is_known:
@@ -74,5 +74,5 @@ def learning_curve(trial: Trial, start_ms: int, end_ms: int) -> Iterator[MetricS
         time_ms = start_ms + int(share * (end_ms - start_ms))
         if epoch.train_loss is not None:
             yield "loss/train", epoch.train_loss, time_ms, epoch.epoch
-        if epoch.val_accuracy is not None:
-            yield "accuracy/validation", epoch.val_accuracy, time_ms, epoch.epoch
+        if epoch.val_score is not None:
+            yield "accuracy/validation", epoch.val_score, time_ms, epoch.epoch

@@ -26,8 +26,8 @@ from greenbench.results.table import (
 )
 
 MOST_NAMED = 3
-SCORES = ("val_accuracy", "test_accuracy")
-OF_TRIAL = ("energy_wh", "search_wh", "duration_s", "val_accuracy", "segments")
+SCORES = ("val_score", "test_score")
+OF_TRIAL = ("energy_wh", "search_wh", "duration_s", "val_score", "segments")
 
 logger = logging.getLogger(__name__)
 
@@ -106,13 +106,13 @@ def trial_row(run: Any, parent: Mapping[str, Any], position: int) -> Row:
         "energy_wh": energy_wh,
         "search_wh": proposal_wh(energy_wh, metrics.get("energy/search_wh"), reevaluates),
         "duration_s": metrics.get("time/total_s"),
-        "val_accuracy": metrics.get("accuracy/validation") if status in ENDED_WELL else None,
+        "val_score": metrics.get("accuracy/validation") if status in ENDED_WELL else None,
         "segments": tags.get("segments"),
         "reevaluates": reevaluates,
         # Trained alone, unless the tag says otherwise.
         "lanes": _whole(run, "lanes", 1),
-        "optimism": optimism_of(parent["val_accuracy"], parent["test_accuracy"]),
-        "test_accuracy": parent["test_accuracy"],
+        "optimism": optimism_of(parent["val_score"], parent["test_score"]),
+        "test_score": parent["test_score"],
         "session": parent["session"],
         "run_id": parent["run_id"],
     }

@@ -26,7 +26,7 @@ TABLE_KEY = "greenbench"
 CHARTS_KEY = "greenbench-charts"
 TAG_PREFIX = "mlflow.sharedViewState."
 
-ENERGY, ACCURACY = METRICS["energy_wh"], METRICS["test_accuracy"]
+ENERGY, ACCURACY = METRICS["energy_wh"], METRICS["test_score"]
 COLUMNS = (
     "tags.`strategy`",
     "tags.`architecture`",

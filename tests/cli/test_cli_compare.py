@@ -619,7 +619,7 @@ def test_damaged_segments_in_a_file_are_named(table: Any) -> None:
 
 def test_our_own_layers_are_compared_whatever_else_there_is(source: list[str]) -> None:
     energy, accuracy = answers("factors", *source)
-    assert (energy["response"], accuracy["response"]) == ("energy_wh", "test_accuracy")
+    assert (energy["response"], accuracy["response"]) == ("energy_wh", "test_score")
     assert energy["n"] == 16
     shares = {effect["name"]: effect["eta_sq"] for effect in energy["effects"]}
     assert shares["conv_layers"] > 0.99

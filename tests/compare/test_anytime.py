@@ -28,7 +28,7 @@ def trace(found: Sequence[tuple[float, float | None]]) -> Anytime:
 
 
 def row(**changed: Any) -> dict[str, Any]:
-    return {"strategy": "random", "energy_wh": 1.0, "val_accuracy": 0.5, **changed}
+    return {"strategy": "random", "energy_wh": 1.0, "val_score": 0.5, **changed}
 
 
 @given(st.lists(accuracies, min_size=1))
@@ -183,9 +183,7 @@ def test_rows_without_session_and_repeat_are_one_search() -> None:
 
 def test_trials_are_put_in_order() -> None:
     accuracy_of = {2: 0.9, 10: 0.95, 1: 0.5}
-    (search,) = read_searches([row(trial=i, val_accuracy=a) for i, a in accuracy_of.items()])[
-        "random"
-    ]
+    (search,) = read_searches([row(trial=i, val_score=a) for i, a in accuracy_of.items()])["random"]
     assert search.best.tolist() == [0.5, 0.9, 0.95]
 
 
@@ -204,7 +202,7 @@ def test_several_searches_that_look_like_one_are_refused() -> None:
         ({"marks": "undisturbed"}, True, True),
         ({"marks": "disturbed", "energy_wh": None}, False, False),
         ({"energy_wh": 0.0}, True, True),
-        ({"val_accuracy": None}, True, True),
+        ({"val_score": None}, True, True),
     ],
     ids=str,
 )
@@ -222,9 +220,9 @@ def test_energy_counts_if_it_is_known_of_every_trial_and_undisturbed(
 @pytest.mark.parametrize(
     ("figures", "words"),
     [
-        ({"val_accuracy": 98.1}, "val_accuracy is 98.1; expected a share from 0 to 1"),
-        ({"val_accuracy": "n/a"}, "val_accuracy is 'n/a'"),
-        ({"val_accuracy": float("nan")}, "val_accuracy is nan"),
+        ({"val_score": 98.1}, "val_score is 98.1; expected a share from 0 to 1"),
+        ({"val_score": "n/a"}, "val_score is 'n/a'"),
+        ({"val_score": float("nan")}, "val_score is nan"),
         ({"energy_wh": -0.1}, "energy_wh is -0.1; expected a finite number of at least 0"),
         ({"energy_wh": float("inf")}, "energy_wh is inf"),
     ],

@@ -118,7 +118,7 @@ def test_a_name_that_is_missing_is_refused(read: Reader, row: dict[str, Any], co
 def test_a_figure_that_is_missing_is_unknown(read: Reader, row: dict[str, Any]) -> None:
     (found,), *_ = read([{**row, "energy_wh": None, "accuracy": None}], Names())
     assert found["energy_wh"] is None
-    assert found.get("test_accuracy", found.get("val_accuracy")) is None
+    assert found.get("test_score", found.get("val_score")) is None
 
 
 @pytest.mark.parametrize(
@@ -135,13 +135,13 @@ def test_a_figure_that_is_missing_is_unknown(read: Reader, row: dict[str, Any]) 
             to_results,
             RESULT,
             "accuracy",
-            "no column for accuracy (test_accuracy, test_acc, ",
+            "no column for accuracy (test_score, test_acc, ",
         ),
         (
             to_trials,
             TRIAL,
             "accuracy",
-            "no column for accuracy (val_accuracy, val_acc, ",
+            "no column for accuracy (val_score, val_acc, ",
         ),
         (
             to_trials,

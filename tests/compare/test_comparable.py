@@ -53,7 +53,7 @@ def test_what_is_unknown_differs_from_nothing(
     check_cases([{"case_hash": None, column: value} for value in (first, second)])
 
 
-@pytest.mark.parametrize("column", ["val_accuracy", "test_accuracy"])
+@pytest.mark.parametrize("column", ["val_score", "test_score"])
 @pytest.mark.parametrize("value", [1.7, -0.1, float("nan"), float("inf")])
 def test_an_accuracy_that_is_no_share_is_an_error_that_names_the_run(
     column: str, value: float

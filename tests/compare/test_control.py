@@ -13,7 +13,7 @@ def rows_of(plan: Mapping[str, Sequence[Trials]], **common: Any) -> list[dict[st
     """Return the rows of some searches of each strategy, each a list of energy and accuracy."""
     return [
         {"strategy": name, "repeat": repeat, "trial": trial, "prior": "log", **common}
-        | {"energy_wh": energy_wh, "val_accuracy": accuracy}
+        | {"energy_wh": energy_wh, "val_score": accuracy}
         for name, of_strategy in plan.items()
         for repeat, found in enumerate(of_strategy)
         for trial, (energy_wh, accuracy) in enumerate(found)
@@ -104,12 +104,12 @@ def test_energies_that_are_unknown_are_left_out() -> None:
 def test_test_accuracies_count_where_they_are_known() -> None:
     # What looks better by three points on the validation split is no better on the test split.
     looks = {"default": defaults(), "tpe": searches(0.03)}
-    rows = [{**row, "test_accuracy": 0.89 + row["repeat"] / 1000} for row in rows_of(looks)]
+    rows = [{**row, "test_score": 0.89 + row["repeat"] / 1000} for row in rows_of(looks)]
     (found,) = compare_strategies(rows, group=())
     assert first_sentence(found).startswith(
         "No search beats the published defaults on the test split: default finds 89.4% with 0.5 Wh,"
     )
-    del rows[0]["test_accuracy"]
+    del rows[0]["test_score"]
     (found,) = compare_strategies(rows, group=())
     assert found.control is not None
     assert (found.control.is_tested, found.control.is_beaten) == (False, True)

@@ -547,7 +547,7 @@ def test_only_completed_trials_count() -> None:
         ("energy_wh", False, 6),
         ("net_wh", False, 6),
         ("energy_wh", True, 7),
-        ("test_accuracy", False, 7),
+        ("test_score", False, 7),
     ],
 )
 def test_disturbed_samples_count_where_energy_is_not_the_question_or_when_asked_for(
@@ -591,17 +591,17 @@ def test_energies_that_differ_in_what_is_no_factor_are_refused(column: str, word
 @pytest.mark.parametrize("column", ["host", "meter", "energy_provenance"])
 def test_accuracies_may_come_from_any_host_and_meter(column: str) -> None:
     rows = [{**row, column: str(i % 2)} for i, row in enumerate(stored_rows())]
-    assert stored_factors(rows, "test_accuracy").n == 6
+    assert stored_factors(rows, "test_score").n == 6
 
 
 @pytest.mark.parametrize(
     ("response", "expected"),
-    [("energy_wh", "counter"), ("net_wh", "counter"), ("test_accuracy", None)],
+    [("energy_wh", "counter"), ("net_wh", "counter"), ("test_score", None)],
 )
 def test_provenance_is_that_of_an_energy_that_counts(response: str, expected: str | None) -> None:
     rows = [
         *stored_rows(net_wh=0.5, energy_provenance="counter"),
-        stored(1, None, energy_provenance="none", test_accuracy=None, net_wh=None),
+        stored(1, None, energy_provenance="none", test_score=None, net_wh=None),
     ]
     found = stored_factors(rows, response)
     assert found.provenance == expected

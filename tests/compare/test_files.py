@@ -320,7 +320,7 @@ def test_json_that_holds_no_results_is_refused_by_name(
         ("energy_wh", float("inf")),
         ("energy_wh", 10**400),
         ("energy_wh", [1]),
-        ("test_accuracy", 86.6),
+        ("test_score", 86.6),
         ("duration_s", -1),
         ("parameters", "many"),
         ("idle_drift", {}),
@@ -350,7 +350,7 @@ def test_damaged_results_are_refused_with_column_and_value(
 
 @pytest.mark.parametrize(
     ("column", "value"),
-    [("val_accuracy", 2), ("trial", "first"), ("energy_wh", "1"), ("status", 1)],
+    [("val_score", 2), ("trial", "first"), ("energy_wh", "1"), ("status", 1)],
 )
 def test_damaged_trials_are_refused_with_column_and_value(
     write: Write, column: str, value: Any

@@ -25,7 +25,7 @@ def sample(variant: str, repeat: Any, energy_wh: float | None, **changed: Any) -
         "repeat": repeat,
         "energy_wh": energy_wh,
         "duration_s": 10.0,
-        "test_accuracy": 0.9,
+        "test_score": 0.9,
         **changed,
     }
 
@@ -150,7 +150,7 @@ def test_an_unknown_baseline_offers_the_nearest() -> None:
 
 
 def test_disturbed_samples_count_for_accuracy_alone_unless_they_are_asked_for() -> None:
-    noisy = [sample("early", 0, 50.0, marks="short disturbed", test_accuracy=0.45), *HALF[1:]]
+    noisy = [sample("early", 0, 50.0, marks="short disturbed", test_score=0.45), *HALF[1:]]
     quiet, counted = (
         only(compare([*BASE, *noisy], include_disturbed=each)) for each in (False, True)
     )
@@ -173,7 +173,7 @@ def test_unknown_energies_leave_accuracy() -> None:
 
 
 def test_a_repeat_that_failed_does_not_look_cheap() -> None:
-    failed = sample("early", 0, 0.001, status="failed", test_accuracy=None)
+    failed = sample("early", 0, 0.001, status="failed", test_score=None)
     ratio = only(compare([*BASE, failed, *HALF[1:]]))
     assert (ratio.pairs, median(ratio)) == (2, 0.5)
 

@@ -149,11 +149,11 @@ def again(*accuracies: float | None, repeat: int | None = 0) -> list[Row]:
 
 def test_a_repeat_that_runs_again_is_no_further_sample_of_its_accuracy() -> None:
     rows = again(0.9, 0.9, 0.9) + again(0.8, repeat=1)
-    assert [row["test_accuracy"] for row in once_each(rows)] == [0.9, 0.8]
+    assert [row["test_score"] for row in once_each(rows)] == [0.9, 0.8]
 
 
 def test_of_a_repeat_that_differs_each_time_the_mean_counts_once() -> None:
-    assert [row["test_accuracy"] for row in once_each(again(0.75, None, 0.25))] == [0.5]
+    assert [row["test_score"] for row in once_each(again(0.75, None, 0.25))] == [0.5]
 
 
 def test_rows_without_a_repeat_are_samples_of_their_own() -> None:

@@ -47,7 +47,7 @@ def rows_of(plan: Mapping[str, Sequence[Trials]], **common: Any) -> list[dict[st
             "repeat": repeat,
             "trial": trial,
             "energy_wh": energy_wh,
-            "val_accuracy": accuracy,
+            "val_score": accuracy,
             **common,
         }
         for strategy, of_strategy in plan.items()
@@ -417,7 +417,7 @@ def test_origin_of_energies_that_do_not_count_does_not_matter() -> None:
     assert {record["energy_provenance"] for record in found.records()} == {"counter"}
 
 
-@pytest.mark.parametrize("column", ["strategy", "energy_wh", "val_accuracy", "dataset"])
+@pytest.mark.parametrize("column", ["strategy", "energy_wh", "val_score", "dataset"])
 def test_missing_column_is_named(column: str) -> None:
     rows = rows_of({"a": [FRUGAL], "b": [THOROUGH]}, dataset="x")
     for row in rows:
@@ -427,7 +427,7 @@ def test_missing_column_is_named(column: str) -> None:
 
 
 def test_percentages_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"val_accuracy is 98\.1"):
+    with pytest.raises(ConfigurationError, match=r"val_score is 98\.1"):
         compare({"a": [[(1.0, 98.1)]], "b": [FRUGAL]})
 
 
@@ -573,7 +573,7 @@ def paper() -> list[dict[str, Any]]:
             **row,
             "trial": int(row["trial"]),
             "energy_wh": float(row["energy_j"]) / 3600,
-            "val_accuracy": float(row["accuracy"]),
+            "val_score": float(row["accuracy"]),
         }
         for row in rows
     ]
@@ -585,7 +585,7 @@ def test_best_accuracies_are_those_of_the_paper(paper: list[dict[str, Any]]) -> 
     best: dict[tuple[str, ...], float] = {}
     for row in paper:
         cell = row["dataset"], row["network"], row["strategy"]
-        best[cell] = max(best.get(cell, 0.0), row["val_accuracy"])
+        best[cell] = max(best.get(cell, 0.0), row["val_score"])
     assert best == {
         (*answer.group.values(), one.strategy): one.best_accuracy
         for answer in found

@@ -102,7 +102,7 @@ def figures(folder: Path) -> list[dict[str, Any]]:
             {
                 "case": result["case"],
                 "costs": result["costs"],
-                "accuracy": (trial["val_accuracy"], result["test_accuracy"]),
+                "accuracy": (trial["val_score"], result["test_score"]),
                 "losses": [epoch["train_loss"] for epoch in trial["epochs"]],
                 "energy": {name: (x["provenance"], x["source"]) for name, x in parts.items()},
                 "environment": result["environment"],

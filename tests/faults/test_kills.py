@@ -52,10 +52,10 @@ def outcome(journal: Journal) -> list[Any]:
     result = journal.read().result
     assert result is not None
     trials = [
-        (each.index, each.hyperparameters, each.status.value, each.val_accuracy)
+        (each.index, each.hyperparameters, each.status.value, each.val_score)
         for each in result.trials
     ]
-    return [*trials, result.test_accuracy]
+    return [*trials, result.test_score]
 
 
 def rows(folder: Path) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:

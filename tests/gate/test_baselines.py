@@ -269,7 +269,7 @@ def spoil(tmp_path: Path) -> Callable[[str, Any], Path]:
     [
         *(
             (name, text)
-            for name in ("energy_wh", "train_flops", "test_accuracy")
+            for name in ("energy_wh", "train_flops", "test_score")
             for text in ("NaN", "-1", "Infinity", "1e999", "9" * 400, '"1"', "true", "[]", "{}")
         ),
         ("energy_wh", "9" * 5000),
@@ -405,7 +405,7 @@ def test_what_the_store_does_not_have_is_one_line(
     assert str(refused.value).startswith(f"baseline {reference!r}")
 
 
-@pytest.mark.parametrize("column", ["val_accuracy", "test_accuracy"])
+@pytest.mark.parametrize("column", ["val_score", "test_score"])
 def test_an_accuracy_that_is_no_share_is_neither_written_nor_read(
     tmp_path: Path, column: str
 ) -> None:

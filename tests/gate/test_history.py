@@ -100,10 +100,10 @@ def test_step_that_does_not_matter_is_none() -> None:
 def test_accuracy_steps_by_points_not_by_ratio() -> None:
     accuracies = [0.200, 0.201, 0.199, 0.202, 0.200, 0.198]
     lower = [value - 0.012 for value in accuracies]
-    (step,) = only(history(*accuracies, *lower, column="test_accuracy"), "accuracy").steps
+    (step,) = only(history(*accuracies, *lower, column="test_score"), "accuracy").steps
     assert step.change == pytest.approx(-0.012)
     lower = [value - 0.008 for value in accuracies]
-    assert places(only(history(*accuracies, *lower, column="test_accuracy"), "accuracy")) == []
+    assert places(only(history(*accuracies, *lower, column="test_score"), "accuracy")) == []
 
 
 def test_every_change_of_a_count_is_a_step() -> None:
@@ -126,7 +126,7 @@ def test_energy_that_was_zero_is_a_step_without_a_share() -> None:
 
 @pytest.mark.parametrize(("metric", "column", "fewest"), [
     ("energy_wh", "energy_wh", 6), ("duration_s", "duration_s", 6),
-    ("accuracy", "test_accuracy", 6), ("parameters", "parameters", 2),
+    ("accuracy", "test_score", 6), ("parameters", "parameters", 2),
 ])  # fmt: skip
 def test_too_few_sessions_are_a_reason(metric: str, column: str, fewest: int) -> None:
     enough = history(*[1.0] * fewest, column=column)
@@ -317,7 +317,7 @@ def test_table_has_counts_in_full_and_accuracy_in_points() -> None:
     text = printed(find_steps(history(1_234_567, 1_234_568, column="parameters"), ["parameters"]))
     assert "1,234,567" in text
     assert "1,234,568" in text
-    rows = history(*[0.95] * 6, *[0.93] * 6, column="test_accuracy")
+    rows = history(*[0.95] * 6, *[0.93] * 6, column="test_score")
     text = printed(find_steps(rows, ["accuracy"]))
     assert "95.00%" in text
     assert "-2 points" in text

@@ -82,15 +82,15 @@ DROP = "accuracy = { max_drop = 0.01 }"
         (FLOPS, "train_flops", [1_001], [1_000], FAIL),
         ('trials = { max_increase = "15%" }', "trials", [115], [100], PASS),
         ('samples_seen = { max_increase = "0%" }', "samples_seen", [5, 7], [5, 6], FAIL),
-        ("accuracy = { min = 0.95 }", "test_accuracy", [0.95] * 3, [], PASS),
-        ("accuracy = { min = 0.95 }", "test_accuracy", [0.9] * 3, [], FAIL),
-        ("accuracy = { min = 0.95 }", "test_accuracy", [0.9, 0.99, 0.96], [], UNCLEAR),
-        ("val_accuracy = { min = 0.95 }", "val_accuracy", [0.9] * 3, [], FAIL),
-        (DROP, "test_accuracy", [0.9, 0.92, 0.94], [0.9, 0.92, 0.94], PASS),
+        ("accuracy = { min = 0.95 }", "test_score", [0.95] * 3, [], PASS),
+        ("accuracy = { min = 0.95 }", "test_score", [0.9] * 3, [], FAIL),
+        ("accuracy = { min = 0.95 }", "test_score", [0.9, 0.99, 0.96], [], UNCLEAR),
+        ("val_score = { min = 0.95 }", "val_score", [0.9] * 3, [], FAIL),
+        (DROP, "test_score", [0.9, 0.92, 0.94], [0.9, 0.92, 0.94], PASS),
         # 0.94 - 0.95 is less than -0.01.
-        (DROP, "test_accuracy", [0.94] * 3, [0.95] * 3, PASS),
-        (DROP, "test_accuracy", [0.88, 0.9, 0.92], [0.9, 0.92, 0.94], FAIL),
-        (DROP, "test_accuracy", [0.85, 0.95, 0.93], [0.9, 0.92, 0.94], UNCLEAR),
+        (DROP, "test_score", [0.94] * 3, [0.95] * 3, PASS),
+        (DROP, "test_score", [0.88, 0.9, 0.92], [0.9, 0.92, 0.94], FAIL),
+        (DROP, "test_score", [0.85, 0.95, 0.93], [0.9, 0.92, 0.94], UNCLEAR),
         ("energy_wh = { max = 2 }", "energy_wh", STEADY, [], PASS),
         ("energy_wh = { max = 0.5 }", "energy_wh", STEADY, [], FAIL),
         ("energy_wh = { max = 1 }", "energy_wh", STEADY, [], UNCLEAR),
@@ -155,9 +155,7 @@ def test_budget_within_the_uncertainty_of_a_sample_is_inconclusive(
 
 
 def test_limit_of_a_drop_is_in_the_scale_of_the_difference() -> None:
-    found = one(
-        DROP, rows_of("test_accuracy", [0.88] * 3), before(rows_of("test_accuracy", [0.9] * 3))
-    )
+    found = one(DROP, rows_of("test_score", [0.88] * 3), before(rows_of("test_score", [0.9] * 3)))
     assert found.limit == -0.01
     assert found.compared == pytest.approx(-0.02)
     assert found.provenance is None
@@ -236,15 +234,15 @@ def test_time_is_compared_whatever_measured_the_energy() -> None:
 
 
 def test_accuracy_of_another_definition_is_not_compared() -> None:
-    baseline = before(rows_of("test_accuracy", [0.9] * 3, case_hash="other"))
-    found = one(DROP, rows_of("test_accuracy", [0.5] * 3, case_hash="this"), baseline)
+    baseline = before(rows_of("test_score", [0.9] * 3, case_hash="other"))
+    found = one(DROP, rows_of("test_score", [0.5] * 3, case_hash="this"), baseline)
     assert found.verdict is UNCLEAR
     assert found.reason.startswith("skipped: another definition (other in the baseline, this here)")
 
 
 def test_accuracy_of_another_machine_is_compared() -> None:
-    baseline = before(rows_of("test_accuracy", [0.9] * 3, cpu="old", host="h2"))
-    assert one(DROP, rows_of("test_accuracy", [0.5] * 3), baseline).verdict is FAIL
+    baseline = before(rows_of("test_score", [0.9] * 3, cpu="old", host="h2"))
+    assert one(DROP, rows_of("test_score", [0.5] * 3), baseline).verdict is FAIL
 
 
 def test_costs_of_another_definition_are_compared_by_their_largest() -> None:
@@ -261,18 +259,18 @@ def test_costs_are_compared_repeat_by_repeat() -> None:
 
 
 def test_drop_is_that_of_equal_repeats() -> None:
-    baseline = before(rows_of("test_accuracy", [0.5, 0.7, 0.9]))
-    rows = rows_of("test_accuracy", [0.9, 0.7, 0.5])
+    baseline = before(rows_of("test_score", [0.5, 0.7, 0.9]))
+    rows = rows_of("test_score", [0.9, 0.7, 0.5])
     for row, repeat in zip(rows, (2, 1, 0), strict=True):
         row["repeat"] = repeat
     assert one(DROP, rows, baseline).verdict is PASS
 
 
 def test_drop_of_too_few_equal_repeats_is_inconclusive() -> None:
-    rows = rows_of("test_accuracy", [0.9] * 4)
+    rows = rows_of("test_score", [0.9] * 4)
     for row in rows:
         row["repeat"] += 2
-    found = one(DROP, rows, before(rows_of("test_accuracy", [0.9] * 4)))
+    found = one(DROP, rows, before(rows_of("test_score", [0.9] * 4)))
     assert found.verdict is UNCLEAR
     assert found.reason == "2 repeats are in both, and 3 are needed"
 
@@ -468,8 +466,8 @@ def test_energy_of_0_is_inconclusive() -> None:
 
 @pytest.mark.parametrize("budget", ["accuracy = { min = 0.5 }", DROP])
 def test_repeat_without_accuracy_violates_limits_on_it(budget: str) -> None:
-    rows = rows_of("test_accuracy", [0.9, None, 0.9, 0.9])
-    found = one(budget, rows, before(rows_of("test_accuracy", [0.9] * 4)))
+    rows = rows_of("test_score", [0.9, None, 0.9, 0.9])
+    found = one(budget, rows, before(rows_of("test_score", [0.9] * 4)))
     assert found.verdict is FAIL
     assert found.reason == "1 of 4 repeats have no accuracy: no trial completed"
     assert found.samples == (0.9, 0.9, 0.9)
@@ -584,9 +582,9 @@ def test_there_is_no_cause_without_a_baseline() -> None:
 
 
 def test_runtime_is_not_suspected_of_lost_accuracy() -> None:
-    rows, known = (rows_of("test_accuracy", [each] * 3) for each in (0.5, 0.9))
+    rows, known = (rows_of("test_score", [each] * 3) for each in (0.5, 0.9))
     assert one(DROP, rows, before(known)).cause is None
-    rows = rows_of("test_accuracy", [0.5] * 3, train_flops=500_000_000)
+    rows = rows_of("test_score", [0.5] * 3, train_flops=500_000_000)
     assert one(DROP, rows, before(known)).cause == "train_flops down by 50.0%: the model changed"
 
 

@@ -46,9 +46,9 @@ def test_a_trial_that_breaks_is_recorded_and_the_search_goes_on(
     trials = events(journal, "trial")
     assert [trial["index"] for trial in trials] == [0, 1, 2, 3]
     assert [trial["status"] for trial in trials] == ["completed", status, "completed", "completed"]
-    assert trials[1]["val_accuracy"] is None
+    assert trials[1]["val_score"] is None
     assert trials[1]["error"]
-    assert events(journal, "result")[0]["test_accuracy"] > 0.5
+    assert events(journal, "result")[0]["test_score"] > 0.5
     # Nobody knows what a worker that died had used: that is not 0.
     lost = trials[1]["account"]["phases"]["train"]["components"]["cpu"]["energy_j"]
     (row,) = stored(plugin)
@@ -129,10 +129,8 @@ def test_a_resumed_search_gives_what_an_uninterrupted_one_gives(
     assert [t["hyperparameters"] for t in first["trials"]] == [
         t["hyperparameters"] for t in second["trials"]
     ]
-    assert [t["val_accuracy"] for t in first["trials"]] == [
-        t["val_accuracy"] for t in second["trials"]
-    ]
-    assert first["test_accuracy"] == second["test_accuracy"]
+    assert [t["val_score"] for t in first["trials"]] == [t["val_score"] for t in second["trials"]]
+    assert first["test_score"] == second["test_score"]
 
 
 def test_two_runs_at_once_on_a_fresh_store_both_finish_and_one_waits(

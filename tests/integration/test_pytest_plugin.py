@@ -66,7 +66,7 @@ def test_energy_and_costs_are_in_the_summary_the_json_and_the_store(
     assert benchmark["stats"]["rounds"] == 2
     assert info["energy_provenance"] in ("model", "counter", "constant")
     assert info["energy_wh"] > 0
-    assert 0 < info["test_accuracy"] <= 1
+    assert 0 < info["test_score"] <= 1
     # Flatten, 256 × 4, 4 × 10: twice a multiply-add, thrice but for the first product.
     assert info["train_flops_per_sample"] == 3 * 2 * (256 * 4 + 4 * 10) - 2 * 256 * 4
     assert info["parameters"] == 256 * 4 + 4 + 4 * 10 + 10

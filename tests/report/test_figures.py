@@ -102,7 +102,7 @@ def test_a_front_says_what_each_mark_is(findings: Findings, figure: Figure) -> N
     (front,) = findings.fronts
     assert len(tips(figure)) == len(front.cases)
     least = front.baseline.figures
-    accuracy, energy_wh = least["test_accuracy"].median, least["energy_wh"].median
+    accuracy, energy_wh = least["test_score"].median, least["energy_wh"].median
     said = f"default-simple_cnn.xs-torch-digits: {accuracy:.1%} for {1000 * energy_wh:.3g} mWh"
     assert f"{said}, on the front, n = 5" in tips(figure)
     count = sum(case.is_on_front for case in front.cases)
@@ -282,6 +282,6 @@ def test_labels_cover_neither_each_other_nor_points() -> None:
 def test_a_front_of_one_family_is_that_of_pareto() -> None:
     (front,) = fronts_of(table_of(family()))
     energies = [case.figures["energy_wh"].median for case in front.cases]
-    accuracies = [case.figures["test_accuracy"].median for case in front.cases]
+    accuracies = [case.figures["test_score"].median for case in front.cases]
     assert energies == sorted(energies)
     assert [case.is_on_front for case in front.cases] == pareto_front(energies, accuracies)

@@ -35,7 +35,7 @@ def test_every_question_is_answered_in_words_with_what_its_energy_is(
     assert "conv_layers explains" in said
     assert refusals(all_findings) == []
     without_energy = [each for each in verdicts if not each.label]
-    assert ["test_accuracy" in each.text for each in without_energy] == [True]
+    assert ["test_score" in each.text for each in without_energy] == [True]
     assert {each.label for each in verdicts} == {"estimated", ""}
 
 
@@ -89,7 +89,7 @@ def test_a_sample_of_unknown_energy_stays_with_its_case() -> None:
     (case,) = found(table_of(results)).cases
     assert (len(case.samples.counted), len(case.samples.rows)) == (4, 5)
     assert case.label == "estimated"
-    assert case.figures["test_accuracy"].n == 5
+    assert case.figures["test_score"].n == 5
 
 
 def test_cases_of_unknown_energy_are_listed_and_on_no_front() -> None:

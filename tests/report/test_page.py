@@ -25,7 +25,7 @@ HOSTILE = "<script>alert(1)</script>\"'&<!--]]> $x_1$ `code`"
 # What an older version may have written, or what no two samples can be without.
 NEEDED = (
     "case_id", "case_hash", "suite", "strategy", "architecture", "family", "backend", "dataset",
-    "setting", "host", "energy_wh", "test_accuracy", "repeat", "session",
+    "setting", "host", "energy_wh", "test_score", "repeat", "session",
 )  # fmt: skip
 
 
@@ -141,7 +141,7 @@ def test_every_table_is_to_be_had_in_full(
     assert list(links) == ["samples", *(table.name for table in tables)]
     for table in tables:
         assert len(links[table.name]) == len(table.records)
-    for name in ("energy_wh", "test_accuracy", "train_flops"):
+    for name in ("energy_wh", "test_score", "train_flops"):
         read = [float(row[name]) for row in links["samples"]]
         assert read == [row[name] for row in findings.rows]
     medians = {row["case_id"]: float(row["energy_wh"]) for row in links["cases"]}

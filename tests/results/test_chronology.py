@@ -11,7 +11,7 @@ from tests.builders import make_result, make_segmented, make_trial
 
 
 def row(accuracy: float | None = 0.5, energy_wh: float | None = 1.0, **changed: Any) -> Any:
-    return {"energy_wh": energy_wh, "val_accuracy": accuracy, **changed}
+    return {"energy_wh": energy_wh, "val_score": accuracy, **changed}
 
 
 def segmented(accuracy: float | None, *segments: tuple[int, float | None, float | None]) -> Any:
@@ -23,7 +23,7 @@ def segmented(accuracy: float | None, *segments: tuple[int, float | None, float 
 
 
 def order(rows: list[Any]) -> list[tuple[int, float | None, float | None]]:
-    return [(step.trial, step.energy_wh, step.val_accuracy) for step in chronology(rows)]
+    return [(step.trial, step.energy_wh, step.val_score) for step in chronology(rows)]
 
 
 def test_without_segments_a_step_is_a_trial() -> None:
@@ -73,10 +73,10 @@ def test_unknown_energy_is_unknown_in_the_last_step() -> None:
     "text",
     [
         "", "[]", "{}", "null", "no JSON", 3, '{"position":[0],"epochs":[1],"energy_wh":[1]}',
-        '{"position":[],"epochs":[],"energy_wh":[],"val_accuracy":[]}',
-        '{"position":[0],"epochs":[1],"energy_wh":[1.0],"val_accuracy":[7]}',
-        '{"position":[null],"epochs":[1],"energy_wh":[1.0],"val_accuracy":[0.7]}',
-        '{"position":[0,1],"epochs":[1],"energy_wh":[1.0],"val_accuracy":[0.7]}',
+        '{"position":[],"epochs":[],"energy_wh":[],"val_score":[]}',
+        '{"position":[0],"epochs":[1],"energy_wh":[1.0],"val_score":[7]}',
+        '{"position":[null],"epochs":[1],"energy_wh":[1.0],"val_score":[0.7]}',
+        '{"position":[0,1],"epochs":[1],"energy_wh":[1.0],"val_score":[0.7]}',
     ],
 )  # fmt: skip
 def test_damaged_segments_are_refused(text: Any) -> None:

@@ -187,7 +187,7 @@ def test_trial_of_an_older_journal_can_be_read() -> None:
     train = read.account.phases["train"]
     assert (train.cpu_s, train.other_cpu_s, train.witnesses) == (None, None, {})
     assert train.components == trial.account.phases["train"].components
-    assert (read.passes, read.epochs, read.val_accuracy) == (1, trial.epochs, trial.val_accuracy)
+    assert (read.passes, read.epochs, read.val_score) == (1, trial.epochs, trial.val_score)
 
 
 def test_result_of_an_older_journal_can_be_read() -> None:

@@ -72,7 +72,7 @@ def test_source_names_each_meter_that_counts_once() -> None:
 def test_validation_accuracy_is_the_incumbents() -> None:
     trials = [make_trial(i, accuracy=a) for i, a in enumerate([0.7, 0.95, 0.8])]
     row = row_of(trials=trials, accuracy=0.5)
-    assert (row["val_accuracy"], row["test_accuracy"]) == (0.95, 0.5)
+    assert (row["val_score"], row["test_score"]) == (0.95, 0.5)
 
 
 def test_notes_on_data_are_one_text_and_older_results_have_none() -> None:
@@ -93,7 +93,7 @@ def test_trials_that_did_not_complete_are_counted(status: TrialStatus) -> None:
 
 def test_result_without_a_completed_trial_has_failed() -> None:
     row = row_of(trials=[make_trial(accuracy=None)])
-    assert (row["status"], row["val_accuracy"], row["test_accuracy"]) == ("failed", None, None)
+    assert (row["status"], row["val_score"], row["test_score"]) == ("failed", None, None)
     assert row["energy_wh"] is not None
 
 

@@ -166,7 +166,7 @@ def assert_same_trainings(found: CaseResult, expected: CaseResult) -> None:
     for trial, alone in zip(found.trials, expected.trials, strict=True):
         assert trial.hyperparameters == alone.hyperparameters
         assert losses(trial) == pytest.approx(losses(alone), rel=1e-3)
-        assert trial.val_accuracy == pytest.approx(alone.val_accuracy, abs=0.02)
+        assert trial.val_score == pytest.approx(alone.val_score, abs=0.02)
         assert trial.samples_seen == alone.samples_seen
 
 
@@ -178,10 +178,10 @@ def test_trials_are_those_of_a_search_one_by_one(run: Run, built: list[int], arc
     alone = run(replace(case, batched_trials=1))
     assert built == [4, 4, 2]
     assert_same_trainings(batched, alone)
-    assert batched.test_accuracy == pytest.approx(alone.test_accuracy, abs=0.02)
+    assert batched.test_score == pytest.approx(alone.test_score, abs=0.02)
     assert batched.costs == alone.costs
     for trial in batched.trials:
-        assert [epoch.val_accuracy is None for epoch in trial.epochs] == [True, False, False]
+        assert [epoch.val_score is None for epoch in trial.epochs] == [True, False, False]
 
 
 def test_trials_say_how_many_shared_their_windows(run: Run):
@@ -235,7 +235,7 @@ def test_lanes_that_were_not_recorded_are_trained_again(run: Run, stop_after: in
     assert_same_trainings(result, run(ALONE))
     assert [trial.index for trial in result.trials] == list(range(6))
     assert result.interruptions == 1
-    assert result.test_accuracy is not None
+    assert result.test_score is not None
 
 
 @pytest.mark.parametrize("stop_after", [1, 2, 3, 4])
@@ -250,7 +250,7 @@ def test_weights_of_the_best_recorded_lane_survive_an_interruption(
     assert result.incumbent is not None
     assert alone.incumbent is not None
     assert result.incumbent.index == alone.incumbent.index
-    assert result.test_accuracy == pytest.approx(alone.test_accuracy, abs=0.02)
+    assert result.test_score == pytest.approx(alone.test_score, abs=0.02)
 
 
 def test_a_search_that_runs_out_of_proposals_trains_those_it_has(run: Run, built: list[int]):
@@ -279,7 +279,7 @@ def test_a_batch_that_diverges_as_a_whole_is_not_validated(run: Run):
     )
     result = run(replace(CASE, space="all_diverge", trials=4))
     assert statuses(result) == {TrialStatus.DIVERGED}
-    assert result.test_accuracy is None
+    assert result.test_score is None
     assert all("evaluate" not in trial.account.phases for trial in result.trials)
 
 
@@ -343,7 +343,7 @@ def test_reevaluations_are_trained_one_by_one(run: Run):
     assert len(again) == 3
     assert {trial.lanes for trial in again} == {1}
     alone = run(replace(ALONE, trials=4, reevaluate=1))
-    assert result.test_accuracy == pytest.approx(alone.test_accuracy, abs=0.02)
+    assert result.test_score == pytest.approx(alone.test_score, abs=0.02)
 
 
 @pytest.mark.parametrize("scheduler", ["asha", "hyperband"])
@@ -389,7 +389,7 @@ def test_interrupted_batches_under_a_scheduler_replay(run: Run, stop_after: int)
     ]
     positions = [segment.position for trial in result.trials for segment in trial.segments]
     assert sorted(positions) == list(range(len(positions)))
-    assert result.test_accuracy is not None
+    assert result.test_score is not None
 
 
 @pytest.mark.parametrize(

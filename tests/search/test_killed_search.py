@@ -189,7 +189,7 @@ def tested(backend: TabularBackend, case: Case, trial: Trial) -> float:
 
 def outcome(result: CaseResult) -> list[tuple[int, Mapping[str, float], str, float | None]]:
     return [
-        (trial.index, trial.hyperparameters, trial.status.value, trial.val_accuracy)
+        (trial.index, trial.hyperparameters, trial.status.value, trial.val_score)
         for trial in result.trials
     ]
 
@@ -227,7 +227,7 @@ def test_killed_search_goes_on_as_if_it_had_not_been(
         if not case.scheduler:
             assert outcome(result) == outcome(whole)
         assert result.incumbent is not None
-        assert result.test_accuracy == tested(bench.backend, case, result.incumbent)
+        assert result.test_score == tested(bench.backend, case, result.incumbent)
         moments += 1
     assert moments > 2 * 3 * case.trials
 
@@ -318,4 +318,4 @@ def test_worker_that_is_killed_costs_at_most_the_trial_that_it_was_at(
         crashed = [t for t in journal.read().history if t.status is TrialStatus.CRASHED]
         assert len(crashed) <= 1
         assert result.incumbent is not None
-        assert result.test_accuracy == tested(bench.backend, case, result.incumbent)
+        assert result.test_score == tested(bench.backend, case, result.incumbent)

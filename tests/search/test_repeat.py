@@ -94,30 +94,30 @@ def test_emissions_are_energy_times_intensity(run: Run) -> None:
 
 def test_equal_definitions_give_equal_results_and_repeats_differ(run: Run) -> None:
     def outcome(result: CaseResult) -> list[tuple[Mapping[str, float], float | None]]:
-        return [(trial.hyperparameters, trial.val_accuracy) for trial in result.trials]
+        return [(trial.hyperparameters, trial.val_score) for trial in result.trials]
 
     first, again, other = run(folder="a"), run(folder="b"), run(repeat=1)
     assert outcome(first) == outcome(again)
-    assert first.test_accuracy == again.test_accuracy
+    assert first.test_score == again.test_score
     assert outcome(first) != outcome(other)
 
 
 def test_the_incumbent_has_the_best_validation_accuracy(run: Run) -> None:
     result = run()
-    best = max(trial.val_accuracy or 0.0 for trial in result.trials)
+    best = max(trial.val_score or 0.0 for trial in result.trials)
     assert result.incumbent is not None
-    assert result.incumbent.val_accuracy == best
+    assert result.incumbent.val_score == best
 
 
 def test_a_diverging_trial_ends_early_and_is_recorded(run: Run) -> None:
     result = run(replace(CASE, strategy="random", space="explosive", epochs=6, trials=2))
     for trial in result.trials:
         assert trial.status is TrialStatus.DIVERGED
-        assert trial.val_accuracy is None
+        assert trial.val_score is None
         assert len(trial.epochs) < 6
         assert "not finite" in (trial.error or "")
         assert (trial.account.total.energy_j or 0.0) > 0
-    assert result.test_accuracy is None
+    assert result.test_score is None
 
 
 def test_a_grid_that_runs_out_ends_the_case(run: Run) -> None:
@@ -128,8 +128,8 @@ def test_a_grid_that_runs_out_ends_the_case(run: Run) -> None:
 def test_validation_every_epoch_gives_a_learning_curve(run: Run) -> None:
     result = run(replace(CASE, epochs=3, validate_every=1))
     for trial in result.trials:
-        assert [epoch.val_accuracy is not None for epoch in trial.epochs] == [True] * 3
-        assert trial.val_accuracy == trial.epochs[-1].val_accuracy
+        assert [epoch.val_score is not None for epoch in trial.epochs] == [True] * 3
+        assert trial.val_score == trial.epochs[-1].val_score
 
 
 def test_finished_trials_in_the_journal_are_not_run_again(
@@ -151,8 +151,8 @@ def test_finished_trials_in_the_journal_are_not_run_again(
 
     assert started == [1, 2]
     assert resumed.interruptions == 1
-    assert [t.val_accuracy for t in resumed.trials] == [t.val_accuracy for t in whole.trials]
-    assert resumed.test_accuracy == whole.test_accuracy
+    assert [t.val_score for t in resumed.trials] == [t.val_score for t in whole.trials]
+    assert resumed.test_score == whole.test_score
 
 
 def steady(power_w: float = 10.0) -> FakeMeter:
@@ -227,7 +227,7 @@ def test_further_passes_change_no_outcome_and_are_all_reconciled(
         return [(t.hyperparameters, t.epochs, t.samples_seen) for t in result.trials]
 
     assert outcome(filled) == outcome(plain)
-    assert (filled.costs, filled.test_accuracy) == (plain.costs, plain.test_accuracy)
+    assert (filled.costs, filled.test_score) == (plain.costs, plain.test_score)
     assert [trial.passes for trial in plain.trials] == [1, 1, 1]
     assert all(trial.passes > 1 for trial in filled.trials)
     assert filled.reconciliation is not None
@@ -248,11 +248,11 @@ def test_meter_that_fails_in_mid_search_costs_no_trial_its_accuracy(run: Run, tr
     result = run(folder="faulty", meter=GuardedMeter(faulty), control=steady(), emit=faulty.emit)
 
     def accuracies(result: CaseResult) -> list[float | None]:
-        return [trial.val_accuracy for trial in result.trials]
+        return [trial.val_score for trial in result.trials]
 
     assert accuracies(result) == accuracies(sound)
     assert None not in accuracies(result)
-    assert result.test_accuracy == sound.test_accuracy
+    assert result.test_score == sound.test_score
     unknown = [each.index for each in result.trials if each.account.total.energy_j is None]
     assert unknown == [trial]
     lost = result.trials[trial].account
@@ -330,7 +330,7 @@ def test_resumed_repeat_reconciles_only_the_last_sitting(run: Run, tmp_path: Pat
     whole = run(folder="whole", **meters)
     # An hour before the interruption; the trial is no incumbent, which would need a checkpoint.
     before = Account({"train": Reading(3600.0, {"cpu": Component(9e6, Provenance.COUNTER, "x")})})
-    first: Trial = replace(whole.trials[0], val_accuracy=0.0, account=before)
+    first: Trial = replace(whole.trials[0], val_score=0.0, account=before)
     journal = Journal.of(tmp_path, CASE, 0)
     journal.start(1.0)
     journal.add_trial(first)

@@ -125,7 +125,7 @@ def test_segments_follow_one_another_and_sum_to_the_trial(run: Run) -> None:
     for trial in result.trials:
         assert trial.account == sum((each.account for each in trial.segments), Account())
         assert [each.epochs for each in trial.segments] == [1, 4, 16][: len(trial.segments)]
-        assert trial.val_accuracy == trial.segments[-1].val_accuracy
+        assert trial.val_score == trial.segments[-1].val_score
         assert all(one.position < next_.position for one, next_ in pairwise(trial.segments))
     assert result.reconciliation is not None
     assert result.reconciliation.deviation == pytest.approx(0)
@@ -147,7 +147,7 @@ def test_strategy_is_told_again_of_what_went_on(run: Run) -> None:
     assert len(told) == sum(len(trial.segments) for trial in result.trials)
     last = {tuple(point.values()): (score, energy_j) for point, score, energy_j in told}
     assert last == {
-        tuple(trial.hyperparameters.values()): (trial.val_accuracy, trial.account.total.energy_j)
+        tuple(trial.hyperparameters.values()): (trial.val_score, trial.account.total.energy_j)
         for trial in result.trials
     }
 
@@ -167,7 +167,7 @@ def test_interrupted_search_goes_on_without_what_had_paused(run: Run, stop_after
     for trial in result.trials:
         sides = {segment.position < stop_after for segment in trial.segments}
         assert len(sides) == 1
-    assert result.test_accuracy is not None
+    assert result.test_score is not None
     assert result.interruptions == 1
 
 
@@ -178,9 +178,9 @@ def test_incumbent_was_trained_to_its_end_and_is_what_is_tested(run: Run) -> Non
     assert best.status is TrialStatus.COMPLETED
     # The same training alone; strategies are paired.
     alone = run(replace(CASE, strategy="random", trials=best.index + 1), folder="alone")
-    assert alone.trials[best.index].val_accuracy == best.val_accuracy
+    assert alone.trials[best.index].val_score == best.val_score
     if alone.incumbent is alone.trials[best.index]:
-        assert alone.test_accuracy == result.test_accuracy
+        assert alone.test_score == result.test_score
 
 
 def test_if_all_that_is_left_had_paused_the_best_is_trained_again(run: Run) -> None:
@@ -191,23 +191,23 @@ def test_if_all_that_is_left_had_paused_the_best_is_trained_again(run: Run) -> N
     (completed,) = by_status(result.trials, TrialStatus.COMPLETED)
     (stopped,) = by_status(result.trials, TrialStatus.STOPPED)
     assert [segment.epochs for segment in completed.segments] == [1, 16]
-    assert completed.segments[0].val_accuracy >= stopped.val_accuracy
+    assert completed.segments[0].val_score >= stopped.val_score
     assert result.costs.samples_seen == (1 + 1 + 16) * SAMPLES
-    assert result.test_accuracy is not None
+    assert result.test_score is not None
 
 
 def test_trial_that_fails_later_is_no_incumbent(run: Run) -> None:
     result = run(replace(CASE, strategy="sobol+asha", space="volatile", trials=16))
     failed = by_status(result.trials, TrialStatus.DIVERGED)
     assert failed != []
-    assert all(trial.val_accuracy is None for trial in failed)
-    assert result.test_accuracy is not None
+    assert all(trial.val_score is None for trial in failed)
+    assert result.test_score is not None
 
 
 def test_best_configurations_are_trained_again_with_new_seeds(run: Run) -> None:
     result = run(AGAIN)
     searched, again = result.trials[:4], result.trials[4:]
-    ranked = sorted(searched, key=lambda trial: -(trial.val_accuracy or 0))
+    ranked = sorted(searched, key=lambda trial: -(trial.val_score or 0))
     assert [trial.reevaluates for trial in again] == [
         ranked[0].index,
         ranked[0].index,
@@ -226,9 +226,9 @@ def test_incumbent_is_then_chosen_by_the_mean_of_the_new_seeds(run: Run) -> None
     result = run(AGAIN)
     again = result.trials[4:]
     groups = [again[:NEW_SEEDS], again[NEW_SEEDS:]]
-    best = max(groups, key=lambda group: fmean(trial.val_accuracy or 0 for trial in group))
+    best = max(groups, key=lambda group: fmean(trial.val_score or 0 for trial in group))
     assert result.incumbent is best[0]
-    assert result.test_accuracy is not None
+    assert result.test_score is not None
 
 
 @pytest.mark.parametrize("stop_after", [4, 5, 7, 8, 10])
@@ -238,7 +238,7 @@ def test_interrupted_reevaluation_trains_nothing_twice(run: Run, stop_after: int
         run(AGAIN, stop_after=stop_after)
     result = run(AGAIN)
     assert [losses(trial) for trial in result.trials] == [losses(trial) for trial in whole.trials]
-    assert result.test_accuracy == whole.test_accuracy
+    assert result.test_score == whole.test_score
     assert result.incumbent is not None
     assert whole.incumbent is not None
     assert result.incumbent.index == whole.incumbent.index

@@ -148,7 +148,7 @@ def check_that_passes_change_nothing(
     plain, filled = (train(seconds, case=case, **changed) for seconds in (0.0, FILLED_S))
     assert filled.trial.passes > plain.trial.passes
     assert filled.trial.epochs == plain.trial.epochs
-    assert filled.trial.val_accuracy == plain.trial.val_accuracy
+    assert filled.trial.val_score == plain.trial.val_score
     assert filled.trial.samples_seen == plain.trial.samples_seen
     assert filled.model.evaluate("test") == plain.model.evaluate("test")
     assert are_equal(filled.model, plain.model)
@@ -205,7 +205,7 @@ def test_every_stretch_between_validations_has_a_window_that_is_filled(train: Tr
     window_s = filled.measured_s - filled.rest_s
     assert window_s >= 2 * FILLED_S
     assert filled.train_s < window_s
-    assert [epoch.val_accuracy is None for epoch in filled.trial.epochs] == [True, False, False]
+    assert [epoch.val_score is None for epoch in filled.trial.epochs] == [True, False, False]
 
 
 @pytest.mark.parametrize("min_window_s", [0.0, 1e-9], ids=["off", "shorter than a pass"])
@@ -222,7 +222,7 @@ def test_no_spare_model_is_built_for_windows_that_are_not_filled(train: Train) -
 def test_diverging_trial_is_not_repeated(train: Train) -> None:
     filled = train(FILLED_S, learning_rate=1e38)
     assert filled.trial.status is TrialStatus.DIVERGED
-    assert (filled.trial.passes, filled.trial.val_accuracy) == (1, None)
+    assert (filled.trial.passes, filled.trial.val_score) == (1, None)
     _, spare = filled.models
     untrained = train(0.0, case=Case(trials=1, epochs=1, batch_size=8), learning_rate=0.0).model
     assert are_equal(spare, untrained)
@@ -315,10 +315,10 @@ def test_pauses_change_nothing(
 
 def test_paused_trial_is_validated_where_it_pauses(train: Train) -> None:
     paused = train(0.0, targets=(1, 3)).trial
-    accuracies = [epoch.val_accuracy for epoch in paused.epochs]
+    accuracies = [epoch.val_score for epoch in paused.epochs]
     assert [accuracy is None for accuracy in accuracies] == [False, True, False]
     assert paused.status is TrialStatus.STOPPED
-    assert paused.val_accuracy == accuracies[-1]
+    assert paused.val_score == accuracies[-1]
 
 
 def test_warm_up_counts_what_training_costs(backend: TorchBackend, dataset: Dataset) -> None:

@@ -35,7 +35,7 @@ def make_survey(case: Case = SURVEY, *, diverging_above: float = 1.0, **changed:
         hyperparameters = strategy.ask()
         is_diverging = hyperparameters["learning_rate"] > diverging_above
         trials.append(_trial(index, hyperparameters, generator, is_diverging=is_diverging))
-    result = make_result(case, trials=trials, test_accuracy=0.9, **changed)
+    result = make_result(case, trials=trials, test_score=0.9, **changed)
     return replace(result, costs=replace(result.costs, parameters=PARAMETERS))
 
 
@@ -63,7 +63,7 @@ def _trial(
         index,
         hyperparameters,
         TrialStatus.DIVERGED if is_diverging else TrialStatus.COMPLETED,
-        None if is_diverging else epochs[-1].val_accuracy,
+        None if is_diverging else epochs[-1].val_score,
         tuple(epochs),
         Account(
             {

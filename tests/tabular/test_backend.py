@@ -425,7 +425,7 @@ def test_seed_repeats_a_whole_search(backend: TabularBackend, tmp_path: Path) ->
         folder.mkdir()
     one, two = (run(backend, folder) for folder in folders)
     assert [t.epochs for t in one.trials] == [t.epochs for t in two.trials]
-    assert one.test_accuracy == two.test_accuracy
+    assert one.test_score == two.test_score
 
 
 def test_space_of_the_recording_is_the_published_one() -> None:

@@ -124,7 +124,7 @@ def test_cost_varies_as_recorded() -> None:
 def test_held_out_trainings_have_no_influence() -> None:
     recording = make_recording()
     spoilt = tuple(
-        replace(each, val_accuracy=(0.0,) * EPOCHS) if each.part == "held_out" else each
+        replace(each, val_score=(0.0,) * EPOCHS) if each.part == "held_out" else each
         for each in recording.trainings
     )
     lookup = Lookup(replace(recording, trainings=spoilt))
@@ -162,7 +162,7 @@ def test_training_that_broke_down_otherwise_is_left_out() -> None:
 def test_accuracy_of_all_or_no_images_can_be_fitted() -> None:
     recording = make_recording()
     extreme = tuple(
-        replace(each, val_accuracy=(0.0, 0.5, 1.0, 1.0), train_loss=(1.0, 0.5, 0.1, 0.0))
+        replace(each, val_score=(0.0, 0.5, 1.0, 1.0), train_loss=(1.0, 0.5, 0.1, 0.0))
         for each in recording.trainings
     )
     lookup = Lookup(replace(recording, trainings=extreme))
@@ -180,7 +180,7 @@ def test_faithfulness_is_the_error_on_what_was_held_out() -> None:
 def test_faithfulness_of_a_wrong_prediction_is_poor() -> None:
     def upside_down(recording: Recording) -> Recording:
         turned = tuple(
-            replace(each, val_accuracy=tuple(1 - (v or 0.0) for v in each.val_accuracy))
+            replace(each, val_score=tuple(1 - (v or 0.0) for v in each.val_score))
             if each.part == "held_out"
             else each
             for each in recording.trainings
@@ -195,7 +195,7 @@ def test_faithfulness_of_a_wrong_prediction_is_poor() -> None:
 def test_rank_of_equal_accuracies_is_unknown() -> None:
     recording = make_recording()
     flat = tuple(
-        replace(each, val_accuracy=(0.5,) * EPOCHS) if each.part == "held_out" else each
+        replace(each, val_score=(0.5,) * EPOCHS) if each.part == "held_out" else each
         for each in recording.trainings
     )
     found = faithfulness(Lookup(replace(recording, trainings=flat)))

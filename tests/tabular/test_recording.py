@@ -91,7 +91,7 @@ def test_diverged_training_has_no_curve_from_there_on() -> None:
     recorded = from_result(make_survey(diverging_above=0.03), "digits").trainings
     diverged = [each for each in recorded if each.status is TrialStatus.DIVERGED]
     assert diverged
-    assert all(each.val_accuracy == (None,) * EPOCHS for each in diverged)
+    assert all(each.val_score == (None,) * EPOCHS for each in diverged)
     assert {each.evaluate for each in recorded} - {None}
 
 
@@ -129,9 +129,9 @@ def test_file_says_all_that_was_recorded(tmp_path: Path, diverging_above: float)
 
 def assert_close(ours: RecordedTraining, theirs: RecordedTraining) -> None:
     """Curves are kept in 32 bits, all else exactly."""
-    for name in ("train_loss", "val_accuracy"):
+    for name in ("train_loss", "val_score"):
         assert getattr(theirs, name) == pytest.approx(getattr(ours, name), abs=1e-6)
-    bare = {"train_loss": (), "val_accuracy": ()}
+    bare = {"train_loss": (), "val_score": ()}
     assert replace(ours, **bare) == replace(theirs, **bare)  # type: ignore[arg-type]
 
 
@@ -239,8 +239,8 @@ def test_metadata_that_makes_no_sense_is_damage(path: Path, changed: dict[str, A
         ("part", "other"),
         ("status", "fine"),
         ("learning_rate", 0.5),
-        ("val_accuracy", [0.1, 0.2, 0.3, 1.5]),
-        ("val_accuracy", [0.1, 0.2, None, 0.3]),
+        ("val_score", [0.1, 0.2, 0.3, 1.5]),
+        ("val_score", [0.1, 0.2, None, 0.3]),
         ("train_loss", [0.1]),
         ("train_loss", [0.1, 0.2, float("nan"), 0.3]),
         ("train_j", -1.0),

@@ -275,7 +275,7 @@ def test_curve_of_a_scheduler_has_a_step_a_segment_in_the_order_of_time(
         "position": [0, 2],
         "epochs": [1, 2],
         "energy_wh": [1.0, 2.0],
-        "val_accuracy": [0.5, 0.9],
+        "val_score": [0.5, 0.9],
     }
 
 

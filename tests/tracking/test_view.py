@@ -67,7 +67,7 @@ def test_scatter_is_of_test_accuracy_over_energy() -> None:
     scatter = chart("SCATTER")
 
     assert scatter["xaxis"] == {"key": METRICS["energy_wh"], "type": "METRIC"}
-    assert scatter["yaxis"] == {"key": METRICS["test_accuracy"], "type": "METRIC"}
+    assert scatter["yaxis"] == {"key": METRICS["test_score"], "type": "METRIC"}
 
 
 def test_line_is_of_the_metrics_that_a_search_logs() -> None:
