@@ -32,7 +32,6 @@ from typing import Any, TypeVar
 from greenbench import registry
 from greenbench.architectures import build_architecture
 from greenbench.backends import BuildRequest, TrainableModel
-from greenbench.backends.adam import adam_options
 from greenbench.backends.base import sample_order
 from greenbench.backends.torch import TorchBackend
 from greenbench.cases import Case
@@ -43,6 +42,7 @@ from greenbench.energy.host import HostWatch
 from greenbench.energy.ledger import Ledger
 from greenbench.energy.meters import open_meter
 from greenbench.machine.environment import describe_environment
+from greenbench.optimizers.options import optimizer_options
 from greenbench.results.journal import Journal
 from greenbench.search.bench import Bench
 from greenbench.search.repeat import run_repeat
@@ -249,7 +249,7 @@ def build(
     """Return a new model of the case."""
     data = setting.dataset
     spec = build_architecture(case.architecture, data.image_shape, data.classes, size=case.size)
-    optimizer = adam_options(hyperparameters)
+    optimizer = optimizer_options("adam", hyperparameters)
     return setting.bench.backend.build(BuildRequest(spec, optimizer, case.batch_size, seed))
 
 

@@ -16,10 +16,10 @@ import click
 from greenbench import registry
 from greenbench.architectures import build_architecture
 from greenbench.backends import Backend, BuildRequest
-from greenbench.backends.adam import adam_options
 from greenbench.backends.base import sample_order
 from greenbench.cases import Case
 from greenbench.datasets import Dataset, LoadContext
+from greenbench.optimizers.options import optimizer_options
 from greenbench.results import CaseResult
 from greenbench.results.chronology import chronology
 from greenbench.results.journal import Journal
@@ -89,7 +89,7 @@ def train_again(backend: Backend, dataset: Dataset, case: Case, found: Hyperpara
     accuracies = []
     for number in range(NEW_SEEDS):
         seed = case.derive_seed("again", number)
-        options = adam_options(found)
+        options = optimizer_options("adam", found)
         model = backend.build(BuildRequest(architecture, options, case.batch_size, seed))
         for epoch in range(case.epochs):
             model.train_epoch(sample_order(len(dataset.train), case.batch_size, seed, epoch))

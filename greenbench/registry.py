@@ -226,6 +226,34 @@ spaces: Registry[Any] = Registry(
         "paper5": "greenbench.strategies.spaces:PAPER5",
     },
 )
+tasks: Registry[Any] = Registry(
+    "task",
+    {
+        "classification": "greenbench.tasks.classification:CLASSIFICATION",
+    },
+)
+optimizers: Registry[Any] = Registry(
+    "optimizer",
+    {
+        "adam": "greenbench.optimizers.options:AdamOptions",
+        "adamw": "greenbench.optimizers.options:AdamWOptions",
+        "sgd": "greenbench.optimizers.options:SGDOptions",
+        "rmsprop": "greenbench.optimizers.options:RMSpropOptions",
+        "adagrad": "greenbench.optimizers.options:AdagradOptions",
+        "adadelta": "greenbench.optimizers.options:AdadeltaOptions",
+        "lion": "greenbench.optimizers.options:LionOptions",
+    },
+)
+schedules: Registry[Any] = Registry(
+    "schedule",
+    {
+        "constant": "greenbench.optimizers.schedules:Constant",
+        "cosine": "greenbench.optimizers.schedules:Cosine",
+        "one_cycle": "greenbench.optimizers.schedules:OneCycle",
+        "step": "greenbench.optimizers.schedules:Step",
+        "linear_warmup": "greenbench.optimizers.schedules:LinearWarmup",
+    },
+)
 meters: Registry[Any] = Registry(
     "meter",
     {
@@ -257,6 +285,9 @@ register_strategy = strategies.register
 register_scheduler = schedulers.register
 register_space = spaces.register
 register_meter = meters.register
+register_task = tasks.register
+register_optimizer = optimizers.register
+register_schedule = schedules.register
 register_suite = suites.register
 
 ALL: tuple[Registry[Any], ...] = (
@@ -267,6 +298,9 @@ ALL: tuple[Registry[Any], ...] = (
     architectures,
     backends,
     datasets,
+    tasks,
+    optimizers,
+    schedules,
     meters,
 )
 
@@ -278,6 +312,10 @@ def check_case(case: Case) -> None:
     backends.check(case.backend)
     datasets.check(case.dataset)
     spaces.check(case.space)
+    optimizers.check(case.optimizer)
+    schedules.check(case.schedule)
+    if case.task is not None:
+        tasks.check(case.task)
 
 
 def check_strategy(name: str) -> None:

@@ -21,6 +21,8 @@ ORDER = (
     "settings",
     "selection",
     "datasets",
+    "tasks",
+    "optimizers",
     "architectures",
     "backends",
     "strategies",

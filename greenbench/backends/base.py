@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from greenbench.architectures.spec import Native, Spec, Weights
-from greenbench.backends.adam import AdamOptions as AdamOptions  # noqa: PLC0414
 from greenbench.cases import Case, Scalar
 from greenbench.datasets.base import Dataset
 from greenbench.errors import ArchitectureError, ConfigurationError
+from greenbench.optimizers import AdamOptions as AdamOptions  # noqa: PLC0414
+from greenbench.optimizers import Constant, OptimizerOptions, Schedule
+from greenbench.tasks import CLASSIFICATION, Task
 
 EVALUATION_BATCH = 1024
 Order = NDArray[np.int64]
@@ -34,7 +36,7 @@ class BuildRequest:
     ----------
     architecture : Spec or Native
         What to build.
-    optimizer : AdamOptions
+    optimizer : OptimizerOptions
         How it learns.
     batch_size : int
         Samples a step.
@@ -42,13 +44,24 @@ class BuildRequest:
         Seed of the initial weights and of the order of samples.
     options : mapping of str to scalar
         How to compute; see `Case.backend_options`.
+    task : Task
+        What is learned: the loss, and how it is judged.
+    schedule : Schedule
+        By what the learning rate is multiplied at each step.
+    steps, steps_per_epoch : int
+        Of the whole training, and of an epoch, for the schedule. Steps beyond the last one keep
+        its learning rate.
     """
 
     architecture: Spec | Native
-    optimizer: AdamOptions = field(default_factory=AdamOptions)
+    optimizer: OptimizerOptions = field(default_factory=AdamOptions)
     batch_size: int = 64
     seed: int = 0
     options: Mapping[str, Scalar] = field(default_factory=dict)
+    task: Task = CLASSIFICATION
+    schedule: Schedule = field(default_factory=Constant)
+    steps: int = 0
+    steps_per_epoch: int = 0
 
 
 @runtime_checkable

@@ -7,7 +7,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -201,7 +201,7 @@ class KerasModel:
         self._engine = engine
         self._own_state = OwnState(request.architecture)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
-        model.compile(optimizer=_adam(request.optimizer), loss=loss)
+        model.compile(optimizer=_adam(cast("AdamOptions", request.optimizer)), loss=loss)
         self.parameters = sum(math.prod(v.shape) for v in model.trainable_variables)
 
     def train_epoch(self, order: NDArray[np.int64]) -> float:

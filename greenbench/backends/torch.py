@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
+from typing import cast
 
 import numpy as np
 import torch
@@ -34,6 +35,7 @@ from greenbench.backends.torch_graphs import Graphs
 from greenbench.backends.torch_memory import lanes_that_fit
 from greenbench.backends.torch_spec import layers
 from greenbench.datasets.base import Dataset, Split, digest_splits
+from greenbench.optimizers import AdamOptions
 
 
 class TorchBackend:
@@ -215,7 +217,7 @@ class TorchModel:
         self._replayed_pass = replayed("evaluation")
         self._total = torch.zeros((), device=device)
         self._own_state = OwnState(request.architecture)
-        self._optimizer = FusedAdam(module.parameters(), request.optimizer)
+        self._optimizer = FusedAdam(module.parameters(), cast("AdamOptions", request.optimizer))
         self.parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
 
     def train_epoch(self, order: NDArray[np.int64]) -> float:

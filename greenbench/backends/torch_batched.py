@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -70,7 +70,9 @@ class TorchBatch:
             [torch.cat([each.detach().flatten() for each in lane.values()]) for lane in trained]
         )
         self._fixed = _stacked([dict(_fixed(module)) for module in modules])
-        self._adam = _Adam([request.optimizer for request in requests], self._weights)
+        self._adam = _Adam(
+            [cast("AdamOptions", each.optimizer) for each in requests], self._weights
+        )
         self._total = self._weights.new_zeros(len(modules))
         self._replayed_step, self._replayed_pass = replayed
 

@@ -18,6 +18,11 @@ LATER: Mapping[str, Any] = {
     "threads": None,
     "backend_options": {},
     "batched_trials": 1,
+    "task": None,
+    "optimizer": "adam",
+    "optimizer_options": {},
+    "schedule": "constant",
+    "schedule_options": {},
 }
 """Fields that older versions lack; at these values they are left out of a definition."""
 UNSEEDED = ("strategy", "space", "trials", "validate_every", "backend", "repeats", *LATER)
@@ -28,7 +33,13 @@ MOST_THREADS = 1024
 MOST_OF_ALL = 1_000_000
 MOST: Mapping[str, int] = {"threads": MOST_THREADS, "batch_size": 2**31 - 1}
 """What no machine can do, or wait for; a larger number is a slip that would exhaust it."""
-OPTION_FIELDS = ("architecture_options", "dataset_options", "backend_options")
+OPTION_FIELDS = (
+    "architecture_options",
+    "dataset_options",
+    "backend_options",
+    "optimizer_options",
+    "schedule_options",
+)
 
 Scalar = str | int | float | bool
 Options = tuple[tuple[str, Scalar], ...]
@@ -70,6 +81,13 @@ class Case:
         Trials that are trained at once, as one vectorised model, and share its energy out;
         on a GPU, for strategies that do not learn from one trial to the next. ``"auto"``
         leaves the number to what the device has memory for.
+    task : str or None
+        What is learned; None takes what the data set is for.
+    optimizer, schedule : str
+        Names in the registries: what updates the weights, and by what its learning rate is
+        multiplied as training goes on.
+    optimizer_options, schedule_options : tuple of (str, scalar)
+        Their options, such as ``momentum``; what the search space names is the search's.
     """
 
     strategy: str = "default"
@@ -90,6 +108,11 @@ class Case:
     threads: int | None = None
     backend_options: Options = ()
     batched_trials: int | str = 1
+    task: str | None = None
+    optimizer: str = "adam"
+    optimizer_options: Options = ()
+    schedule: str = "constant"
+    schedule_options: Options = ()
 
     def __post_init__(self) -> None:
         for name in OPTION_FIELDS:
@@ -177,10 +200,30 @@ class Case:
                 "reevaluate",
                 "threads",
                 "batched_trials",
+                "task",
             )
             if getattr(self, name) != defaults[name]
         ]
-        return "+".join([self.dataset, *_labels(self.dataset_options), *differences])
+        learning = [
+            label
+            for label, default in (
+                (self.optimizer_variant, "adam"),
+                (self.schedule_variant, "constant"),
+            )
+            if label != default
+        ]
+        parts = [*_labels(self.dataset_options), *differences, *learning]
+        return "+".join([self.dataset, *parts])
+
+    @property
+    def optimizer_variant(self) -> str:
+        """The optimiser with its options, such as ``sgd.momentum0p9``."""
+        return _varied(self.optimizer, *_labels(self.optimizer_options))
+
+    @property
+    def schedule_variant(self) -> str:
+        """The schedule with its options, such as ``step.every1_gamma0p7``."""
+        return _varied(self.schedule, *_labels(self.schedule_options))
 
     @property
     def network(self) -> str:
@@ -279,7 +322,7 @@ def _labels(options: Options) -> Iterator[str]:
 
 
 def _label(name: str, value: Scalar | None) -> str:
-    if name == "space":
+    if name in ("space", "task"):
         return str(value)
     if isinstance(value, bool):
         return name if value else f"no_{name}"

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,21 +37,31 @@ class LoadContext:
 
 @dataclass(frozen=True)
 class Split:
-    """Images and their labels.
+    """Samples and what is to be learned of them.
 
     Attributes
     ----------
-    images : ndarray of float32, shape (n, channels, height, width)
-        Contiguous, scaled so that black is 0 and white is 1.
-    labels : ndarray of int64, shape (n,)
-        Class indices from 0.
+    inputs : ndarray, shape (n, …), or mapping of str to such arrays
+        Images are contiguous float32 of shape (n, channels, height, width), black 0 and white 1.
+    targets : ndarray, shape (n, …)
+        Of classification int64 of shape (n,), class indices from 0.
     """
 
-    images: NDArray[np.float32]
-    labels: NDArray[np.int64]
+    inputs: Any
+    targets: NDArray[Any]
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.targets)
+
+    @property
+    def images(self) -> NDArray[np.float32]:
+        """The inputs, where they are images."""
+        return cast("NDArray[np.float32]", self.inputs)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The targets, where they are classes."""
+        return cast("NDArray[np.int64]", self.targets)
 
 
 @dataclass(frozen=True)
@@ -64,7 +75,7 @@ class Dataset:
     train, validation, test : Split
         Disjoint and stratified.
     classes : int
-        Number of classes.
+        Number of classes; of tokens, the size of the vocabulary; of other targets, their number.
     source : str
         Where the images come from, for people.
     digest : str
@@ -74,6 +85,10 @@ class Dataset:
     content : str or None
         The same of the images as they were loaded, whichever way they are split: what all
         repeats have in common. None where it is not known.
+    task : str
+        What is learned of it unless a case says otherwise; a name in the registry.
+    vocabulary : int or None
+        How many tokens there are, where inputs are token ids from 0.
     """
 
     name: str
@@ -85,6 +100,8 @@ class Dataset:
     digest: str
     notes: tuple[str, ...] = ()
     content: str | None = None
+    task: str = "classification"
+    vocabulary: int | None = None
 
     @property
     def splits(self) -> dict[str, Split]:
@@ -92,9 +109,15 @@ class Dataset:
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
     @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one sample: of an image, channels, height and width."""
+        shape: tuple[int, ...] = self.train.inputs.shape[1:]
+        return shape
+
+    @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width."""
-        _, channels, height, width = self.train.images.shape
+        """Channels, height and width, where inputs are images."""
+        channels, height, width = self.input_shape
         return channels, height, width
 
     def check(self) -> None:

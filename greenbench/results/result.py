@@ -10,6 +10,7 @@ from typing import Any
 from greenbench.cases import Case
 from greenbench.results.account import Account
 from greenbench.results.gpus import TrainedGpu
+from greenbench.tasks import ACCURACY, Score
 
 OLDER_NAMES: Mapping[str, str] = {"val_accuracy": "val_score", "test_accuracy": "test_score"}
 
@@ -246,6 +247,12 @@ class CaseResult:
     compute_notes : tuple of str
         What a reader must know of how it was computed, such as what was done without a CUDA
         graph, and why; empty if there is nothing to say, and in older results.
+    task : str
+        What was learned.
+    score : Score
+        What `val_score` and `test_score` are; accuracy in older results.
+    metrics : dict of str to float
+        What else the test of the incumbent told, by name.
     """
 
     case: Case
@@ -268,6 +275,9 @@ class CaseResult:
     mixed: tuple[str, ...] = ()
     gpus: tuple[TrainedGpu, ...] = ()
     compute_notes: tuple[str, ...] = ()
+    task: str = "classification"
+    score: Score = ACCURACY
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def incumbent(self) -> Trial | None:
@@ -276,7 +286,8 @@ class CaseResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values."""
-        return {**dataclasses.asdict(self), "case": self.case.to_dict()}
+        values = dataclasses.asdict(self)
+        return {**values, "case": self.case.to_dict(), "score": self.score.to_dict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "CaseResult":
@@ -290,6 +301,8 @@ class CaseResult:
             "gpus": tuple(map(TrainedGpu.from_dict, values.get("gpus", ()))),
             "compute_notes": tuple(values.get("compute_notes", ())),
         }
+        if "score" in values:
+            restored["score"] = Score.from_dict(values["score"])
         if reconciliation := values.get("reconciliation"):
             restored["reconciliation"] = Reconciliation(**reconciliation)
         return cls(**{**_renamed(values), **restored})

@@ -208,7 +208,7 @@ def _describe_dataset(dataset: Dataset, basis: Basis) -> dict[str, Any]:
         "digest": dataset.digest,
         "content": basis["content"],
         "source": redact(dataset.source),
-        "shape": list(dataset.image_shape),
+        "shape": list(dataset.input_shape),
         "classes": dataset.classes,
         "train": len(dataset.train),
         "validation": len(dataset.validation),

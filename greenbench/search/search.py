@@ -11,7 +11,6 @@ from typing import Any, cast
 from greenbench import registry
 from greenbench.architectures import Native, Spec
 from greenbench.backends import BuildRequest, ReplayingBackend, TrainableModel
-from greenbench.backends.adam import adam_options, plain_hyperparameters
 from greenbench.backends.base import BatchingBackend, TrainableBatch
 from greenbench.cases import Case
 from greenbench.energy.host import HostWatch, peak_memory_bytes, reset_peak_memory
@@ -19,6 +18,7 @@ from greenbench.energy.ledger import Ledger
 from greenbench.energy.reconcile import reconcile
 from greenbench.errors import ConfigurationError, HyperparameterError, SearchExhaustedError
 from greenbench.machine.places import calling
+from greenbench.optimizers.options import optimizer_options, plain_hyperparameters
 from greenbench.results import Reconciliation, Segment, Trial, TrialStatus, find_incumbent
 from greenbench.results.account import Account
 from greenbench.results.journal import Journal
@@ -242,7 +242,7 @@ class Search:
                 f"{self._case.space!r}, and no other: {', '.join(expected)}"
             )
         try:
-            return plain_hyperparameters(proposal)
+            return plain_hyperparameters("adam", proposal)
         except HyperparameterError as error:
             raise HyperparameterError(f"{where}: {error}") from error
 
@@ -295,7 +295,7 @@ class Search:
     def _request(self, trial: Trial) -> BuildRequest:
         return BuildRequest(
             self._job.architecture,
-            adam_options(trial.hyperparameters),
+            optimizer_options("adam", trial.hyperparameters),
             self._case.batch_size,
             self._case.derive_seed(self._job.repeat, "trial", trial.index),
             dict(self._case.backend_options),

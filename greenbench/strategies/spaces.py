@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from greenbench import registry
-from greenbench.backends.adam import ALLOWED
 from greenbench.errors import SearchSpaceError
+from greenbench.optimizers.options import ALLOWED
 
 # Frameworks compute in 32 bits, where anything closer to a bound would be the bound itself.
 FLOAT32_STEP = 2.0**-23

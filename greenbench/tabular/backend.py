@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +82,7 @@ class TabularBackend:
                 raise ConfigurationError("no recording is open; open one for a case first")
             recording = self._lookup.recording
             _check_architecture(request, recording)
-            hyperparameters = _hyperparameters(request.optimizer, recording)
+            hyperparameters = _hyperparameters(cast("AdamOptions", request.optimizer), recording)
             return TabularModel(self._lookup, self._odometer, hyperparameters, request.seed)
 
     def synchronize(self) -> None:

@@ -20,7 +20,7 @@ def main(name: str, source: Path, target: Path) -> None:
     given = np.load(source)
     split = Split(given["images"], given["labels"])
     dataset = Dataset("probe", split, split, split, 4, "random", "")
-    spec = build_architecture("simple_cnn", dataset.image_shape, dataset.classes)
+    spec = build_architecture("simple_cnn", dataset.input_shape, dataset.classes)
     backend = KerasBackend(name, threads=1)
     backend.load(dataset)
     options = AdamOptions(**json.loads(str(given["options"])))

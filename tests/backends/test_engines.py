@@ -29,7 +29,7 @@ Results = dict[str, Any]
 def torch_model(dataset: Dataset) -> TorchModel:
     backend = TorchBackend("torch", threads=1)
     backend.load(dataset)
-    spec = build_architecture("simple_cnn", dataset.image_shape, dataset.classes)
+    spec = build_architecture("simple_cnn", dataset.input_shape, dataset.classes)
     return backend.build(BuildRequest(spec, STEP, batch_size=16, seed=1))
 
 

@@ -125,7 +125,7 @@ def test_images_are_contiguous_floats_between_black_and_white() -> None:
     pixels = generator.integers(0, 256, (40, 5, 6, 3), np.uint8).transpose(0, 3, 1, 2)
     pixels[0], pixels[1] = 0, 255
     dataset = make_dataset("x", "made", RawImages(pixels, np.arange(40) % 2), seed=0)
-    assert dataset.image_shape == (3, 5, 6)
+    assert dataset.input_shape == (3, 5, 6)
     together = np.concatenate([split.images for split in splits_of(dataset)])
     assert (together.min(), together.max()) == (0, 1)
     for split in splits_of(dataset):

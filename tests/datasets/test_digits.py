@@ -15,7 +15,7 @@ def load(context: LoadContext) -> Dataset:
 def test_all_digits_are_there_and_nothing_is_written(context: LoadContext) -> None:
     dataset = load(context)
     assert len(dataset.train) + len(dataset.validation) + len(dataset.test) == 1797
-    assert (dataset.name, dataset.classes, dataset.image_shape) == ("digits", 10, (1, 16, 16))
+    assert (dataset.name, dataset.classes, dataset.input_shape) == ("digits", 10, (1, 16, 16))
     assert not context.data_dir.exists()
 
 

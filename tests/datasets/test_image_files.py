@@ -76,7 +76,7 @@ class TestFormats:
                 image = Image.new("L", (6, 5), 50 * label + i)
                 image.save(root / name / f"{i}.{suffix}", format=kind, **options)
         dataset = load(context, root)
-        assert (images_in(dataset), dataset.image_shape[1:], dataset.notes) == (18, (5, 6), ())
+        assert (images_in(dataset), dataset.input_shape[1:], dataset.notes) == (18, (5, 6), ())
         values = np.array(brightness(dataset.test.images))
         # Lossy formats keep a plain image but for rounding.
         assert np.abs(values // 25 * 25 - dataset.test.labels * 50).max() <= 25
@@ -201,7 +201,7 @@ class TestTransparency:
     ) -> None:
         root = classes_of(tmp_path / "mine", lambda label: self.drawing(label, mode=mode))
         dataset = load(context, root)
-        assert dataset.image_shape[0] == (3 if mode == "RGBA" else 1)
+        assert dataset.input_shape[0] == (3 if mode == "RGBA" else 1)
         for label, image in enumerate(np.rint(pixels(dataset)[..., 0] * 255)):
             expected = np.full((4, 4), 255)
             expected[label], expected[3, 3] = 0, 127
@@ -260,7 +260,7 @@ class TestBits:
         shades = np.array([[0, 255, 256], [40_000, 65_534, 65_535]], np.uint16)
         root = classes_of(tmp_path / "mine", lambda _: Image.fromarray(shades), suffix=suffix)
         dataset = load(context, root)
-        assert dataset.image_shape == (1, 2, 3)
+        assert dataset.input_shape == (1, 2, 3)
         assert np.allclose(pixels(dataset)[0, ..., 0], shades / 65_535, atol=1e-7)
 
     def test_deep_grey_among_colour(self, context: LoadContext, tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ class TestBits:
             deep = Image.fromarray(np.full((5, 6), 65_535, np.uint16))
             deep.save(root / name / "a.png")
         dataset = load(context, root)
-        assert dataset.image_shape == (3, 5, 6)
+        assert dataset.input_shape == (3, 5, 6)
         assert dataset.train.images.max() == 1
         rest = np.concatenate([s.images for s in (dataset.train, dataset.validation, dataset.test)])
         assert np.isin(before, rest).all()
@@ -325,7 +325,7 @@ class TestSide:
         image.paste(80, (0, 0, 2, 1))
         root = classes_of(tmp_path / "mine", lambda _: image)
         dataset = load(context, root, side=2)
-        assert dataset.image_shape == (1, 2, 2)
+        assert dataset.input_shape == (1, 2, 2)
         assert np.rint(dataset.test.images[0, 0] * 255).tolist() == [[60, 40], [40, 40]]
 
     def test_images_of_different_sizes_are_resized(
@@ -335,7 +335,7 @@ class TestSide:
         save(root / "owl" / "large.png", size=(60, 80), value=100)
         save(root / "cat" / "small.png", size=(3, 9))
         dataset = load(context, root, side=5)
-        assert (dataset.image_shape, images_in(dataset)) == ((1, 5, 5), 20)
+        assert (dataset.input_shape, images_in(dataset)) == ((1, 5, 5), 20)
         assert dataset.notes == ("20 images read", "1 image enlarged to 5×5")
 
     def test_deep_images_are_resized(self, context: LoadContext, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tests.pictures import CLASSES, brightness, failure, fill, images_in, load, 
 def test_one_folder_is_split_three_ways(context: LoadContext, tmp_path: Path) -> None:
     dataset = load(context, fill(tmp_path / "mine", count=20))
     assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (43, 5, 12)
-    assert (dataset.classes, dataset.image_shape) == (3, (1, 5, 6))
+    assert (dataset.classes, dataset.input_shape) == (3, (1, 5, 6))
     for split in (dataset.train, dataset.validation, dataset.test):
         assert [value // 50 for value in brightness(split.images)] == split.labels.tolist()
 
@@ -52,7 +52,7 @@ def test_colour_keeps_its_channels(context: LoadContext, tmp_path: Path) -> None
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (4, 3), colour).save(path)
     dataset = load(context, tmp_path / "mine")
-    assert dataset.image_shape == (3, 3, 4)
+    assert dataset.input_shape == (3, 3, 4)
     order = np.argsort(dataset.test.labels)
     pixels = np.rint(dataset.test.images[order][:, :, 1, 2] * 255)
     assert pixels.tolist() == [[10, 20, 230], [240, 30, 40]]
@@ -63,14 +63,14 @@ def test_grey_among_colour_becomes_colour(context: LoadContext, tmp_path: Path, 
     fill(tmp_path / "mine")
     save(tmp_path / "mine" / "cat" / "0.png", mode=mode)
     dataset = load(context, tmp_path / "mine")
-    assert dataset.image_shape == (3, 5, 6)
+    assert dataset.input_shape == (3, 5, 6)
     assert np.array_equal(dataset.test.images[:, 0], dataset.test.images[:, 2])
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA"])
 def test_grey_has_one_channel(context: LoadContext, tmp_path: Path, mode: str) -> None:
     dataset = load(context, fill(tmp_path / "mine", mode=mode))
-    assert dataset.image_shape == (1, 5, 6)
+    assert dataset.input_shape == (1, 5, 6)
 
 
 def test_what_is_skipped_is_said_with_counts(context: LoadContext, tmp_path: Path) -> None:
@@ -319,7 +319,7 @@ def test_class_may_contain_the_word_of_a_split(
 def test_real_photographs(data_dir: Path) -> None:
     context = LoadContext(seed=0, data_dir=data_dir)
     dataset = load(context, "cifar10-jpeg")
-    assert (dataset.image_shape, dataset.classes) == ((3, 32, 32), 10)
+    assert (dataset.input_shape, dataset.classes) == ((3, 32, 32), 10)
     assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (4500, 500, 1000)
     truck = np.asarray(Image.open(data_dir / "cifar10-jpeg" / "test" / "truck" / "0099.jpg"))
     assert np.allclose(dataset.test.images[-1], truck.transpose(2, 0, 1) / 255, atol=1e-6)

@@ -24,12 +24,12 @@ def everything(dataset: Dataset) -> np.ndarray[Any, np.dtype[np.float32]]:
 def test_options_are_honoured(context: LoadContext) -> None:
     dataset = load(context, samples=203, side=12, channels=3, classes=7)
     assert len(dataset.train) + len(dataset.validation) + len(dataset.test) == 203
-    assert (dataset.image_shape, dataset.classes) == ((3, 12, 12), 7)
+    assert (dataset.input_shape, dataset.classes) == ((3, 12, 12), 7)
 
 
 def test_defaults_look_like_the_digits(context: LoadContext) -> None:
     dataset = load(context)
-    assert (dataset.image_shape, dataset.classes) == ((1, 16, 16), 10)
+    assert (dataset.input_shape, dataset.classes) == ((1, 16, 16), 10)
     assert np.bincount(dataset.test.labels).tolist() == [20] * 10
 
 

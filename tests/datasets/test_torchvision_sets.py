@@ -157,7 +157,7 @@ class TestLocalFiles:
             6_000,
             10_000,
         )
-        assert (dataset.image_shape, dataset.classes) == ((1, 28, 28), 10)
+        assert (dataset.input_shape, dataset.classes) == ((1, 28, 28), 10)
         assert (dataset.test.images.min(), dataset.test.images.max()) == (0, 1)
 
     def test_real_mnist_is_what_torchvision_reads(self, data_dir: Path) -> None:
@@ -434,7 +434,7 @@ class TestCifar10:
 
     def test_colour_planes_come_first(self, cifar: Path, images: NDArray[np.uint8]) -> None:
         dataset = load("cifar10", LoadContext(seed=0, data_dir=cifar.parent))
-        assert (dataset.image_shape, dataset.classes) == ((3, 32, 32), 10)
+        assert (dataset.input_shape, dataset.classes) == ((3, 32, 32), 10)
         assert (len(dataset.train), len(dataset.validation)) == (180, 20)
         assert np.array_equal(np.rint(dataset.test.images * 255), images[5])
         pool = np.concatenate([dataset.train.images, dataset.validation.images])

@@ -13,10 +13,10 @@ import pytest
 
 from greenbench.architectures import build_architecture
 from greenbench.backends import BuildRequest
-from greenbench.backends.adam import adam_options
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.errors import WorkerError
+from greenbench.optimizers.options import optimizer_options
 from greenbench.results import CaseResult, Trial, TrialStatus
 from greenbench.results.journal import Journal
 from greenbench.running.executor import Job, WorkerPool
@@ -177,7 +177,7 @@ def tested(backend: TabularBackend, case: Case, trial: Trial) -> float:
     backend.open(case)
     request = BuildRequest(
         build_architecture("dense", (1, 8, 8), 10, size="xs"),
-        adam_options(trial.hyperparameters),
+        optimizer_options("adam", trial.hyperparameters),
         case.batch_size,
         case.derive_seed(0, "trial", trial.index),
     )

@@ -116,7 +116,7 @@ def test_it_is_what_the_runner_takes(backend: TabularBackend, model: TabularMode
 
 def test_data_set_has_the_recorded_shape_and_takes_no_memory(backend: TabularBackend) -> None:
     dataset = backend.open(CASE)
-    assert dataset.image_shape == (1, 8, 8)
+    assert dataset.input_shape == (1, 8, 8)
     assert [len(split) for split in (dataset.train, dataset.validation, dataset.test)] == [
         1000,
         200,

@@ -24,7 +24,6 @@ from greenbench.architectures import (
     ReLU,
     Spec,
 )
-from greenbench.backends.adam import ALLOWED, adam_options
 from greenbench.backends.base import Backend, BuildRequest, sample_order
 from greenbench.backends.keras import KerasBackend
 from greenbench.backends.torch import TorchBackend
@@ -32,6 +31,7 @@ from greenbench.cases import Case
 from greenbench.datasets.base import Dataset, Split
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.errors import ArchitectureError, HyperparameterError, SearchSpaceError
+from greenbench.optimizers.options import ALLOWED, optimizer_options
 from greenbench.results.journal import Journal
 from greenbench.running.session import check_cases
 from greenbench.search import repeat as repeats
@@ -98,7 +98,7 @@ def test_space_within_what_backends_take_is_searched(dimension: Dimension) -> No
     space = register("tried_within", dimension)
     check_cases([Case("random", space=space)])
     for end in (dimension.low, dimension.high):
-        adam_options({dimension.name: dimension.clip(end)})
+        optimizer_options("adam", {dimension.name: dimension.clip(end)})
 
 
 def test_spaces_of_greenbench_itself_are_within() -> None:
@@ -125,14 +125,14 @@ WRONG: list[tuple[str, Any]] = [
 @pytest.mark.parametrize(("name", "value"), WRONG)
 def test_wrong_value_is_refused_by_its_name(name: str, value: Any) -> None:
     with pytest.raises(HyperparameterError, match=name) as caught:
-        adam_options({name: value})
+        optimizer_options("adam", {name: value})
     assert "\n" not in str(caught.value)
     assert "expected" in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [1, np.int64(1), np.float32(1), np.float64(1), np.float16(1)])
 def test_numbers_of_any_kind_are_floats_for_the_backends(value: Any) -> None:
-    found = adam_options({RATE: value}).learning_rate
+    found = optimizer_options("adam", {RATE: value}).learning_rate
     assert (type(found), found) == (float, 1.0)
 
 
@@ -382,4 +382,4 @@ def test_any_network_is_trained_by_both_backends_or_refused_by_both(
 
 
 def test_documented_ranges_are_those_of_the_optimiser() -> None:
-    assert list(ALLOWED) == list(vars(adam_options({})))
+    assert list(ALLOWED) == list(vars(optimizer_options("adam", {})))

@@ -153,7 +153,7 @@ def test_network_of_keras_applications_trains_as_pasted() -> None:
     def build() -> Any:
         import keras  # noqa: PLC0415
 
-        channels, height, width = dataset.image_shape
+        channels, height, width = dataset.input_shape
         shape = (height, width, channels)
         return keras.applications.MobileNetV2(
             weights=None, input_shape=shape, classes=dataset.classes, alpha=0.35
