@@ -1,5 +1,8 @@
-"""Data sets: arrays in memory with a train, validation and test split."""
+"""Data sets: samples of any shape with a train, validation and test split."""
 
-from greenbench.datasets.base import Dataset, LoadContext, Split, make_dataset
+from greenbench.datasets.augmentation import Augmentation
+from greenbench.datasets.base import Dataset, LoadContext, make_dataset
+from greenbench.datasets.split import Split
+from greenbench.datasets.streaming import Streamed
 
-__all__ = ["Dataset", "LoadContext", "Split", "make_dataset"]
+__all__ = ["Augmentation", "Dataset", "LoadContext", "Split", "Streamed", "make_dataset"]

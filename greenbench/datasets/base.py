@@ -4,11 +4,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from greenbench.datasets.augmentation import Augmentation
+from greenbench.datasets.split import Split as Split  # noqa: PLC0414
 from greenbench.errors import DatasetError
 
 TEST_SHARE = 0.2
@@ -36,35 +38,6 @@ class LoadContext:
 
 
 @dataclass(frozen=True)
-class Split:
-    """Samples and what is to be learned of them.
-
-    Attributes
-    ----------
-    inputs : ndarray, shape (n, …), or mapping of str to such arrays
-        Images are contiguous float32 of shape (n, channels, height, width), black 0 and white 1.
-    targets : ndarray, shape (n, …)
-        Of classification int64 of shape (n,), class indices from 0.
-    """
-
-    inputs: Any
-    targets: NDArray[Any]
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    @property
-    def images(self) -> NDArray[np.float32]:
-        """The inputs, where they are images."""
-        return cast("NDArray[np.float32]", self.inputs)
-
-    @property
-    def labels(self) -> NDArray[np.int64]:
-        """The targets, where they are classes."""
-        return cast("NDArray[np.int64]", self.targets)
-
-
-@dataclass(frozen=True)
 class Dataset:
     """A data set in memory.
 
@@ -73,7 +46,8 @@ class Dataset:
     name : str
         Name in the registry.
     train, validation, test : Split
-        Disjoint and stratified.
+        Disjoint, and stratified where targets are classes. Of data that memory does not hold,
+        each is a `greenbench.datasets.streaming.Streamed`.
     classes : int
         Number of classes; of tokens, the size of the vocabulary; of other targets, their number.
     source : str
@@ -89,6 +63,8 @@ class Dataset:
         What is learned of it unless a case says otherwise; a name in the registry.
     vocabulary : int or None
         How many tokens there are, where inputs are token ids from 0.
+    augmentation : Augmentation or None
+        How training images are varied each time that they are seen; None leaves them as they are.
     """
 
     name: str
@@ -102,6 +78,7 @@ class Dataset:
     content: str | None = None
     task: str = "classification"
     vocabulary: int | None = None
+    augmentation: Augmentation | None = None
 
     @property
     def splits(self) -> dict[str, Split]:
@@ -109,10 +86,12 @@ class Dataset:
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one sample: of an image, channels, height and width."""
-        shape: tuple[int, ...] = self.train.inputs.shape[1:]
-        return shape
+    def input_shape(self) -> Any:
+        """Shape of one sample, a tuple of int: of an image, channels, height and width.
+
+        Of several named inputs, a mapping of names to it.
+        """
+        return self.train.input_shape
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

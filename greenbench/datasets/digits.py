@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import zoom
 
+from greenbench.datasets.augmentation import augmented
 from greenbench.datasets.base import Dataset, LoadContext, RawImages, make_dataset
 
 ENLARGED = 2  # 8×8 to 16×16, so that networks can halve the image four times
@@ -15,6 +16,7 @@ WHITE = 16.0
 FILE = "datasets/data/digits.csv.gz"
 
 
+@augmented
 def load_digits(context: LoadContext) -> Dataset:
     """Load 1,797 real digits, 16×16 with one channel, in 10 classes.
 

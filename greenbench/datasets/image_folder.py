@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from greenbench.datasets.augmentation import augmented
 from greenbench.datasets.base import Dataset, LoadContext, RawImages, make_dataset
 from greenbench.datasets.image_files import GROUNDS, Size, counted, read_picture, shown
 from greenbench.datasets.image_tree import ImageFile, read_tree
@@ -26,6 +27,7 @@ class _Look:
     side: int | None
 
 
+@augmented
 def load_image_folder(
     context: LoadContext, path: str, side: int | None = None, ground: str = "white"
 ) -> Dataset:

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from greenbench.datasets.augmentation import augmented
 from greenbench.datasets.base import (
     MIN_CLASSES,
     MIN_IMAGES_A_CLASS,
@@ -21,6 +22,7 @@ NOISE = 0.3
 MIN_SIDE = 4
 
 
+@augmented
 def load_synthetic(
     context: LoadContext,
     samples: int = 1000,

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from greenbench.datasets.augmentation import augmented
 from greenbench.datasets.base import (
     Dataset,
     LoadContext,
@@ -63,6 +64,7 @@ class _Published:
     archives: Mapping[Path, str]
 
 
+@augmented
 def load_mnist(context: LoadContext, limit: int | None = None) -> Dataset:
     """Load MNIST: 60,000 and 10,000 handwritten digits, 28×28 with one channel.
 
@@ -89,6 +91,7 @@ def load_mnist(context: LoadContext, limit: int | None = None) -> Dataset:
     return _load_idx("mnist", "MNIST", context, limit)
 
 
+@augmented
 def load_fashion_mnist(context: LoadContext, limit: int | None = None) -> Dataset:
     """Load FashionMNIST: 60,000 and 10,000 pictures of clothes, 28×28 with one channel.
 
@@ -98,6 +101,7 @@ def load_fashion_mnist(context: LoadContext, limit: int | None = None) -> Datase
     return _load_idx("fashion_mnist", "FashionMNIST", context, limit)
 
 
+@augmented
 def load_cifar10(context: LoadContext, limit: int | None = None) -> Dataset:
     """Load CIFAR-10: 50,000 and 10,000 photographs, 32×32 with three channels.
 
