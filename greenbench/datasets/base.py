@@ -1,7 +1,7 @@
-"""What a data set is, and the one stratified split that all loaders share."""
+"""What a data set is, and how images become one."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,15 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from greenbench.datasets.augmentation import Augmentation
+from greenbench.datasets.checks import check_dataset
+from greenbench.datasets.digests import digest_of
+from greenbench.datasets.digests import digest_splits as digest_splits  # noqa: PLC0414
+from greenbench.datasets.drawing import MIN_CLASSES as MIN_CLASSES  # noqa: PLC0414
+from greenbench.datasets.drawing import MIN_IMAGES_A_CLASS as MIN_IMAGES_A_CLASS  # noqa: PLC0414
+from greenbench.datasets.drawing import count_classes, draw_splits
+from greenbench.datasets.drawing import draw_stratified as draw_stratified  # noqa: PLC0414
 from greenbench.datasets.split import Split as Split  # noqa: PLC0414
-from greenbench.errors import DatasetError
-
-TEST_SHARE = 0.2
-VALIDATION_SHARE = 0.1
-IMAGE_AXES = 4
-MIN_CLASSES = 2
-MIN_IMAGES_A_CLASS = 4  # each split draws at least one
-_DIGEST_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class LoadContext:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set in memory.
+    """Samples, split in three.
 
     Attributes
     ----------
@@ -51,13 +50,13 @@ class Dataset:
     classes : int
         Number of classes; of tokens, the size of the vocabulary; of other targets, their number.
     source : str
-        Where the images come from, for people.
+        Where the data come from, for people.
     digest : str
         First 16 hex digits of the SHA-256 over all splits.
     notes : tuple of str
-        What a reader must know of how the images were read: what was left out or changed.
+        What a reader must know of how the data were read: what was left out or changed.
     content : str or None
-        The same of the images as they were loaded, whichever way they are split: what all
+        The same of the data as they were loaded, whichever way they are split: what all
         repeats have in common. None where it is not known.
     task : str
         What is learned of it unless a case says otherwise; a name in the registry.
@@ -100,34 +99,14 @@ class Dataset:
         return channels, height, width
 
     def check(self) -> None:
-        """Check the splits of a loader that made them itself, without `make_dataset`.
+        """Check the splits of a loader that made them itself, without our functions.
 
         Raises
         ------
         DatasetError
-            If they are no images with a class each: nobody could count what is right.
+            If nobody could train on them, or count what is right.
         """
-        for split in ("train", "validation", "test"):
-            self._check(split, getattr(self, split))
-
-    def _check(self, split: str, held: Split) -> None:
-        who, images, labels = f"dataset {self.name!r}: {split}", held.images, held.labels
-        if images.ndim != IMAGE_AXES or images.dtype != np.float32:
-            raise DatasetError(
-                f"{who} has images of shape {images.shape} and type {images.dtype}; expected "
-                "float32 of shape (n, channels, height, width); `make_dataset` makes them"
-            )
-        if labels.shape != images.shape[:1] or labels.dtype != np.int64:
-            raise DatasetError(
-                f"{who} has labels of shape {labels.shape} and type {labels.dtype}; expected int64 "
-                f"of shape ({len(images)},), a class an image"
-            )
-        if len(labels) == 0 or labels.min() < 0 or labels.max() >= self.classes:
-            shown = f"{labels.min()} to {labels.max()}" if len(labels) else "none"
-            raise DatasetError(
-                f"{who} has these labels: {shown}; expected 0 to {self.classes - 1}, since the "
-                f"data set says that it has {self.classes} classes"
-            )
+        check_dataset(self)
 
 
 @dataclass(frozen=True)
@@ -182,121 +161,29 @@ def make_dataset(
         If there are fewer than two classes, or a class has too few images to split.
     """
     labels = pool.labels.astype(np.int64)
-    classes = _count_classes(name, labels, class_names)
+    classes = count_classes(name, labels, class_names)
     content = _content([pool] if test is None else [pool, test])
-    index = np.arange(len(labels))
-    if test is None:
-        index, test_index = _stratified(index, labels, TEST_SHARE, seed)
-        test = RawImages(pool.pixels[test_index], labels[test_index], pool.white)
-    train_index, validation_index = _stratified(index, labels, VALIDATION_SHARE, seed + 1)
-
+    train, validation, tested = draw_splits(labels, seed, has_test=test is not None)
     splits = (
-        _split(pool, train_index),
-        _split(pool, validation_index),
-        _split(test, np.arange(len(test.labels))),
+        _split(pool, train),
+        _split(pool, validation),
+        _split(pool, tested) if test is None else _split(test, np.arange(len(test.labels))),
     )
     return Dataset(
         name,
         *splits,
         classes=classes,
         source=source,
-        digest=_digest(splits),
+        digest=digest_of(splits),
         notes=tuple(notes),
         content=content,
     )
-
-
-def draw_stratified(
-    labels: NDArray[np.integer], count: int, seed: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Draw `count` images at random so that every class is drawn in proportion to its size.
-
-    However rare a class is, one of its images is drawn; scikit-learn's split leaves rare
-    classes out.
-
-    Parameters
-    ----------
-    labels : ndarray of int, shape (n,)
-        Class indices from 0.
-    count : int
-        At least the number of classes, at most n.
-    seed : int
-        Seed of the draw.
-
-    Returns
-    -------
-    rest : ndarray of intp
-        Positions in `labels` of what is left, classes mixed.
-    drawn : ndarray of intp, shape (count,)
-        Positions in `labels` of what is drawn, classes mixed.
-    """
-    order = np.random.default_rng(seed % 2**64).permutation(len(labels))
-    shuffled = labels[order]
-    place = np.empty(len(labels))
-    for label in np.unique(labels):
-        members = np.flatnonzero(shuffled == label)
-        place[members] = (np.arange(len(members)) + 0.5) / len(members)
-        place[members[0]] = 0
-    ranked = order[np.argsort(place, kind="stable")]
-    return ranked[count:], ranked[:count]
-
-
-def digest_splits(splits: Mapping[str, Split]) -> dict[str, str]:
-    """Return the SHA-256 of each split, in hexadecimal.
-
-    Equal ones have equal digests, however they lie in memory.
-    """
-    return {name: _digest_of(split) for name, split in splits.items()}
-
-
-def _digest_of(split: Split) -> str:
-    digest = hashlib.sha256()
-    # A part at a time: a whole split in another layout would be copied.
-    for start in range(0, len(split.images), _DIGEST_ROWS):
-        part = split.images[start : start + _DIGEST_ROWS]
-        digest.update(np.ascontiguousarray(part, np.float32).data)
-    digest.update(np.ascontiguousarray(split.labels, np.int64).data)
-    return digest.hexdigest()
 
 
 def _split(raw: RawImages, index: NDArray[np.intp]) -> Split:
     images = raw.pixels[index].astype(np.float32)
     images /= raw.white
     return Split(np.ascontiguousarray(images), raw.labels[index].astype(np.int64))
-
-
-def _count_classes(name: str, labels: NDArray[np.int64], class_names: Sequence[str] | None) -> int:
-    classes = int(labels.max()) + 1 if len(labels) else 0
-    if classes < MIN_CLASSES:
-        raise DatasetError(
-            f"dataset {name!r} has {classes} class(es); expected at least {MIN_CLASSES}"
-        )
-    counts = np.bincount(labels, minlength=classes)
-    if counts.min() < MIN_IMAGES_A_CLASS:
-        label = int(counts.argmin())
-        shown = class_names[label] if class_names else str(label)
-        raise DatasetError(
-            f"dataset {name!r}: class {shown!r} has {counts.min()} image(s); "
-            f"expected at least {MIN_IMAGES_A_CLASS}, so that every split holds one"
-        )
-    return classes
-
-
-def _stratified(
-    index: NDArray[np.intp], labels: NDArray[np.int64], share: float, seed: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    # At least one image of each class on the smaller side.
-    count = max(round(len(index) * share), int(labels.max()) + 1)
-    rest, drawn = draw_stratified(labels[index], count, seed)
-    return index[rest], index[drawn]
-
-
-def _digest(splits: Sequence[Split]) -> str:
-    digest = hashlib.sha256()
-    for part in splits:
-        digest.update(part.images.data)
-        digest.update(part.labels.data)
-    return digest.hexdigest()[:16]
 
 
 def _content(parts: Sequence[RawImages]) -> str:

@@ -78,3 +78,8 @@ def each(inputs: Any, change: Any) -> Any:
     if isinstance(inputs, Mapping):
         return {name: change(array) for name, array in inputs.items()}
     return change(inputs)
+
+
+def named(inputs: Any) -> dict[str, Any]:
+    """Return arrays by name; a single one has the empty name."""
+    return dict(inputs) if isinstance(inputs, Mapping) else {"": inputs}

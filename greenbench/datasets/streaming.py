@@ -1,12 +1,14 @@
 """Streamed splits: samples that stay where they are, and are read some at a time."""
 
+import math
 from collections.abc import Iterator
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, NoReturn, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from greenbench.datasets.split import Batch, Split, each
+from greenbench.datasets.split import Batch, Split, each, named
 from greenbench.errors import DatasetError
 
 BLOCK_BYTES = 64 * 2**20
@@ -28,7 +30,7 @@ class Source(Protocol):
 
 
 class Streamed(Split):
-    """A split that memory need not hold: it has `batch`, and no `inputs` and `targets`.
+    """A split that memory need not hold: its inputs and targets have shapes and types only.
 
     `batch` reads samples when they are asked for: energy of whoever trains then. What `prefetch`
     has read before is in memory.
@@ -44,43 +46,15 @@ class Streamed(Split):
     def __init__(self, source: Source, index: Indices | None = None) -> None:
         positions = np.arange(len(source), dtype=np.int64) if index is None else index
         held = _Held(source, positions)
+        inputs, targets = held.read(np.arange(1, dtype=np.int64))
+        super().__init__(
+            each(inputs, lambda array: Elsewhere.like(array, len(positions))),
+            cast("NDArray[Any]", Elsewhere.like(targets, len(positions))),
+        )
         # The attributes of a split are frozen.
         object.__setattr__(self, "_held", held)
-        object.__setattr__(self, "_first", held.read(np.arange(1, dtype=np.int64)))
 
     _held: "_Held"
-    _first: Batch
-
-    def __len__(self) -> int:
-        return len(self._held.index)
-
-    def __getattribute__(self, name: str) -> Any:
-        if name in ("inputs", "targets"):
-            raise DatasetError(
-                f"{name} of a streamed split are not in memory; read some with `batch`, or choose "
-                "a backend and options that can stream"
-            )
-        return super().__getattribute__(name)
-
-    @property
-    def input_shape(self) -> Any:
-        """Shape of one sample, a tuple of int; of named inputs, a mapping of names to it."""
-        return each(self._first[0], lambda array: array.shape[1:])
-
-    @property
-    def input_dtype(self) -> Any:
-        """Type of the inputs; of several named inputs, a mapping of names to it."""
-        return each(self._first[0], lambda array: array.dtype)
-
-    @property
-    def target_shape(self) -> tuple[int, ...]:
-        """Shape of one sample's target; empty where that is one number."""
-        return self._first[1].shape[1:]
-
-    @property
-    def target_dtype(self) -> np.dtype[Any]:
-        """Type of the targets."""
-        return self._first[1].dtype
 
     def batch(self, indices: Indices) -> Batch:
         """Return inputs and targets of the samples at these positions, in their order."""
@@ -92,10 +66,56 @@ class Streamed(Split):
 
     def blocks(self, order: Indices, batch_size: int) -> Iterator[Indices]:
         """Yield an order in parts that memory holds, of whole batches, to `prefetch` one by one."""
-        sample = sum(_bytes(array) for array in _arrays(self._first))
+        arrays = [*named(self.inputs).values(), self.targets]
+        sample = sum(math.prod(array.shape[1:]) * array.dtype.itemsize for array in arrays)
         size = max(1, BLOCK_BYTES // max(1, sample * batch_size)) * batch_size
         for start in range(0, len(order), size):
             yield order[start : start + size]
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """What an array that is not in memory would be.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Its shape.
+    dtype : dtype
+        Its type.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @classmethod
+    def like(cls, array: NDArray[Any], length: int) -> "Elsewhere":
+        """Return one of so many rows, of the kind that an array has."""
+        return cls((length, *array.shape[1:]), array.dtype)
+
+    @property
+    def ndim(self) -> int:
+        """Its number of axes."""
+        return len(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: object) -> NoReturn:
+        raise _not_held()
+
+    def __iter__(self) -> NoReturn:
+        raise _not_held()
+
+    def __array__(self, *args: object, **options: object) -> NoReturn:
+        raise _not_held()
+
+
+def _not_held() -> DatasetError:
+    return DatasetError(
+        "samples of a streamed split are not in memory, and what is used here needs them there; "
+        "choose a backend and options that can stream, or load fewer samples"
+    )
 
 
 class _Held:
@@ -126,13 +146,3 @@ class _Held:
         rows = self._rows[places]
         inputs, targets = self._block
         return each(inputs, lambda array: array[rows]), targets[rows]
-
-
-def _arrays(batch: Batch) -> Iterator[NDArray[Any]]:
-    inputs, targets = batch
-    yield from inputs.values() if isinstance(inputs, dict) else (inputs,)
-    yield targets
-
-
-def _bytes(array: NDArray[Any]) -> int:
-    return array[:1].nbytes
