@@ -163,12 +163,18 @@ class Registry(Generic[T]):
 datasets: Registry[Any] = Registry(
     "dataset",
     {
+        "breast_cancer": "greenbench.datasets.scikit_tables:load_breast_cancer",
+        "diabetes": "greenbench.datasets.scikit_tables:load_diabetes",
         "digits": "greenbench.datasets.digits:load_digits",
         "mnist": "greenbench.datasets.torchvision_sets:load_mnist",
         "fashion_mnist": "greenbench.datasets.torchvision_sets:load_fashion_mnist",
         "cifar10": "greenbench.datasets.torchvision_sets:load_cifar10",
         "image_folder": "greenbench.datasets.image_folder:load_image_folder",
+        "shapes": "greenbench.datasets.shapes:load_shapes",
         "synthetic": "greenbench.datasets.synthetic:load_synthetic",
+        "tabular": "greenbench.datasets.tabular:load_tabular",
+        "text": "greenbench.datasets.text:load_text",
+        "wine": "greenbench.datasets.scikit_tables:load_wine",
     },
 )
 architectures: Registry[Any] = Registry(

@@ -53,7 +53,7 @@ HOMES = {
     "ruptures": ("gate/changepoints.py",),
     "skopt": ("strategies/bayesian.py",),
     "optuna": ("strategies/optuna.py",),
-    "pyarrow": ("tabular/files.py",),
+    "pyarrow": ("tabular/files.py", "datasets/columns.py"),
     "pytest_benchmark": ("pytest_plugin.py",),
     "pytest": ("pytest_plugin.py", "integrations", "testing"),
     "torch": ("backends", "architectures", "datasets"),

@@ -8,8 +8,8 @@ from pathlib import Path
 from greenbench.cases.case import Case, Scalar
 from greenbench.errors import ConfigurationError
 
-FOLDERS: Mapping[str, str] = {"image_folder": "path"}
-"""Data sets that are told a folder, and the option that tells it."""
+FOLDERS: Mapping[str, str] = {"image_folder": "path", "tabular": "path", "text": "path"}
+"""Data sets that are told a folder or a file, and the option that tells it."""
 
 
 def spelled_once(case: Case, data_dir: Path) -> Case:

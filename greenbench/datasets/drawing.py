@@ -94,6 +94,10 @@ def count_classes(
         raise DatasetError(
             f"dataset {name!r} has {classes} class(es); expected at least {MIN_CLASSES}"
         )
+    if labels.min() < 0:
+        raise DatasetError(
+            f"dataset {name!r} has the class {labels.min()}; expected classes from 0"
+        )
     counts = np.bincount(labels, minlength=classes)
     if counts.min() < MIN_IMAGES_A_CLASS:
         label = int(counts.argmin())

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from greenbench.datasets.wording import counted as counted  # noqa: PLC0414
+from greenbench.datasets.wording import shown as shown  # noqa: PLC0414
 from greenbench.errors import DatasetError
 
 # Named one by one: Pillow also knows formats that start a program (EPS runs Ghostscript) or
@@ -137,16 +139,6 @@ def read_picture(path: Path, *, is_grey: bool, ground: str, size: Size | None = 
         if not has_alpha or alpha == (255, 255):
             return Picture(pixels)
         return Picture(pixels, is_transparent=True, is_blank=_is_uniform(picture))
-
-
-def shown(text: object) -> str:
-    """Return a name from the disk as it can be printed on one line, whatever its bytes are."""
-    return "".join(letter if letter.isprintable() else "?" for letter in str(text))
-
-
-def counted(number: int, what: str) -> str:
-    """Return a number of things in words: ``1 image``, ``2 images``."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _is_image(path: Path) -> bool:

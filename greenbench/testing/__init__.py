@@ -1,14 +1,16 @@
-"""For plugin authors: what strategies, schedulers and meters must do, as tests to subclass.
+"""For plugin authors: what data sets, strategies and the like must do, as tests to subclass.
 
 And fakes, which are for unit tests of logic only: no figure of theirs says anything about energy.
 """
 
+from greenbench.testing.datasets import DatasetConformance
 from greenbench.testing.fakes import FakeClock, FakeCounters, FakeMeter
 from greenbench.testing.meters import MeterConformance
 from greenbench.testing.schedulers import SchedulerConformance
 from greenbench.testing.strategies import StrategyConformance
 
 __all__ = [
+    "DatasetConformance",
     "FakeClock",
     "FakeCounters",
     "FakeMeter",
