@@ -13,7 +13,7 @@ from greenbench.architectures import Native, Spec
 from greenbench.backends import Backend, BuildRequest, TrainableModel
 from greenbench.backends.base import OutOfMemoryError, sample_order
 from greenbench.cases import Case
-from greenbench.datasets import Dataset
+from greenbench.datasets import Dataset, Streamed
 from greenbench.energy.ledger import Ledger, Window
 from greenbench.errors import (
     ArchitectureError,
@@ -47,6 +47,8 @@ class Conditions:
         by a spare model, and their mean is booked. 0 leaves windows as they are.
     epoch_done : callable
         Told of each epoch.
+    stream : Streamed or None
+        The training split, where memory does not hold it: it is read block by block.
     """
 
     backend: Backend
@@ -55,6 +57,7 @@ class Conditions:
     ledger: Ledger
     min_window_s: float
     epoch_done: Callable[[int], None]
+    stream: Streamed | None = None
 
     def intervals(self, done: int, target: int) -> Iterator[range]:
         """Yield the epochs between validations, from those that are done to `target`."""
@@ -115,17 +118,15 @@ class Training:
         """
         if self.model is None:
             self.model = build()
-        if self._spare is None and self._conditions.min_window_s:
+        # Windows of streamed data are as short as their blocks: filling them would read ahead.
+        is_filled = self._conditions.min_window_s and self._conditions.stream is None
+        if self._spare is None and is_filled:
             self._spare = build()
         conditions = self._conditions
         val_score = 0.0
         for epochs in conditions.intervals(len(self._epochs), target):
-            with conditions.ledger.phase("train") as window:
-                started_s = time.perf_counter()
-                self._train(self.model, epochs)
-                conditions.backend.synchronize()
-                if self.is_finite and self._spare is not None:
-                    conditions.fill(window, partial(self._pass, self._spare, epochs), started_s)
+            is_held = conditions.stream is None
+            window = self._train_held(epochs) if is_held else self._train_streamed(epochs)
             self.end_window(window)
             if not self.is_finite:
                 return self.diverge()
@@ -170,6 +171,30 @@ class Training:
         """Return the trial as it was when `error` ended it."""
         return self._finish(status, described(error))
 
+    def _train_held(self, epochs: range) -> Window:
+        """Train on samples in memory, in one window."""
+        assert self.model is not None
+        conditions = self._conditions
+        with conditions.ledger.phase("train") as window:
+            started_s = time.perf_counter()
+            self._train(self.model, epochs)
+            conditions.backend.synchronize()
+            if self.is_finite and self._spare is not None:
+                conditions.fill(window, partial(self._pass, self._spare, epochs), started_s)
+        return window
+
+    def _train_streamed(self, epochs: range) -> Window:
+        """Train on samples that are read block by block, in windows of their own."""
+        assert self.model is not None
+        for epoch in epochs:
+            order = self.order(epoch)
+            loss = train_on_blocks(self._conditions, self.model, order)
+            self.epoch_trained(epoch, len(order), loss)
+            if not self.is_finite:
+                break
+            self._conditions.epoch_done(epoch)
+        return Window()
+
     def _train(self, model: TrainableModel, epochs: range) -> None:
         for epoch in epochs:
             order = self.order(epoch)
@@ -195,6 +220,27 @@ class Training:
             error=error,
         )
         return self.trial
+
+
+def train_on_blocks(conditions: Conditions, model: TrainableModel, order: Order) -> float:
+    """Train on an epoch of streamed samples; what reading them takes is booked to ``load``.
+
+    Returns
+    -------
+    float
+        The mean loss a sample; not finite as soon as that of a block is not.
+    """
+    assert conditions.stream is not None
+    total = 0.0
+    for block in conditions.stream.blocks(order, conditions.case.batch_size):
+        with conditions.ledger.phase("load"):
+            conditions.stream.prefetch(block)
+        with conditions.ledger.phase("train"):
+            total += model.train_epoch(block) * len(block)
+            conditions.backend.synchronize()
+        if not math.isfinite(total):
+            break
+    return total / len(order)
 
 
 @dataclass(frozen=True)
