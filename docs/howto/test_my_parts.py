@@ -1,8 +1,15 @@
 """The rules of greenbench, tested on parts of one's own."""
 
-from my_parts import GoldenStrategy, NameplateMeter
+from my_parts import GoldenStrategy, NameplateMeter, load_stripes
 
-from greenbench.testing import MeterConformance, StrategyConformance
+from greenbench.testing import DatasetConformance, MeterConformance, StrategyConformance
+
+
+class TestStripes(DatasetConformance):
+    """Eight rules, with the options that tests are quick with."""
+
+    loader = staticmethod(load_stripes)
+    options = {"samples": 100}  # noqa: RUF012
 
 
 class TestGolden(StrategyConformance):
