@@ -230,6 +230,11 @@ tasks: Registry[Any] = Registry(
     "task",
     {
         "classification": "greenbench.tasks.classification:CLASSIFICATION",
+        "binary": "greenbench.tasks.classification:BINARY",
+        "multilabel": "greenbench.tasks.multilabel:MULTILABEL",
+        "regression": "greenbench.tasks.regression:REGRESSION",
+        "language_modelling": "greenbench.tasks.language_modelling:LANGUAGE_MODELLING",
+        "segmentation": "greenbench.tasks.segmentation:SEGMENTATION",
     },
 )
 optimizers: Registry[Any] = Registry(
