@@ -178,6 +178,7 @@ architectures: Registry[Any] = Registry(
         "dense_poly": "greenbench.architectures.paper:dense_poly",
         "dense_linear": "greenbench.architectures.paper:dense_linear",
         "dense": "greenbench.architectures.paper:dense",
+        "unet": "greenbench.architectures.unet:unet",
     },
 )
 backends: Registry[Any] = Registry(
@@ -277,6 +278,7 @@ suites: Registry[Any] = Registry(
         "backends": "greenbench.cases.suites:backends",
         "layers": "greenbench.cases.suites:layers",
         "paper": "greenbench.cases.suites:paper",
+        "tasks": "greenbench.cases.suites:tasks",
     },
 )
 

@@ -12,7 +12,7 @@ Array = NDArray[np.generic]
 
 
 def known_targets(dataset: Dataset) -> Iterator[tuple[str, Array]]:
-    """Yield each split's name and targets; those that are streamed are looked at in training."""
+    """Yield each split's name and targets, but of those that are streamed."""
     for split, held in dataset.splits.items():
         if isinstance(held.targets, np.ndarray):
             yield split, held.targets
@@ -32,10 +32,12 @@ def check_classes(task: str, dataset: Dataset, *, axes: int, what: str) -> None:
     what : str
         What has a class, for messages: ``"sample"``.
     """
-    for split, targets in known_targets(dataset):
+    for split, held in dataset.splits.items():
+        targets = held.targets
         if not np.issubdtype(targets.dtype, np.integer) or targets.ndim != axes:
             expected, advice = f"a class (int64) for each {what}", _advice(targets)
             raise unfit(task, dataset, split, targets, expected=expected, advice=advice)
+    for split, targets in known_targets(dataset):
         if targets.size and not 0 <= int(targets.min()) <= int(targets.max()) < dataset.classes:
             raise TaskError(
                 f"task {task!r} does not fit dataset {dataset.name!r}: {split} has targets from "
@@ -46,10 +48,12 @@ def check_classes(task: str, dataset: Dataset, *, axes: int, what: str) -> None:
 
 def check_numbers(task: str, dataset: Dataset, *, expected: str) -> None:
     """Raise `TaskError` unless targets are finite floating-point numbers."""
-    for split, targets in known_targets(dataset):
+    for split, held in dataset.splits.items():
+        targets = held.targets
         if not np.issubdtype(targets.dtype, np.floating):
             advice = _advice(targets)
             raise unfit(task, dataset, split, targets, expected=expected, advice=advice)
+    for split, targets in known_targets(dataset):
         if not np.isfinite(targets).all():
             raise TaskError(
                 f"task {task!r} does not fit dataset {dataset.name!r}: "

@@ -1,4 +1,4 @@
-"""For plugin authors: what strategies, schedulers and meters must do, as tests to subclass.
+"""For plugin authors: what strategies, schedulers, tasks and meters must do, as tests to subclass.
 
 And fakes, which are for unit tests of logic only: no figure of theirs says anything about energy.
 """
@@ -7,6 +7,7 @@ from greenbench.testing.fakes import FakeClock, FakeCounters, FakeMeter
 from greenbench.testing.meters import MeterConformance
 from greenbench.testing.schedulers import SchedulerConformance
 from greenbench.testing.strategies import StrategyConformance
+from greenbench.testing.tasks import TaskConformance
 
 __all__ = [
     "FakeClock",
@@ -15,4 +16,5 @@ __all__ = [
     "MeterConformance",
     "SchedulerConformance",
     "StrategyConformance",
+    "TaskConformance",
 ]
