@@ -53,6 +53,7 @@ def lap(name):
 from greenbench import registry
 from greenbench.running import worker
 from greenbench.architectures import build_architecture
+from greenbench.backends import BuildRequest
 from greenbench.cases import Case
 from greenbench.datasets import LoadContext
 from greenbench.energy.meters import open_meter
@@ -68,7 +69,7 @@ data = registry.datasets.get("digits")(LoadContext(seed=0, data_dir=Path(sys.arg
 backend.load(data)
 lap("data set")
 network = build_architecture("dense_poly", data.image_shape, data.classes)
-warm_up(backend, network, case, data)
+warm_up(backend, BuildRequest(network), case, data)
 lap("warm-up")
 print(json.dumps(laps))
 """

@@ -12,10 +12,13 @@ from greenbench.registry import (
     register_backend,
     register_dataset,
     register_meter,
+    register_optimizer,
+    register_schedule,
     register_scheduler,
     register_space,
     register_strategy,
     register_suite,
+    register_task,
 )
 
 __version__ = "0.1.0"
@@ -28,8 +31,11 @@ __all__ = [
     "register_backend",
     "register_dataset",
     "register_meter",
+    "register_optimizer",
+    "register_schedule",
     "register_scheduler",
     "register_space",
     "register_strategy",
     "register_suite",
+    "register_task",
 ]

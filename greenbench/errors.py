@@ -117,6 +117,10 @@ class ScoreError(GreenbenchError):
     """A score outside its range: whatever gave it is not what it should be."""
 
 
+class TaskError(ConfigurationError):
+    """A task that does not fit the targets or the backend, or computes no score."""
+
+
 class DatasetError(ConfigurationError):
     """A data set that is missing, corrupt or unusable."""
 

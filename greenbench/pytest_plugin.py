@@ -325,7 +325,8 @@ def _marked(item: pytest.Item) -> list[Case] | None:
 
 
 def _parts(case: Case) -> tuple[str, ...]:
-    return case.strategy, case.architecture, case.backend, case.dataset
+    named = (case.task, case.optimizer, case.schedule)
+    return case.strategy, case.architecture, case.backend, case.dataset, *filter(None, named)
 
 
 def _marks(case: Case) -> list[pytest.MarkDecorator]:

@@ -184,6 +184,7 @@ architectures: Registry[Any] = Registry(
         "dense_poly": "greenbench.architectures.paper:dense_poly",
         "dense_linear": "greenbench.architectures.paper:dense_linear",
         "dense": "greenbench.architectures.paper:dense",
+        "unet": "greenbench.architectures.unet:unet",
     },
 )
 backends: Registry[Any] = Registry(
@@ -236,6 +237,11 @@ tasks: Registry[Any] = Registry(
     "task",
     {
         "classification": "greenbench.tasks.classification:CLASSIFICATION",
+        "binary": "greenbench.tasks.classification:BINARY",
+        "multilabel": "greenbench.tasks.multilabel:MULTILABEL",
+        "regression": "greenbench.tasks.regression:REGRESSION",
+        "language_modelling": "greenbench.tasks.language_modelling:LANGUAGE_MODELLING",
+        "segmentation": "greenbench.tasks.segmentation:SEGMENTATION",
     },
 )
 optimizers: Registry[Any] = Registry(
@@ -278,6 +284,7 @@ suites: Registry[Any] = Registry(
         "backends": "greenbench.cases.suites:backends",
         "layers": "greenbench.cases.suites:layers",
         "paper": "greenbench.cases.suites:paper",
+        "tasks": "greenbench.cases.suites:tasks",
     },
 )
 

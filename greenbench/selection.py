@@ -36,7 +36,8 @@ class Selection:
     budget : mapping
         Fields of `Case` to set: ``trials``, ``epochs``, ``batch_size``, ``repeats``,
         ``space``, ``seed``, ``validate_every``, ``reevaluate``, ``threads``,
-        ``batched_trials``, ``backend_options``; None leaves them alone.
+        ``batched_trials``, ``backend_options``, ``task``, ``optimizer``, ``optimizer_options``,
+        ``schedule``, ``schedule_options``; None leaves them alone.
     architecture_options, dataset_options : mapping
         Only without a suite.
     listed : sequence of Case or None
@@ -141,6 +142,9 @@ class Selection:
             registry.backends.check(name)
         for name in self.datasets:
             registry.datasets.check(name)
+        for owner in (registry.tasks, registry.optimizers, registry.schedules):
+            if (named := self.budget.get(owner.kind)) is not None:
+                owner.check(named)
 
     def _check_default(self, budget: Mapping[str, Any]) -> None:
         if budget.get("trials", 1) != 1:

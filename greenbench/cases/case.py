@@ -28,6 +28,11 @@ LATER: Mapping[str, Any] = {
 UNSEEDED = ("strategy", "space", "trials", "validate_every", "backend", "repeats", *LATER)
 """What no seed depends on: cases that differ in nothing else are compared in pairs."""
 AUTO = "auto"
+OWN_SPACE: Mapping[str, str] = {
+    name: name for name in ("adam", "adamw", "sgd", "rmsprop", "adagrad", "adadelta", "lion")
+}
+"""The search space of each optimiser; of any other, only the learning rate is searched."""
+LEARNING_RATE = "rate"
 LONGEST_TEXT = 24
 MOST_THREADS = 1024
 MOST_OF_ALL = 1_000_000
@@ -54,7 +59,7 @@ class Case:
     strategy : str
         Name in the registry, with that of a scheduler after a plus: ``"bayesian+asha"``.
     architecture, backend, dataset, space : str
-        Names in the registries.
+        Names in the registries; the space ``adam`` is that of whichever optimiser it is.
     size : str or None
         Member of the architecture's family, such as ``"m"``.
     architecture_options, dataset_options : tuple of (str, scalar)
@@ -117,6 +122,8 @@ class Case:
     def __post_init__(self) -> None:
         for name in OPTION_FIELDS:
             object.__setattr__(self, name, freeze_options(getattr(self, name)))
+        if self.space == "adam":
+            object.__setattr__(self, "space", self.own_space)
         self._check_labels()
         if self.strategy == "default":
             object.__setattr__(self, "trials", 1)
@@ -186,6 +193,7 @@ class Case:
     def setting(self) -> str:
         """The data set, and what else differs from the defaults: ``digits+epochs3``."""
         defaults = {f.name: f.default for f in dataclasses.fields(self)}
+        defaults["space"] = self.own_space
         if self.strategy == "default":
             defaults["trials"] = 1
         differences = [
@@ -214,6 +222,11 @@ class Case:
         ]
         parts = [*_labels(self.dataset_options), *differences, *learning]
         return "+".join([self.dataset, *parts])
+
+    @property
+    def own_space(self) -> str:
+        """The space that is searched unless another is named: that of the optimiser."""
+        return OWN_SPACE.get(self.optimizer, LEARNING_RATE)
 
     @property
     def optimizer_variant(self) -> str:

@@ -1,5 +1,8 @@
 """The named suites: functions that return lists of cases."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from greenbench.cases import Case, matrix
 
 GATE = "gate"
@@ -20,6 +23,7 @@ SEARCHES = (
     "bayesian+asha",
     "sobol+asha",
 )
+_TASKS: Mapping[str, Any] = {"epochs": 12, "repeats": 5}
 DENSE_SIZES = [f"dense.{size}" for size in SIZES]
 
 
@@ -96,3 +100,24 @@ def paper() -> list[Case]:
         batch_size=512,
         repeats=1,
     )
+
+
+def tasks() -> list[Case]:
+    """Return one or two cases of each task that is built in, on data that need no download."""
+    return [
+        Case(architecture="mlp", size="s", dataset="breast_cancer", task="binary", **_TASKS),
+        Case(architecture="mlp", size="xs", dataset="diabetes", epochs=60, repeats=5),
+        Case(
+            architecture="gpt_small",
+            size="s",
+            dataset="text",
+            optimizer="adamw",
+            optimizer_options=(("learning_rate", 0.003),),
+            schedule="linear_warmup",
+            schedule_options=(("decay", "cosine"),),
+            **_TASKS,
+        ),
+        Case(architecture="resnet_small", size="s", **_TASKS),
+        Case(architecture="vit_small", size="s", epochs=30, repeats=5),
+        Case(architecture="unet", size="s", dataset="shapes", **_TASKS),
+    ]

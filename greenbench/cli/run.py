@@ -59,6 +59,11 @@ def _selecting(command: Command) -> Command:
             callback=lambda *given: _read_lanes(given[-1]),
             help="Trials trained as one model, on a GPU, or auto.",
         ),
+        click.option("--task", help="What is learned; default: what the data set is for."),
+        click.option("--optimizer", help="Such as sgd; default: adam."),
+        click.option("--optimizer-option", multiple=True, help="Option of it: name=value."),
+        click.option("--schedule", help="Of the learning rate, such as cosine."),
+        click.option("--schedule-option", multiple=True, help="Option of it: name=value."),
         click.option("--compute", multiple=True, help="Backend option: name=value."),
         click.option("--set", "settings", multiple=True, help="Architecture option: name=value."),
         click.option("--data", multiple=True, help="Data set option: name=value."),
@@ -71,7 +76,7 @@ def _selecting(command: Command) -> Command:
 def _selection(given: dict[str, Any], settings: Settings) -> Selection:
     budget_names = (
         "trials", "epochs", "batch_size", "repeats", "validate_every", "space", "seed",
-        "reevaluate", "threads", "batched_trials",
+        "reevaluate", "threads", "batched_trials", "task",
     )  # fmt: skip
     if given["space"] is not None:
         registry.spaces.check(given["space"])
@@ -83,11 +88,21 @@ def _selection(given: dict[str, Any], settings: Settings) -> Selection:
         datasets=given["dataset"],
         pattern=given["pattern"],
         budget={name: given[name] for name in budget_names}
-        | {"backend_options": freeze_options(parse_options(given["compute"], "--compute")) or None},
+        | {"backend_options": freeze_options(parse_options(given["compute"], "--compute")) or None}
+        | _part(given, "optimizer")
+        | _part(given, "schedule"),
         architecture_options=parse_options(given["settings"], "--set"),
         dataset_options=parse_options(given["data"], "--data"),
         data_dir=settings.data_dir,
     )
+
+
+def _part(given: dict[str, Any], field: str) -> dict[str, Any]:
+    """Return a part of all cases with its options; those of another are not meant for it."""
+    flag = f"--{field}-option"
+    options = freeze_options(parse_options(given[f"{field}_option"], flag))
+    has_any = options or given[field] is not None
+    return {field: given[field], f"{field}_options": options if has_any else None}
 
 
 @click.command()

@@ -11,6 +11,7 @@ from greenbench import registry
 from greenbench.errors import HyperparameterError
 
 Factors = NDArray[np.float64]
+_STEPS = 8
 
 
 class Schedule(Protocol):
@@ -129,7 +130,7 @@ def make_schedule(name: str, options: Mapping[str, Any]) -> Schedule:
     Raises
     ------
     HyperparameterError
-        If it has no option of that name.
+        If it has no option of that name, or cannot work with a value.
     """
     kind = registry.schedules.get(name)
     known = [each.name for each in fields(kind)]
@@ -140,7 +141,21 @@ def make_schedule(name: str, options: Mapping[str, Any]) -> Schedule:
                 f"schedule {name!r} has no option {option!r}; expected {expected}"
             )
     found: Schedule = kind(**options)
+    if not _works(found):
+        raise HyperparameterError(
+            f"schedule {name!r} gives no learning rates with {dict(options)}; expected options "
+            f"like its defaults, {kind()}"
+        )
     return found
+
+
+def _works(schedule: Schedule) -> bool:
+    """Return whether a schedule gives a factor of at least 0 for each step of a training."""
+    try:
+        factors = np.asarray(schedule.factors(_STEPS, 2), np.float64)
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        return False
+    return factors.shape == (_STEPS,) and bool(((factors >= 0) & np.isfinite(factors)).all())
 
 
 def _cosine(start: float, end: float, along: Factors) -> Factors:

@@ -9,6 +9,7 @@ from greenbench.results.result import (
     Trial,
     TrialStatus,
     find_incumbent,
+    gain_of,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "Trial",
     "TrialStatus",
     "find_incumbent",
+    "gain_of",
 ]

@@ -1,6 +1,7 @@
 """Results: trials and case results as plain frozen dataclasses."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -29,7 +30,7 @@ class TrialStatus(StrEnum):
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch of a trial: mean training loss, and validation accuracy where it was measured."""
+    """One epoch of a trial: mean training loss, and validation score where it was measured."""
 
     epoch: int
     train_loss: float | None
@@ -47,7 +48,7 @@ class Segment:
     epochs : int
         How far the trial was trained when it ended.
     val_score : float or None
-        In [0, 1] at its end; None if it failed.
+        At its end; None if it failed.
     account : Account
         Energy by phase, that of the proposal included in a trial's first segment.
     """
@@ -76,7 +77,7 @@ class Trial:
     status : TrialStatus
         How it ended.
     val_score : float or None
-        In [0, 1], after the epochs that it was trained; None unless completed or stopped.
+        After the epochs that it was trained; None unless completed or stopped.
     epochs : tuple of Epoch
         The learning curve.
     account : Account
@@ -212,7 +213,7 @@ class CaseResult:
     trials : tuple of Trial
         All trials, failed ones too.
     test_score : float or None
-        Of the incumbent, in [0, 1]; None if no trial completed.
+        Of the incumbent; None if no trial completed, or it is not finite.
     account : Account
         Energy of the whole repeat; the trials' accounts are part of it.
     costs : Costs
@@ -281,8 +282,8 @@ class CaseResult:
 
     @property
     def incumbent(self) -> Trial | None:
-        """The best trial by validation accuracy."""
-        return find_incumbent(self.trials)
+        """The best trial by its validation score."""
+        return find_incumbent(self.trials, self.score)
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values."""
@@ -308,26 +309,34 @@ class CaseResult:
         return cls(**{**_renamed(values), **restored})
 
 
-def find_incumbent(trials: Sequence[Trial]) -> Trial | None:
-    """Return the best completed trial by validation accuracy, the first of equals, if any.
+def find_incumbent(trials: Sequence[Trial], score: Score = ACCURACY) -> Trial | None:
+    """Return the best completed trial by its validation score, the first of equals, if any.
 
     A trial that a scheduler stopped is none, however good it looked: of many figures that were
     read early and often, the best is mostly luck. After a re-evaluation it is the first one of
     the configuration with the best mean over its new seeds: that trial was selected neither by
-    its own accuracy nor by what the search saw.
+    its own score nor by what the search saw.
+
+    Parameters
+    ----------
+    trials : sequence of Trial
+        Of one search.
+    score : Score
+        Which way is better.
     """
     again: dict[int, list[Trial]] = {}
     for trial in trials:
         if trial.reevaluates is not None and trial.val_score is not None:
             again.setdefault(trial.reevaluates, []).append(trial)
     if again:
-        return max(again.values(), key=_mean_accuracy)[0]
+        return max(again.values(), key=lambda same: fmean(gain_of(each, score) for each in same))[0]
     scored = [trial for trial in trials if trial.status is TrialStatus.COMPLETED]
-    return max(scored, key=lambda trial: trial.val_score or 0.0, default=None)
+    return max(scored, key=lambda trial: gain_of(trial, score), default=None)
 
 
-def _mean_accuracy(trials: Sequence[Trial]) -> float:
-    return fmean(trial.val_score or 0.0 for trial in trials)
+def gain_of(trial: Trial, score: Score) -> float:
+    """Return a trial's validation score so that more is better; the worst of all without one."""
+    return -math.inf if trial.val_score is None else score.gain(trial.val_score)
 
 
 def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -152,6 +152,9 @@ def _own_parts(
             (registry.schedulers, case.scheduler or ""),
             (registry.spaces, case.space),
             (registry.backends, case.backend),
+            (registry.tasks, case.task or ""),
+            (registry.optimizers, case.optimizer),
+            (registry.schedules, case.schedule),
         ]
     for owner, name in dict.fromkeys(asked):
         if origin := owner.place(name):

@@ -41,7 +41,8 @@ class Scheduler(Protocol):
         index : int
             Which trial.
         score : float or None
-            Validation accuracy in [0, 1]; None if it failed, and never goes on.
+            Validation score so that more is better, finite, of any sign: what is lower where it
+            is better comes negated. None if the trial failed, and never goes on.
         """
 
     def drop(self, index: int) -> None:

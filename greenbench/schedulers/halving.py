@@ -1,5 +1,6 @@
 """Asynchronous successive halving and Hyperband, which promote paused trials."""
 
+import math
 from dataclasses import dataclass, field
 
 from greenbench.errors import ConfigurationError
@@ -7,8 +8,8 @@ from greenbench.errors import ConfigurationError
 REDUCTION = 4
 """One in so many trials of a rung goes on to the next one, which has so many times its epochs."""
 
-FAILED = -1.0
-"""Ranks below every accuracy."""
+FAILED = -math.inf
+"""Ranks below every score."""
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """Batched training: several new trials as one vectorised model, in windows that they share."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -12,8 +13,8 @@ from greenbench.backends.base import BatchingBackend, OutOfMemoryError, Trainabl
 from greenbench.cases import Case
 from greenbench.cases.case import AUTO
 from greenbench.errors import ConfigurationError
-from greenbench.results import TrialStatus
-from greenbench.search.training import Conditions, Training, score_of
+from greenbench.results import TrialStatus, gain_of
+from greenbench.search.training import Conditions, Training
 
 CPU_COST = "up to 2.8 times as much"
 """What the trial of a batch was seen to cost on CPUs, over one that is trained alone."""
@@ -67,7 +68,7 @@ class BatchTraining:
         batch = build()
         conditions = self._conditions
         spare = build() if conditions.min_window_s else None
-        accuracies: Sequence[float] = ()
+        scores: Sequence[float | None] = ()
         for epochs in conditions.intervals(0, target):
             running = self._running()
             with conditions.ledger.phase("train") as window:
@@ -81,26 +82,27 @@ class BatchTraining:
             if not self._running():
                 break
             with conditions.ledger.phase("evaluate"):
-                accuracies = [
-                    score_of(each, conditions.case)
-                    for each in batch.evaluate("validation").tolist()
-                ]
-            for lane, accuracy in zip(self._lanes, accuracies, strict=True):
+                scores = [lane.score_of(each) for lane, each in self._evaluated(batch)]
+            for lane, score in zip(self._lanes, scores, strict=True):
                 if lane.is_finite:
-                    lane.validated(accuracy)
-        self._conclude(batch, accuracies)
+                    lane.validated(score)
+        self._conclude(batch, scores)
 
-    def _conclude(self, batch: TrainableBatch, accuracies: Sequence[float]) -> None:
-        best = -1.0
+    def _evaluated(self, batch: TrainableBatch) -> list[tuple[Training, float]]:
+        return list(zip(self._lanes, batch.evaluate("validation").tolist(), strict=True))
+
+    def _conclude(self, batch: TrainableBatch, scores: Sequence[float | None]) -> None:
+        best = -math.inf
         for index, lane in enumerate(self._lanes):
             if not lane.is_finite:
                 lane.diverge()
                 continue
-            trial = lane.conclude(accuracies[index])
+            trial = lane.conclude(scores[index])
+            gain = gain_of(trial, self._conditions.score)
             # Of those that are at their end, others can neither go on nor be the incumbent.
-            if trial.status is TrialStatus.STOPPED or accuracies[index] > best:
+            if trial.status is TrialStatus.STOPPED or gain > best:
                 lane.model = batch.lane(index)
-            best = max(best, accuracies[index])
+            best = max(best, gain)
 
     def _train(self, batch: TrainableBatch, epochs: range) -> None:
         for epoch in epochs:

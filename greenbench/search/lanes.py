@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from greenbench.architectures import Native, Spec
+from greenbench.architectures import Native
 from greenbench.backends import Backend, BuildRequest
 from greenbench.backends.base import (
     BatchingBackend,
@@ -41,12 +41,7 @@ class Lanes:
 
 
 def choose_lanes(
-    backend: Backend,
-    architecture: Spec | Native,
-    case: Case,
-    train_size: int,
-    *,
-    has_spare: bool,
+    backend: Backend, request: BuildRequest, case: Case, train_size: int, *, has_spare: bool
 ) -> Lanes:
     """Return how many trials are trained as one, after a throw-away batch of so many.
 
@@ -54,7 +49,7 @@ def choose_lanes(
     ----------
     backend : Backend
         Trains.
-    architecture : Spec or Native
+    request : BuildRequest
         What is trained.
     case : Case
         The definition.
@@ -68,6 +63,7 @@ def choose_lanes(
     ArchitectureError
         If a number is given, and the architecture cannot be vectorised.
     """
+    architecture = request.architecture
     guard = (
         calling(
             f"architecture {architecture.name!r}",
@@ -79,7 +75,7 @@ def choose_lanes(
         else nullcontext()
     )
     with guard:
-        found = _Choice(backend, architecture, case, train_size, has_spare)
+        found = _Choice(backend, request, case, train_size, has_spare)
         return found.automatic() if case.batched_trials == AUTO else found.given()
 
 
@@ -87,7 +83,7 @@ class _Choice:
     def __init__(
         self,
         backend: Backend,
-        architecture: Spec | Native,
+        request: BuildRequest,
         case: Case,
         train_size: int,
         has_spare: bool,
@@ -95,11 +91,9 @@ class _Choice:
         self._backend = backend
         self._case = case
         self._batches = 2 if has_spare else 1
-        self._request = BuildRequest(
-            architecture, batch_size=case.batch_size, options=dict(case.backend_options)
-        )
-        order = sample_order(train_size, case.batch_size, seed=0, epoch=0)
-        self._order = order[: WARM_UP_BATCHES * case.batch_size]
+        self._request = request
+        order = sample_order(train_size, request.batch_size, seed=0, epoch=0)
+        self._order = order[: WARM_UP_BATCHES * request.batch_size]
 
     def given(self) -> Lanes:
         """Try what the case says; if it does not fit, the trials will say so."""
@@ -136,11 +130,11 @@ class _Choice:
         try:
             batch = self._backend.build_batch([self._request] * count)
             batch.train_epoch(np.tile(self._order, (count, 1)))
-            accuracies = batch.evaluate("validation").tolist()
+            scores = batch.evaluate("validation").tolist()
         except OutOfMemoryError:
             return False
-        for accuracy in accuracies:
-            score_of(accuracy, self._case)
+        for each in scores:
+            score_of(each, self._case, self._request.task.score)
         return True
 
 

@@ -1,34 +1,30 @@
 """The runner: one repeat of one case, from its data set to its result."""
 
-import inspect
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from greenbench import registry
-from greenbench.architectures import Native, Spec, build_architecture
-from greenbench.backends import Backend, ReplayingBackend
+from greenbench.backends import Backend
 from greenbench.backends.base import NotingBackend
-from greenbench.backends.process_state import seed_process, state_kept
+from greenbench.backends.process_state import seed_process
 from greenbench.cases import Case
-from greenbench.datasets import Dataset, LoadContext
+from greenbench.datasets import Dataset
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.gpu_states import GpuWatch
-from greenbench.errors import ArchitectureError, DatasetError, GreenbenchError
-from greenbench.machine.places import at, calling
+from greenbench.errors import ArchitectureError, GreenbenchError
 from greenbench.machine.secrets import redact
 from greenbench.results import CaseResult, Costs, Trial
 from greenbench.results.account import Account
 from greenbench.results.journal import Journal
 from greenbench.search.basis import Basis, check_basis, data_basis
-from greenbench.search.batch_training import check_batching
 from greenbench.search.bench import Bench
 from greenbench.search.intact import Intact
 from greenbench.search.lanes import Lanes, choose_lanes
 from greenbench.search.search import Found, Job, Search
-from greenbench.search.training import ModelCosts, warm_up
+from greenbench.search.subject import Subject, load_dataset, load_subject
+from greenbench.search.training import ModelCosts
 
 
 def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journal) -> CaseResult:
@@ -57,40 +53,36 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
     ChangedError
         If it would rest on something else than the case's repeats so far.
     """
-    check_batching(case, bench.backend)
     state = journal.read()
     # For whatever draws without a seed of its own, such as a strategy.
     seed_process(case.derive_seed(repeat, "process"))
-    dataset = _load_dataset(bench, case, repeat)
-    bench.backend.load(dataset)
-    intact = Intact(bench.backend, dataset)
-    architecture = _build_architecture(case, dataset)
+    subject = load_subject(bench, case, repeat)
+    intact = Intact(bench.backend, subject.dataset)
     # Before anything is trained: a strategy may refuse its space.
-    search = Search(Job(bench, case, repeat, journal, architecture, len(dataset.train)))
-    model = warm_up(bench.backend, architecture, case, dataset)
+    search = Search(Job(subject, journal))
+    model = subject.warm_up()
     lanes = choose_lanes(
         bench.backend,
-        architecture,
+        subject.request({}, seed=0),
         case,
-        len(dataset.train),
+        len(subject.dataset.train),
         has_spare=bench.min_window_s > 0,
     )
     bench.backend.synchronize()
-    basis = _check_basis(bench, case, journal, {**data_basis(dataset), **_model_basis(model)})
+    basis = _check_basis(subject, journal, model)
     started_at = bench.clock()
     journal.start(started_at, basis)
     watch = GpuWatch(bench.gpus)
     found = search.run(state.history, lanes.count)
     gpus = watch.end()
+    subject.restore()
     _keep_if_intact(intact, case, journal)
     result = _result(
-        bench,
+        subject,
         found,
-        case=case,
-        repeat=repeat,
         suite=suite,
         costs=_costs(model, found.trials),
-        dataset=_describe_dataset(dataset, basis),
+        dataset=_describe_dataset(subject.dataset, basis),
         interruptions=state.starts,
         started_at=state.started_at or started_at,
         prior=search.prior,
@@ -108,10 +100,7 @@ def prepare(bench: Bench, case: Case, repeat: int) -> None:
     repeat runs.
     """
     with suppress(Exception):
-        check_batching(case, bench.backend)
-        dataset = _load_dataset(bench, case, repeat)
-        bench.backend.load(dataset)
-        warm_up(bench.backend, _build_architecture(case, dataset), case, dataset)
+        load_subject(bench, case, repeat).warm_up()
 
 
 def _keep_if_intact(intact: Intact, case: Case, journal: Journal) -> None:
@@ -122,10 +111,16 @@ def _keep_if_intact(intact: Intact, case: Case, journal: Journal) -> None:
         raise
 
 
-def _result(bench: Bench, found: Found, **known: Any) -> CaseResult:
+def _result(subject: Subject, found: Found, **known: Any) -> CaseResult:
     """Return what a search gave, and what is known of its repeat besides."""
+    bench, task = subject.bench, subject.task
     return CaseResult(
         **known,
+        case=subject.case,
+        repeat=subject.repeat,
+        task=task.name,
+        score=task.score,
+        metrics=found.metrics,
         trials=tuple(found.trials),
         test_score=found.test_score,
         account=found.account,
@@ -144,62 +139,26 @@ def _compute_notes(backend: Backend, lanes: Lanes) -> tuple[str, ...]:
     return tuple(redact(note) for note in (lanes.note, *notes) if note)
 
 
-def _build_architecture(case: Case, dataset: Dataset) -> Spec | Native:
-    with state_kept(f"architecture {case.architecture!r}"):
-        return build_architecture(
-            case.architecture,
-            dataset.image_shape,
-            dataset.classes,
-            size=case.size,
-            options=dict(case.architecture_options),
-        )
-
-
 def data_of(bench: Bench, case: Case, repeat: int) -> Basis:
     """Return what a repeat's figures would rest on of its data; nothing if it cannot be loaded."""
     try:
-        return data_basis(_load_dataset(bench, case, repeat))
+        return data_basis(load_dataset(bench, case, repeat))
     except GreenbenchError:
         # Whoever runs it is told why.
         return {}
 
 
-def _model_basis(model: ModelCosts) -> Basis:
-    return {
+def _check_basis(subject: Subject, journal: Journal, model: ModelCosts) -> Basis:
+    bench, case = subject.bench, subject.case
+    basis = {
+        **data_basis(subject.dataset),
         "parameters": model.parameters,
         "train_flops_per_sample": model.train_flops_per_sample,
+        "device": bench.environment.get("device"),
     }
-
-
-def _check_basis(bench: Bench, case: Case, journal: Journal, figures: Basis) -> Basis:
-    basis = {**figures, "device": bench.environment.get("device")}
     if bench.mixed:
         return basis
-    return check_basis(case, journal, basis, partial(_load_dataset, bench, case))
-
-
-def _load_dataset(bench: Bench, case: Case, repeat: int) -> Dataset:
-    if isinstance(bench.backend, ReplayingBackend):
-        return bench.backend.open(case)
-    load = registry.datasets.get(case.dataset)
-    context = LoadContext(seed=case.derive_seed(repeat, "split"), data_dir=bench.data_dir)
-    options = dict(case.dataset_options)
-    name = f"dataset {case.dataset!r}"
-    try:
-        inspect.signature(load).bind(context, **options)
-    except TypeError as error:
-        raise DatasetError(f"{name} does not take {options}: {error}{at(load)}") from error
-    with calling(name, load, DatasetError), state_kept(name):
-        dataset: Dataset = load(context, **options)
-    if not isinstance(dataset, Dataset):
-        raise DatasetError(
-            f"{name} returned {type(dataset).__name__}; expected a Dataset{at(load)}"
-        )
-    try:
-        dataset.check()
-    except DatasetError as error:
-        raise DatasetError(f"{error}{at(load)}") from error
-    return dataset
+    return check_basis(case, journal, basis, partial(load_dataset, bench, case))
 
 
 def _describe_dataset(dataset: Dataset, basis: Basis) -> dict[str, Any]:

@@ -9,23 +9,28 @@ from functools import partial
 from typing import Any, cast
 
 from greenbench import registry
-from greenbench.architectures import Native, Spec
 from greenbench.backends import BuildRequest, ReplayingBackend, TrainableModel
 from greenbench.backends.base import BatchingBackend, TrainableBatch
-from greenbench.cases import Case
 from greenbench.energy.host import HostWatch, peak_memory_bytes, reset_peak_memory
 from greenbench.energy.ledger import Ledger
 from greenbench.energy.reconcile import reconcile
 from greenbench.errors import ConfigurationError, HyperparameterError, SearchExhaustedError
 from greenbench.machine.places import calling
-from greenbench.optimizers.options import optimizer_options, plain_hyperparameters
-from greenbench.results import Reconciliation, Segment, Trial, TrialStatus, find_incumbent
+from greenbench.optimizers.options import plain_hyperparameters
+from greenbench.results import (
+    Reconciliation,
+    Segment,
+    Trial,
+    TrialStatus,
+    find_incumbent,
+    gain_of,
+)
 from greenbench.results.account import Account
 from greenbench.results.journal import Journal
 from greenbench.schedulers import make_scheduler
 from greenbench.search.batch_training import BatchTraining
-from greenbench.search.bench import Bench
-from greenbench.search.training import Conditions, Training, attempt, score_of
+from greenbench.search.subject import Subject
+from greenbench.search.training import Conditions, Training, attempt, further_metrics, score_of
 from greenbench.strategies import EnergyAware, SearchSpace, Strategy
 from greenbench.strategies.spaces import Hyperparameters, find_space
 
@@ -38,12 +43,8 @@ NEW_SEEDS = 3
 class Job:
     """What a search is about."""
 
-    bench: Bench
-    case: Case
-    repeat: int
+    subject: Subject
     journal: Journal
-    architecture: Spec | Native
-    train_size: int
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Found:
 
     trials: list[Trial]
     test_score: float | None
+    metrics: Mapping[str, float]
     account: Account
     wall_s: float
     reconciliation: Reconciliation
@@ -73,25 +75,27 @@ class Search:
     """
 
     def __init__(self, job: Job) -> None:
-        self._job = job
-        self._bench, self._case, self._journal = job.bench, job.case, job.journal
-        backend = job.bench.backend
+        subject = self._subject = job.subject
+        self._bench, self._case, self._journal = subject.bench, subject.case, job.journal
+        self._score = subject.task.score
+        backend = self._bench.backend
         replay = backend if isinstance(backend, ReplayingBackend) else None
         self._now_s = replay.now_s if replay else time.perf_counter
-        counters = job.bench.counters
+        counters = self._bench.counters
         watch = replay or HostWatch(counters.pid if counters else None)
-        self._ledger = Ledger(job.bench.meter, watch, job.bench.stops, counters)
+        self._ledger = Ledger(self._bench.meter, watch, self._bench.stops, counters)
         self._conditions = Conditions(
             backend,
-            job.case,
-            job.train_size,
+            self._case,
+            len(subject.dataset.train),
             self._ledger,
-            job.bench.min_window_s,
+            self._bench.min_window_s,
             self._epoch_done,
+            self._score,
         )
-        space = self._space = find_space(job.case.space)
+        space = self._space = find_space(self._case.space)
         self._strategy = self._make_strategy(space)
-        self._scheduler = make_scheduler(job.case)
+        self._scheduler = make_scheduler(self._case)
         self.prior: str = getattr(self._strategy, "prior", space.prior)
         self._trials: dict[int, Trial] = {}
         self._paused: dict[int, Training] = {}
@@ -125,24 +129,27 @@ class Search:
             try:
                 self._search()
                 self._reevaluate()
-                test_score = self._test()
+                model, test_score = self._test()
             finally:
                 self._ledger.close()
         finally:
             whole = control.end_window()
         wall_s = self._now_s() - opened_at
+        memory_bytes = peak_memory_bytes() if has_peak else None
         return Found(
             self._ordered(),
             test_score,
+            # After all windows: nobody has to know them to have trained.
+            {} if test_score is None else further_metrics(model, self._subject.task, "test"),
             earlier + self._ledger.whole(),
             wall_s,
             reconcile(self._ledger.measured, whole),
-            peak_memory_bytes() if has_peak else None,
+            memory_bytes,
         )
 
     def _make_strategy(self, space: SearchSpace) -> Strategy:
         factory = registry.strategies.get(self._case.proposer)
-        seed = self._case.derive_seed(self._job.repeat, "strategy")
+        seed = self._case.derive_seed(self._subject.repeat, "strategy")
         with self._asking():
             strategy: Strategy = factory(space, trials=self._case.trials, seed=seed)
         return strategy
@@ -160,7 +167,7 @@ class Search:
                 self._tell(trial)
                 self._segments += len(trial.segments) > 0
             self._trials[trial.index] = trial
-        if best := find_incumbent(self._searched()):
+        if best := self._best(self._searched()):
             self._incumbent = best.index
         self._lost = [trial for trial in self._searched() if trial.status is TrialStatus.STOPPED]
         for trial in self._lost:
@@ -171,9 +178,9 @@ class Search:
         while trainings := self._next():
             targets = [self._scheduler.target(each.trial.index) for each in trainings]
             self._go_on(trainings, targets)
-        while self._lost and find_incumbent(self._searched()) is None:
+        while self._lost and self._best(self._searched()) is None:
             # Nothing else is left: train the most promising of them once more, from its start.
-            trial = max(self._lost, key=lambda each: (len(each.epochs), each.val_score or 0.0))
+            trial = max(self._lost, key=lambda each: (len(each.epochs), gain_of(each, self._score)))
             self._lost.remove(trial)
             self._go_on([self._training(trial)], [self._case.epochs])
 
@@ -197,7 +204,7 @@ class Search:
             self._paused[trial.index] = training
         self._trials[trial.index] = trial
         beaten = self._incumbent
-        if find_incumbent(self._searched()) is trial and training.model is not None:
+        if self._best(self._searched()) is trial and training.model is not None:
             self._incumbent, self._best_model = trial.index, training.model
             self._journal.save_checkpoint(trial.index, training.model.get_weights())
         self._record(trial)
@@ -242,12 +249,12 @@ class Search:
                 f"{self._case.space!r}, and no other: {', '.join(expected)}"
             )
         try:
-            return plain_hyperparameters("adam", proposal)
+            return plain_hyperparameters(self._case.optimizer, proposal)
         except HyperparameterError as error:
             raise HyperparameterError(f"{where}: {error}") from error
 
     def _training(self, trial: Trial) -> Training:
-        order_seed = self._case.derive_seed(self._job.repeat, "order", trial.index)
+        order_seed = self._case.derive_seed(self._subject.repeat, "order", trial.index)
         return Training(self._conditions, trial, order_seed)
 
     def _advance(self, training: Training, target: int) -> Trial:
@@ -293,16 +300,11 @@ class Search:
         return backend.build_batch([self._request(lane.trial) for lane in lanes])
 
     def _request(self, trial: Trial) -> BuildRequest:
-        return BuildRequest(
-            self._job.architecture,
-            optimizer_options("adam", trial.hyperparameters),
-            self._case.batch_size,
-            self._case.derive_seed(self._job.repeat, "trial", trial.index),
-            dict(self._case.backend_options),
-        )
+        seed = self._case.derive_seed(self._subject.repeat, "trial", trial.index)
+        return self._subject.request(trial.hyperparameters, seed)
 
     def _tell(self, trial: Trial) -> None:
-        score = trial.val_score
+        score = None if trial.val_score is None else self._score.gain(trial.val_score)
         with self._asking():
             if isinstance(self._strategy, EnergyAware):
                 energy_j = trial.account.total.energy_j
@@ -314,7 +316,7 @@ class Search:
         """Train the best configurations again, with seeds that the search has not seen."""
         ranked = sorted(
             (trial for trial in self._searched() if trial.status is TrialStatus.COMPLETED),
-            key=lambda trial: -(trial.val_score or 0.0),
+            key=lambda trial: -gain_of(trial, self._score),
         )
         index = self._case.trials
         for original in ranked[: self._case.reevaluate]:
@@ -336,20 +338,24 @@ class Search:
         trial = self._advance(training, self._case.epochs)
         self._trials[index] = trial
         again = [each for each in self._trials.values() if each.reevaluates == original.index]
-        if training.model is not None and find_incumbent(again) is trial:
+        if training.model is not None and self._best(again) is trial:
             self._journal.save_checkpoint(index, training.model.get_weights())
         self._record(trial)
 
-    def _test(self) -> float | None:
-        best, model = find_incumbent(self._ordered()), self._best_model
+    def _test(self) -> tuple[TrainableModel | None, float | None]:
+        """Return the incumbent's model with its test score; None without any."""
+        best, model = self._best(self._ordered()), self._best_model
         if best is None:
-            return None
+            return None, None
         if model is None or best.index != self._incumbent:
             # It was trained before the repeat was interrupted, or again.
             model = self._build(best)
             model.set_weights(self._journal.load_checkpoint(best.index))
         with self._ledger.phase("evaluate"):
-            return score_of(model.evaluate("test"), self._case)
+            return model, score_of(model.evaluate("test"), self._case, self._score)
+
+    def _best(self, trials: Sequence[Trial]) -> Trial | None:
+        return find_incumbent(trials, self._score)
 
     def _ordered(self) -> list[Trial]:
         return [self._trials[index] for index in sorted(self._trials)]
@@ -376,6 +382,7 @@ class Search:
             "index": trial.index,
             "status": trial.status.value,
             "val_score": trial.val_score,
+            "score": self._score.to_dict(),
         }
         self._bench.emit("trial_finished", event)
 

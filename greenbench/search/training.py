@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from greenbench import registry
 from greenbench.architectures import Native, Spec
 from greenbench.backends import Backend, BuildRequest, TrainableModel
 from greenbench.backends.base import OutOfMemoryError, sample_order
@@ -23,6 +24,7 @@ from greenbench.errors import (
 )
 from greenbench.machine.places import calling, described
 from greenbench.results import Epoch, Trial, TrialStatus
+from greenbench.tasks import ACCURACY, Score, Task
 
 Order = NDArray[np.int64]
 WARM_UP_BATCHES = 5
@@ -49,6 +51,8 @@ class Conditions:
         Told of each epoch.
     stream : Streamed or None
         The training split, where memory does not hold it: it is read block by block.
+    score : Score
+        What validations give.
     """
 
     backend: Backend
@@ -58,6 +62,7 @@ class Conditions:
     min_window_s: float
     epoch_done: Callable[[int], None]
     stream: Streamed | None = None
+    score: Score = ACCURACY
 
     def intervals(self, done: int, target: int) -> Iterator[range]:
         """Yield the epochs between validations, from those that are done to `target`."""
@@ -105,6 +110,7 @@ class Training:
         self._epochs: list[Epoch] = []
         self._samples_seen = trial.samples_seen
         self._passes = 1
+        self._has_lost_score = False
 
     def advance(self, build: Callable[[], TrainableModel], target: int) -> Trial:
         """Train to `target` epochs, and validate; `build` makes the model at the start.
@@ -123,7 +129,7 @@ class Training:
         if self._spare is None and is_filled:
             self._spare = build()
         conditions = self._conditions
-        val_score = 0.0
+        val_score: float | None = None
         for epochs in conditions.intervals(len(self._epochs), target):
             is_held = conditions.stream is None
             window = self._train_held(epochs) if is_held else self._train_streamed(epochs)
@@ -131,14 +137,17 @@ class Training:
             if not self.is_finite:
                 return self.diverge()
             with conditions.ledger.phase("evaluate"):
-                val_score = score_of(self.model.evaluate("validation"), self._case)
+                val_score = self.score_of(self.model.evaluate("validation"))
             self.validated(val_score)
+            if not self.is_finite:
+                return self.diverge()
         return self.conclude(val_score)
 
     @property
     def is_finite(self) -> bool:
-        """Whether the loss was finite so far."""
-        return not self._epochs or self._epochs[-1].train_loss is not None
+        """Whether the loss and the score were finite so far."""
+        has_loss = not self._epochs or self._epochs[-1].train_loss is not None
+        return has_loss and not self._has_lost_score
 
     def order(self, epoch: int) -> Order:
         """Return the samples of an epoch in their order."""
@@ -153,19 +162,25 @@ class Training:
         """Take down how often a window's epochs were trained in it."""
         self._passes = max(self._passes, window.passes)
 
-    def validated(self, val_score: float) -> None:
-        """Take down the accuracy after the last epoch."""
+    def score_of(self, value: float) -> float | None:
+        """Return `score_of` of a value that a model was found to have."""
+        return score_of(value, self._case, self._conditions.score)
+
+    def validated(self, val_score: float | None) -> None:
+        """Take down the score after the last epoch; None if it is not finite."""
+        self._has_lost_score |= val_score is None
         self._epochs[-1] = replace(self._epochs[-1], val_score=val_score)
 
-    def conclude(self, val_score: float) -> Trial:
-        """Return the trial as it is at its target, with its last accuracy."""
+    def conclude(self, val_score: float | None) -> Trial:
+        """Return the trial as it is at its target, with its last score."""
         is_whole = len(self._epochs) == self._case.epochs
         status = TrialStatus.COMPLETED if is_whole else TrialStatus.STOPPED
         return self._finish(status, None, val_score)
 
     def diverge(self) -> Trial:
-        """Return the trial as one whose loss is not finite."""
-        return self._finish(TrialStatus.DIVERGED, "the loss is not finite")
+        """Return the trial as one whose loss, or score, is not finite."""
+        what = self._conditions.score.name if self._has_lost_score else "loss"
+        return self._finish(TrialStatus.DIVERGED, f"the {what} is not finite")
 
     def fail(self, status: TrialStatus, error: Exception) -> Trial:
         """Return the trial as it was when `error` ended it."""
@@ -252,20 +267,30 @@ class ModelCosts:
     uncounted: tuple[str, ...] = ()
 
 
-def score_of(accuracy: float, case: Case) -> float:
-    """Return an accuracy that a model of a case was found to have.
+def score_of(value: float, case: Case, score: Score = ACCURACY) -> float | None:
+    """Return a score that a model of a case was found to have; None if it is not finite.
 
     Raises
     ------
     ScoreError
-        If it is not between 0 and 1.
+        If it is outside its range.
     """
-    if not 0 <= accuracy <= 1:
+    # Classes are always finite numbers; whoever finds no share of right ones has miscounted.
+    if not math.isfinite(value) and score.reads != "classes":
+        return None
+    if value not in score:
+        article = "an" if score.name[0] in "aeio" else "a"
         raise ScoreError(
-            f"{case.id}: backend {case.backend!r} reports an accuracy of {accuracy:.6g}; expected "
-            "0 to 1, the share of images that are right; look at the shapes of outputs and labels"
+            f"{case.id}: backend {case.backend!r} reports {article} {score.name} of {value:.6g}; "
+            f"expected {_range(score)}; look at the shapes of outputs and targets"
         )
-    return accuracy
+    return value
+
+
+def _range(score: Score) -> str:
+    if math.isinf(score.low) or math.isinf(score.high):
+        return f"at most {score.high:g}" if math.isinf(score.low) else f"at least {score.low:g}"
+    return f"{score.low:g} to {score.high:g}"
 
 
 def attempt(train: Callable[[], object], fail: Callable[[TrialStatus, Exception], object]) -> None:
@@ -293,44 +318,76 @@ def attempt(train: Callable[[], object], fail: Callable[[TrialStatus, Exception]
         fail(TrialStatus.FAILED, error)
 
 
-def warm_up(
-    backend: Backend, architecture: Spec | Native, case: Case, dataset: Dataset
-) -> ModelCosts:
+def warm_up(backend: Backend, request: BuildRequest, case: Case, dataset: Dataset) -> ModelCosts:
     """Train a throw-away model for a few batches, and count parameters and FLOPs.
+
+    Parameters
+    ----------
+    backend : Backend
+        Holds the data set.
+    request : BuildRequest
+        What to train.
+    case : Case
+        For messages.
+    dataset : Dataset
+        What it is trained on.
 
     Raises
     ------
     ArchitectureError
-        If a native network raises, or cannot learn the classes of the data.
+        If a native network raises, or cannot learn the targets of the data.
     """
+    architecture = request.architecture
     if isinstance(architecture, Spec):
-        return _warm_up(backend, architecture, case, dataset)
+        return _warm_up(backend, request, case, dataset)
     with calling(
         f"architecture {architecture.name!r}",
         architecture.build,
         ArchitectureError,
         passing=(OutOfMemoryError,),
     ):
-        return _warm_up(backend, architecture, case, dataset)
+        return _warm_up(backend, request, case, dataset)
 
 
-def _warm_up(
-    backend: Backend, architecture: Spec | Native, case: Case, dataset: Dataset
-) -> ModelCosts:
-    options = dict(case.backend_options)
-    request = BuildRequest(architecture, batch_size=case.batch_size, options=options)
+def _warm_up(backend: Backend, request: BuildRequest, case: Case, dataset: Dataset) -> ModelCosts:
     model = backend.build(request)
-    order = sample_order(len(dataset.train), case.batch_size, seed=0, epoch=0)
-    model.train_epoch(order[: WARM_UP_BATCHES * case.batch_size])
-    score_of(model.evaluate("validation"), case)
+    order = sample_order(len(dataset.train), request.batch_size, seed=0, epoch=0)
+    model.train_epoch(order[: WARM_UP_BATCHES * request.batch_size])
+    score_of(model.evaluate("validation"), case, request.task.score)
+    if registry.tasks.place(request.task.name):
+        # A user's metrics are tried before anything is measured; ours would import for seconds.
+        further_metrics(model, request.task, "validation")
     costs = _count(model)
-    if isinstance(architecture, Native):
+    if isinstance(request.architecture, Native):
         # A builder that returns the same network again is found out at its second build.
         # With the first model gone, no more memory is needed than a trial needs.
         del model
         backend.build(request)
     backend.synchronize()
     return costs
+
+
+def further_metrics(model: TrainableModel | None, task: Task, split: str) -> dict[str, float]:
+    """Return what a task tells of a model besides its score; what is not finite is left out.
+
+    Parameters
+    ----------
+    model : TrainableModel or None
+        Of a backend that has no other metrics, it tells none.
+    task : Task
+        What was learned.
+    split : str
+        Such as ``"test"``.
+    """
+    measure = getattr(model, "measure", None)
+    if measure is None or not task.metrics:
+        return {}
+    found: dict[str, float] = measure(split)
+    return {
+        each.name: found[each.name]
+        for each in task.metrics
+        if each.name in found and math.isfinite(found[each.name])
+    }
 
 
 def _count(model: TrainableModel) -> ModelCosts:

@@ -40,8 +40,8 @@ class Strategy(Protocol):
         hyperparameters : dict
             As proposed.
         score : float or None
-            Validation accuracy in [0, 1], to be maximised; None if the trial failed,
-            which counts as the worst score.
+            Validation score, to be maximised: of any range, and negated where lower is better.
+            None if the trial failed, which counts as the worst score.
         """
 
 

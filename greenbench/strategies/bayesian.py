@@ -29,7 +29,7 @@ POLISHED = 2
 """Best candidates from which it is climbed."""
 
 MARGIN = 0.01
-"""Accuracy by which an improvement must exceed the incumbent to count."""
+"""Share of 1 by which an improvement must exceed the incumbent to count; see `Observations`."""
 
 GROWTH = 1.1
 """Factor by which observations grow until the kernel's parameters are fitted again."""
@@ -163,7 +163,7 @@ class BayesianCostStrategy(BayesianStrategy):
         joules = [each for each in known if each is not None] or [1.0]
         neutral, cheapest = median(joules), min(joules)
         # skopt takes the least of all scores and all logarithms of costs for the incumbent. In
-        # units of the cheapest trial no logarithm is negative, and no negated accuracy positive.
+        # units of the cheapest trial no logarithm is negative, and no negated score positive.
         return [(neutral if each is None else each) / cheapest for each in known]
 
 

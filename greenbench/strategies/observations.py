@@ -2,10 +2,16 @@
 
 import math
 from collections.abc import Sequence
+from statistics import median
 
 from greenbench.strategies.spaces import Hyperparameters, SearchSpace
 
 Point = tuple[float | int, ...]
+
+FAR = 3.0
+"""So many times as far below the median as the best is above it."""
+LARGEST = 1e100
+"""Beyond it differences may have no finite value."""
 
 
 class Observations:
@@ -48,6 +54,11 @@ class Observations:
         return self.worst if score is None else score
 
     @property
+    def has_score(self) -> bool:
+        """Whether any did not fail."""
+        return bool(self._known)
+
+    @property
     def points(self) -> list[Point]:
         """All configurations."""
         return list(self._scores)
@@ -60,10 +71,30 @@ class Observations:
         a cliff that hides the differences between good scores: in simulated searches whose best
         values lay near diverging ones, it ended about twice as far from the optimum.
         """
-        return min((each for each in self._scores.values() if each is not None), default=0.0)
+        return min(self._known, default=0.0)
 
     @property
     def scores(self) -> list[float]:
-        """A score for each of the points, failures included."""
+        """A score for each of the points in [0, 1], failures included.
+
+        Shares are as they were told. Scores of another range, such as negated losses, are drawn
+        into it in a straight line, from the worst to the best, after those that lie far below
+        were lifted: of a cliff, too, that one of a million would make, nothing else is seen.
+        """
         worst = self.worst
-        return [worst if each is None else each for each in self._scores.values()]
+        scores = [worst if each is None else each for each in self._scores.values()]
+        return scores if all(0.0 <= each <= 1.0 for each in scores) else _drawn_in(scores)
+
+    @property
+    def _known(self) -> list[float]:
+        return [each for each in self._scores.values() if each is not None]
+
+
+def _drawn_in(scores: Sequence[float]) -> list[float]:
+    held = [min(max(each, -LARGEST), LARGEST) for each in scores]
+    best, middle = max(held), median(held)
+    # Where most are equal to the best there is no measure of what is far.
+    floor = middle - FAR * (best - middle) if best > middle else min(held)
+    low = max(min(held), floor)
+    width = best - low
+    return [(max(each, low) - low) / width if width > 0 else 0.0 for each in held]

@@ -4,6 +4,7 @@ Optuna is imported here alone; it comes with the extra `optuna`. Each argument i
 default differs between versions of Optuna. Where no score is known yet, proposals are random.
 """
 
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,9 @@ except ModuleNotFoundError as error:
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, TPESampler
 from optuna.trial import FrozenTrial, Trial, create_trial
+
+WORST = -sys.float_info.max
+"""Ranks below every score."""
 
 
 class TPEStrategy:
@@ -166,6 +170,9 @@ class CMAESStrategy:
             return
         self._observations.tell(hyperparameters, score)
         value = self._observations.score(point)
+        if not self._observations.has_score:
+            # It counts by its rank alone, and whatever comes may be below 0.
+            value = WORST
         with _quiet():
             if trial is None:
                 self._study.add_trial(_finished(self._distributions, point, value))

@@ -24,6 +24,9 @@ from greenbench.tabular.lookup import Lookup
 from greenbench.tabular.odometer import Odometer, TabularMeter
 from greenbench.tabular.recording import Recording
 
+RECORDED = ("classification", "adam", "constant")
+"""Task, optimiser and schedule of all recordings."""
+
 
 class TabularBackend:
     """Replays the recordings in a folder.
@@ -249,6 +252,12 @@ def _check_case(case: Case, recording: Recording) -> None:
         raise ConfigurationError(
             f"epochs is {case.epochs}; {recording.id} was recorded for {recording.epochs}: "
             f"use `--epochs {recording.epochs}`, or record anew"
+        )
+    learned = (case.task or "classification", case.optimizer, case.schedule)
+    if learned != RECORDED or case.optimizer_options or case.schedule_options:
+        raise ConfigurationError(
+            f"{recording.id} was recorded with {' and '.join(RECORDED)}, and without options of "
+            "theirs; leave --task, --optimizer and --schedule out, or choose `--backend torch`"
         )
     _check_space(find_space(case.space), recording)
 

@@ -64,5 +64,7 @@ class Score:
         return cls(**{**values, **{k: v for k, v in ends.items() if values.get(k) is None}})
 
 
-ACCURACY = Score("accuracy", "share", low=0.0, high=1.0, reads="classes")
+ACCURACY = Score(
+    "accuracy", "share", low=0.0, high=1.0, reads="classes", source="share of right classes"
+)
 """The share of samples whose likeliest class is right."""

@@ -8,6 +8,7 @@ from greenbench.testing.fakes import FakeClock, FakeCounters, FakeMeter
 from greenbench.testing.meters import MeterConformance
 from greenbench.testing.schedulers import SchedulerConformance
 from greenbench.testing.strategies import StrategyConformance
+from greenbench.testing.tasks import TaskConformance
 
 __all__ = [
     "DatasetConformance",
@@ -17,4 +18,5 @@ __all__ = [
     "MeterConformance",
     "SchedulerConformance",
     "StrategyConformance",
+    "TaskConformance",
 ]

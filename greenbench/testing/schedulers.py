@@ -76,6 +76,13 @@ class SchedulerConformance:
                 replayed.report(index, scores[index])
             assert run_schedule(replayed, scores, whole[:cut]) == whole
 
+    def test_scores_may_be_of_any_range(self) -> None:
+        """What is negated because lower is better decides as the same order above 0 does."""
+        scores = _scores()
+        below = [None if score is None else 1e6 * (score - 2.0) for score in scores]
+        expected = run_schedule(self.make_scheduler(), scores)
+        assert run_schedule(self.make_scheduler(), below) == expected
+
     def test_dropped_trials_never_go_on(self) -> None:
         """Their models went with the process that had them."""
         scheduler = self.make_scheduler()

@@ -117,6 +117,20 @@ class StrategyConformance:
             searches.append(_search(strategy, score=_one_by_one(0.5, failure, 0.7, failure, 0.6)))
         assert searches[1:] == searches[:1] * 3
 
+    def test_scores_may_be_of_any_range(self, space: SearchSpace) -> None:
+        """R² may lie far below 0, and a negated loss always does; failures are worse still."""
+        for low, width in ((-1e6, 2e6), (-3.0, 1.0), (5e3, 1e-3)):
+            strategy = self.make_strategy(space, TRIALS, seed=1)
+
+            def score(
+                proposal: Hyperparameters, low: float = low, w: float = width
+            ) -> float | None:
+                share = _some_fail(proposal)
+                return None if share is None else low + w * share
+
+            for proposal in _search(strategy, score=score):
+                assert [d.name for d in space.dimensions if proposal[d.name] not in d] == []
+
     def test_a_score_may_be_told_again(self, space: SearchSpace) -> None:
         """A trial that was trained further has a newer score, and replays to the same end."""
         first, second = (self.make_strategy(space, TRIALS, seed=1) for _ in range(2))
@@ -204,9 +218,9 @@ def _smooth(proposal: Hyperparameters) -> float:
     return 1.0 / (1.0 + sum(abs(value) for value in proposal.values()))
 
 
-def _some_fail(proposal: Hyperparameters) -> float | None:
+def _some_fail(proposal: Hyperparameters, low: float = 0.0, width: float = 1.0) -> float | None:
     score = _smooth(proposal)
-    return None if round(score * 1e6) % 3 == 0 else score
+    return None if round(score * 1e6) % 3 == 0 else low + width * score
 
 
 def _one_by_one(*scores: float | None) -> Callable[[Hyperparameters], float | None]:

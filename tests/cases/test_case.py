@@ -1,3 +1,4 @@
+import hashlib
 import json
 import re
 import subprocess
@@ -310,3 +311,44 @@ def test_number_that_no_machine_can_do_is_refused(name: str) -> None:
     numbers: dict[str, Any] = {"strategy": "random", name: 10**18}
     with pytest.raises(ConfigurationError, match=rf"^{name} is {10**18}; expected 1 to \d+$"):
         Case(**numbers)
+
+
+PINNED = {
+    "ci": (15, "5b1e1dadc9d98d51"),
+    "scaling": (20, "7ce5257047443dfa"),
+    "strategies": (30, "49388d66f6d6ca15"),
+    "tabular": (90, "4b7cf960b8bcfb75"),
+    "backends": (6, "cb867969721f191f"),
+    "layers": (8, "e568b7d2fbb3e4f3"),
+    "paper": (12, "12aa98c86abebb78"),
+}
+"""Cases of each suite, and a digest of their ids, hashes and seeds, before cases had optimisers."""
+
+
+@pytest.mark.parametrize("suite", PINNED)
+def test_ids_hashes_and_seeds_of_older_cases_stay(suite: str) -> None:
+    cases = registry.suites.get(suite)()
+    lines = [f"{case.id} {case.hash} {case.derive_seed(1, 'trial', 2)}" for case in cases]
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+    assert (len(cases), digest) == PINNED[suite]
+
+
+def test_default_space_is_the_optimisers_own() -> None:
+    case = Case("random", optimizer="sgd", optimizer_options={"momentum": 0.9})
+    assert case.space == "sgd"
+    assert case.id == "random-simple_cnn-torch-digits+sgd.momentum0p9"
+    assert Case.from_dict(case.to_dict()) == case
+    assert Case("random", optimizer="mine").space == "rate"
+    assert Case("random", optimizer="sgd", space="rate").id.endswith("digits+rate+sgd")
+
+
+def test_optimiser_and_task_leave_seeds_alone() -> None:
+    seeds = {
+        case.derive_seed(0, "trial", 0)
+        for case in (
+            Case(),
+            Case(optimizer="adamw", schedule="cosine"),
+            Case(task="binary", optimizer_options={"beta1": 0.5}),
+        )
+    }
+    assert len(seeds) == 1

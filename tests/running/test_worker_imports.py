@@ -15,6 +15,7 @@ from pathlib import Path
 from greenbench import registry
 from greenbench.running import worker
 from greenbench.architectures import build_architecture
+from greenbench.backends import BuildRequest
 from greenbench.cases import Case
 from greenbench.datasets import LoadContext
 from greenbench.search.training import warm_up
@@ -24,7 +25,7 @@ backend = registry.backends.get("torch")("torch", threads=1)
 data = registry.datasets.get("digits")(LoadContext(seed=0, data_dir=Path(sys.argv[1])))
 backend.load(data)
 network = build_architecture("dense_poly", data.image_shape, data.classes)
-warm_up(backend, network, Case(architecture="dense_poly"), data)
+warm_up(backend, BuildRequest(network), Case(architecture="dense_poly"), data)
 print(*sorted(sys.modules))
 """
 

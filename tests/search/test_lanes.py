@@ -66,7 +66,8 @@ def chosen(
     *,
     has_spare: bool = False,
 ) -> Lanes:
-    return choose_lanes(backend, network, case, TRAIN_SIZE, has_spare=has_spare)
+    request = BuildRequest(network, batch_size=case.batch_size, options=dict(case.backend_options))
+    return choose_lanes(backend, request, case, TRAIN_SIZE, has_spare=has_spare)
 
 
 def test_as_many_as_there_are_trials_where_they_fit(roomy: Roomy) -> None:

@@ -136,6 +136,10 @@ def train(backend: TorchBackend, dataset: Dataset, ticking: Callable[[], float])
     return train
 
 
+def request_of(architecture: Spec | Native) -> BuildRequest:
+    return BuildRequest(architecture, batch_size=CASE.batch_size)
+
+
 def are_equal(one: TrainableModel, other: TrainableModel) -> bool:
     pairs = zip(one.get_weights(), other.get_weights(), strict=True)
     return all(np.array_equal(left, right) for left, right in pairs)
@@ -256,10 +260,10 @@ def test_warm_up_finds_a_builder_that_returns_the_same_network(
     cached = torch_dropout()
     native = Native("mine", "torch", {"cached": lambda: cached, "new": torch_dropout}[way])
     if way == "new":
-        assert warm_up(backend, native, CASE, dataset).parameters > 0
+        assert warm_up(backend, request_of(native), CASE, dataset).parameters > 0
         return
     with pytest.raises(ArchitectureError, match=r"'mine' \(\S+:\d+\) returned the same network"):
-        warm_up(backend, native, CASE, dataset)
+        warm_up(backend, request_of(native), CASE, dataset)
 
 
 def test_warm_up_names_the_architecture_that_raises(
@@ -270,7 +274,7 @@ def test_warm_up_names_the_architecture_that_raises(
 
     line = rf"test_trial_training\.py:{build.__code__.co_firstlineno}\)$"
     with pytest.raises(ArchitectureError, match=rf"'mine' failed: RuntimeError: .*shapes.*{line}"):
-        warm_up(backend, Native("mine", "torch", build), CASE, dataset)
+        warm_up(backend, request_of(Native("mine", "torch", build)), CASE, dataset)
 
 
 def test_trial_that_breaks_off_keeps_what_is_known_of_it(
@@ -322,5 +326,5 @@ def test_paused_trial_is_validated_where_it_pauses(train: Train) -> None:
 
 
 def test_warm_up_counts_what_training_costs(backend: TorchBackend, dataset: Dataset) -> None:
-    costs = warm_up(backend, NEUTRAL, CASE, dataset)
+    costs = warm_up(backend, request_of(NEUTRAL), CASE, dataset)
     assert costs == ModelCosts(NEUTRAL.parameters, NEUTRAL.train_flops)

@@ -1,0 +1,158 @@
+"""Metrics by name: scikit-learn's, which is imported here alone among tasks, and late.
+
+Each takes what it reads and what is right, and returns None where the data leave it undefined.
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+from sklearn import metrics
+from sklearn.exceptions import UndefinedMetricWarning
+
+from greenbench.tasks.score import Score
+
+Array = NDArray[Any]
+MANY_CLASSES = 5
+"""With no more classes, one of the five likeliest is always right."""
+TWO_CLASSES = 2
+ROUNDING = 1e-9
+
+
+def measured(
+    scores: Iterable[Score], reads: str, values: Array | float, targets: Array
+) -> dict[str, float]:
+    """Return those of `scores` that are computed from what is given, by name.
+
+    One that cannot be computed from values that are not finite is not a number itself.
+
+    Parameters
+    ----------
+    scores : iterable of Score
+        Whose names are in `METRICS`.
+    reads : str
+        What `values` are; see `Score.reads`.
+    values : ndarray or float
+        Classes, outputs or the mean loss.
+    targets : ndarray
+        What is right.
+    """
+    wanted = [each for each in scores if each.reads == reads]
+    if reads == "outputs" and not np.isfinite(values).all():
+        return {each.name: math.nan for each in wanted}
+    found: dict[str, float] = {}
+    with warnings.catch_warnings():
+        # Of a class that nothing was taken for; its share is 0, as it should be.
+        warnings.simplefilter("ignore", UndefinedMetricWarning)
+        for each in wanted:
+            value = METRICS[each.name](values, targets)
+            if value is not None:
+                found[each.name] = _inside(float(value), each)
+    return found
+
+
+def _inside(value: float, score: Score) -> float:
+    """Return a value moved into its range where rounding alone took it out."""
+    for end in (score.low, score.high):
+        if value not in score and abs(value - end) <= ROUNDING:
+            return end
+    return value
+
+
+def _accuracy(classes: Array, targets: Array) -> float:
+    return float(np.mean(classes == targets))
+
+
+def _f1_macro(outputs: Array, targets: Array) -> float:
+    chosen = outputs.argmax(axis=1)
+    return float(metrics.f1_score(targets, chosen, average="macro", zero_division=0.0))
+
+
+def _top_5(outputs: Array, targets: Array) -> float | None:
+    classes = outputs.shape[1]
+    if classes <= MANY_CLASSES:
+        return None
+    return float(
+        metrics.top_k_accuracy_score(targets, outputs, k=MANY_CLASSES, labels=np.arange(classes))
+    )
+
+
+def _log_loss(outputs: Array, targets: Array) -> float:
+    shares = softmax(outputs.astype(np.float64), axis=1)
+    return float(metrics.log_loss(targets, shares, labels=np.arange(outputs.shape[1])))
+
+
+def _auroc(outputs: Array, targets: Array) -> float | None:
+    if outputs.shape[1] != TWO_CLASSES or len(np.unique(targets)) != TWO_CLASSES:
+        return None
+    margins = outputs[:, 1].astype(np.float64) - outputs[:, 0]
+    return float(metrics.roc_auc_score(targets, margins))
+
+
+def _f1_micro(outputs: Array, targets: Array) -> float:
+    chosen = (outputs > 0).astype(np.int64)
+    return float(
+        metrics.f1_score(targets.astype(np.int64), chosen, average="micro", zero_division=0.0)
+    )
+
+
+def _of_labels(score: Callable[..., Any]) -> Callable[[Array, Array], float | None]:
+    """Return the mean over the labels that some samples have, and others have not."""
+
+    def mean(outputs: Array, targets: Array) -> float | None:
+        right = targets.astype(np.int64)
+        known = (right.min(axis=0) == 0) & (right.max(axis=0) == 1)
+        if not known.any():
+            return None
+        return float(score(right[:, known], outputs[:, known], average="macro"))
+
+    return mean
+
+
+def _of_numbers(score: Callable[..., Any]) -> Callable[[Array, Array], float]:
+    def compute(outputs: Array, targets: Array) -> float:
+        # In 64 bits: squares of large numbers have no room in 32. One number a sample may be
+        # of shape (n,) or (n, 1), which must not be broadcast.
+        right = np.asarray(targets, np.float64).reshape(len(targets), -1)
+        given = np.asarray(outputs, np.float64).reshape(right.shape)
+        return float(score(right, given))
+
+    return compute
+
+
+def _miou(classes: Array, targets: Array) -> float:
+    return float(metrics.jaccard_score(targets.ravel(), classes.ravel(), average="macro"))
+
+
+def _bits(loss: float, targets: Array) -> float:
+    return float(loss) / math.log(2)
+
+
+def _perplexity(loss: float, targets: Array) -> float:
+    try:
+        return math.exp(loss)
+    except OverflowError:
+        return math.inf
+
+
+METRICS: Mapping[str, Callable[[Any, Array], float | None]] = {
+    "accuracy": _accuracy,
+    "top_5": _top_5,
+    "f1_macro": _f1_macro,
+    "log_loss": _log_loss,
+    "auroc": _auroc,
+    "f1_micro": _f1_micro,
+    "average_precision": _of_labels(metrics.average_precision_score),
+    "auroc_macro": _of_labels(metrics.roc_auc_score),
+    "r2": _of_numbers(metrics.r2_score),
+    "mae": _of_numbers(metrics.mean_absolute_error),
+    "rmse": _of_numbers(metrics.root_mean_squared_error),
+    "miou": _miou,
+    "pixel_accuracy": _accuracy,
+    "bits_per_token": _bits,
+    "perplexity": _perplexity,
+}
