@@ -8,7 +8,7 @@ from enum import StrEnum
 from statistics import fmean
 from typing import Any
 
-from greenbench.cases import Case
+from greenbench.cases import Case, Scalar
 from greenbench.results.account import Account
 from greenbench.results.gpus import TrainedGpu
 from greenbench.tasks import ACCURACY, Score
@@ -101,7 +101,7 @@ class Trial:
     """
 
     index: int
-    hyperparameters: Mapping[str, float | int]
+    hyperparameters: Mapping[str, Scalar]
     status: TrialStatus
     val_score: float | None = None
     epochs: tuple[Epoch, ...] = ()
