@@ -138,12 +138,12 @@ class Costs:
     Attributes
     ----------
     parameters : int
-        Trainable parameters of the architecture.
+        Trainable parameters of the architecture; of the incumbent's, where networks are searched.
     train_flops_per_sample : int or None
         Floating-point operations of a forward and backward pass, 2 a multiply-add; None if
-        they are not known.
+        they are not known. Of the incumbent's network, where networks are searched.
     train_flops : int or None
-        Over all trials.
+        Over all trials, each with those of its own network.
     samples_seen, epochs, trials : int
         Over all trials.
     uncounted : tuple of str

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any, cast
@@ -144,8 +144,8 @@ def trial_case(case: Case, configuration: Configuration) -> Case:
     return replace(case, batch_size=configuration.batch_size, epochs=configuration.epochs)
 
 
-def shared_by_none(case: Case) -> list[str]:
-    """Return the searched dimensions in which trials cannot be trained as one model."""
+def beyond_optimizer(case: Case) -> list[str]:
+    """Return the searched dimensions that are no options of the optimiser."""
     space = find_space(case.space)
     return [each.name for each in space.dimensions if _kind(case, space, each.name) != "optimizer"]
 
@@ -162,8 +162,15 @@ def first_values(case: Case) -> Hyperparameters:
     return {each.name: each.at(0.0) for each in space.dimensions if each.name not in space.defaults}
 
 
-def values_of(dimension: AnyDimension) -> Sequence[Scalar]:
-    """Return the outermost values of a dimension, or all of its choices."""
+def outermost(case: Case) -> Iterator[tuple[str, Scalar]]:
+    """Yield the dimensions of architecture and data set with their outermost values or choices."""
+    space = find_space(case.space)
+    for each in space.dimensions:
+        if _kind(case, space, each.name) in ("architecture", "dataset"):
+            yield from ((each.name, value) for value in _values(each))
+
+
+def _values(dimension: AnyDimension) -> Sequence[Scalar]:
     if isinstance(dimension, Categorical):
         return dimension.choices
     return [dimension.clip(dimension.low), dimension.clip(dimension.high)]
@@ -249,7 +256,7 @@ def _check_values(
     """Refuse values that a taker has not; what only a network or a loader knows, they refuse."""
     kind, option = place.taker.kind, place.option
     allowed = ALLOWED.get(option)
-    for value in values_of(dimension):
+    for value in _values(dimension):
         try:
             if kind == "optimizer":
                 optimizer_options(learning[0], {**dict(case.optimizer_options), option: value})
