@@ -17,7 +17,7 @@ from greenbench import registry
 from greenbench.architectures import build_architecture
 from greenbench.backends import Backend, BuildRequest
 from greenbench.backends.base import sample_order
-from greenbench.cases import Case
+from greenbench.cases import Case, Scalar
 from greenbench.datasets import Dataset, LoadContext
 from greenbench.optimizers.options import optimizer_options
 from greenbench.results import CaseResult
@@ -66,7 +66,7 @@ def chosen(result: CaseResult, epochs: float = float("inf")) -> Hyperparameters:
     """Return the incumbent's hyperparameters after so many epochs of a search."""
     rows, trained = to_trial_rows(result), [0] * len(result.trials)
     best, spent, segment = 0.0, 0, [0] * len(result.trials)
-    found: Mapping[str, float | int] = {}
+    found: Mapping[str, Scalar] = {}
     for step in chronology(rows):
         trial = result.trials[step.trial]
         parts = trial.segments

@@ -137,6 +137,10 @@ class HyperparameterError(ConfigurationError):
     """A hyperparameter that nothing reads, or whose value not every backend takes."""
 
 
+class TrialError(GreenbenchError):
+    """What one trial cannot be trained with, though others may: it fails, the search goes on."""
+
+
 class SearchExhaustedError(GreenbenchError):
     """A strategy has nothing left to propose; the case ends with the trials it has."""
 

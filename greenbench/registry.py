@@ -231,6 +231,13 @@ spaces: Registry[Any] = Registry(
         "adam": "greenbench.strategies.spaces:ADAM",
         "paper3": "greenbench.strategies.spaces:PAPER3",
         "paper5": "greenbench.strategies.spaces:PAPER5",
+        "rate": "greenbench.strategies.spaces:RATE",
+        "adamw": "greenbench.strategies.spaces:ADAMW",
+        "sgd": "greenbench.strategies.spaces:SGD",
+        "rmsprop": "greenbench.strategies.spaces:RMSPROP",
+        "adagrad": "greenbench.strategies.spaces:ADAGRAD",
+        "adadelta": "greenbench.strategies.spaces:ADADELTA",
+        "lion": "greenbench.strategies.spaces:LION",
     },
 )
 tasks: Registry[Any] = Registry(

@@ -1,6 +1,5 @@
 """How architecture functions are declared, and how a name becomes a spec."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
@@ -9,6 +8,7 @@ from greenbench import registry
 from greenbench.architectures.spec import Native, Spec
 from greenbench.errors import ArchitectureError, UnknownNameError
 from greenbench.machine.places import at, calling
+from greenbench.machine.signatures import options_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -129,7 +129,7 @@ def check_arguments(name: str, size: str | None, options: Mapping[str, Any]) -> 
             f"{name}.{size} sets {', '.join(clash)} itself; "
             "choose either the size or the option, not both"
         )
-    known = list(inspect.signature(function).parameters)[2:]
+    known = list(options_of(function, given=2))
     for option in options:
         if option not in known:
             raise UnknownNameError(f"option of {name}", option, known)

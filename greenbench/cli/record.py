@@ -69,6 +69,8 @@ def record(
     Trains for as long as so many trainings take; resumes what was interrupted. Nothing goes
     to MLflow: a recording is no result of a search.
     """
+    from greenbench.tabular.recording import check_recordable  # noqa: PLC0415
+
     family, named_size = split_network(architecture)
     if size and named_size:
         raise ConfigurationError(
@@ -91,6 +93,7 @@ def record(
     registry.datasets.check(name)
     if case.backend == REPLAY:
         raise ConfigurationError(f"--backend {REPLAY} replays; record what another one trains")
+    check_recordable(case.space)
     _check_output(output_dir, f"{case.network}-{name}", is_forced=force)
     _record(given, case, name, output_dir)
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from statistics import fmean
 from typing import Any
 
-from greenbench.cases import Case
+from greenbench.cases import Case, Scalar
 from greenbench.results.account import Account
 from greenbench.results.gpus import TrainedGpu
 from greenbench.tasks import ACCURACY, Score
@@ -101,7 +101,7 @@ class Trial:
     """
 
     index: int
-    hyperparameters: Mapping[str, float | int]
+    hyperparameters: Mapping[str, Scalar]
     status: TrialStatus
     val_score: float | None = None
     epochs: tuple[Epoch, ...] = ()
@@ -138,12 +138,12 @@ class Costs:
     Attributes
     ----------
     parameters : int
-        Trainable parameters of the architecture.
+        Trainable parameters of the architecture; of the incumbent's, where networks are searched.
     train_flops_per_sample : int or None
         Floating-point operations of a forward and backward pass, 2 a multiply-add; None if
-        they are not known.
+        they are not known. Of the incumbent's network, where networks are searched.
     train_flops : int or None
-        Over all trials.
+        Over all trials, each with those of its own network.
     samples_seen, epochs, trials : int
         Over all trials.
     uncounted : tuple of str

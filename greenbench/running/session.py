@@ -35,9 +35,8 @@ from greenbench.running.delivery import Delivery, silence
 from greenbench.running.executor import Job, WorkerPool
 from greenbench.running.run_folder import Request, RunFolder, changed_data, make, refuse, take_up
 from greenbench.schedulers import make_scheduler
-from greenbench.search.configuration import configure
+from greenbench.search.configuration import configure, space_of
 from greenbench.settings import Settings
-from greenbench.strategies.spaces import find_space
 from greenbench.tasks import check_loss, find_task
 from greenbench.tracking.uris import check_uri
 
@@ -354,12 +353,12 @@ def check_cases(cases: Sequence[Case]) -> None:
     seen: set[str] = set()
     for case in cases:
         registry.check_case(case)
-        find_space(case.space)
         make_scheduler(case)
         configure(case, {})
         if case.task is not None:
             check_loss(find_task(case.task), case.backend)
         check_arguments(case.architecture, case.size, dict(case.architecture_options))
+        space_of(case)
         if case.id in seen:
             raise ConfigurationError(f"case {case.id} is listed twice; remove one of them")
         seen.add(case.id)

@@ -14,6 +14,7 @@ from greenbench.cases import Case
 from greenbench.cases.case import AUTO
 from greenbench.errors import ConfigurationError
 from greenbench.results import TrialStatus, gain_of
+from greenbench.search.configuration import beyond_optimizer
 from greenbench.search.training import Conditions, Training
 
 CPU_COST = "up to 2.8 times as much"
@@ -165,6 +166,11 @@ def obstacle_to_batching(case: Case, backend: Backend) -> tuple[str, str] | None
         return (
             f"batches do not take backend options ({', '.join(options)})",
             "leave --compute out",
+        )
+    if varied := beyond_optimizer(case):
+        return (
+            f"space {case.space!r} varies {', '.join(varied)}, which trials of a batch share",
+            "search options of the optimiser alone",
         )
     if not backend.batches_pay:
         return f"batched trials lose on a CPU, where they cost {CPU_COST}", "use a GPU"

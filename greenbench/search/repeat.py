@@ -1,8 +1,6 @@
 """The runner: one repeat of one case, from its data set to its result."""
 
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -13,13 +11,14 @@ from greenbench.cases import Case
 from greenbench.datasets import Dataset
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.gpu_states import GpuWatch
-from greenbench.errors import ArchitectureError, GreenbenchError
+from greenbench.errors import ArchitectureError, ChangedError, GreenbenchError
 from greenbench.machine.secrets import redact
-from greenbench.results import CaseResult, Costs, Trial
+from greenbench.results import CaseResult, find_incumbent
 from greenbench.results.account import Account
 from greenbench.results.journal import Journal
 from greenbench.search.basis import Basis, check_basis, data_basis
 from greenbench.search.bench import Bench
+from greenbench.search.costs import costs_of
 from greenbench.search.intact import Intact
 from greenbench.search.lanes import Lanes, choose_lanes
 from greenbench.search.search import Found, Job, Search
@@ -63,7 +62,7 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
     model = subject.warm_up()
     lanes = choose_lanes(
         bench.backend,
-        subject.request({}, seed=0),
+        subject.base(),
         case,
         len(subject.dataset.train),
         has_spare=bench.min_window_s > 0,
@@ -75,13 +74,13 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
     watch = GpuWatch(bench.gpus)
     found = search.run(state.history, lanes.count)
     gpus = watch.end()
-    subject.restore()
-    _keep_if_intact(intact, case, journal)
+    costs = costs_of(subject, model, found.trials, find_incumbent(found.trials, subject.task.score))
+    _keep_if_intact(intact, subject, journal)
     result = _result(
         subject,
         found,
         suite=suite,
-        costs=_costs(model, found.trials),
+        costs=costs,
         dataset=_describe_dataset(subject.dataset, basis),
         interruptions=state.starts,
         started_at=state.started_at or started_at,
@@ -103,10 +102,11 @@ def prepare(bench: Bench, case: Case, repeat: int) -> None:
         load_subject(bench, case, repeat).warm_up()
 
 
-def _keep_if_intact(intact: Intact, case: Case, journal: Journal) -> None:
+def _keep_if_intact(intact: Intact, subject: Subject, journal: Journal) -> None:
     try:
-        intact.check(case.architecture)
-    except ArchitectureError:
+        subject.restore()
+        intact.check(subject.case.architecture)
+    except (ArchitectureError, ChangedError):
         journal.discard()
         raise
 
@@ -174,18 +174,6 @@ def _describe_dataset(dataset: Dataset, basis: Basis) -> dict[str, Any]:
         "test": len(dataset.test),
         "notes": [redact(note) for note in dataset.notes],
     }
-
-
-def _costs(model: ModelCosts, trials: Sequence[Trial]) -> Costs:
-    samples = sum(trial.samples_seen for trial in trials)
-    flops = model.train_flops_per_sample
-    return Costs(
-        **asdict(model),
-        train_flops=None if flops is None else flops * samples,
-        samples_seen=samples,
-        epochs=sum(len(trial.epochs) for trial in trials),
-        trials=len(trials),
-    )
 
 
 def _emissions(account: Account, intensity: CarbonIntensity) -> dict[str, Any]:

@@ -14,9 +14,15 @@ from greenbench.backends.base import BatchingBackend, TrainableBatch
 from greenbench.energy.host import HostWatch, peak_memory_bytes, reset_peak_memory
 from greenbench.energy.ledger import Ledger
 from greenbench.energy.reconcile import reconcile
-from greenbench.errors import ConfigurationError, HyperparameterError, SearchExhaustedError
+from greenbench.errors import (
+    ArchitectureError,
+    ConfigurationError,
+    DatasetError,
+    HyperparameterError,
+    SearchExhaustedError,
+    TrialError,
+)
 from greenbench.machine.places import calling
-from greenbench.optimizers.options import plain_hyperparameters
 from greenbench.results import (
     Reconciliation,
     Segment,
@@ -29,10 +35,17 @@ from greenbench.results.account import Account
 from greenbench.results.journal import Journal
 from greenbench.schedulers import make_scheduler
 from greenbench.search.batch_training import BatchTraining
+from greenbench.search.configuration import (
+    beyond_optimizer,
+    configure,
+    plain_proposal,
+    space_of,
+    trial_case,
+)
 from greenbench.search.subject import Subject
 from greenbench.search.training import Conditions, Training, attempt, further_metrics, score_of
 from greenbench.strategies import EnergyAware, SearchSpace, Strategy
-from greenbench.strategies.spaces import Hyperparameters, find_space
+from greenbench.strategies.spaces import Hyperparameters
 
 EVENT_INTERVAL_S = 1.0
 NEW_SEEDS = 3
@@ -93,7 +106,7 @@ class Search:
             self._epoch_done,
             self._score,
         )
-        space = self._space = find_space(self._case.space)
+        space = self._space = space_of(self._case)
         self._strategy = self._make_strategy(space)
         self._scheduler = make_scheduler(self._case)
         self.prior: str = getattr(self._strategy, "prior", space.prior)
@@ -176,13 +189,13 @@ class Search:
 
     def _search(self) -> None:
         while trainings := self._next():
-            targets = [self._scheduler.target(each.trial.index) for each in trainings]
-            self._go_on(trainings, targets)
+            self._go_on(trainings, [self._target(each) for each in trainings])
         while self._lost and self._best(self._searched()) is None:
             # Nothing else is left: train the most promising of them once more, from its start.
             trial = max(self._lost, key=lambda each: (len(each.epochs), gain_of(each, self._score)))
             self._lost.remove(trial)
-            self._go_on([self._training(trial)], [self._case.epochs])
+            training = self._training(trial)
+            self._go_on([training], [training.epochs])
 
     def _go_on(self, trainings: Sequence[Training], targets: Sequence[int]) -> None:
         if len(trainings) > 1:
@@ -240,7 +253,7 @@ class Search:
         ]
 
     def _checked(self, proposal: Any) -> Hyperparameters:
-        """Return what a strategy proposed as plain numbers, if every backend takes it."""
+        """Return what a strategy proposed as plain values, if every backend takes them."""
         expected = [each.name for each in self._space.dimensions]
         where = f"strategy {self._case.proposer!r} proposed {proposal!r}"
         if not isinstance(proposal, Mapping) or set(proposal) != set(expected):
@@ -249,13 +262,20 @@ class Search:
                 f"{self._case.space!r}, and no other: {', '.join(expected)}"
             )
         try:
-            return plain_hyperparameters(self._case.optimizer, proposal)
+            return plain_proposal(self._case, self._space, proposal)
         except HyperparameterError as error:
             raise HyperparameterError(f"{where}: {error}") from error
 
     def _training(self, trial: Trial) -> Training:
         order_seed = self._case.derive_seed(self._subject.repeat, "order", trial.index)
-        return Training(self._conditions, trial, order_seed)
+        its_own = trial_case(self._case, configure(self._case, trial.hyperparameters))
+        return Training(replace(self._conditions, case=its_own), trial, order_seed)
+
+    def _target(self, training: Training) -> int:
+        """Return how far a trial is trained now: as far as it says itself, or a scheduler."""
+        if self._case.scheduler is None:
+            return training.epochs
+        return self._scheduler.target(training.trial.index)
 
     def _advance(self, training: Training, target: int) -> Trial:
         """Train a trial to `target` epochs and book it; no error of a training ends the search."""
@@ -293,7 +313,13 @@ class Search:
         return trial
 
     def _build(self, trial: Trial) -> TrainableModel:
-        return self._bench.backend.build(self._request(trial))
+        try:
+            return self._bench.backend.build(self._request(trial))
+        except (ArchitectureError, DatasetError) as error:
+            if not beyond_optimizer(self._case):
+                raise
+            # Others may have a network that can be built.
+            raise TrialError(str(error)) from error
 
     def _build_batch(self, lanes: Sequence[Training]) -> TrainableBatch:
         backend = cast("BatchingBackend", self._bench.backend)
@@ -335,7 +361,7 @@ class Search:
         )
         self._emit_start(trial)
         training = self._training(trial)
-        trial = self._advance(training, self._case.epochs)
+        trial = self._advance(training, training.epochs)
         self._trials[index] = trial
         again = [each for each in self._trials.values() if each.reevaluates == original.index]
         if training.model is not None and self._best(again) is trial:

@@ -2,23 +2,32 @@
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 
 from greenbench import registry
 from greenbench.architectures import Native, Spec, build_architecture
 from greenbench.backends import BuildRequest, ReplayingBackend
 from greenbench.backends.process_state import state_kept
-from greenbench.cases import Case, Scalar
+from greenbench.cases import Case, Options, Scalar, freeze_options
 from greenbench.datasets import Dataset, LoadContext
-from greenbench.errors import DatasetError, TaskError
+from greenbench.errors import ArchitectureError, DatasetError, SearchSpaceError, TaskError
 from greenbench.machine.places import at, calling
 from greenbench.search.batch_training import check_batching
 from greenbench.search.bench import Bench
-from greenbench.search.configuration import Configuration, configure
+from greenbench.search.configuration import (
+    Configuration,
+    configure,
+    first_values,
+    outermost,
+    searches,
+)
+from greenbench.search.held_data import HeldData
 from greenbench.search.training import ModelCosts, warm_up
 from greenbench.tasks import Task, check_loss, find_task
 
-Options = tuple[tuple[str, Scalar], ...]
+MOST_ARCHITECTURES = 64
+"""Specs that are kept; beyond, the oldest is built anew when it is asked for."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +53,10 @@ class Subject:
     repeat: int
     dataset: Dataset
     task: Task
-    _architectures: dict[Options, Spec | Native] = field(default_factory=dict, repr=False)
-    _loaded: list[Options] = field(default_factory=list, repr=False)
+    _held: HeldData
+    _architectures: dict[tuple[Options, Options], Spec | Native] = field(
+        default_factory=dict, repr=False
+    )
 
     def request(self, hyperparameters: Mapping[str, Scalar], seed: int) -> BuildRequest:
         """Return what a trial's model is built from; its data are in the backend's memory then.
@@ -58,7 +69,7 @@ class Subject:
             Of the initial weights.
         """
         trial = configure(self.case, hyperparameters)
-        self._bring(trial.dataset_options)
+        self._held.bring(trial.dataset_options)
         per_epoch = max(len(self.dataset.train) // trial.batch_size, 1)
         return BuildRequest(
             self.architecture(trial),
@@ -73,37 +84,50 @@ class Subject:
         )
 
     def architecture(self, trial: Configuration) -> Spec | Native:
-        """Return the architecture of a trial, built once for the same options."""
-        key = tuple(sorted(trial.architecture_options.items()))
+        """Return the architecture of a trial on the data held, built once for the same options."""
+        key = freeze_options(trial.architecture_options), self._held.loaded
         if key not in self._architectures:
-            self._architectures[key] = _build(self.case, self.dataset, self.task, dict(key))
+            while len(self._architectures) >= MOST_ARCHITECTURES:
+                self._architectures.pop(next(iter(self._architectures)))
+            self._architectures[key] = _build(
+                self.case, self._held.dataset, self.task, trial.architecture_options
+            )
         return self._architectures[key]
+
+    def base(self) -> BuildRequest:
+        """Return what a model of the case itself is built from."""
+        return self.request(first_values(self.case), seed=0)
 
     def warm_up(self) -> ModelCosts:
         """Train a throw-away model of what the case says; see `training.warm_up`."""
-        return warm_up(self.bench.backend, self.request({}, seed=0), self.case, self.dataset)
+        return warm_up(self.bench.backend, self.base(), self.case, self.dataset)
 
     def restore(self) -> None:
         """Load the data as the case asks for them, if a trial had others."""
-        self._bring(dict(self.case.dataset_options))
+        self._held.bring(dict(self.case.dataset_options))
 
-    def _bring(self, options: Mapping[str, Scalar]) -> None:
-        """Let the backend have the data with these options."""
-        key = tuple(sorted(options.items()))
-        now = self._loaded[-1] if self._loaded else self.case.dataset_options
-        if key == now:
+    def try_values(self) -> None:
+        """Build networks and load data at the ends of each dimension, before anything is trained.
+
+        Raises
+        ------
+        SearchSpaceError
+            If one cannot be had; what only several of them make impossible fails its trial.
+        """
+        if not searches(self.case, "architecture", "dataset"):
             return
-        case = replace(self.case, dataset_options=key)
-        is_own = key == self.case.dataset_options
-        held = self.dataset if is_own else load_dataset(self.bench, case, self.repeat)
-        if len(held.train) != len(self.dataset.train):
-            raise DatasetError(
-                f"dataset {case.dataset!r} has {len(held.train)} training samples with "
-                f"{dict(key)}, and {len(self.dataset.train)} with those of the case; a search "
-                "cannot choose how much data there is"
-            )
-        self.bench.backend.load(held)
-        self._loaded[:] = [key]
+        first = first_values(self.case)
+        for name, value in outermost(self.case):
+            trial = configure(self.case, {**first, name: value})
+            try:
+                self._held.bring(trial.dataset_options)
+                self.architecture(trial)
+            except (ArchitectureError, DatasetError) as error:
+                raise SearchSpaceError(
+                    f"search space {self.case.space!r} has the dimension {name!r}, whose value "
+                    f"{value!r} cannot be had: {error}"
+                ) from error
+        self.restore()
 
 
 def load_subject(bench: Bench, case: Case, repeat: int) -> Subject:
@@ -121,13 +145,27 @@ def load_subject(bench: Bench, case: Case, repeat: int) -> Subject:
     with calling(f"task {task.name!r}", type(task).check, TaskError):
         task.check(dataset)
     bench.backend.load(dataset)
-    subject = Subject(bench, case, repeat, dataset, task)
-    subject.architecture(configure(case, {}))
+    load = partial(load_dataset, bench, case, repeat)
+    held = HeldData(bench.backend, dataset, case.dataset_options, load, case.architecture)
+    subject = Subject(bench, case, repeat, dataset, task, held)
+    subject.architecture(configure(case, first_values(case)))
+    subject.try_values()
     return subject
 
 
-def load_dataset(bench: Bench, case: Case, repeat: int) -> Dataset:
+def load_dataset(bench: Bench, case: Case, repeat: int, options: Options | None = None) -> Dataset:
     """Return the data set of a repeat.
+
+    Parameters
+    ----------
+    bench : Bench
+        Whose backend it is for.
+    case : Case
+        The definition.
+    repeat : int
+        Which repeat; with the case it decides the split.
+    options : tuple of (str, scalar), optional
+        In place of those of the case.
 
     Raises
     ------
@@ -138,14 +176,14 @@ def load_dataset(bench: Bench, case: Case, repeat: int) -> Dataset:
         return bench.backend.open(case)
     load = registry.datasets.get(case.dataset)
     context = LoadContext(seed=case.derive_seed(repeat, "split"), data_dir=bench.data_dir)
-    options = dict(case.dataset_options)
+    given = dict(case.dataset_options if options is None else options)
     name = f"dataset {case.dataset!r}"
     try:
-        inspect.signature(load).bind(context, **options)
+        inspect.signature(load).bind(context, **given)
     except TypeError as error:
-        raise DatasetError(f"{name} does not take {options}: {error}{at(load)}") from error
+        raise DatasetError(f"{name} does not take {given}: {error}{at(load)}") from error
     with calling(name, load, DatasetError), state_kept(name):
-        dataset: Dataset = load(context, **options)
+        dataset: Dataset = load(context, **given)
     if not isinstance(dataset, Dataset):
         raise DatasetError(
             f"{name} returned {type(dataset).__name__}; expected a Dataset{at(load)}"

@@ -20,6 +20,7 @@ from greenbench.errors import (
     ArchitectureError,
     GreenbenchError,
     ScoreError,
+    TrialError,
     UncountedFlopsError,
 )
 from greenbench.machine.places import calling, described
@@ -142,6 +143,11 @@ class Training:
             if not self.is_finite:
                 return self.diverge()
         return self.conclude(val_score)
+
+    @property
+    def epochs(self) -> int:
+        """How far it is trained at most."""
+        return self._case.epochs
 
     @property
     def is_finite(self) -> bool:
@@ -312,6 +318,8 @@ def attempt(train: Callable[[], object], fail: Callable[[TrialStatus, Exception]
         train()
     except OutOfMemoryError as error:
         fail(TrialStatus.OUT_OF_MEMORY, error)
+    except TrialError as error:
+        fail(TrialStatus.FAILED, error)
     except GreenbenchError:
         raise
     except Exception as error:
@@ -357,7 +365,7 @@ def _warm_up(backend: Backend, request: BuildRequest, case: Case, dataset: Datas
     if registry.tasks.place(request.task.name):
         # A user's metrics are tried before anything is measured; ours would import for seconds.
         further_metrics(model, request.task, "validation")
-    costs = _count(model)
+    costs = count_costs(model)
     if isinstance(request.architecture, Native):
         # A builder that returns the same network again is found out at its second build.
         # With the first model gone, no more memory is needed than a trial needs.
@@ -390,7 +398,8 @@ def further_metrics(model: TrainableModel | None, task: Task, split: str) -> dic
     }
 
 
-def _count(model: TrainableModel) -> ModelCosts:
+def count_costs(model: TrainableModel) -> ModelCosts:
+    """Return parameters and FLOPs of a model, from a pass that changes no weight."""
     try:
         return ModelCosts(model.parameters, model.count_train_flops())
     except UncountedFlopsError as error:

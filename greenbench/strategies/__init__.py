@@ -1,6 +1,7 @@
 """Search strategies: propose hyperparameters by ask and tell."""
 
 from greenbench.strategies.base import EnergyAware, Strategy
-from greenbench.strategies.spaces import Dimension, SearchSpace
+from greenbench.strategies.dimensions import Categorical, Dimension
+from greenbench.strategies.spaces import SearchSpace
 
-__all__ = ["Dimension", "EnergyAware", "SearchSpace", "Strategy"]
+__all__ = ["Categorical", "Dimension", "EnergyAware", "SearchSpace", "Strategy"]

@@ -12,14 +12,16 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.optimize import fmin_l_bfgs_b
 from skopt import Optimizer
+from skopt.space import Categorical as Choices
 from skopt.space import Integer, Real
 from skopt.utils import cook_estimator
 from threadpoolctl import ThreadpoolController
 
 from greenbench.errors import SearchSpaceError
+from greenbench.strategies.dimensions import AnyDimension, Categorical
 from greenbench.strategies.observations import Observations, Point
 from greenbench.strategies.random import Draws, initial_draws
-from greenbench.strategies.spaces import Dimension, Hyperparameters, SearchSpace
+from greenbench.strategies.spaces import Hyperparameters, SearchSpace
 from greenbench.strategies.warm import WarmStart
 
 CANDIDATES = 1000
@@ -68,6 +70,9 @@ class BayesianStrategy:
 
     def __init__(self, space: SearchSpace, *, trials: int, seed: int) -> None:
         self._dimensions = [_skopt_dimension(each) for each in space.dimensions]
+        is_continuous = len(space.categories) < len(space.dimensions)
+        # Where all is categorical, distances are Hamming's, and nothing can be climbed.
+        self._acquisition_optimizer = "lbfgs" if is_continuous else "sampling"
         self._observations = Observations(space)
         self._draws = Draws(space, seed)
         self._initial = initial_draws(trials)
@@ -114,7 +119,7 @@ class BayesianStrategy:
             n_initial_points=0,
             acq_func=acquisition,
             acq_func_kwargs={"xi": MARGIN},
-            acq_optimizer="lbfgs",
+            acq_optimizer=self._acquisition_optimizer,
             acq_optimizer_kwargs={"n_points": CANDIDATES, "n_restarts_optimizer": POLISHED},
             random_state=np.random.RandomState((self._seed, self._told)),
         )
@@ -212,7 +217,9 @@ class _KernelFit:
         return self
 
 
-def _skopt_dimension(dimension: Dimension) -> Any:
+def _skopt_dimension(dimension: AnyDimension) -> Any:
+    if isinstance(dimension, Categorical):
+        return Choices(list(dimension.choices), transform="onehot", name=dimension.name)
     # skopt includes both bounds, so they are the outermost legal values here.
     low, high = dimension.clip(dimension.low), dimension.clip(dimension.high)
     if low >= high:

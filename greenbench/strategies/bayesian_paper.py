@@ -9,6 +9,8 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 from threadpoolctl import ThreadpoolController
 
+from greenbench.strategies.base import refuse_categories
+from greenbench.strategies.dimensions import Dimension
 from greenbench.strategies.observations import Observations
 from greenbench.strategies.random import Draws
 from greenbench.strategies.spaces import Hyperparameters, SearchSpace
@@ -40,11 +42,17 @@ class BayesianPaperStrategy:
         Ignored: there is always another candidate.
     seed : int
         Decides the first proposal and all candidates.
+
+    Raises
+    ------
+    SearchSpaceError
+        If a dimension is categorical.
     """
 
     prior: ClassVar[Literal["uniform", "log"]] = "uniform"
 
     def __init__(self, space: SearchSpace, *, trials: int, seed: int) -> None:
+        refuse_categories("bayesian_paper", space)
         self._space = space.with_prior(self.prior)
         self._observations = Observations(space)
         self._draws = Draws(self._space, seed)
@@ -73,7 +81,8 @@ class BayesianPaperStrategy:
             copy_X_train=False,
         )
         process.fit(np.array(self._observations.points, dtype=float), np.array(scores))
-        bounds = [(each.low, each.high) for each in self._space.dimensions]
+        numeric = [each for each in self._space.dimensions if isinstance(each, Dimension)]
+        bounds = [(each.low, each.high) for each in numeric]
         low, high = np.array(bounds).T
         candidates = self._generator.uniform(low, high, (CANDIDATES, len(bounds)))
         with warnings.catch_warnings():

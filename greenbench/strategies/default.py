@@ -1,20 +1,26 @@
 """The control: the optimiser's published defaults, proposed once."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import ClassVar
 
-from greenbench.backends.base import AdamOptions
+from greenbench.cases.case import Scalar
 from greenbench.errors import SearchExhaustedError, SearchSpaceError
-from greenbench.strategies.spaces import Dimension, Hyperparameters, SearchSpace
+from greenbench.optimizers import AdamOptions
+from greenbench.strategies.dimensions import AnyDimension, Categorical
+from greenbench.strategies.spaces import Hyperparameters, SearchSpace
 
 
 class DefaultStrategy:
-    """Proposes Adam's published defaults for the names in the space, once.
+    """Proposes the published defaults of the optimiser for the names in the space, once.
+
+    What else a space names has the default of the case, or of what takes it.
 
     Parameters
     ----------
     space : SearchSpace
-        Dimensions named after fields of `AdamOptions`, whose defaults lie inside.
+        Its defaults lie inside; without any, its dimensions are named after fields of
+        `AdamOptions`.
     trials, seed : int
         Ignored: there is one proposal, and it is always the same.
 
@@ -28,7 +34,11 @@ class DefaultStrategy:
     learns: ClassVar[bool] = False
 
     def __init__(self, space: SearchSpace, *, trials: int, seed: int) -> None:
-        self._proposal = {each.name: _published_default(each) for each in space.dimensions}
+        known = space.defaults or asdict(AdamOptions())
+        whose = "the default" if space.defaults else "Adam's published"
+        self._proposal: Hyperparameters = {
+            each.name: _default(each, known, whose) for each in space.dimensions
+        }
         self._is_exhausted = False
 
     def ask(self) -> Hyperparameters:
@@ -48,18 +58,23 @@ class DefaultStrategy:
         """Learn nothing."""
 
 
-def _published_default(dimension: Dimension) -> float | int:
-    defaults: dict[str, float] = asdict(AdamOptions())
-    if dimension.name not in defaults:
+def _default(dimension: AnyDimension, known: Mapping[str, Scalar], whose: str) -> Scalar:
+    name = dimension.name
+    if name not in known:
         raise SearchSpaceError(
-            f"Adam has no published default for {dimension.name!r}, only for "
-            f"{', '.join(defaults)}; choose another strategy or search space"
+            f"there is no published default for {name!r}, only for {', '.join(known)}; "
+            "choose another strategy or search space"
         )
-    value = dimension.clip(defaults[dimension.name])
+    value = known[name]
     # A control that was moved to the nearest bound would no longer be the published one.
-    if value != defaults[dimension.name]:
+    if isinstance(dimension, Categorical):
+        legal, words = value in dimension, f"choices {', '.join(map(str, dimension.choices))}"
+    else:
+        legal = not isinstance(value, str) and dimension.clip(value) == value
+        words = f"dimension from {dimension.low:g} to {dimension.high:g}"
+    if not legal:
+        shown = f"{value:g}" if isinstance(value, float) else repr(value)
         raise SearchSpaceError(
-            f"Adam's published {dimension.name} {defaults[dimension.name]:g} is no legal value of "
-            f"the dimension from {dimension.low:g} to {dimension.high:g}; widen the search space"
+            f"{whose} {name} {shown} is no legal value of the {words}; widen the search space"
         )
-    return value
+    return dimension.clip(value)

@@ -2,10 +2,13 @@
 
 import math
 import random
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
+from greenbench.cases.case import Scalar
 from greenbench.errors import SearchExhaustedError
-from greenbench.strategies.spaces import Dimension, Hyperparameters, SearchSpace
+from greenbench.strategies.dimensions import AnyDimension, Categorical
+from greenbench.strategies.spaces import Hyperparameters, SearchSpace
 
 LEVELS = 5
 """Levels a dimension (Yarally et al. 2023)."""
@@ -20,7 +23,7 @@ class GridStrategy:
     Parameters
     ----------
     space : SearchSpace
-        Each dimension has `LEVELS` levels, or fewer whole numbers.
+        Each dimension has `LEVELS` levels, or fewer whole numbers, or its choices.
     trials : int
         Ignored: the search ends when all cells are drawn.
     seed : int
@@ -47,7 +50,7 @@ class GridStrategy:
             If all cells were proposed.
         """
         cell = self._draw()
-        proposal = {}
+        proposal: Hyperparameters = {}
         for name, levels in self._levels.items():
             cell, level = divmod(cell, len(levels))
             proposal[name] = levels[level]
@@ -74,8 +77,13 @@ class GridLogStrategy(GridStrategy):
     prior = "log"
 
 
-def _levels(dimension: Dimension) -> list[float | int]:
-    """Return the levels from the lower bound up; the upper one is excluded, as in the paper."""
+def _levels(dimension: AnyDimension) -> Sequence[Scalar]:
+    """Return the levels from the lower bound up; the upper one is excluded, as in the paper.
+
+    Of choices each is a level.
+    """
+    if isinstance(dimension, Categorical):
+        return dimension.choices
     if dimension.type == "int":
         numbers = range(int(dimension.clip(dimension.low)), int(dimension.clip(dimension.high)) + 1)
         if len(numbers) <= LEVELS:

@@ -4,9 +4,10 @@ import math
 from collections.abc import Sequence
 from statistics import median
 
+from greenbench.cases.case import Scalar
 from greenbench.strategies.spaces import Hyperparameters, SearchSpace
 
-Point = tuple[float | int, ...]
+Point = tuple[Scalar, ...]
 
 FAR = 3.0
 """So many times as far below the median as the best is above it."""
@@ -34,10 +35,10 @@ class Observations:
         return point in self._scores
 
     def point(self, hyperparameters: Hyperparameters) -> Point:
-        """Return the legal coordinates, plain int and float, in the order of dimensions."""
+        """Return the legal coordinates, of plain types, in the order of dimensions."""
         return tuple(each.clip(hyperparameters[each.name]) for each in self._dimensions)
 
-    def hyperparameters(self, point: Sequence[float]) -> Hyperparameters:
+    def hyperparameters(self, point: Sequence[Scalar]) -> Hyperparameters:
         """Return a point by name, with legal values."""
         pairs = zip(self._dimensions, point, strict=True)
         return {dimension.name: dimension.clip(value) for dimension, value in pairs}

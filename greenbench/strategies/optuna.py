@@ -13,9 +13,11 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from greenbench.errors import MissingPackageError
+from greenbench.strategies.base import refuse_categories
+from greenbench.strategies.dimensions import AnyDimension, Categorical
 from greenbench.strategies.observations import Observations, Point
 from greenbench.strategies.random import Draws, initial_draws
-from greenbench.strategies.spaces import Dimension, Hyperparameters, SearchSpace
+from greenbench.strategies.spaces import Hyperparameters, SearchSpace
 from greenbench.strategies.warm import WarmStart
 
 try:
@@ -28,7 +30,12 @@ except ModuleNotFoundError as error:
         "each of the strategies tpe, gp and cmaes", error.name or "optuna", "optuna"
     ) from error
 
-from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, TPESampler
 from optuna.trial import FrozenTrial, Trial, create_trial
 
@@ -125,12 +132,18 @@ class CMAESStrategy:
     seed : int
         With what is told, it decides all proposals.
 
+    Raises
+    ------
+    SearchSpaceError
+        If a dimension is categorical.
+
     References
     ----------
     N. Hansen (2016), The CMA evolution strategy: a tutorial.
     """
 
     def __init__(self, space: SearchSpace, *, trials: int, seed: int) -> None:
+        refuse_categories("cmaes", space)
         self._observations = Observations(space)
         self._distributions = _distributions(space)
         self._draws = Draws(space, seed)
@@ -215,7 +228,9 @@ def _distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
     return {each.name: _distribution(each) for each in space.dimensions}
 
 
-def _distribution(dimension: Dimension) -> BaseDistribution:
+def _distribution(dimension: AnyDimension) -> BaseDistribution:
+    if isinstance(dimension, Categorical):
+        return CategoricalDistribution(dimension.choices)
     # Optuna includes both bounds, so they are the outermost legal values here.
     low, high = dimension.clip(dimension.low), dimension.clip(dimension.high)
     is_log = dimension.prior == "log"

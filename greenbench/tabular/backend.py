@@ -18,6 +18,7 @@ from greenbench.cases import Case
 from greenbench.datasets.base import Dataset, Split
 from greenbench.errors import ConfigurationError, UncountedFlopsError
 from greenbench.settings import Settings
+from greenbench.strategies.dimensions import Dimension
 from greenbench.strategies.spaces import Hyperparameters, SearchSpace, find_space
 from greenbench.tabular.files import SUFFIX, read_recording
 from greenbench.tabular.lookup import Lookup
@@ -263,12 +264,17 @@ def _check_case(case: Case, recording: Recording) -> None:
 
 
 def _check_space(space: SearchSpace, recording: Recording) -> None:
-    recorded = {each.name: each for each in recording.space.dimensions}
+    recorded = {each.name: each for each in recording.dimensions}
     for each in space.dimensions:
         if each.name not in recorded:
             raise ConfigurationError(
                 f"space {space.name!r} searches {each.name}, which {recording.id} was recorded "
                 f"without; use `--space {recording.space.name}`, or record anew"
+            )
+        if not isinstance(each, Dimension):
+            raise ConfigurationError(
+                f"space {space.name!r} chooses {each.name} among categories; {recording.id} knows "
+                f"bounds alone: use `--space {recording.space.name}`"
             )
         low, high = recorded[each.name].low, recorded[each.name].high
         if each.low < low or each.high > high:
@@ -290,7 +296,7 @@ def _check_architecture(request: BuildRequest, recording: Recording) -> None:
 
 def _hyperparameters(optimizer: AdamOptions, recording: Recording) -> Hyperparameters:
     """Return what the recording knows of `optimizer`; all else must have its default."""
-    recorded = {each.name: each for each in recording.space.dimensions}
+    recorded = {each.name: each for each in recording.dimensions}
     found: Hyperparameters = {}
     for option in fields(AdamOptions):
         value = getattr(optimizer, option.name)

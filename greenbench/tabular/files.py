@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from greenbench.errors import ConfigurationError, GreenbenchError
 from greenbench.machine.files import replacing
 from greenbench.results import TrialStatus
 from greenbench.results.readings import Provenance
-from greenbench.strategies.spaces import Dimension, SearchSpace
+from greenbench.strategies.dimensions import Dimension
+from greenbench.strategies.spaces import SearchSpace
 from greenbench.tabular.recording import PARTS, Cost, RecordedTraining, Recording
 
 SCHEMA_VERSION = 1
@@ -43,7 +44,7 @@ def write_recording(recording: Recording, folder: Path) -> Path:
     """
     path = folder / f"{recording.id}{SUFFIX}"
     rows = [_to_row(training) for training in recording.trainings]
-    schema = _schema(recording.space).with_metadata({_KEY: _to_json(recording)})
+    schema = _schema(recording.dimensions).with_metadata({_KEY: _to_json(recording)})
     table = pa.Table.from_pylist(rows, schema)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -89,13 +90,13 @@ def _unusable(path: Path, reason: str) -> ConfigurationError:
     return ConfigurationError(f"recording {path} {reason}; record it with `greenbench record`")
 
 
-def _schema(space: SearchSpace) -> pa.Schema:
+def _schema(dimensions: Sequence[Dimension]) -> pa.Schema:
     kinds = {"float": pa.float64(), "int": pa.int64()}
     costs = [name for names in _COST_COLUMNS.values() for name in names.values()]
     return pa.schema(
         [
             ("part", pa.string()),
-            *((dimension.name, kinds[dimension.type]) for dimension in space.dimensions),
+            *((dimension.name, kinds[dimension.type]) for dimension in dimensions),
             ("status", pa.string()),
             ("train_loss", _CURVE),
             ("val_accuracy", _CURVE),
@@ -109,7 +110,10 @@ def _to_json(recording: Recording) -> str:
     values = {name: getattr(recording, name) for name in _PLAIN}
     values["schema"] = SCHEMA_VERSION
     values["provenance"] = recording.provenance.value
-    values["space"] = asdict(recording.space)
+    values["space"] = {
+        "name": recording.space.name,
+        "dimensions": [asdict(each) for each in recording.dimensions],
+    }
     return json.dumps(values)
 
 
@@ -131,7 +135,7 @@ def _to_row(training: RecordedTraining) -> dict[str, Any]:
 def _from_table(values: Mapping[str, Any], table: pa.Table) -> Recording:
     dimensions = [Dimension(**dimension) for dimension in values["space"]["dimensions"]]
     space = SearchSpace(values["space"]["name"], tuple(dimensions))
-    schema = _schema(space)
+    schema = _schema(dimensions)
     if missing := [name for name in schema.names if name not in table.column_names]:
         raise ConfigurationError(f"lacks the column {', '.join(missing)}")
     rows = table.select(schema.names).cast(schema).to_pylist()

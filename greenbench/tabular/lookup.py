@@ -9,12 +9,13 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from greenbench.results import TrialStatus
-from greenbench.strategies.spaces import Dimension
+from greenbench.strategies.dimensions import Dimension
 from greenbench.tabular.recording import HELD_OUT, Cost, RecordedTraining, Recording
 
 Floats = NDArray[np.float64]
@@ -90,7 +91,7 @@ class Lookup:
         self._costs_at = self._positions(recording.costed) / self._scales
         self._has_diverged = any(not each.is_complete for each in self._ended)
 
-    def mean_accuracy(self, hyperparameters: Mapping[str, float | int]) -> Floats:
+    def mean_accuracy(self, hyperparameters: Mapping[str, Any]) -> Floats:
         """Return validation accuracy after each epoch, without the noise of a seed.
 
         Parameters
@@ -107,7 +108,7 @@ class Lookup:
         accuracy: Floats = _hits(mean[: self._epochs], self._validation) / self._validation
         return accuracy
 
-    def draw(self, hyperparameters: Mapping[str, float | int], seed: int) -> Replay:
+    def draw(self, hyperparameters: Mapping[str, Any], seed: int) -> Replay:
         """Return a training; the same one for equal hyperparameters and seed.
 
         Parameters
@@ -170,8 +171,8 @@ class Lookup:
     def _positions(self, trainings: Sequence[RecordedTraining]) -> Floats:
         return np.array([self._position(each.hyperparameters) for each in trainings])
 
-    def _position(self, hyperparameters: Mapping[str, float | int]) -> Floats:
-        dimensions = self.recording.space.dimensions
+    def _position(self, hyperparameters: Mapping[str, Any]) -> Floats:
+        dimensions = self.recording.dimensions
         return np.array([_position(each, hyperparameters[each.name]) for each in dimensions])
 
     def _curves(self, trainings: Sequence[RecordedTraining]) -> Floats:

@@ -2,13 +2,15 @@
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from greenbench.errors import ConfigurationError
+from greenbench.optimizers import AdamOptions
 from greenbench.results import CaseResult, Trial, TrialStatus
 from greenbench.results.quality import is_disturbed, was_suspended
 from greenbench.results.readings import Provenance, Reading
+from greenbench.strategies.dimensions import Dimension
 from greenbench.strategies.spaces import SearchSpace, find_space
 from greenbench.strategies.survey import SEEDS, parts
 
@@ -74,7 +76,7 @@ class RecordedTraining:
     """
 
     part: str
-    hyperparameters: Mapping[str, float | int]
+    hyperparameters: Mapping[str, Any]
     status: TrialStatus
     train_loss: tuple[float | None, ...]
     val_score: tuple[float | None, ...]
@@ -158,6 +160,11 @@ class Recording:
         return f"{self.network}-{self.name}"
 
     @property
+    def dimensions(self) -> list[Dimension]:
+        """The dimensions of its space, all of them numbers."""
+        return [each for each in self.space.dimensions if isinstance(each, Dimension)]
+
+    @property
     def fitted(self) -> list[RecordedTraining]:
         """Complete trainings that curves are fitted to."""
         return [each for each in self.trainings if each.is_complete and each.part != HELD_OUT]
@@ -172,7 +179,7 @@ class Recording:
         """Complete trainings of configurations that were trained with several seeds."""
         groups: dict[tuple[float | int, ...], list[RecordedTraining]] = {}
         for each in self.fitted:
-            key = tuple(each.hyperparameters[d.name] for d in self.space.dimensions)
+            key = tuple(each.hyperparameters[d.name] for d in self.dimensions)
             groups.setdefault(key, []).append(each)
         return [group for group in groups.values() if len(group) > 1]
 
@@ -230,7 +237,7 @@ def from_result(result: CaseResult, name: str) -> Recording:
     return Recording(
         network=case.network,
         name=name,
-        space=find_space(case.space),
+        space=check_recordable(case.space),
         epochs=case.epochs,
         batch_size=case.batch_size,
         parameters=result.costs.parameters,
@@ -245,6 +252,26 @@ def from_result(result: CaseResult, name: str) -> Recording:
             _training(trial, labels[trial.index], case.epochs, cores) for trial in result.trials
         ),
     )
+
+
+def check_recordable(name: str) -> SearchSpace:
+    """Return the space of that name, if trainings in it can be recorded.
+
+    Raises
+    ------
+    ConfigurationError
+        If a dimension is none of Adam's, whose trainings recordings are, or is categorical:
+        what lies between recorded trainings is interpolated.
+    """
+    space = find_space(name)
+    known = [each.name for each in fields(AdamOptions)]
+    for each in space.dimensions:
+        if each.name not in known or not isinstance(each, Dimension):
+            raise ConfigurationError(
+                f"space {name!r} has the dimension {each.name!r}, in which no training can be "
+                f"recorded; expected bounds of Adam's {', '.join(known)}: choose another --space"
+            )
+    return space
 
 
 def _training(trial: Trial, part: str, epochs: int, cores: int) -> RecordedTraining:

@@ -10,8 +10,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from greenbench.errors import SearchExhaustedError
-from greenbench.strategies import Dimension, EnergyAware, SearchSpace, Strategy
+from greenbench.errors import SearchExhaustedError, SearchSpaceError
+from greenbench.strategies import Categorical, Dimension, EnergyAware, SearchSpace, Strategy
 from greenbench.strategies.spaces import ADAM, PAPER3, PAPER5, Hyperparameters
 
 TRIALS = 5
@@ -21,6 +21,22 @@ LAYERS = Dimension("layers", 1, 4, type="int", excludes_high=True)
 UNITS = Dimension("units", 8, 512, prior="log", type="int")
 SPACES = (ADAM, PAPER3, PAPER5, SearchSpace("one_dimension", (RATE,)))
 WHOLE_NUMBERS = SearchSpace("whole_numbers", (LAYERS, UNITS, RATE))
+CHOICES = SearchSpace(
+    "choices",
+    (
+        Categorical("optimizer", ("sgd", "adam", "lion")),
+        RATE,
+        Categorical("nesterov", (False, True)),
+        Categorical("batch_size", (16, 64, 256)),
+        LAYERS,
+    ),
+    {"optimizer": "adam", "learning_rate": 1e-3, "nesterov": False, "batch_size": 64, "layers": 2},
+)
+NOTHING_ELSE = SearchSpace(
+    "nothing_else",
+    (CHOICES.dimensions[0], CHOICES.dimensions[2], CHOICES.dimensions[3]),
+    CHOICES.defaults,
+)
 TWELVE = SearchSpace("twelve", tuple(Dimension(f"x{index}", 0.0, 1.0) for index in range(12)))
 
 
@@ -37,6 +53,9 @@ class StrategyConformance:
         A space with whole numbers; None for a strategy that has no use for them.
     wide_space : SearchSpace or None
         A space of twelve dimensions; None for a strategy that has no use for their names.
+    categorical_spaces : tuple of SearchSpace
+        Spaces with categorical dimensions, one of them without any other; empty for a strategy
+        that cannot take them, which must say so when it is built.
 
     Examples
     --------
@@ -49,6 +68,7 @@ class StrategyConformance:
     is_deterministic: ClassVar[bool] = False
     integer_space: ClassVar[SearchSpace | None] = WHOLE_NUMBERS
     wide_space: ClassVar[SearchSpace | None] = TWELVE
+    categorical_spaces: ClassVar[tuple[SearchSpace, ...]] = (CHOICES, NOTHING_ELSE)
 
     def make_strategy(self, space: SearchSpace, trials: int, seed: int) -> Strategy:
         """Return a new strategy; override it for one that takes more arguments."""
@@ -95,8 +115,35 @@ class StrategyConformance:
         for proposal in self._proposals(space):
             for dimension in space.dimensions:
                 value = proposal[dimension.name]
+                assert isinstance(dimension, Dimension)
                 assert type(value) is {"int": int, "float": float}[dimension.type]
                 assert value in dimension
+
+    def test_of_choices_each_proposal_has_one(self) -> None:
+        """It is as plain as the space has it, and the numbers beside are within bounds."""
+        for space in self.categorical_spaces:
+            for proposal in self._proposals(space):
+                for dimension in space.dimensions:
+                    value = proposal[dimension.name]
+                    assert value in dimension
+                    if isinstance(dimension, Categorical):
+                        assert type(value) in {type(each) for each in dimension.choices}
+
+    def test_search_of_choices_is_replayed(self) -> None:
+        """What was told is found again in a journal, which is JSON; failures may be among it."""
+        for space in self.categorical_spaces:
+            proposals = _search(self.make_strategy(space, TRIALS, seed=1), score=_some_fail)
+            replayed = self.make_strategy(space, TRIALS, seed=1)
+            for proposal in json.loads(json.dumps(proposals)):
+                assert replayed.ask() == proposal
+                replayed.tell(proposal, _some_fail(proposal))
+
+    def test_choices_are_refused_at_once_where_they_cannot_be_taken(self) -> None:
+        """The line names the dimension."""
+        if self.categorical_spaces:
+            pytest.skip("the strategy takes choices")
+        with pytest.raises(SearchSpaceError, match="optimizer"):
+            self.make_strategy(CHOICES, TRIALS, seed=1)
 
     def test_failures_may_be_told_for_every_trial(self, space: SearchSpace) -> None:
         """A search in which nothing ever works goes on like any other."""
@@ -215,7 +262,8 @@ class StrategyConformance:
 
 
 def _smooth(proposal: Hyperparameters) -> float:
-    return 1.0 / (1.0 + sum(abs(value) for value in proposal.values()))
+    numbers = (len(each) if isinstance(each, str) else abs(each) for each in proposal.values())
+    return 1.0 / (1.0 + float(sum(numbers)))
 
 
 def _some_fail(proposal: Hyperparameters, low: float = 0.0, width: float = 1.0) -> float | None:

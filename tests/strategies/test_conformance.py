@@ -7,6 +7,7 @@ import pytest
 from greenbench.errors import SearchExhaustedError, SearchSpaceError
 from greenbench.registry import strategies
 from greenbench.strategies import Dimension, SearchSpace
+from greenbench.strategies.base import NUMERIC, TAKE_CATEGORIES
 from greenbench.strategies.bayesian import (
     BayesianCostStrategy,
     BayesianPIStrategy,
@@ -107,6 +108,7 @@ class TestBayesianCost(StrategyConformance):
 
 class TestBayesianPaper(StrategyConformance):
     strategy = BayesianPaperStrategy
+    categorical_spaces = ()
 
 
 class TestBayesianWarm(StrategyConformance):
@@ -131,6 +133,17 @@ class TestGP(StrategyConformance):
 
 class TestCMAES(StrategyConformance):
     strategy = CMAESStrategy
+    categorical_spaces = ()
+
+
+def test_advice_names_all_strategies_that_take_choices_and_no_other():
+    tested = {
+        each.strategy: each.categorical_spaces for each in StrategyConformance.__subclasses__()
+    }
+    built_in = [name for name in BUILT_IN if strategies.origin(name) is None]
+    take = {name for name in built_in if tested[strategies.get(name)]}
+    assert take == set(TAKE_CATEGORIES)
+    assert set(NUMERIC) == set(built_in) - take
 
 
 def test_every_registered_strategy_has_its_class_above():

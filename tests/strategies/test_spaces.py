@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from greenbench.errors import SearchSpaceError
-from greenbench.strategies import Dimension, SearchSpace
+from greenbench.strategies import Categorical, Dimension, SearchSpace
 from greenbench.strategies.spaces import ADAM, PAPER3, PAPER5
 
 positions = st.floats(0.0, 1.0)
@@ -130,3 +130,70 @@ def test_an_int_dimension_without_a_whole_number_is_refused() -> None:
 def test_bounds_whose_distance_overflows_are_refused() -> None:
     with pytest.raises(SearchSpaceError, match="less far apart"):
         Dimension("x", -1e308, 1e308)
+
+
+SCALARS = st.one_of(
+    st.text("abc1", max_size=4),
+    st.integers(-9, 9),
+    st.floats(-9, 9, allow_nan=False),
+    st.booleans(),
+)
+
+
+@given(
+    choices=st.lists(SCALARS, min_size=2, max_size=6, unique_by=(lambda x: x, str)),
+    position=positions,
+)
+def test_every_position_holds_a_choice_of_its_type(choices, position):
+    dimension = Categorical("kind", choices)
+    value = dimension.draw(position)
+    assert value in choices
+    assert type(value) is type(choices[choices.index(value)])
+    assert dimension.clip(value) == value
+
+
+@given(count=st.integers(2, 9))
+def test_choices_have_equal_shares_of_the_positions(count):
+    dimension = Categorical("kind", range(count))
+    drawn = [dimension.draw(index / (9 * count)) for index in range(9 * count)]
+    assert [drawn.count(each) for each in range(count)] == [9] * count
+
+
+def test_choices_of_numpy_are_plain():
+    choices = (np.int64(1), np.float32(0.5), np.str_("a"), np.bool_(False))
+    assert [type(each) for each in Categorical("kind", choices).choices] == [int, float, str, bool]
+    assert type(Categorical("kind", ("a", "b")).clip(np.str_("b"))) is str
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ((), "at least two"),
+        (("a",), "at least two"),
+        ("ab", "expected a sequence"),
+        (3, "expected a sequence"),
+        (("a", "a"), "no two that are equal"),
+        ((1, True), "no two that are equal"),
+        ((0, False), "no two that are equal"),
+        ((1, "1"), "no two that are equal"),
+        (("a", None), "the choice None; expected texts"),
+        ((1.0, math.inf), "the choice inf; expected texts"),
+        (((1, 2), (3, 4)), "expected texts"),
+    ],
+)
+def test_impossible_choices_are_refused_by_name(choices, message):
+    with pytest.raises(SearchSpaceError, match=f"dimension 'kind'.*{message}"):
+        Categorical("kind", choices)
+
+
+def test_value_that_is_no_choice_is_refused():
+    with pytest.raises(SearchSpaceError, match="kind' is 'c'; expected one of its choices a, b"):
+        Categorical("kind", ("a", "b")).clip("c")
+
+
+def test_space_takes_both_kinds_and_has_the_prior_of_its_numbers():
+    kind = Categorical("kind", ("a", "b"))
+    space = SearchSpace("both", (kind, Dimension("rate", 1e-5, 1e-1, prior="log")))
+    assert (space.prior, space.with_prior("uniform").prior) == ("log", "uniform")
+    assert space.with_prior("uniform").dimensions[0] is kind
+    assert SearchSpace("choices", (kind,)).prior == "uniform"

@@ -77,7 +77,7 @@ def test_space_that_leaves_what_backends_take_is_refused_before_anything_runs(na
     assert f"expected {words}" in message
 
 
-@pytest.mark.parametrize("name", ["batch_size", "lr", "momentum", "dropout"])
+@pytest.mark.parametrize("name", ["batch_sizes", "lr", "momentum", "dropout"])
 def test_dimension_that_nothing_reads_is_refused_before_anything_runs(name: str) -> None:
     space = register("tried_unread", Dimension(RATE, 1e-4, 1e-2), Dimension(name, 8, 64))
     with pytest.raises(SearchSpaceError, match=f"dimension '{name}', which nothing reads"):
@@ -221,7 +221,7 @@ def test_strategy_that_refuses_its_space_does_so_before_anything_is_trained(
 ) -> None:
     monkeypatch.setattr(repeats, "warm_up", lambda *_: pytest.fail("something was trained"))
     space = register("tried_far", Dimension(RATE, 1, 2, type="int"))
-    with pytest.raises(SearchSpaceError, match=r"published learning_rate 0\.001 is no legal value"):
+    with pytest.raises(SearchSpaceError, match=r"default learning_rate 0\.001 is no legal value"):
         run(Case("default", "dense", size="xs", space=space, epochs=1))
 
 
