@@ -337,7 +337,7 @@ class Normed(nn.Sequential):
 
 
 def test_check_leaves_no_trace_and_is_made_once(backend: TorchBackend, digits: Dataset) -> None:
-    images, _ = backend._splits["train"]
+    images = backend._splits["train"].inputs
     before = images.clone()
     request = BuildRequest(Native("mine", "torch", Normed), AdamOptions(), BATCH, seed=3)
     Normed.passes = 0
