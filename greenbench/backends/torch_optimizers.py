@@ -248,6 +248,7 @@ def _sgd(options: SGDOptions, moved: Moved) -> None:
     )
 
 
+@torch.no_grad()
 def _rmsprop(options: RMSpropOptions, moved: Moved) -> None:
     rmsprop(
         moved.parameters,
@@ -267,6 +268,7 @@ def _rmsprop(options: RMSpropOptions, moved: Moved) -> None:
     )
 
 
+@torch.no_grad()
 def _adagrad(options: AdagradOptions, moved: Moved) -> None:
     adagrad(
         moved.parameters,
@@ -284,6 +286,7 @@ def _adagrad(options: AdagradOptions, moved: Moved) -> None:
     )
 
 
+@torch.no_grad()
 def _adadelta(options: AdadeltaOptions, moved: Moved) -> None:
     squares, deltas = moved.kept
     adadelta(
