@@ -64,11 +64,18 @@ class Registry(Generic[T]):
         What the parts are, for messages.
     builtins : mapping of str to str
         Name to ``"module:attribute"``.
+    made : mapping of str to str, optional
+        Beginning of names to ``"module:function"``, which returns the part of such a name: what
+        another library has, and nobody lists here.
     """
 
-    def __init__(self, kind: str, builtins: Mapping[str, str]) -> None:
+    def __init__(
+        self, kind: str, builtins: Mapping[str, str], made: Mapping[str, str] | None = None
+    ) -> None:
         self.kind = kind
         self._lazy = dict(builtins)
+        self._makers = dict(made or {})
+        self._made: dict[str, T] = {}
         self._loaded: dict[str, T] = {}
         self._origins: dict[str, Origin] = {}
 
@@ -120,23 +127,39 @@ class Registry(Generic[T]):
         self.check(name)
         if name in self._loaded:
             return self._loaded[name]
-        module, _, attribute = self._lazy[name].partition(":")
+        if name not in self._lazy:
+            if name not in self._made:
+                self._made[name] = self._import(name, self._maker(name) or "")(name)
+            return self._made[name]
+        self._loaded[name] = self._import(name, self._lazy[name])
+        return self._loaded[name]
+
+    def _import(self, name: str, target: str) -> Any:
+        module, _, attribute = target.partition(":")
         try:
-            self._loaded[name] = getattr(importlib.import_module(module), attribute)
+            return getattr(importlib.import_module(module), attribute)
         except GreenbenchError:
             raise
         except Exception as error:
             # Anything may be raised on import: a shared library that is gone is an OSError.
             raise BrokenPluginError(self.kind, name, described(error)) from error
-        return self._loaded[name]
+
+    def _maker(self, name: str) -> str | None:
+        is_name = PART_NAME.fullmatch(name) is not None
+        makers = (each for start, each in self._makers.items() if name.startswith(start))
+        return next(makers, None) if is_name else None
 
     def names(self) -> list[str]:
         """Return all names, sorted."""
         return sorted({*self._lazy, *self._loaded})
 
     def check(self, name: str) -> None:
-        """Raise `UnknownNameError` unless `name` is registered; imports nothing."""
-        if name not in self._loaded and name not in self._lazy:
+        """Raise `UnknownNameError` unless `name` is registered; imports nothing.
+
+        Whether another library has what a name begins like, only `get` finds out.
+        """
+        is_known = name in self._loaded or name in self._lazy
+        if not is_known and self._maker(name) is None:
             # It may be of a plugin, which says so only when it can be imported.
             advice = "; ".join(map(str, broken_plugins())) or "`greenbench list` shows all"
             raise UnknownNameError(self.kind, name, self.names(), advice)
@@ -261,6 +284,10 @@ optimizers: Registry[Any] = Registry(
         "adagrad": "greenbench.optimizers.options:AdagradOptions",
         "adadelta": "greenbench.optimizers.options:AdadeltaOptions",
         "lion": "greenbench.optimizers.options:LionOptions",
+    },
+    made={
+        "torch_": "greenbench.backends.torch_named_optimizers:options_by_name",
+        "keras_": "greenbench.backends.keras_named_optimizers:options_by_name",
     },
 )
 schedules: Registry[Any] = Registry(

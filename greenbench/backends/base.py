@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from greenbench.architectures.spec import Native, Spec, Weights
 from greenbench.cases import Case, Scalar
 from greenbench.datasets.base import Dataset
-from greenbench.errors import ArchitectureError, ConfigurationError
+from greenbench.errors import ArchitectureError, ConfigurationError, ScoreError
 from greenbench.optimizers import AdamOptions as AdamOptions  # noqa: PLC0414
 from greenbench.optimizers import Constant, OptimizerOptions, Schedule
+from greenbench.optimizers.schedules import Factors
 from greenbench.tasks import CLASSIFICATION, Task
 
 EVALUATION_BATCH = 1024
@@ -71,13 +72,26 @@ class TrainableModel(Protocol):
     parameters: int
 
     def train_epoch(self, order: NDArray[np.int64]) -> float:
-        """Train on the training samples in `order`, and return the mean loss a sample."""
+        """Train on the training samples in `order`, and return the mean loss a sample.
+
+        Of a streamed split, an order may be a part of an epoch. Each batch is a step of the
+        schedule; the model counts them.
+        """
 
     def evaluate(self, split: str) -> float:
-        """Return accuracy in [0, 1] on ``"validation"`` or ``"test"``, in inference mode."""
+        """Return the task's score on ``"validation"`` or ``"test"``, in inference mode."""
 
-    def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return outputs of shape (n, classes) for images of shape (n, C, H, W)."""
+    def measure(self, split: str) -> dict[str, float]:
+        """Return the task's score and all of its further metrics, by name, on a split."""
+
+    def predict(self, inputs: Any) -> NDArray[np.float32]:
+        """Return outputs of shape (n, …) for inputs like those of a split, in inference mode.
+
+        Parameters
+        ----------
+        inputs : ndarray, shape (n, …), or mapping of str to such arrays
+            Images are of shape (n, C, H, W).
+        """
 
     def get_weights(self) -> Weights:
         """Return weights in the order and layout of `Spec.initial_weights`."""
@@ -117,7 +131,9 @@ class Backend(Protocol):
         ------
         ArchitectureError
             If a native architecture belongs to another backend, or its network cannot learn
-            the classes of the data.
+            the task of the request from the data.
+        ConfigurationError
+            If the backend does not have the optimiser or the loss.
         """
 
     def synchronize(self) -> None:
@@ -135,7 +151,7 @@ class TrainableBatch(Protocol):
         """Train lane i on the training samples in row i, and return the lanes' mean losses."""
 
     def evaluate(self, split: str) -> NDArray[np.float64]:
-        """Return the lanes' accuracies on ``"validation"`` or ``"test"``, in inference mode."""
+        """Return the lanes' scores on ``"validation"`` or ``"test"``, in inference mode."""
 
     def lane(self, index: int) -> TrainableModel:
         """Return a lane as a model of its own, which goes on where the lane is.
@@ -163,7 +179,8 @@ class BatchingBackend(Protocol):
         Raises
         ------
         ArchitectureError
-            If the architecture cannot be vectorised; a batch may find out in training.
+            If the architecture, its task, optimiser, schedule or data cannot be vectorised; a
+            batch may find out in training.
         """
 
 
@@ -272,6 +289,63 @@ def check_trainable(request: BuildRequest, train_size: int) -> None:
     """Raise `ArchitectureError` if a neutral network cannot be trained on so many samples."""
     if isinstance(request.architecture, Spec):
         request.architecture.check_trainable(min(request.batch_size, train_size))
+
+
+def learning_factors(request: BuildRequest) -> Factors | None:
+    """Return by what the learning rate is multiplied at each step; None if it is constant.
+
+    Returns
+    -------
+    ndarray of float64, shape (steps,), or None
+        Later steps have the last factor; see `factors_of`.
+    """
+    factors = request.schedule.factors(request.steps, request.steps_per_epoch)
+    return None if (factors == 1).all() else factors
+
+
+def factors_of(factors: Factors, start: int, count: int) -> Factors:
+    """Return the factors of so many steps from `start` on, counted from 0."""
+    return factors[np.minimum(np.arange(start, start + count), len(factors) - 1)]
+
+
+def class_axis(axes: int) -> int:
+    """Return the axis of classes of outputs with so many axes, that of samples included.
+
+    It is the last one of tokens, (n, T, classes), and else the second: (n, classes),
+    (n, classes, H, W).
+    """
+    tokens = 3
+    return axes - 1 if axes == tokens else 1
+
+
+def measured(
+    task: Task, found: Mapping[str, Any], targets: NDArray[np.generic]
+) -> dict[str, float]:
+    """Return what a task makes of what a model gave.
+
+    Parameters
+    ----------
+    task : Task
+        Which one.
+    found : mapping of str to (ndarray or float)
+        By what it is, see `Score.reads`.
+    targets : ndarray
+        What is right.
+
+    Raises
+    ------
+    ScoreError
+        If its score is not among it.
+    """
+    figures: dict[str, float] = {}
+    for reads, values in found.items():
+        figures |= task.measure(reads, values, targets)
+    if task.score.reads in found and task.score.name not in figures:
+        raise ScoreError(
+            f"task {task.name!r} does not give its score {task.score.name!r} when it measures "
+            f"{task.score.reads}; let `measure` return it for what `reads` says"
+        )
+    return figures
 
 
 def refuse_options(name: str, request: BuildRequest) -> None:

@@ -1,5 +1,6 @@
 """What a native network must be and give; the same for every backend, and knows no framework."""
 
+import math
 import warnings
 import weakref
 from collections.abc import Collection, Mapping, Sequence
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from greenbench.architectures.spec import Native, Spec
+from greenbench.backends.base import class_axis
 from greenbench.errors import ArchitectureError, ArchitectureWarning
 from greenbench.machine.places import at
 
@@ -99,8 +101,9 @@ def check_outputs(
     architecture: Native,
     given: Any,
     outputs: Outputs | None,
-    expected: tuple[int, int],
+    expected: tuple[int, ...],
     *,
+    task: str = "classification",
     precision: str = "float32",
     inputs_are_finite: bool = True,
 ) -> None:
@@ -115,29 +118,37 @@ def check_outputs(
     outputs : Outputs or None
         The same; None if it was no tensor.
     expected : tuple of int
-        Images of the batch, and classes.
+        Shape of the outputs: samples of the batch, and what the task wants of each, such as
+        classes.
+    task : str
+        Name of the task.
     precision : str
         Type that it may have, besides single and double.
     inputs_are_finite : bool
-        Whether the images were; then outputs must be, too.
+        Whether the inputs were; then outputs must be, too.
 
     Raises
     ------
     ArchitectureError
         If it is no tensor of numbers, or has another shape.
     """
-    count, classes = expected
     who = named(architecture)
+    classifies = task == "classification" and len(expected) == 2  # noqa: PLR2004
     if outputs is None:
+        of_each = ", a value a class" if classifies else f" for the task {task!r}"
         raise ArchitectureError(
             f"{who} gives {described_kind(given)} for a batch; expected one tensor of shape "
-            f"{expected}, a value a class: return that one alone{_of_fields(given)}"
+            f"{expected}{of_each}: return that one alone{_of_fields(given)}"
         )
     if outputs.values.shape != expected:
-        raise ArchitectureError(
-            f"{who} gives outputs of shape {outputs.values.shape} for {count} images of {classes} "
-            f"classes; expected {expected}: {_advice_on_shape(outputs.values.shape, expected)}"
+        shape = outputs.values.shape
+        what = (
+            f"images of {expected[1]} classes; expected {expected}: "
+            f"{_advice_on_shape(shape, expected)}"
+            if classifies
+            else f"samples; expected {expected}, which the task {task!r} learns from"
         )
+        raise ArchitectureError(f"{who} gives outputs of shape {shape} for {expected[0]} {what}")
     if outputs.dtype not in {*FULL_PRECISION, precision}:
         raise ArchitectureError(
             f"{who} gives outputs of type {outputs.dtype}; expected float32: compute the last "
@@ -244,21 +255,43 @@ def check_gradients(
         )
 
 
-def check_shape(name: str, outputs: Sequence[int], labels: Sequence[int]) -> None:
-    """Raise `ArchitectureError` if outputs are not one row a label: no hits could be counted.
+def check_shape(
+    name: str, outputs: Sequence[int], targets: Sequence[int], loss: Any = "cross_entropy"
+) -> None:
+    """Raise `ArchitectureError` if outputs are none for these targets: nothing could be counted.
 
     Parameters
     ----------
     name : str
         Of the architecture.
-    outputs, labels : sequence of int
+    outputs, targets : sequence of int
         Shapes.
+    loss : str or mapping
+        What is learned by; see `greenbench.tasks.base.Loss`.
     """
-    if len(labels) != 1 or len(outputs) != 2 or outputs[0] != labels[0]:  # noqa: PLR2004
-        raise ArchitectureError(
-            f"architecture {name!r} gives outputs of shape {tuple(outputs)} for labels of shape "
-            f"{tuple(labels)}; expected a label an image, and outputs of shape (images, classes)"
-        )
+    given, right = tuple(outputs), tuple(targets)
+    if _fits(given, right, loss):
+        return
+    what, expected = "targets", "a value a target"
+    if loss == "cross_entropy":
+        what = "labels" if len(right) == 1 else "targets"
+        expected = "a label an image, and outputs of shape (images, classes)"
+        if len(right) > 1:
+            expected = "a value a class for each target"
+    raise ArchitectureError(
+        f"architecture {name!r} gives outputs of shape {given} for {what} of shape {right}; "
+        f"expected {expected}"
+    )
+
+
+def _fits(outputs: tuple[int, ...], targets: tuple[int, ...], loss: Any) -> bool:
+    if not outputs or not targets or outputs[0] != targets[0]:
+        return False
+    if loss == "cross_entropy":
+        axis = class_axis(len(outputs))
+        return len(outputs) > 1 and (*outputs[:axis], *outputs[axis + 1 :]) == targets
+    # What a loss of somebody's own takes, it knows itself.
+    return loss not in ("binary_cross_entropy", "mse") or math.prod(outputs) == math.prod(targets)
 
 
 class Returned:
@@ -319,7 +352,7 @@ def _listed(names: Sequence[str]) -> str:
     return f"parameter {shown}{more}"
 
 
-def _advice_on_shape(shape: Sequence[int], expected: tuple[int, int]) -> str:
+def _advice_on_shape(shape: Sequence[int], expected: tuple[int, ...]) -> str:
     count, classes = expected
     if len(shape) == 2 and shape[0] == count:  # noqa: PLR2004
         return f"give the last layer {classes} outputs"

@@ -9,23 +9,56 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.nn.functional import cross_entropy
 
 from greenbench.backends.base import (
     EVALUATION_BATCH,
     AdamOptions,
     BuildRequest,
     TrainableModel,
+    learning_factors,
     memory_errors_translated,
 )
 from greenbench.backends.checks import check_shape
 from greenbench.backends.process_state import OwnState
-from greenbench.backends.torch_adam import Moments
+from greenbench.backends.torch_data import Held, Streamed
 from greenbench.backends.torch_graphs import Replayed
+from greenbench.backends.torch_losses import counts_hits, loss_of
+from greenbench.backends.torch_optimizers import Moments
 from greenbench.errors import ArchitectureError
 
 Resume = Callable[[int, Mapping[str, Tensor], Mapping[str, Moments], int], TrainableModel]
 """Returns the model of a lane, by its tensors, its moments and the steps that it has done."""
+
+
+def check_vectorised(
+    requests: Sequence[BuildRequest], splits: Mapping[str, Held | Streamed], augmentation: Any
+) -> dict[str, Held]:
+    """Return the splits, if models of these requests can be trained as one on them.
+
+    Raises
+    ------
+    ArchitectureError
+        If they differ in more than rows of numbers: they are trained one after the other.
+    """
+    first = requests[0]
+    held = {name: each for name, each in splits.items() if isinstance(each, Held)}
+    targets = held["train"].targets if "train" in held else None
+    obstacles = {
+        f"with the optimizer {first.optimizer.name!r}": type(first.optimizer) is not AdamOptions,
+        f"with the schedule {first.schedule.name!r}": learning_factors(first) is not None,
+        f"for the task {first.task.name!r}": not counts_hits(first.task)
+        or (targets is not None and targets.ndim > 1),
+        "from streamed data": len(held) < len(splits),
+        "from several named inputs": any(isinstance(each.inputs, dict) for each in held.values()),
+        "from images that are varied": bool(augmentation),
+    }
+    for obstacle, is_there in obstacles.items():
+        if is_there:
+            raise ArchitectureError(
+                f"architecture {first.architecture.name!r}: {obstacle}, trials cannot be trained "
+                "as one, only one after the other: leave --batched-trials out"
+            )
+    return held
 
 
 class TorchBatch:
@@ -40,8 +73,8 @@ class TorchBatch:
         One a lane, with its initial weights, on the device.
     requests : sequence of BuildRequest
         What they were built from; they differ in optimiser and seed only.
-    splits : mapping of str to (Tensor, Tensor)
-        Images and labels on the device.
+    splits : mapping of str to Held
+        Inputs and targets on the device; inputs have no names.
     resume : callable
         Makes an ordinary model of a lane.
     replayed : tuple of Replayed
@@ -52,7 +85,7 @@ class TorchBatch:
         self,
         modules: Sequence[nn.Module],
         requests: Sequence[BuildRequest],
-        splits: Mapping[str, tuple[Tensor, Tensor]],
+        splits: Mapping[str, Held],
         resume: Resume,
         replayed: tuple[Replayed, Replayed],
     ) -> None:
@@ -60,6 +93,7 @@ class TorchBatch:
         self._splits = splits
         self._resume = resume
         self._name = requests[0].architecture.name
+        self._criterion = loss_of(requests[0].task)
         self._own_state = OwnState(requests[0].architecture)
         self._batch_size = requests[0].batch_size
         trained = [dict(_trained(module)) for module in modules]
@@ -100,13 +134,12 @@ class TorchBatch:
     def evaluate(self, split: str) -> NDArray[np.float64]:
         """Return each lane's accuracy in inference mode, in batches as large as one model's."""
         self._module.eval()
-        images, labels = self._splits[split]
+        held = self._splits[split]
         size = max(EVALUATION_BATCH // len(self._weights), self._batch_size)
         with memory_errors_translated(), self._own_state(goes_on=False), torch.inference_mode():
             correct: Any = 0
-            for part, answers in zip(
-                torch.split(images, size), torch.split(labels, size), strict=True
-            ):
+            for part, answers in held.parts(size):
+                assert isinstance(part, Tensor)
                 if len(part) == size:
                     given = self._replayed_pass(self._pass, self._fixed.values, part)
                 else:
@@ -115,7 +148,7 @@ class TorchBatch:
                 check_shape(self._name, given.shape[1:], answers.shape)
                 correct += (given.argmax(dim=-1) == answers).sum(dim=1)
             accuracies: NDArray[np.float64] = torch.as_tensor(correct).cpu().double().numpy()
-            return accuracies / len(labels)
+            return accuracies / len(held)
 
     def lane(self, index: int) -> TrainableModel:
         """Return a lane as a model of its own, which goes on where the lane is."""
@@ -145,12 +178,13 @@ class TorchBatch:
         yield from self._adam.moments
 
     def _differentiate(self, batch: Tensor) -> tuple[Tensor, Tensor]:
-        images, labels = self._splits["train"]
+        held = self._splits["train"]
+        assert isinstance(held.inputs, Tensor)
         weights = self._weights.detach().requires_grad_()
         # Faster than indexing.
         inputs, answers = (
             each.index_select(0, batch.flatten()).view(*batch.shape, *each.shape[1:])
-            for each in (images, labels)
+            for each in (held.inputs, held.targets)
         )
         losses = vmap(self._loss)(self._parameters(weights), self._fixed, inputs, answers)
         # Lanes share nothing, so the gradient of the sum is each lane's own.
@@ -164,7 +198,7 @@ class TorchBatch:
         images: Tensor,
         labels: Tensor,
     ) -> Tensor:
-        return cross_entropy(self._outputs(parameters, fixed, images), labels)
+        return self._criterion(self._outputs(parameters, fixed, images), labels)
 
     def _pass(self, images: Tensor) -> Tensor:
         # A copy: a forward pass may work in place on what it gets.

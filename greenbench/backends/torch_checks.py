@@ -1,17 +1,17 @@
 """Checks of native torch modules: at each build, and in a pass before anything is trained."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain, count
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
-from torch.nn.functional import cross_entropy
 from torch.nn.parameter import is_lazy
 
 from greenbench.architectures.spec import Native
-from greenbench.backends.base import BuildRequest
+from greenbench.backends.base import BuildRequest, class_axis
 from greenbench.backends.checks import (
     PASSES,
     PASSES_OF_CHANCE,
@@ -27,9 +27,41 @@ from greenbench.backends.checks import (
 )
 from greenbench.backends.process_state import random_numbers_of, random_states
 from greenbench.backends.torch_compute import Compute
+from greenbench.backends.torch_data import (
+    Batch,
+    Held,
+    Inputs,
+    Streamed,
+    call,
+    copied,
+    mapped,
+    tensors_of,
+)
+from greenbench.backends.torch_losses import loss_of
 from greenbench.errors import ArchitectureError
+from greenbench.tasks import Task
 
-Data = tuple[Tensor, Tensor]
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a network is checked with.
+
+    Attributes
+    ----------
+    data : Held or Streamed
+        Training samples.
+    wanted : tuple of int
+        Shape of what it gives for one sample.
+    task : Task
+        What it learns.
+    compute : Compute
+        How it computes.
+    """
+
+    data: Held | Streamed
+    wanted: tuple[int, ...]
+    task: Task
+    compute: Compute
 
 
 class TorchChecks:
@@ -45,15 +77,15 @@ class TorchChecks:
         """Check all networks again: the data is another."""
         self._passed.clear()
 
-    def build(self, architecture: Native, example: Tensor) -> nn.Module:
+    def build(self, architecture: Native, example: Inputs) -> nn.Module:
         """Return a new module of an architecture, as its builder makes it.
 
         Parameters
         ----------
         architecture : Native
             Of which.
-        example : Tensor
-            A few images, from which lazy layers get their shapes.
+        example : Inputs
+            A few samples, from which lazy layers get their shapes.
 
         Raises
         ------
@@ -77,15 +109,13 @@ class TorchChecks:
             raise refuse_same(architecture, same, is_all=set(same) >= set(trained))
         return module
 
-    def check(
-        self, request: BuildRequest, module: nn.Module, data: Data, classes: int, compute: Compute
-    ) -> None:
+    def check(self, request: BuildRequest, module: nn.Module, lesson: Callable[[], Lesson]) -> None:
         """Check a module on its device, with a pass that leaves no trace if it is of a new kind.
 
         Raises
         ------
         ArchitectureError
-            If its outputs are not those of a classifier, or a parameter gets no gradient.
+            If its outputs are not those of its task, or a parameter gets no gradient.
         """
         architecture = request.architecture
         if not isinstance(architecture, Native):
@@ -96,10 +126,11 @@ class TorchChecks:
             if not each.expired()  # type: ignore[no-untyped-call]
         }
         self._remember(each for _, each in _trained(module))
-        kind = (architecture, request.batch_size, compute, _structure(module))
+        found = lesson()
+        learns = found.task.name, found.wanted, found.compute
+        kind = (architecture, request.batch_size, learns, _structure(module))
         if kind not in self._passed:
-            done = _Pass(architecture, module, data, classes, compute)
-            self._remember(done.run(request.batch_size))
+            self._remember(_Pass(architecture, module, found).run(request.batch_size))
             self._passed.add(kind)
 
     def _remember(self, tensors: Iterable[Tensor]) -> None:
@@ -111,26 +142,28 @@ class TorchChecks:
 class _Pass:
     """A training step without its update, and an evaluation, both undone."""
 
-    def __init__(
-        self, architecture: Native, module: nn.Module, data: Data, classes: int, compute: Compute
-    ) -> None:
+    def __init__(self, architecture: Native, module: nn.Module, lesson: Lesson) -> None:
         self._architecture = architecture
         self._module = module
-        self._data = data
-        self._classes = classes
-        self._compute = compute
+        self._data = lesson.data
+        self._wanted = lesson.wanted
+        self._task = lesson.task
+        self._loss = loss_of(lesson.task)
+        self._compute = lesson.compute
 
     def run(self, batch_size: int) -> list[Tensor]:
         """Return the buffers that training changes."""
-        images, _ = self._data
+        inputs, _ = self._data.first(batch_size)
         buffers = {name: each.clone() for name, each in self._module.named_buffers()}
         with random_numbers_of(random_states(), goes_on=False):
             trained = dict(_trained(self._module))
             outputs = self._train(trained, batch_size)
             self._module.eval()
             with torch.no_grad():
-                evaluated = self._outputs(images[:batch_size])
-        check_logits(self._architecture, _read(outputs), _read(evaluated))
+                evaluated = self._outputs(inputs)
+        if self._task.loss in ("cross_entropy", "binary_cross_entropy"):
+            rows, again = (_read(_rows_of_classes(each)) for each in (outputs, evaluated))
+            check_logits(self._architecture, rows, again)
         frozen = [name for name, each in trained.items() if not each.requires_grad]
         check_still_trained(self._architecture, frozen)
         changed = [
@@ -152,15 +185,15 @@ class _Pass:
         used: list[frozenset[str]] = []
         passes = PASSES
         states = random_states()
-        for images, labels in self._batches(batch_size):
-            outputs = self._outputs(images)
+        for inputs, targets in self._batches(batch_size):
+            outputs = self._outputs(inputs)
             if first is None:
                 first = outputs.detach()
                 # Whoever draws numbers may use a layer now and then.
                 passes = PASSES if random_states() == states else PASSES_OF_CHANCE
-                self._check_strays(outputs, images)
+                self._check_strays(outputs, inputs)
             if outputs.requires_grad:
-                loss = cross_entropy(outputs.float(), labels)
+                loss = self._loss(outputs.float(), targets)
                 loss.backward()  # type: ignore[no-untyped-call]
             used.append(frozenset(name for name, each in trained.items() if each.grad is not None))
             self._module.zero_grad()
@@ -173,7 +206,7 @@ class _Pass:
         check_gradients(self._architecture, missing, len(trained), excused)
         return first
 
-    def _check_strays(self, outputs: Tensor, images: Tensor) -> None:
+    def _check_strays(self, outputs: Tensor, inputs: Inputs) -> None:
         """Refuse a network that learns through tensors which no optimiser knows."""
         own = {_storage(each) for each in self._module.parameters()}
         found = {_storage(each): each for each in _leaves(outputs)}
@@ -181,7 +214,7 @@ class _Pass:
             return
         # Those that each pass makes anew, such as an initial state, are nothing to learn. While
         # the first ones are held here, no other tensor has their addresses.
-        again = {_storage(each) for each in _leaves(self._outputs(images))}
+        again = {_storage(each) for each in _leaves(self._outputs(inputs))}
         if lasting := [tuple(found[key].shape) for key in found.keys() & again - own]:
             raise ArchitectureError(
                 f"{named(self._architecture)} computes with a tensor of shape {max(lasting)} that "
@@ -190,28 +223,36 @@ class _Pass:
                 "freeze them"
             )
 
-    def _batches(self, batch_size: int) -> Iterator[Data]:
-        images, labels = self._data
-        parts = len(labels) // batch_size or 1
-        for number in count():
-            start = number % parts * batch_size
-            yield images[start : start + batch_size], labels[start : start + batch_size]
+    def _batches(self, batch_size: int) -> Iterator[Batch]:
+        while True:
+            parts = self._data.parts(batch_size)
+            # The last one may be a handful, if it is not the only one.
+            for _ in range(len(self._data) // batch_size or 1):
+                yield next(parts)
 
-    def _outputs(self, images: Tensor) -> Tensor:
-        # A forward pass may work in place.
-        inputs = images.clone(memory_format=torch.preserve_format)
-        with self._compute.autocast(images.device):
-            given: Any = self._module(inputs)
+    def _outputs(self, inputs: Inputs) -> Tensor:
+        first = tensors_of(inputs)[0]
+        with self._compute.autocast(first.device):
+            # A forward pass may work in place.
+            given: Any = call(self._module, copied(inputs))
         check_outputs(
             self._architecture,
             given,
             _read(given) if isinstance(given, Tensor) else None,
-            (len(images), self._classes),
+            (len(first), *self._wanted),
+            task=self._task.name,
             precision=self._compute.precision,
-            inputs_are_finite=bool(images.isfinite().all()),
+            inputs_are_finite=all(bool(each.isfinite().all()) for each in tensors_of(inputs)),
         )
         outputs: Tensor = given
         return outputs
+
+
+def _rows_of_classes(outputs: Tensor) -> Tensor:
+    """Return outputs as (n, classes), whatever else a sample has."""
+    if outputs.ndim <= 2:  # noqa: PLR2004
+        return outputs
+    return outputs.movedim(class_axis(outputs.ndim), -1).flatten(0, -2)
 
 
 def _trained(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
@@ -224,12 +265,12 @@ def _lazy(module: nn.Module) -> list[str]:
     return [name for name, each in tensors if is_lazy(each)]
 
 
-def _give_shapes(module: nn.Module, example: Tensor) -> None:
+def _give_shapes(module: nn.Module, example: Inputs) -> None:
     device = next(module.parameters()).device
     module.eval()
     # A forward pass may work in place.
     with torch.no_grad():
-        module(example.to(device, copy=True))
+        call(module, mapped(example, lambda one: one.to(device, copy=True)))
     module.train()
 
 

@@ -24,6 +24,7 @@ from greenbench.tabular.files import SUFFIX, read_recording
 from greenbench.tabular.lookup import Lookup
 from greenbench.tabular.odometer import Odometer, TabularMeter
 from greenbench.tabular.recording import Recording
+from greenbench.tasks.score import ACCURACY
 
 RECORDED = ("classification", "adam", "constant")
 """Task, optimiser and schedule of all recordings."""
@@ -186,7 +187,11 @@ class TabularModel:
             return 1 / int(self._recording.dataset["classes"])
         return float(self._hits[split][self._epochs - 1]) / size
 
-    def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    def measure(self, split: str) -> dict[str, float]:
+        """Return the accuracy: nothing else was recorded."""
+        return {ACCURACY.name: self.evaluate(split)}
+
+    def predict(self, inputs: Any) -> NDArray[np.float32]:
         """Refuse: a recording holds accuracies, and no weights to look at images with."""
         raise ConfigurationError(
             "a replayed training has no weights and cannot predict; choose `--backend torch`"

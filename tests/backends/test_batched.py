@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from greenbench.backends.keras import KerasBackend
 from greenbench.backends.torch import TorchBackend
 from greenbench.datasets.base import Dataset
 from greenbench.errors import ArchitectureError
+from greenbench.optimizers import SGDOptions, make_schedule
 
 BATCH = 256
 # Adam makes full steps of rounding errors where a gradient is zero, such as that of a bias before
@@ -199,6 +201,26 @@ def test_layers_that_draw_random_numbers_are_refused(
     batch = torch_backend.build_batch(requests_for(Native("dropping", "torch", native_dropout)))
     with pytest.raises(ArchitectureError, match=r"'dropping' draws random .* --batched-trials out"):
         batch.train_epoch(orders(digits, 3, 0))
+
+
+@pytest.mark.parametrize(
+    ("different", "obstacle"),
+    [
+        ({"optimizer": SGDOptions()}, "with the optimizer 'sgd'"),
+        (
+            {"schedule": make_schedule("cosine", {}), "steps": 9, "steps_per_epoch": 3},
+            "with the schedule 'cosine'",
+        ),
+    ],
+    ids=["optimizer", "schedule"],
+)
+def test_what_is_not_vectorised_is_refused_before_anything_is_built(
+    torch_backend: TorchBackend, network: Spec, different: dict[str, Any], obstacle: str
+) -> None:
+    requests = [replace(each, **different) for each in requests_for(network)]
+    expected = rf"'conv': {obstacle}, trials cannot be .* --batched-trials out"
+    with pytest.raises(ArchitectureError, match=expected):
+        torch_backend.build_batch(requests)
 
 
 def test_global_random_numbers_are_left_alone(

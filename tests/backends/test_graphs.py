@@ -22,6 +22,13 @@ from greenbench.backends.torch import TorchBackend
 from greenbench.cases import Scalar
 from greenbench.datasets.base import Dataset, RawImages, make_dataset
 from greenbench.errors import ArchitectureError, ConfigurationError
+from greenbench.optimizers import (
+    LionOptions,
+    OptimizerOptions,
+    SGDOptions,
+    make_schedule,
+    optimizer_options,
+)
 from tests.tapes import FullTape, Tape, TornTape, WornTape
 
 BATCH = 32
@@ -320,6 +327,42 @@ def test_models_in_turns_train_as_each_would_alone(load: Load) -> None:
         other.evaluate("validation")
     for left, right in zip(one.get_weights(), alone.get_weights(), strict=True):
         np.testing.assert_array_equal(left, right)
+
+
+def scheduled(backend: TorchBackend, optimizer: OptimizerOptions, **options: Scalar) -> Any:
+    schedule = make_schedule("linear_warmup", {"warmup": 0.5, "decay": "cosine"})
+    return backend.build(
+        BuildRequest(
+            NETWORK, optimizer, BATCH, 1, options,
+            schedule=schedule, steps=2 * STEPS, steps_per_epoch=STEPS,
+        )
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "optimizer", [AdamOptions(1e-2), SGDOptions(0.1, 0.9), LionOptions()], ids=lambda o: str(o.name)
+)
+def test_replays_follow_the_schedule(load: Load, optimizer: OptimizerOptions) -> None:
+    backend = load(tape := Tape())
+    replayed = scheduled(backend, optimizer)
+    assert_trained_alike(replayed, scheduled(backend, optimizer, cuda_graphs=False))
+    assert tape.replays > STEPS
+    assert backend.notes == ()
+    # Another rate at each step is another training, and on a CPU a number instead of a tensor.
+    assert trained(replayed) != trained(build(backend))
+    plain = scheduled(load(None), optimizer)
+    assert trained(scheduled(backend, optimizer)) == pytest.approx(trained(plain), rel=1e-4)
+
+
+def test_steps_of_an_optimizers_class_are_not_replayed_and_that_is_said(load: Load) -> None:
+    optimizer = optimizer_options("torch_nadam", {})
+    backend = load(tape := Tape())
+    losses = trained(scheduled(backend, optimizer))
+    assert losses == trained(scheduled(load(None), optimizer))
+    assert tape.captures == 0
+    assert "is not replayed as a CUDA graph: its optimiser is a class" in backend.notes[0]
+    with pytest.raises(ConfigurationError, match="its optimiser is a class"):
+        trained(scheduled(backend, optimizer, cuda_graphs=True))
 
 
 @pytest.mark.parametrize("is_batch", [False, True], ids=["model", "batch"])

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from greenbench.architectures import Flatten, Linear, Native, Spec
 from greenbench.backends.base import AdamOptions, BuildRequest, sample_order
 from greenbench.backends.torch import TorchBackend
+from greenbench.backends.torch_data import Held
 from greenbench.datasets.base import Dataset, Split
 from greenbench.errors import ArchitectureError, ArchitectureWarning
 
@@ -337,7 +338,7 @@ class Normed(nn.Sequential):
 
 
 def test_check_leaves_no_trace_and_is_made_once(backend: TorchBackend, digits: Dataset) -> None:
-    images, _ = backend._splits["train"]
+    images = backend._splits["train"].inputs
     before = images.clone()
     request = BuildRequest(Native("mine", "torch", Normed), AdamOptions(), BATCH, seed=3)
     Normed.passes = 0
@@ -376,7 +377,7 @@ def test_evaluation_counts_one_answer_an_image(backend: TorchBackend) -> None:
 
 def test_evaluation_counts_one_label_an_image(backend: TorchBackend) -> None:
     model = build(backend, mlp)
-    images, labels = model._splits["validation"]
-    model._splits = {"validation": (images, labels[:, None].expand(-1, 4))}
-    with pytest.raises(ArchitectureError, match=r"for labels of shape \(\d+, 4\)"):
+    held = model._splits["validation"]
+    model._splits = {"validation": Held(held.inputs, held.targets[:, None].expand(-1, 4))}
+    with pytest.raises(ArchitectureError, match=r"for targets of shape \(\d+, 4\)"):
         model.evaluate("validation")

@@ -9,8 +9,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
 from greenbench.backends.base import AdamOptions
-from greenbench.backends.torch_adam import FusedAdam
 from greenbench.backends.torch_flops import FlopCounter
+from greenbench.backends.torch_optimizers import Functional
 
 OPTIONS = [
     AdamOptions(),
@@ -47,7 +47,7 @@ def torch_adam(network: nn.Module, options: AdamOptions) -> torch.optim.Adam:
     )
 
 
-def train(network: nn.Module, optimizer: FusedAdam | torch.optim.Adam, seeds: range) -> None:
+def train(network: nn.Module, optimizer: Functional | torch.optim.Adam, seeds: range) -> None:
     for seed in seeds:
         optimizer.zero_grad()
         backward(network, seed)
@@ -62,7 +62,7 @@ def same(one: nn.Module, other: nn.Module) -> bool:
 @pytest.mark.parametrize("options", OPTIONS, ids=["defaults", "all others"])
 def test_adam_trains_to_the_same_bits_as_torchs(options: AdamOptions) -> None:
     ours, theirs = small_network(), small_network()
-    train(ours, FusedAdam(ours.parameters(), options), range(6))
+    train(ours, Functional(ours.parameters(), options), range(6))
     train(theirs, torch_adam(theirs, options), range(6))
     assert same(ours, theirs)
     assert not same(ours, small_network())
@@ -70,11 +70,11 @@ def test_adam_trains_to_the_same_bits_as_torchs(options: AdamOptions) -> None:
 
 def test_adam_goes_on_from_a_state() -> None:
     whole, broken = small_network(), small_network()
-    train(whole, FusedAdam(whole.parameters(), OPTIONS[1]), range(6))
+    train(whole, Functional(whole.parameters(), OPTIONS[1]), range(6))
     first = torch_adam(broken, OPTIONS[1])
     train(broken, first, range(4))
     moments = [moments_of(first, each) for each in broken.parameters() if each.requires_grad]
-    second = FusedAdam(broken.parameters(), OPTIONS[1])
+    second = Functional(broken.parameters(), OPTIONS[1])
     second.resume(moments, steps=4)
     train(broken, second, range(4, 6))
     assert same(whole, broken)
@@ -87,7 +87,7 @@ def moments_of(adam: torch.optim.Adam, parameter: Tensor) -> tuple[Tensor, Tenso
 
 def test_adam_without_gradients_changes_nothing() -> None:
     network = small_network()
-    FusedAdam(network.parameters(), AdamOptions()).step()
+    Functional(network.parameters(), AdamOptions()).step()
     assert same(network, small_network())
 
 

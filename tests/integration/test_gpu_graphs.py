@@ -12,6 +12,7 @@ from greenbench.architectures import Native, Spec, build_architecture
 from greenbench.backends.base import AdamOptions, BuildRequest, TrainableModel
 from greenbench.cases import Scalar
 from greenbench.datasets.base import Dataset, RawImages, make_dataset
+from greenbench.optimizers import make_schedule, optimizer_options
 
 if TYPE_CHECKING:
     from torch import nn
@@ -267,3 +268,25 @@ def test_as_many_lanes_as_are_said_to_fit_do_fit(backend: "TorchBackend") -> Non
     assert 2 <= found <= 64
     batch = backend.build_batch(requests(1) * found)
     assert np.isfinite(batch.train_epoch(np.tile(order, (found, 1)))).all()
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "rmsprop", "adagrad", "adadelta", "lion"])
+def test_replayed_steps_follow_the_schedule_whatever_the_optimizer(
+    backend: "TorchBackend", counts: Counts, name: str
+) -> None:
+    options = {"momentum": 0.9} if name in {"sgd", "rmsprop"} else {}
+    schedule = make_schedule("linear_warmup", {"warmup": 0.5, "decay": "cosine"})
+
+    def build(**compute: Scalar) -> TrainableModel:
+        return backend.build(
+            BuildRequest(
+                network("simple_cnn"), optimizer_options(name, options), BATCH, 1, compute,
+                schedule=schedule, steps=3 * STEPS, steps_per_epoch=STEPS,
+            )
+        )  # fmt: skip
+
+    assert_identical(build(), build(cuda_graphs=False))
+    assert backend.notes == ()
+    assert counts["replays"] >= 4 * STEPS - 3
+    constant = BuildRequest(network("simple_cnn"), optimizer_options(name, options), BATCH, 1)
+    assert trained(build()) != trained(backend.build(constant))
