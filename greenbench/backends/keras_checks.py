@@ -1,6 +1,6 @@
 """Checks of native Keras networks: at each build, and in a pass before anything is trained."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -17,18 +17,26 @@ from greenbench.backends.checks import (
     refuse_same,
 )
 from greenbench.backends.process_state import random_numbers_of, random_states
+from greenbench.tasks import Task
 
 
-class Data(Protocol):
-    """Images and labels in the engine's memory."""
-
-    @property
-    def images(self) -> Any:
-        """As a network gets them."""
+class Bound(Protocol):
+    """What a network is bound to."""
 
     @property
-    def labels(self) -> Any:
-        """Class indices."""
+    def splits(self) -> Mapping[str, Any]:
+        """In the network's layout."""
+
+    @property
+    def own_outputs(self) -> tuple[int, ...]:
+        """Shape of what it gives for a sample, as it gives it."""
+
+    @property
+    def head(self) -> str:
+        """What it ends in."""
+
+    def loss(self, task: Task) -> Any:
+        """Return what it is trained with."""
 
 
 def build_network(architecture: Native) -> Any:
@@ -58,9 +66,7 @@ class KerasChecks:
         """Check all networks again: the data is another."""
         self._passed.clear()
 
-    def check(
-        self, request: BuildRequest, model: Any, data: Data, classes: int, *, from_logits: bool
-    ) -> None:
+    def check(self, request: BuildRequest, model: Any, bound: Bound) -> None:
         """Check a network that has its weights, with a pass that leaves no trace if it is new.
 
         Parameters
@@ -69,18 +75,14 @@ class KerasChecks:
             What was asked for.
         model : keras.Model
             What was built.
-        data : Data
-            Of the training split.
-        classes : int
-            How many there are.
-        from_logits : bool
-            Whether the loss expects logits, not probabilities.
+        bound : Bound
+            What it is to learn from, and what it is to give.
 
         Raises
         ------
         ArchitectureError
             If it has nothing to train or what an earlier one trains, or if its outputs are not
-            those of a classifier, or a parameter gets no gradient.
+            those of the task, or a parameter gets no gradient.
         """
         architecture = request.architecture
         if not isinstance(architecture, Native):
@@ -92,51 +94,56 @@ class KerasChecks:
         self._returned.add(trained)
         kind = (architecture, request.batch_size, _structure(model))
         if kind not in self._passed:
-            batch = slice(request.batch_size)
-            images, labels = data.images[batch], data.labels[batch]
-            _pass(architecture, model, (images, labels), classes, from_logits=from_logits)
+            _pass(request, architecture, model, bound)
             self._passed.add(kind)
 
 
-def _pass(
-    architecture: Native,
-    model: Any,
-    batch: tuple[Any, Any],
-    classes: int,
-    *,
-    from_logits: bool,
-) -> None:
+def _pass(request: BuildRequest, architecture: Native, model: Any, bound: Bound) -> None:
     """Do a training step without its update, and an evaluation, both undone."""
     import keras  # noqa: PLC0415
 
-    images, labels = batch
+    data = bound.splits["train"]
+    count = min(request.batch_size, len(data))
+    expected = (count, *bound.own_outputs)
     state = [(each, keras.ops.copy(each.value)) for each in model.non_trainable_variables]
     with _traceless(model):
-        # A network may work in place.
-        outputs = model(keras.ops.copy(images), training=True)
-        checked = _checked(architecture, outputs, images, classes)
-        missing = _without_gradient(model, outputs, labels, from_logits=from_logits)
+        # A network may work in place: each pass gets a copy.
+        inputs, targets = data.first(count)
+        are_finite = _are_finite(inputs)
+        outputs = model(inputs, training=True)
+        checked = _checked(request, outputs, expected, inputs_are_finite=are_finite)
+        missing = _without_gradient(model, outputs, targets, bound.loss(request.task))
         check_gradients(architecture, missing, len(model.trainable_variables))
-        again = model(keras.ops.copy(images), training=False)
-        evaluated = _checked(architecture, again, images, classes)
-        if from_logits:
+        again = model(data.first(count)[0], training=False)
+        evaluated = _checked(request, again, expected, inputs_are_finite=are_finite)
+        if request.task.loss == "cross_entropy" and bound.head == "logits":
             check_logits(architecture, checked, evaluated)
     for variable, values in state:
         variable.assign(values)
 
 
-def _checked(architecture: Native, given: Any, images: Any, classes: int) -> Outputs:
+def _are_finite(inputs: Any) -> bool:
+    import keras  # noqa: PLC0415
+
+    tensors = keras.tree.flatten(inputs)
+    return all(bool(keras.ops.all(keras.ops.isfinite(each))) for each in tensors)
+
+
+def _checked(
+    request: BuildRequest, given: Any, expected: tuple[int, ...], *, inputs_are_finite: bool
+) -> Outputs:
     """Return checked outputs."""
     import keras  # noqa: PLC0415
 
-    ops = keras.ops
-    outputs = _read(given) if ops.is_tensor(given) else None
+    assert isinstance(request.architecture, Native)
+    outputs = _read(given) if keras.ops.is_tensor(given) else None
     check_outputs(
-        architecture,
+        request.architecture,
         given,
         outputs,
-        (len(images), classes),
-        inputs_are_finite=bool(ops.all(ops.isfinite(images))),
+        expected,
+        task=request.task.name,
+        inputs_are_finite=inputs_are_finite,
     )
     assert outputs is not None
     return outputs
@@ -167,7 +174,7 @@ def _traceless(model: Any) -> Iterator[None]:
         model.zero_grad()
 
 
-def _without_gradient(model: Any, outputs: Any, labels: Any, *, from_logits: bool) -> list[str]:
+def _without_gradient(model: Any, outputs: Any, targets: Any, loss: Any) -> list[str]:
     """Return the parameters that the loss does not hang on.
 
     JAX knows none: a gradient that does not exist is 0 there. TensorFlow would have to record
@@ -177,14 +184,8 @@ def _without_gradient(model: Any, outputs: Any, labels: Any, *, from_logits: boo
         return []
     variables = model.trainable_variables
     if outputs.requires_grad:
-        _loss(from_logits=from_logits)(labels, outputs).backward()
+        loss(targets, outputs).backward()
     return [each.path for each in variables if each.value.grad is None]
-
-
-def _loss(*, from_logits: bool) -> Any:
-    import keras  # noqa: PLC0415
-
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
 
 
 def _engine() -> str:

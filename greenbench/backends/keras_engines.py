@@ -5,7 +5,7 @@ The frameworks are imported late and by name: none but the one in use need be in
 
 import importlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -15,6 +15,20 @@ from numpy.typing import NDArray
 
 from greenbench.errors import ConfigurationError
 
+Batch = tuple[Any, Any]
+"""Inputs, of which there may be several named ones, and targets, in the engine's memory."""
+
+
+class Samples(Protocol):
+    """Where an epoch's batches come from."""
+
+    @property
+    def whole(self) -> Batch | None:
+        """All samples, if all are in memory and seen as they are there."""
+
+    def batches(self, order: NDArray[np.int64], batch_size: int) -> Iterator[Batch]:
+        """Yield batches of samples in `order`."""
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -22,18 +36,20 @@ class Epoch:
 
     Attributes
     ----------
-    images, labels : tensor
-        The training split in the engine's memory.
+    samples : Samples
+        The training split.
     order : ndarray of int64, shape (n,)
         Which samples, in which order.
     batch_size : int
         Samples a step.
     """
 
-    images: Any
-    labels: Any
+    samples: Samples
     order: NDArray[np.int64]
     batch_size: int
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.samples.batches(self.order, self.batch_size)
 
 
 class Engine(Protocol):
@@ -65,10 +81,16 @@ class Engine(Protocol):
     def gpu_uuids(self) -> Sequence[str] | None:
         """Return the UUID of that device; none of a CPU, None if the framework does not say."""
 
+    def batches(self, order: NDArray[np.int64], batch_size: int) -> Iterable[Any]:
+        """Cut an order into batches for `take`."""
+
+    def take(self, batch: Any, values: Any) -> Any:
+        """Return the samples of a batch."""
+
     def train(self, model: Any, epoch: Epoch) -> float:
         """Train with the model's own step; return the mean loss a sample."""
 
-    def count_flops(self, model: Any, images: Any, labels: Any) -> int | None:
+    def count_flops(self, model: Any, inputs: Any, targets: Any) -> int | None:
         """Count a training step that changes nothing; None if the framework has no counter."""
 
 
@@ -104,19 +126,27 @@ class TorchEngine:
         found: Sequence[str] | None = gpus.gpu_uuids(self._used)
         return found
 
+    def batches(self, order: NDArray[np.int64], batch_size: int) -> Iterable[Any]:
+        """Cut it on the device."""
+        parts: Iterable[Any] = _package("torch").from_numpy(order).to(self._used).split(batch_size)
+        return parts
+
+    def take(self, batch: Any, values: Any) -> Any:
+        """Index."""
+        return values[batch]
+
     def train(self, model: Any, epoch: Epoch) -> float:
         """Train as ``fit`` does, without its data loader and callbacks."""
-        order = _package("torch").from_numpy(epoch.order).to(epoch.images.device)
         model.make_train_function()
         model.reset_metrics()
         model.train()
-        for batch in order.split(epoch.batch_size):
-            logs = model.train_function([(epoch.images[batch], epoch.labels[batch])])
+        for batch in epoch:
+            logs = model.train_function([batch])
         model.eval()
         # The running mean of the epoch, by samples.
         return float(logs["loss"])
 
-    def count_flops(self, model: Any, images: Any, labels: Any) -> int:
+    def count_flops(self, model: Any, inputs: Any, targets: Any) -> int:
         """Count with torch's own counter, on a pass whose traces are removed.
 
         Not through ``train_on_batch``, whose first call traces the model a second time.
@@ -125,8 +155,8 @@ class TorchEngine:
         state = [(v, v.value.clone()) for v in model.non_trainable_variables]
         counter = _package("greenbench.backends.torch_flops").FlopCounter()
         with counter:
-            outputs = model(images, training=True)
-            model.compute_loss(x=images, y=labels, y_pred=outputs).backward()
+            outputs = model(inputs, training=True)
+            model.compute_loss(x=inputs, y=targets, y_pred=outputs).backward()
         for variable, values in state:
             variable.assign(values)
         model.zero_grad()
@@ -163,18 +193,26 @@ class JaxEngine:
         """Return none on a CPU: JAX does not say which GPU its first one is."""
         return () if self._used.platform == "cpu" else None
 
+    def batches(self, order: NDArray[np.int64], batch_size: int) -> Iterable[Any]:
+        """Cut it in NumPy's memory."""
+        return _cut(order, batch_size)
+
+    def take(self, batch: Any, values: Any) -> Any:
+        """Index."""
+        return values[batch]
+
     def train(self, model: Any, epoch: Epoch) -> float:
         """Train by ``fit``, which takes weights out of the model and back once an epoch."""
-        history = model.fit(
-            epoch.images[epoch.order],
-            epoch.labels[epoch.order],
-            batch_size=epoch.batch_size,
-            shuffle=False,
-            verbose=0,
-        )
+        if epoch.samples.whole is None:
+            # Told a number of steps, it would ask for one batch more than there is.
+            history = model.fit(iter(epoch), verbose=0)
+        else:
+            ((inputs, targets),) = epoch.samples.batches(epoch.order, len(epoch.order))
+            size = epoch.batch_size
+            history = model.fit(inputs, targets, batch_size=size, shuffle=False, verbose=0)
         return float(history.history["loss"][0])
 
-    def count_flops(self, model: Any, images: Any, labels: Any) -> None:
+    def count_flops(self, model: Any, inputs: Any, targets: Any) -> None:
         """Return None: JAX counts what a compiler has left, which is not comparable."""
 
 
@@ -215,19 +253,29 @@ class TensorflowEngine:
         """Return none on a CPU: TensorFlow does not say which GPU its first one is."""
         return None if _package("tensorflow").config.get_visible_devices("GPU") else ()
 
+    def batches(self, order: NDArray[np.int64], batch_size: int) -> Iterable[Any]:
+        """Cut it in NumPy's memory."""
+        return _cut(order, batch_size)
+
+    def take(self, batch: Any, values: Any) -> Any:
+        """Gather."""
+        return _package("tensorflow").gather(values, batch)
+
     def train(self, model: Any, epoch: Epoch) -> float:
         """Train as ``fit`` does, which would build a pipeline of its own every epoch."""
-        take = _package("tensorflow").gather
         model.make_train_function()
         model.reset_metrics()
-        for start in range(0, len(epoch.order), epoch.batch_size):
-            batch = epoch.order[start : start + epoch.batch_size]
-            data = take(epoch.images, batch), take(epoch.labels, batch)
-            logs = model.train_function(iter([data]))
+        for batch in epoch:
+            logs = model.train_function(iter([batch]))
         return float(logs["loss"])
 
-    def count_flops(self, model: Any, images: Any, labels: Any) -> None:
+    def count_flops(self, model: Any, inputs: Any, targets: Any) -> None:
         """Return None: TensorFlow's counter knows forward passes only."""
+
+
+def _cut(order: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]
 
 
 def _torch_device() -> Any:

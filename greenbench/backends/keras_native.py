@@ -1,19 +1,19 @@
 """Native Keras networks: what they see, and what comes out of them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from greenbench.architectures.spec import Native
 from greenbench.backends.checks import named
 from greenbench.backends.keras_checks import build_network
+from greenbench.backends.keras_data import each
 from greenbench.errors import ArchitectureError
 
 DATA_FORMAT = "channels_last"
 """Where native networks find the channels, on every engine: what Keras's own layers expect."""
+
+IMAGE_AXES = 3
 
 _COLOURS = re.compile("\\x1b\\[[0-9;]*m")
 # What keras.applications call the last layer of each of their networks.
@@ -21,8 +21,8 @@ _CLASSIFIER = re.compile(r"(^|_)(predictions|head_dense)$")
 _ON_SHAPES = re.compile(r"shape|size|dimension|axis|axes|incompatible|channels|ndim", re.IGNORECASE)
 
 
-def build_native(architecture: Native, seed: int, examples: NDArray[np.float32]) -> Any:
-    """Return the model of a native architecture, built for our images.
+def build_native(architecture: Native, seed: int, examples: Any) -> Any:
+    """Return the model of a native architecture, built for our inputs.
 
     Seeds the global generators of Python, NumPy and the engine.
 
@@ -32,23 +32,23 @@ def build_native(architecture: Native, seed: int, examples: NDArray[np.float32])
         What to build.
     seed : int
         Of its initial weights.
-    examples : ndarray, shape (n, height, width, channels)
-        Some images.
+    examples : ndarray, shape (n, …), or mapping of str to such arrays
+        Some inputs; images are of shape (n, height, width, channels).
 
     Raises
     ------
     ArchitectureError
-        If it expects images of another layout.
+        If it expects other inputs, or images of another layout.
     """
     import keras  # noqa: PLC0415
 
     keras.utils.set_random_seed(seed % 2**32)
-    shape = examples.shape[1:]
+    shape = each(lambda array: array.shape[1:], examples)
     try:
         model = build_network(architecture)
         _check_inputs(architecture, model, shape)
         if not model.built:
-            model(keras.ops.convert_to_tensor(examples[:1].copy()))
+            model(each(lambda array: keras.ops.convert_to_tensor(array[:1].copy()), examples))
     except (ValueError, RuntimeError) as error:
         said = _said(error)
         if not _ON_SHAPES.search(said):
@@ -57,7 +57,7 @@ def build_native(architecture: Native, seed: int, examples: NDArray[np.float32])
         raise ArchitectureError(
             f"{named(architecture)} cannot be built ({said}){_advice(shape)}"
         ) from error
-    for layer in _layers(model):
+    for layer in layers_of(model):
         _check_layer(architecture, layer, shape)
     return model
 
@@ -74,28 +74,35 @@ def gives_probabilities(model: Any) -> bool:
     """
     import keras  # noqa: PLC0415
 
-    layers = list(_layers(model))
+    layers = list(layers_of(model))
     if not layers or not _CLASSIFIER.search(layers[-1].name):
         return False
     return getattr(layers[-1], "activation", None) is keras.activations.softmax
 
 
-def _layers(model: Any) -> Iterator[Any]:
+def layers_of(model: Any) -> Iterator[Any]:
+    """Yield the layers of a model, with those inside of others."""
     for layer in getattr(model, "layers", ()):
         yield layer
-        yield from _layers(layer)
+        yield from layers_of(layer)
 
 
-def _check_inputs(architecture: Native, model: Any, shape: tuple[int, ...]) -> None:
+def _check_inputs(architecture: Native, model: Any, shape: Any) -> None:
     inputs = getattr(model, "inputs", None) if model.built else None
-    declared = [tuple(each.shape[1:]) for each in inputs or ()]
-    if not declared or (len(declared) == 1 and _fits(declared[0], shape)):
+    declared = {one.name: tuple(one.shape[1:]) for one in inputs or ()}
+    given = shape if isinstance(shape, Mapping) else dict.fromkeys(list(declared)[:1], shape)
+    if not declared or (
+        set(declared) == set(given) and all(_fits(declared[name], given[name]) for name in given)
+    ):
         return
-    shown = " and ".join(str(each) for each in declared)
+    if isinstance(shape, Mapping):
+        shown = ", ".join(f"{name} {declared[name]}" for name in declared)
+        raise ArchitectureError(f"{named(architecture)} has the inputs {shown}{_advice(shape)}")
+    shown = " and ".join(str(one) for one in declared.values())
     raise ArchitectureError(f"{named(architecture)} has the input {shown}{_advice(shape)}")
 
 
-def _check_layer(architecture: Native, layer: Any, shape: tuple[int, ...]) -> None:
+def _check_layer(architecture: Native, layer: Any, shape: Any) -> None:
     """Refuse a layer that takes our rows for channels; where it flattens, no harm is done."""
     from keras import layers  # noqa: PLC0415
 
@@ -119,10 +126,15 @@ def _said(error: Exception) -> str:
 def _fits(declared: tuple[int | None, ...], shape: tuple[int, ...]) -> bool:
     if len(declared) != len(shape):
         return False
-    return all(each in (None, given) for each, given in zip(declared, shape, strict=True))
+    return all(one in (None, given) for one, given in zip(declared, shape, strict=True))
 
 
-def _advice(shape: tuple[int, ...]) -> str:
+def _advice(shape: Any) -> str:
+    if isinstance(shape, Mapping):
+        shown = ", ".join(f"{name} {one}" for name, one in shape.items())
+        return f"; the data set has the inputs {shown}: name each keras.Input so"
+    if len(shape) != IMAGE_AXES:
+        return f"; the data set has inputs of shape {shape}: write `keras.Input(input_shape)`"
     return (
         f"; native keras networks see images as (height, width, channels), here {shape}: "
         "write `channels, height, width = image_shape` and `keras.Input((height, width, "

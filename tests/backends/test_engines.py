@@ -122,3 +122,19 @@ def test_losses_stay_torchs_over_epochs(probed: tuple[str, Results], coloured: D
     for samples in (16, 40, 40):
         loss = model.train_epoch(np.arange(samples))
     assert probed[1]["epoch_loss"] == pytest.approx(loss, abs=1e-2)
+
+
+@pytest.mark.parametrize("name", [each for each in ENGINES if each != "keras"])
+def test_tasks_optimizers_and_data_are_the_same(name: str) -> None:
+    if importlib.util.find_spec(ENGINES[name]) is None:
+        pytest.skip(f"{ENGINES[name]} is not installed, which {name} needs")
+    files = ("test_parity_optimizers.py", "test_parity_tasks.py", "test_keras_data.py")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+        + [str(PROBE.with_name(each)) for each in files],
+        env={**os.environ, "KERAS_TESTED": name},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
