@@ -178,6 +178,10 @@ architectures: Registry[Any] = Registry(
         "dense_poly": "greenbench.architectures.paper:dense_poly",
         "dense_linear": "greenbench.architectures.paper:dense_linear",
         "dense": "greenbench.architectures.paper:dense",
+        "resnet_small": "greenbench.architectures.families:resnet_small",
+        "vit_small": "greenbench.architectures.families:vit_small",
+        "gpt_small": "greenbench.architectures.families:gpt_small",
+        "mlp": "greenbench.architectures.families:mlp",
     },
 )
 backends: Registry[Any] = Registry(

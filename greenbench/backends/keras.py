@@ -124,7 +124,7 @@ class KerasBackend:
                 state.put_back(who, with_random=False)
                 return self._checked(network, request)
             splits = self._splits_in(self._engine.data_format)
-            network = sequential(architecture, self._engine.data_format)
+            network = sequential(architecture, self._engine.data_format, request.seed)
             model = KerasModel(network, splits, request, self._engine)
             model.set_weights(architecture.initial_weights(request.seed))
         return model
