@@ -182,6 +182,9 @@ architectures: Registry[Any] = Registry(
         "vit_small": "greenbench.architectures.families:vit_small",
         "gpt_small": "greenbench.architectures.families:gpt_small",
         "mlp": "greenbench.architectures.families:mlp",
+        "torchvision": "greenbench.architectures.libraries:torchvision",
+        "timm": "greenbench.architectures.libraries:timm",
+        "keras": "greenbench.architectures.libraries:keras",
     },
 )
 backends: Registry[Any] = Registry(
