@@ -6,6 +6,9 @@ from collections.abc import Iterable
 
 from greenbench.text.clean import clean
 
+MOST_NAMES = 40
+"""Names that a message lists where none is near; a library of networks has hundreds."""
+
 
 class GreenbenchError(Exception):
     """Root of all greenbench errors; its message is one line that says what to do."""
@@ -39,9 +42,14 @@ class UnknownNameError(ConfigurationError):
     def __init__(self, kind: str, name: str, known: Iterable[str], advice: str = "") -> None:
         names = sorted(known)
         nearest = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"known: {', '.join(names)}"
+        hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"known: {_listed(names)}"
         super().__init__(f"unknown {kind} {name!r}; {hint}{advice and f' ({advice})'}")
         self.kind, self.name, self.nearest = kind, name, nearest
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
 
 
 class BrokenPluginError(ConfigurationError):

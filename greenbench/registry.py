@@ -208,6 +208,13 @@ architectures: Registry[Any] = Registry(
         "dense_linear": "greenbench.architectures.paper:dense_linear",
         "dense": "greenbench.architectures.paper:dense",
         "unet": "greenbench.architectures.unet:unet",
+        "resnet_small": "greenbench.architectures.families:resnet_small",
+        "vit_small": "greenbench.architectures.families:vit_small",
+        "gpt_small": "greenbench.architectures.families:gpt_small",
+        "mlp": "greenbench.architectures.families:mlp",
+        "torchvision": "greenbench.architectures.libraries:torchvision",
+        "timm": "greenbench.architectures.libraries:timm",
+        "keras": "greenbench.architectures.libraries:keras",
     },
 )
 backends: Registry[Any] = Registry(

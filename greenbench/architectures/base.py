@@ -1,23 +1,31 @@
 """How architecture functions are declared, and how a name becomes a spec."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
 from greenbench import registry
-from greenbench.architectures.spec import Native, Spec
+from greenbench.architectures.spec import Native, Shape, Spec, described
 from greenbench.errors import ArchitectureError, UnknownNameError
 from greenbench.machine.places import at, calling
 from greenbench.machine.signatures import options_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+Sizes = Mapping[str, Mapping[str, Any]]
+
+_IMAGE = 3
 
 
-def family(**sizes: Mapping[str, Any]) -> Callable[[Function], Function]:
+def family(
+    names: Callable[[], Sizes] | None = None, **sizes: Mapping[str, Any]
+) -> Callable[[Function], Function]:
     """Declare the sizes of an architecture, smallest first.
 
     Parameters
     ----------
+    names : callable, optional
+        Gives sizes that are looked up when they are asked for; one of them must then be chosen.
     **sizes : mapping
         Options of the function for each size.
 
@@ -30,7 +38,7 @@ def family(**sizes: Mapping[str, Any]) -> Callable[[Function], Function]:
     """
 
     def decorate(function: Function) -> Function:
-        setattr(function, "sizes", sizes)  # noqa: B010
+        setattr(function, "sizes", names or sizes)  # noqa: B010
         return function
 
     return decorate
@@ -48,60 +56,70 @@ def native(backend: str) -> Callable[[Function], Function]:
 
 def sizes_of(function: Callable[..., Any]) -> dict[str, Mapping[str, Any]]:
     """Return the declared sizes of an architecture function, smallest first."""
-    return dict(getattr(function, "sizes", {}))
+    sizes = getattr(function, "sizes", {})
+    return dict(sizes() if callable(sizes) else sizes)
 
 
 def build_architecture(
     name: str,
-    image_shape: tuple[int, int, int],
-    classes: int,
+    input_shape: Shape,
+    outputs: int | Shape,
     *,
     size: str | None = None,
     options: Mapping[str, Any] | None = None,
+    vocabulary: int | None = None,
 ) -> Spec | Native:
     """Return the spec, or the native builder, of a registered architecture.
+
+    Its function is called with the shape of an input, the length of the outputs' axis of classes
+    (the first of an image, else the last), its options, and `vocabulary` if it has such a
+    parameter.
 
     Parameters
     ----------
     name : str
         Name in the registry.
-    image_shape : tuple of int
-        Channels, height, width.
-    classes : int
-        Length of the output.
+    input_shape : tuple of int
+        Of a sample, without the batch axis: channels, height, width; or features; or tokens.
+    outputs : int or tuple of int
+        Shape of a sample's outputs; a number is the length of a vector.
     size : str, optional
         Member of its family.
     options : mapping, optional
         Further arguments of its function.
+    vocabulary : int, optional
+        How many token ids the data has; None of data that are no token ids.
 
     Raises
     ------
     UnknownNameError
         If name, size or an option is not known.
     ArchitectureError
-        If size and options contradict each other, or the network doesn't fit the images.
+        If size and options contradict each other, or the network doesn't fit the data.
     """
+    wanted = (outputs,) if isinstance(outputs, int) else tuple(outputs)
     function = registry.architectures.get(name)
     arguments = check_arguments(name, size, options or {})
+    _check_inputs(name, function, input_shape, vocabulary)
+    if "vocabulary" in _parameters(function) and vocabulary is not None:
+        arguments["vocabulary"] = vocabulary
+    classes = wanted[0 if len(wanted) == _IMAGE else -1]
     backend = getattr(function, "native_backend", None)
     if backend is not None:
-        return Native(name, backend, partial(function, image_shape, classes, **arguments))
+        return Native(name, backend, partial(function, input_shape, classes, **arguments))
     with calling(f"architecture {name!r}", function, ArchitectureError):
-        spec: Spec = function(image_shape, classes, **arguments)
+        spec: Spec = function(input_shape, classes, **arguments)
     if not isinstance(spec, Spec):
         raise ArchitectureError(
             f"architecture {name!r}{at(function)} returned {type(spec).__name__}; expected a Spec; "
             "declare with @native for which backend it is if it is a model of that backend's own"
         )
-    if spec.classes != classes:
-        raise ArchitectureError(
-            f"{name}{at(function)} ends in {spec.classes} outputs; expected {classes}, one a class"
-        )
+    _check_spec(f"{name}{at(function)}", spec, wanted, vocabulary)
     return spec
 
 
 def check_arguments(name: str, size: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an architecture's function is called with besides the images' shape.
+    """Return what an architecture's function is called with besides the data's shapes.
 
     Parameters
     ----------
@@ -117,20 +135,96 @@ def check_arguments(name: str, size: str | None, options: Mapping[str, Any]) -> 
     UnknownNameError
         If size or an option is not known.
     ArchitectureError
-        If size and options contradict each other.
+        If size and options contradict each other, or a size is missing.
     """
     function = registry.architectures.get(name)
-    sizes = sizes_of(function)
+    is_library = callable(getattr(function, "sizes", None))
+    if size is None and is_library:
+        raise ArchitectureError(
+            f"architecture {name!r} is a library of networks; expected one of them, such as "
+            f"{name}.{next(iter(sizes_of(function)))}"
+        )
+    sizes = sizes_of(function) if size is not None else {}
     if size is not None and size not in sizes:
-        raise UnknownNameError(f"size of {name}", size, sizes)
+        raise UnknownNameError(f"{'network' if is_library else 'size'} of {name}", size, sizes)
     chosen = dict(sizes[size]) if size else {}
     if clash := sorted(set(chosen) & set(options)):
         raise ArchitectureError(
             f"{name}.{size} sets {', '.join(clash)} itself; "
             "choose either the size or the option, not both"
         )
-    known = list(options_of(function, given=2))
+    known = options_taken(function)
     for option in options:
         if option not in known:
             raise UnknownNameError(f"option of {name}", option, known)
     return {**chosen, **options}
+
+
+def options_taken(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the options of an architecture's function, with their defaults.
+
+    See `greenbench.machine.signatures.options_of`. A vocabulary is none: the data decides on it.
+    """
+    return {n: v for n, v in options_of(function, given=2).items() if n != "vocabulary"}
+
+
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(function).parameters
+
+
+def _check_inputs(
+    name: str, function: Callable[..., Any], shape: Shape, vocabulary: int | None
+) -> None:
+    """Refuse data that a function says it does not take, by the names of its parameters."""
+    parameters = _parameters(function)
+    given = described(shape, are_tokens=vocabulary is not None)
+    first = next(iter(parameters), "")
+    if first == "image_shape" and len(shape) != _IMAGE:
+        is_own = registry.architectures.origin(name) is not None
+        advice = ", or call its first parameter input_shape if it takes them" if is_own else ""
+        others = "gpt_small" if vocabulary is not None else "mlp"
+        raise ArchitectureError(
+            f"architecture {name!r}{at(function)} is for images, but the data set has {given}; "
+            f"choose another, such as {others}{advice}"
+        )
+    needed = parameters.get("vocabulary")
+    if needed is not None and needed.default is needed.empty and vocabulary is None:
+        raise ArchitectureError(
+            f"architecture {name!r}{at(function)} is for token ids, but the data set has {given}; "
+            "choose another, such as mlp"
+        )
+
+
+def _check_spec(who: str, spec: Spec, wanted: Shape, vocabulary: int | None) -> None:
+    if (spec.vocabulary or 0) < (vocabulary or 0):
+        if spec.vocabulary is None:
+            raise ArchitectureError(
+                f"{who} computes with numbers, but the data set has token ids; expected an "
+                "Embedding as the first layer, or choose another architecture, such as gpt_small"
+            )
+        raise ArchitectureError(
+            f"{who} knows {spec.vocabulary} token ids, but the data set has {vocabulary}; give "
+            "its Embedding as many: a parameter `vocabulary` gets their number"
+        )
+    if spec.vocabulary is not None and vocabulary is None:
+        raise ArchitectureError(
+            f"{who} is for token ids, but the data set has {described(spec.input_shape)}; leave "
+            "its Embedding out, or choose another architecture, such as mlp"
+        )
+    if spec.outputs != wanted:
+        raise ArchitectureError(
+            f"{who} ends in {_counted(spec.outputs)} outputs; expected {_counted(wanted)}"
+            f"{_advice(spec.outputs, wanted)}"
+        )
+
+
+def _counted(shape: Shape) -> str:
+    return "×".join(map(str, shape))
+
+
+def _advice(shape: Shape, wanted: Shape) -> str:
+    if len(shape) == len(wanted):
+        return ", as many as the task wants"
+    if len(wanted) == 1:
+        return ", a value each and no more axes: end with Flatten or GlobalPool, and Linear"
+    return ", since the task wants them for each pixel or token: choose another architecture"

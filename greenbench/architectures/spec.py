@@ -1,61 +1,67 @@
 """Neutral layer specs: typed layers with shapes, parameters, FLOPs and initial weights."""
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
-from numbers import Integral, Real
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from greenbench.architectures.layers import (
+    GELU,
+    Attention,
+    BatchNorm,
+    Conv,
+    Dropout,
+    Embedding,
+    Flatten,
+    GlobalPool,
+    Layer,
+    LayerNorm,
+    Linear,
+    MaxPool,
+    PatchEmbedding,
+    PositionEmbedding,
+    ReLU,
+    Residual,
+    SiLU,
+    is_count,
+)
+from greenbench.architectures.placing import Placed, Shape, described, place, train_flops
 from greenbench.errors import ArchitectureError
 
-Shape = tuple[int, ...]
+__all__ = [
+    "GELU",
+    "Attention",
+    "BatchNorm",
+    "Conv",
+    "Dropout",
+    "Embedding",
+    "Flatten",
+    "GlobalPool",
+    "Layer",
+    "LayerNorm",
+    "Linear",
+    "MaxPool",
+    "Native",
+    "PatchEmbedding",
+    "Placed",
+    "PositionEmbedding",
+    "ReLU",
+    "Residual",
+    "Shape",
+    "SiLU",
+    "Spec",
+    "Weights",
+    "described",
+]
+
 Weights = list[NDArray[np.float32]]
 
-
-@dataclass(frozen=True)
-class Conv:
-    """Convolution with stride 1 and zero padding that keeps the image's size."""
-
-    channels: int
-    kernel: int = 3
-
-
-@dataclass(frozen=True)
-class BatchNorm:
-    """Batch normalisation over channels; momentum 0.1 as torch counts it."""
-
-    momentum: float = 0.1
-    epsilon: float = 1e-5
-
-
-@dataclass(frozen=True)
-class ReLU:
-    """Rectified linear unit."""
-
-
-@dataclass(frozen=True)
-class MaxPool:
-    """Maximum over non-overlapping windows of `window` × `window` pixels."""
-
-    window: int = 2
-
-
-@dataclass(frozen=True)
-class Flatten:
-    """Flatten to a vector, channel by channel."""
-
-
-@dataclass(frozen=True)
-class Linear:
-    """Fully connected layer with bias."""
-
-    features: int
-
-
-Layer = Conv | BatchNorm | ReLU | MaxPool | Flatten | Linear
+_IMAGE = 3
+# Of GPT-2's embeddings (Radford et al. 2019).
+_EMBEDDING_DEVIATION = 0.02
 
 
 @dataclass(frozen=True)
@@ -77,49 +83,18 @@ class Native:
     build: Callable[[], Any]
 
 
-@dataclass(frozen=True)
-class Placed:
-    """A layer with the shapes (without the batch axis) that go in and come out."""
-
-    layer: Layer
-    shape_in: Shape
-    shape_out: Shape
-
-    @property
-    def weight_shapes(self) -> list[Shape]:
-        """Shapes of what is trained, in torch's layout."""
-        match self.layer:
-            case Conv(channels, kernel):
-                return [(channels, self.shape_in[0], kernel, kernel), (channels,)]
-            case BatchNorm():
-                return [(self.shape_in[0],), (self.shape_in[0],)]
-            case Linear(features):
-                return [(features, self.shape_in[0]), (features,)]
-        return []
-
-    @property
-    def flops(self) -> int:
-        """Forward FLOPs of one sample, 2 a multiply-add; only products count, as torch does."""
-        match self.layer:
-            case Conv(channels, kernel):
-                pixels = self.shape_out[1] * self.shape_out[2]
-                return 2 * pixels * channels * self.shape_in[0] * kernel * kernel
-            case Linear(features):
-                return 2 * features * self.shape_in[0]
-        return 0
-
-
 class Spec:
-    """A network as an ordered list of layers, for images of one shape.
+    """A network as an ordered list of layers, for inputs of one shape.
 
     Parameters
     ----------
     name : str
         For messages.
-    image_shape : tuple of int
-        Channels, height, width.
-    layers : list of Layer
-        In order; the last one gives a value a class.
+    input_shape : tuple of int
+        Of a sample: (channels, height, width) of images, (features,) of vectors, (tokens, features)
+        of sequences, (tokens,) of token ids, whose first layer is an `Embedding`.
+    layers : sequence of Layer
+        In order; the last one gives what the task wants, such as a value a class.
 
     Attributes
     ----------
@@ -129,44 +104,70 @@ class Spec:
     Raises
     ------
     ArchitectureError
-        If a layer does not fit what comes before it, or the last one gives an image.
+        If there are no layers, or one does not fit what comes before it.
     """
 
-    def __init__(self, name: str, image_shape: tuple[int, int, int], layers: list[Layer]) -> None:
+    def __init__(self, name: str, input_shape: Shape, layers: Sequence[Layer]) -> None:
         self.name = name
-        if len(image_shape) != len("CHW") or not all(map(_is_count, image_shape)):
+        shape = tuple(input_shape)
+        if not 1 <= len(shape) <= _IMAGE or not all(map(is_count, shape)):
             raise ArchitectureError(
-                f"{name}: images have the shape {image_shape!r}; expected channels, height and "
-                "width, whole numbers above 0"
+                f"{name}: its inputs have the shape {input_shape!r}; expected whole numbers above "
+                "0: (channels, height, width) of images, (features,) of vectors, (tokens,) of "
+                "token ids"
             )
-        self.image_shape = image_shape
-        self.layers = tuple(_place(name, image_shape, layers))
-        if not self.layers or len(self.layers[-1].shape_out) != 1:
-            raise ArchitectureError(
-                f"{name} gives an image; expected a value a class: end with Flatten and Linear"
-            )
+        if not layers:
+            raise ArchitectureError(f"{name} has no layers; give it some, such as Linear(10)")
+        self.input_shape = shape
+        self.layers = tuple(place(name, shape, layers))
+        self._check_embeddings()
+
+    @property
+    def image_shape(self) -> Shape:
+        """The former name of `input_shape`."""
+        return self.input_shape
+
+    @property
+    def outputs(self) -> Shape:
+        """Shape of a sample's outputs: (n,), (tokens, n), or (n, height, width)."""
+        return self.layers[-1].shape_out
 
     @property
     def classes(self) -> int:
-        """Length of the output."""
-        return self.layers[-1].shape_out[0]
+        """Length of the outputs' axis of classes: the first of an image, else the last."""
+        return self.outputs[0 if len(self.outputs) == _IMAGE else -1]
+
+    @property
+    def vocabulary(self) -> int | None:
+        """How many token ids it knows; None of a network for numbers."""
+        first = self.layers[0].layer
+        return first.vocabulary if isinstance(first, Embedding) else None
+
+    @property
+    def leaves(self) -> Iterator[Placed]:
+        """Its layers, and those inside of them, in the order of their weights."""
+        for placed in self.layers:
+            yield from placed.leaves()
+
+    @property
+    def draws(self) -> bool:
+        """Whether it draws random numbers in training."""
+        return any(isinstance(each.layer, Dropout) and each.layer.rate for each in self.leaves)
 
     @property
     def parameters(self) -> int:
         """Number of trainable parameters."""
-        shapes = [shape for placed in self.layers for shape in placed.weight_shapes]
+        shapes = [shape for placed in self.leaves for shape in placed.weight_shapes]
         return sum(math.prod(shape) for shape in shapes)
 
     @property
     def train_flops(self) -> int:
         """FLOPs of one training sample: the forward pass, and twice that backwards.
 
-        The gradient with respect to the image is not computed, which saves the first
-        product once, unless something before it is trained. This is the count of
-        ``torch.utils.flop_counter``.
+        The gradient with respect to the data is not computed, which saves the first product once,
+        unless something before it is trained. This is the count of ``torch.utils.flop_counter``.
         """
-        trained = [placed.flops for placed in self.layers if placed.weight_shapes]
-        return 3 * sum(trained) - sum(trained[:1])
+        return train_flops(self.layers)
 
     def check_trainable(self, samples: int) -> None:
         """Check whether the network can be trained in batches of so many samples.
@@ -181,7 +182,7 @@ class Spec:
             raise ArchitectureError(
                 f"{self.name} has nothing to train; give it a layer with weights, such as Linear"
             )
-        for placed in self.layers:
+        for placed in self.leaves:
             values = samples * math.prod(placed.shape_in[1:])
             if isinstance(placed.layer, BatchNorm) and values == 1:
                 raise ArchitectureError(
@@ -192,89 +193,43 @@ class Spec:
     def initial_weights(self, seed: int) -> Weights:
         """Draw initial weights, equal for every backend.
 
-        Uniform in ±1/√fan_in, torch's default for convolutions and linear layers;
-        normalisation starts as the identity.
+        Uniform in ±1/√fan_in, torch's default for convolutions and linear layers; embeddings
+        normal with deviation 0.02, GPT-2's; normalisation starts as the identity.
 
         Returns
         -------
         list of ndarray of float32
-            For each layer in order: weight and bias; for a normalisation also running mean
+            For each layer in order: weight and bias; for a batch normalisation also running mean
             and variance. In torch's layout.
         """
         generator = np.random.default_rng(seed)
-        weights: Weights = []
-        for placed in self.layers:
-            shapes = placed.weight_shapes
-            if isinstance(placed.layer, BatchNorm):
-                ones, zeros = np.ones(shapes[0], np.float32), np.zeros(shapes[0], np.float32)
-                weights += [ones, zeros, zeros.copy(), ones.copy()]
-            elif shapes:
-                bound = 1 / math.sqrt(math.prod(shapes[0][1:]))
-                weights += [
-                    generator.uniform(-bound, bound, shape).astype(np.float32) for shape in shapes
-                ]
-        return weights
+        return [values for placed in self.leaves for values in _initial_weights(placed, generator)]
 
-
-def _place(name: str, shape: Shape, layers: list[Layer]) -> Iterator[Placed]:
-    poolings = 0
-    for layer in layers:
-        _check(name, layer)
-        spatial = len(shape) > 1
-        if isinstance(layer, Conv | BatchNorm | MaxPool | Flatten) and not spatial:
+    def _check_embeddings(self) -> None:
+        rest = (each.layer for each in self.leaves if each is not self.layers[0])
+        if any(isinstance(layer, Embedding) for layer in rest):
             raise ArchitectureError(
-                f"{name}: {type(layer).__name__} needs an image, but comes after Flatten"
-            )
-        if isinstance(layer, Linear) and spatial:
-            raise ArchitectureError(f"{name}: Linear needs a vector; put Flatten before it")
-        if isinstance(layer, MaxPool):
-            if min(shape[1:]) < layer.window:
-                raise ArchitectureError(
-                    f"{name} does not fit: after {poolings} poolings the image is "
-                    f"{shape[1]}×{shape[2]}; at most {poolings} poolings fit"
-                )
-            poolings += 1
-        shape_out = _shape_after(layer, shape)
-        yield Placed(layer, shape, shape_out)
-        shape = shape_out
-
-
-def _check(name: str, layer: Layer) -> None:
-    """Raise `ArchitectureError` unless each backend takes a layer for the same."""
-    if not isinstance(layer, Layer):
-        raise ArchitectureError(
-            f"{name}: {layer!r} is no layer; expected one such as Linear(10), called"
-        )
-    for field in fields(layer):
-        value = getattr(layer, field.name)
-        if field.type is int:
-            is_right, expected = _is_count(value), "a whole number above 0"
-        elif field.name == "momentum":
-            is_right, expected = _is_number(value) and 0 <= value <= 1, "a number from 0 to 1"
-        else:
-            is_right, expected = _is_number(value) and 0 < value < math.inf, "a number above 0"
-        if not is_right:
-            raise ArchitectureError(
-                f"{name}: {field.name} of {type(layer).__name__} is {value!r}; expected {expected}"
+                f"{self.name}: Embedding takes token ids, which only the data has; expected it "
+                "as the first layer"
             )
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) > 0
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
-
-
-def _shape_after(layer: Layer, shape: Shape) -> Shape:
-    match layer:
-        case Conv(channels):
-            return (channels, *shape[1:])
-        case MaxPool(window):
-            return (shape[0], shape[1] // window, shape[2] // window)
-        case Flatten():
-            return (math.prod(shape),)
-        case Linear(features):
-            return (features,)
-    return shape
+def _initial_weights(
+    placed: Placed, generator: np.random.Generator
+) -> Iterator[NDArray[np.float32]]:
+    shapes = placed.weight_shapes
+    match placed.layer:
+        case BatchNorm():
+            ones, zeros = np.ones(shapes[0], np.float32), np.zeros(shapes[0], np.float32)
+            yield from (ones, zeros, zeros.copy(), ones.copy())
+        case LayerNorm():
+            yield from (np.ones(shapes[0], np.float32), np.zeros(shapes[0], np.float32))
+        case Embedding() | PositionEmbedding():
+            values = generator.normal(0, _EMBEDDING_DEVIATION, shapes[0])
+            yield values.astype(np.float32)
+        case _:
+            bound = 0.0
+            for shape in shapes:
+                if len(shape) > 1:
+                    bound = 1 / math.sqrt(math.prod(shape[1:]))
+                yield generator.uniform(-bound, bound, shape).astype(np.float32)

@@ -102,7 +102,7 @@ class KerasBackend:
                 bound = self._bound(layout, request, head_of(network, request.task))
                 self._checks.check(request, network, bound)
                 return KerasModel(network, bound, request, self._engine)
-            network = sequential(architecture, self._engine.data_format)
+            network = sequential(architecture, self._engine.data_format, request.seed)
             bound = self._bound(Layout(self._engine.data_format, "channels_first"), request)
             model = KerasModel(network, bound, request, self._engine)
             model.set_weights(architecture.initial_weights(request.seed))

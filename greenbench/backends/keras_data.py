@@ -163,7 +163,7 @@ class Fetched:
 
     def read(self, indices: NDArray[np.int64]) -> tuple[Any, NDArray[Any]]:
         """Return the samples at these positions as they are."""
-        read: tuple[Any, NDArray[Any]] = self.given.batch(indices)  # type: ignore[attr-defined]
+        read: tuple[Any, NDArray[Any]] = self.given.batch(indices)
         return read
 
 

@@ -156,7 +156,7 @@ def random_numbers_of(states: RandomStates, *, goes_on: bool = True) -> Iterator
 class OwnState:
     """What the code of one model runs in: it finds its own random numbers, and leaves nothing.
 
-    The layers of a spec are our own, and neither set nor draw anything.
+    The layers of a spec are our own: they set nothing, and only dropout draws.
 
     Parameters
     ----------
@@ -166,7 +166,8 @@ class OwnState:
 
     def __init__(self, architecture: Spec | Native) -> None:
         self._who = f"architecture {architecture.name!r}"
-        self._states = random_states() if isinstance(architecture, Native) else None
+        draws = isinstance(architecture, Native) or architecture.draws
+        self._states = random_states() if draws else None
 
     @contextmanager
     def __call__(self, *, goes_on: bool) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """FLOPs by PyTorch's own formulas, without the imports of its counter; names what has none."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -16,6 +17,9 @@ from greenbench.backends.torch_operators import counts_nothing
 from greenbench.errors import UncountedFlopsError
 
 RECURRENT = frozenset({"lstm", "gru", "rnn_tanh", "rnn_relu"})
+_GROUPS = 9
+"""Where an operator of convolutions has their number of groups."""
+
 LEAVES_TORCH = frozenset({"numpy", "__array__", "__dlpack__"})
 
 
@@ -35,6 +39,15 @@ def _affine_grid(theta: Tensor, *_: Any, out_val: Tensor) -> int:
 def _distances(first: Tensor, _second: Tensor, *, out_val: Tensor) -> int:
     # One product of points that have two more coordinates.
     return 2 * (first.shape[-1] + 2) * out_val.numel()
+
+
+def _grouped_convolution_backward(
+    gradient: Tensor, inputs: Tensor, weight: Tensor, *others: Any, **_: Any
+) -> int:
+    is_transposed, needed = others[-4], others[-1]
+    # Each weight meets each position of the smaller of both once, in either gradient.
+    positions = math.prod((inputs if is_transposed else gradient).shape[2:])
+    return int(sum(needed[:2])) * 2 * len(inputs) * positions * weight.numel()
 
 
 # What torch has no formula for, though it is a product of matrices: 2 a multiply-add.
@@ -160,9 +173,18 @@ def _plain_kernels() -> Iterator[None]:
             each.enabled = was_enabled
 
 
+def _convolution_backward(*arguments: Any, **options: Any) -> int:
+    """Count as torch does, which takes no notice of groups for the gradient of the weight."""
+    if arguments[_GROUPS] > 1:
+        return _grouped_convolution_backward(*arguments)
+    return int(flop_registry[torch.ops.aten.convolution_backward](*arguments, **options))
+
+
 @cache
 def _formula(operation: Any) -> Callable[..., int] | None:
     packet = getattr(operation, "_overloadpacket", operation)
+    if packet is torch.ops.aten.convolution_backward:
+        return _convolution_backward
     found: Callable[..., int] | None = flop_registry.get(packet)
     if found is None and isinstance(operation, OpOverload) and operation.namespace == "aten":
         # A form that works in place computes the same.

@@ -118,7 +118,7 @@ class Graphs:
         network = request.architecture
         kind: Hashable = network
         if isinstance(network, Spec):
-            kind = network.name, network.image_shape, network.layers
+            kind = network.name, network.input_shape, network.layers
         key = what, kind, request.batch_size, compute
         if obstacle is not None:
             self._obstacles[key] = obstacle

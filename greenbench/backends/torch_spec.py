@@ -1,42 +1,96 @@
 """Neutral specs as torch layers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from torch import nn
 
 from greenbench.architectures.spec import (
+    GELU,
+    Attention,
     BatchNorm,
     Conv,
+    Dropout,
+    Embedding,
     Flatten,
+    LayerNorm,
     Linear,
     MaxPool,
+    PatchEmbedding,
     Placed,
+    PositionEmbedding,
     ReLU,
+    Residual,
+    SiLU,
     Spec,
 )
+from greenbench.backends import torch_layers as own
+
+_IMAGE = 3
 
 
 def layers(spec: Spec) -> Iterator[nn.Module]:
     """Yield a network's layers, untrained."""
+    return _layers(spec.layers)
+
+
+def _layers(placed_layers: Iterable[Placed]) -> Iterator[nn.Module]:
     # In place spares memory, but only on an output that nothing else reads: not on the data,
-    # and not on what a former ReLU keeps for its gradient.
+    # not on what goes into a residual, and not on what a former ReLU keeps for its gradient.
     is_fresh = False
-    for placed in spec.layers:
+    for placed in placed_layers:
         yield nn.ReLU(inplace=is_fresh) if isinstance(placed.layer, ReLU) else _layer(placed)
-        is_fresh = isinstance(placed.layer, Conv | BatchNorm | Linear)
+        is_fresh = isinstance(placed.layer, Conv | BatchNorm | Linear | Residual)
 
 
 def _layer(placed: Placed) -> nn.Module:
     match placed.layer:
-        case Conv(channels, kernel):
-            return nn.Conv2d(placed.shape_in[0], channels, kernel, padding="same")
-        case BatchNorm(momentum, epsilon):
-            return nn.BatchNorm2d(placed.shape_in[0], eps=epsilon, momentum=momentum)
+        case Residual():
+            branches = (nn.Sequential(*_layers(each)) for each in (placed.body, placed.shortcut))
+            return own.Residual(*branches)
         case ReLU():
             return nn.ReLU()
-        case MaxPool(window):
-            return nn.MaxPool2d(window)
+        case GELU():
+            return nn.GELU()
+        case SiLU():
+            return nn.SiLU()
         case Flatten():
             return nn.Flatten()
+        case Dropout(rate):
+            # At 0 torch would draw all the same.
+            return nn.Dropout(rate) if rate else nn.Identity()
+    if len(placed.shape_in) == _IMAGE:
+        return _layer_of_images(placed)
+    return _layer_of_tokens(placed)
+
+
+def _layer_of_images(placed: Placed) -> nn.Module:
+    channels_in = placed.shape_in[0]
+    match placed.layer:
+        case Conv(channels, kernel, stride, groups, bias):
+            padding = "same" if stride == 1 else (kernel - 1) // 2
+            return nn.Conv2d(
+                channels_in, channels, kernel, stride, padding, groups=groups, bias=bias
+            )
+        case BatchNorm(momentum, epsilon):
+            return nn.BatchNorm2d(channels_in, eps=epsilon, momentum=momentum)
+        case MaxPool(window):
+            return nn.MaxPool2d(window)
+        case PatchEmbedding(patch, features):
+            return own.PatchEmbedding(channels_in, patch, features)
+    return own.GlobalPool((2, 3))
+
+
+def _layer_of_tokens(placed: Placed) -> nn.Module:
+    match placed.layer:
         case Linear(features):
-            return nn.Linear(placed.shape_in[0], features)
+            return nn.Linear(placed.shape_in[-1], features)
+        case LayerNorm(epsilon):
+            return nn.LayerNorm(placed.shape_in[-1], eps=epsilon)
+        case Embedding(vocabulary, features):
+            return nn.Embedding(vocabulary, features)
+        case PositionEmbedding():
+            return own.PositionEmbedding(*placed.shape_in)
+        case Attention(heads, causal):
+            tokens, width = placed.shape_in
+            return own.Attention(tokens, width, heads, causal=causal)
+    return own.GlobalPool((1,))

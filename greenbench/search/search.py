@@ -11,6 +11,7 @@ from typing import Any, cast
 from greenbench import registry
 from greenbench.backends import BuildRequest, ReplayingBackend, TrainableModel
 from greenbench.backends.base import BatchingBackend, TrainableBatch
+from greenbench.datasets import Streamed
 from greenbench.energy.host import HostWatch, peak_memory_bytes, reset_peak_memory
 from greenbench.energy.ledger import Ledger
 from greenbench.energy.reconcile import reconcile
@@ -97,13 +98,15 @@ class Search:
         counters = self._bench.counters
         watch = replay or HostWatch(counters.pid if counters else None)
         self._ledger = Ledger(self._bench.meter, watch, self._bench.stops, counters)
+        train = subject.dataset.train
         self._conditions = Conditions(
             backend,
             self._case,
-            len(subject.dataset.train),
+            len(train),
             self._ledger,
             self._bench.min_window_s,
             self._epoch_done,
+            train if isinstance(train, Streamed) else None,
             self._score,
         )
         space = self._space = space_of(self._case)

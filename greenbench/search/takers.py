@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from greenbench import registry
-from greenbench.architectures.base import sizes_of
+from greenbench.architectures.base import options_taken, sizes_of
 from greenbench.cases import Case
 from greenbench.errors import SearchSpaceError
 from greenbench.machine.signatures import REQUIRED, options_of, takes_any
@@ -143,7 +143,7 @@ class Takers:
         return Taker(
             "architecture",
             f"architecture {case.architecture!r}",
-            options_of(function, given=2),
+            options_taken(function),
             {**settled, **self._set_on_case("architecture_options")},
         )
 

@@ -9,14 +9,19 @@ from hypothesis import strategies as st
 
 from greenbench import registry
 from greenbench.architectures import (
+    Attention,
     BatchNorm,
     Conv,
+    Dropout,
+    Embedding,
     Flatten,
     Layer,
     Linear,
     MaxPool,
     Native,
+    PatchEmbedding,
     ReLU,
+    Residual,
     Spec,
     build_architecture,
     native,
@@ -118,13 +123,25 @@ def test_normalisation_starts_as_the_identity() -> None:
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        ([Linear(3)], "Linear needs a vector; put Flatten before it"),
-        ([Flatten(), Conv(3)], "Conv needs an image, but comes after Flatten"),
+        ([Linear(3)], "Linear needs a vector, but gets images of 1×4×4; put Flatten before it"),
+        ([Flatten(), Conv(3)], "Conv needs an image, but gets vectors of 16 values"),
         ([Flatten(), BatchNorm(), Linear(3)], "BatchNorm needs an image"),
         ([Flatten(), MaxPool(), Linear(3)], "MaxPool needs an image"),
-        ([Flatten(), Flatten(), Linear(3)], "Flatten needs an image"),
-        ([Conv(3)], "net gives an image; expected a value a class"),
-        ([], "net gives an image; expected a value a class"),
+        ([Flatten(), Flatten(), Linear(3)], "Flatten needs an image or a sequence"),
+        ([], "net has no layers"),
+        ([Attention(2)], "Attention needs a sequence, but gets images"),
+        ([Flatten(), Embedding(9, 2)], "Embedding takes token ids, which only the data has"),
+        ([PatchEmbedding(3, 8)], "patch of PatchEmbedding is 3, but the height of the images is 4"),
+        (
+            [PatchEmbedding(2, 8), Attention(3)],
+            "heads of Attention is 3, but the features of a token are 8",
+        ),
+        ([Conv(4), Conv(6, groups=4)], "groups of Conv is 4, but its channels are 6"),
+        ([Conv(3, 4, stride=2)] * 3, "kernel 4 and stride 2 does not fit"),
+        ([Residual([Conv(3)])], r"give images of 3×4×4, its shortcut images of 1×4×4"),
+        ([Residual([Residual([Linear(3)])])], "Linear needs a vector"),
+        ([Residual(Conv(3))], r"layers of Residual is Conv\(.*\); expected layers"),  # type: ignore[arg-type]
+        ([Dropout(1.0)], "rate of Dropout is 1.0; expected a number from 0 to below 1"),
         (
             [MaxPool(), MaxPool(), MaxPool(), Flatten(), Linear(3)],
             "after 2 poolings the image is 1×1; at most 2 poolings fit",

@@ -271,9 +271,9 @@ def test_layer_that_a_backend_may_refuse_is_refused_by_the_spec(layer: Any, mess
         Spec("net", (1, 8, 8), [layer, Flatten(), Linear(4)])
 
 
-@pytest.mark.parametrize("shape", [(8, 8), (0, 8, 8), (1, 8.0, 8), (1, 8, -8), ()])
-def test_shape_that_is_no_image_is_refused(shape: Any) -> None:
-    with pytest.raises(ArchitectureError, match="images have the shape"):
+@pytest.mark.parametrize("shape", [(8, 8, 8, 8), (0, 8, 8), (1, 8.0, 8), (1, 8, -8), ()])
+def test_shape_that_no_data_has_is_refused(shape: Any) -> None:
+    with pytest.raises(ArchitectureError, match="inputs have the shape"):
         Spec("net", shape, [Flatten(), Linear(4)])
 
 
