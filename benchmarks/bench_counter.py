@@ -2,13 +2,14 @@
 
 A made-up GPU: its counter ticks every 100 ms, runs behind, and is read by a reader that is late by
 up to 3 ms; power takes its time at edges. Known joules of `train` are compared with what several
-methods make of the ticks. The joules of a phase are those used while it lasted.
+methods make of the ticks. The joules of a phase are those used while it lasted. As in a worker's
+life, a calibration and some repeats make up a session, of one device.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 from scipy.signal import lfilter
+from scipy.stats import t as student
 
+from greenbench.energy.calibration import bursts
+from greenbench.energy.habits import Habit
 from greenbench.energy.lateness import Demand, Transient
-from greenbench.energy.sharing import Work, plausible
-from greenbench.energy.ticks import Segments, Ticks, apportion
+from greenbench.energy.plausibility import Evidence
+from greenbench.energy.regression import Regression, Work
+from greenbench.energy.ticks import Apportioned, Segments, Ticks, apportion
 
 Floats = NDArray[np.float64]
 Row = dict[str, Any]
@@ -54,6 +59,35 @@ TRANSIENTS: Mapping[str, tuple[float, ...]] = {
     "ramp of 150 ms": (0.15,),
 }
 UNEVEN = "up 20 ms, down 80 ms"
+CALIBRATION = "calibration"
+REPEATS = 4
+
+
+@dataclass(frozen=True)
+class Job:
+    """A session that is simulated.
+
+    Attributes
+    ----------
+    window, transient : str
+        What its repeats train, and how power follows.
+    seed, run : int
+        Decide what is drawn.
+    integrated : float
+        The share of the time that the counter integrates, at the end of each tick.
+    is_calibrated : bool
+        Whether it begins with bursts of work.
+    is_steady : bool
+        Whether all of it has one lag.
+    """
+
+    window: str
+    transient: str
+    seed: int
+    run: int
+    integrated: float = 1.0
+    is_calibrated: bool = True
+    is_steady: bool = True
 
 
 @dataclass(frozen=True)
@@ -70,9 +104,18 @@ class Repeat:
         return float(joules[np.array(self.segments.phases) == phase].sum())
 
 
-def make(window: str, transient: str, rng: np.random.Generator, integrated: float = 1.0) -> Repeat:
-    """Return a repeat; the counter integrates only a share of the time, the end of each tick."""
-    phases, lengths = _schedule(*WINDOWS[window], rng)
+def make(
+    window: str,
+    transient: str,
+    rng: np.random.Generator,
+    integrated: float = 1.0,
+    lag_s: float | None = None,
+) -> Repeat:
+    """Return a repeat; the counter integrates only a share of the time, the end of each tick.
+
+    Its lag is drawn by default.
+    """
+    phases, lengths = _bursts(rng) if window == CALIBRATION else _schedule(*WINDOWS[window], rng)
     edges = np.concatenate(([0.0], np.cumsum(lengths)))
     levels = {"other": 123 + rng.uniform(0, 30), "train": 670.0}
     levels |= {"evaluate": rng.uniform(300, 550), "search": 123 + rng.uniform(0, 60)}
@@ -85,7 +128,7 @@ def make(window: str, transient: str, rng: np.random.Generator, integrated: floa
     noise = lfilter([np.sqrt(1 - kept**2)], [1, -kept], rng.normal(size=asked.size))
     drawn = _follow(asked, {**TRANSIENTS, UNEVEN: (0.02, 0.08)}[transient]) * (1 + 0.01 * noise)
     counted = np.concatenate(([0.0], np.cumsum(drawn * STEP_S)))
-    lag_s = rng.uniform(0, 0.03)
+    lag_s = rng.uniform(0, 0.03) if lag_s is None else lag_s
     spacing = np.clip(rng.normal(0.0998, 0.001, int(edges[-1] / 0.0978) + 8), 0.0978, 0.1025)
     ticks = -0.2 - rng.uniform(0, 0.1) + np.cumsum(spacing)
     ticks = ticks[ticks < edges[-1] + 0.4]
@@ -115,20 +158,37 @@ def _schedule(
     return [phase for phase, _ in parts], [length for _, length in parts]
 
 
+def _bursts(rng: np.random.Generator) -> tuple[list[str], list[float]]:
+    """Return those of a calibration: a burst ends after the batch in which its time is up."""
+    parts = [
+        part
+        for rest_s, busy_s in bursts(0.1)
+        for part in (("other", rest_s), ("train", busy_s + rng.uniform(0, 0.01)))
+    ]
+    parts.append(("other", 0.2))
+    return [phase for phase, _ in parts], [length for _, length in parts]
+
+
 def _follow(asked: Floats, widths: tuple[float, ...]) -> Floats:
-    """Return the power drawn when one is asked for: a moving mean, or a decay up and down."""
+    """Return the power drawn when one is asked for: a moving mean, or a decay up and down.
+
+    Both are means over a step. Power at its end would run ahead by half of it, and who finds the
+    lag to a tenth of a millisecond would be told a wrong one.
+    """
     if not widths:
         return asked
     if len(widths) == 1:
         count = int(widths[0] / STEP_S)
-        padded = np.concatenate((np.full(count - 1, asked[0]), asked))
-        return np.convolve(padded, np.full(count, 1 / count), "valid")
+        kernel = np.full(count + 1, 1 / count)
+        kernel[[0, -1]] /= 2
+        return np.convolve(np.concatenate((np.full(count, asked[0]), asked)), kernel, "valid")
     up, down = (1 - np.exp(-STEP_S / width) for width in widths)
-    drawn, power = np.empty_like(asked), float(asked[0])
-    for at, wanted in enumerate(asked.tolist()):
+    drawn, power = np.empty(asked.size + 1), float(asked[0])
+    drawn[0] = power
+    for at, wanted in enumerate(asked.tolist(), 1):
         power += (up if wanted > power else down) * (wanted - power)
         drawn[at] = power
-    return drawn
+    return np.asarray((drawn[1:] + drawn[:-1]) / 2)
 
 
 def raw_edges(repeat: Repeat) -> float:
@@ -171,6 +231,11 @@ def shared_lag(repeat: Repeat) -> float:
     return _shared(repeat, [Transient("none")], None)
 
 
+def alone(repeat: Repeat) -> float:
+    """Do as greenbench does, and know nothing of the session."""
+    return apportion(repeat.ticks, repeat.segments).phase_j["train"]
+
+
 def known_lag(repeat: Repeat) -> float:
     """Do as greenbench does, and know the lag."""
     ticks = Ticks(repeat.ticks.times_s - repeat.late_s, repeat.ticks.energy_j)
@@ -179,9 +244,9 @@ def known_lag(repeat: Repeat) -> float:
 
 
 def _shared(repeat: Repeat, tried: list[Transient] | None, longest_s: float | None) -> float:
-    models = plausible(_work(repeat)[0], tried, longest_s)
-    weights = np.array([model.why.weight for model in models])
-    return repeat.of("train", weights @ np.array([model.energy_j for model in models]))
+    work, _ = _work(repeat)
+    found = Evidence(Regression(work), None, tried, longest_s).explanations
+    return apportion(repeat.ticks, repeat.segments, found).phase_j["train"]
 
 
 def _work(repeat: Repeat) -> tuple[Work, list[str]]:
@@ -199,22 +264,34 @@ OTHERS: Mapping[str, Method] = {
     "regression, lag fitted": regression,
     "shared, no lag, no transient": shared_no_lag,
     "shared, lag, no transient": shared_lag,
+    "greenbench, of one repeat alone": alone,
     "greenbench, if the lag were known": known_lag,
 }
 OURS = "greenbench"
 
 
-def measure(
-    job: tuple[str, str, int, int, float], methods: Mapping[str, Method] | None = None
-) -> Row:
-    """Return the errors of one made-up repeat, and whether the intervals hold the truth."""
-    window, transient, seed, run, integrated = job
-    rng = np.random.default_rng([seed, run, *window.encode(), *transient.encode()])
-    repeat = make(window, transient, rng, integrated)
-    truth = repeat.of("train", repeat.used_j)
-    ours = apportion(repeat.ticks, repeat.segments)
+def session(job: Job, methods: Mapping[str, Method] | None = None) -> list[Row]:
+    """Return, for each repeat of a session, errors, and whether intervals hold the truth."""
+    rng = np.random.default_rng([job.seed, job.run, *job.window.encode(), *job.transient.encode()])
+    lag_s, habit = rng.uniform(0, 0.03), Habit()
     if methods is None:
-        methods = OTHERS if integrated == 1 and transient in TRANSIENTS else {}
+        methods = OTHERS if job == Job(job.window, job.transient, job.seed, job.run) else {}
+    if job.is_calibrated:
+        made = make(CALIBRATION, job.transient, rng, job.integrated, lag_s)
+        habit.learn(habit.evidence(made.ticks, made.segments))
+    rows = []
+    for place in range(REPEATS):
+        if not job.is_steady:
+            lag_s = rng.uniform(0, 0.03)
+        repeat = make(job.window, job.transient, rng, job.integrated, lag_s)
+        ours = habit.settle(repeat.ticks, repeat.segments)
+        row = {"window": job.window, "transient": job.transient, "run": job.run, "place": place}
+        rows.append({**row, **_judged(repeat, ours, {} if place else methods)})
+    return rows
+
+
+def _judged(repeat: Repeat, ours: Apportioned, methods: Mapping[str, Method]) -> Row:
+    truth = repeat.of("train", repeat.used_j)
     errors = {name: method(repeat) / truth - 1 for name, method in methods.items()}
     phases: dict[str, float] = {}
     for phase, joules in zip(repeat.segments.phases, repeat.used_j.tolist(), strict=True):
@@ -225,28 +302,53 @@ def measure(
         for phase, joules in phases.items()
     ]
     off = abs(ours.total_j - float(repeat.used_j.sum()))
+    trained = np.array(repeat.segments.phases) == "train"
+    segments = np.abs(ours.energy_j - repeat.used_j) <= ours.segment_uncertainty_j
     return {
-        "window": window,
-        "transient": transient,
         "errors": {**errors, OURS: ours.phase_j["train"] / truth - 1},
         "stated": ours.phase_uncertainty_j["train"] / truth,
         "train_held": abs(ours.phase_j["train"] - truth) <= ours.phase_uncertainty_j["train"],
+        "segments_held": float(np.mean(segments[trained])),
         "phases_held": float(np.mean(held_by)),
         "total_held": off <= ours.total_uncertainty_j,
-        "total_error": off / float(repeat.used_j.sum()),
     }
 
 
 def summary(rows: list[Row], method: str = OURS) -> Row:
     """Return bias and 95th percentile of the error of a method, as shares, and coverages."""
+    rows = [row for row in rows if method in row["errors"]]
     errors = np.array([row["errors"][method] for row in rows])
     found = {"bias": float(errors.mean()), "deviation": float(errors.std())}
     found["p95_error"] = float(np.quantile(np.abs(errors), 0.95))
     if method == OURS:
-        for name in ("train_held", "phases_held", "total_held"):
+        for name in ("train_held", "segments_held", "phases_held", "total_held"):
             found[name] = float(np.mean([row[name] for row in rows]))
         found["stated"] = float(np.median([row["stated"] for row in rows]))
     return {name: round(value, 5) for name, value in found.items()}
+
+
+def in_common(rows: list[Row]) -> Row:
+    """Return what errors of the repeats of a session have in common, and what it does to means.
+
+    Variances between sessions and within them, by the analysis of variance of one factor.
+    """
+    kept: dict[tuple[str, int], list[float]] = {}
+    stated: dict[tuple[str, int], list[float]] = {}
+    for row in rows:
+        kept.setdefault((row["transient"], row["run"]), []).append(row["errors"][OURS])
+        stated.setdefault((row["transient"], row["run"]), []).append(row["stated"])
+    errors = np.array(list(kept.values()))
+    count = errors.shape[1]
+    means, within = errors.mean(1), float(errors.var(1, ddof=1).mean())
+    between = max(float(np.mean(means**2)) - within / count, 0.0)
+    spread = student.ppf(0.975, count - 1) * errors.std(1, ddof=1) / np.sqrt(count)
+    found = {
+        "own": np.sqrt(within),
+        "common": np.sqrt(between),
+        "mean_in_spread": np.mean(np.abs(means) <= spread),
+        "mean_in_stated": np.mean(np.abs(means) <= np.array(list(stated.values())).mean(1)),
+    }
+    return {name: round(float(value), 5) for name, value in found.items()}
 
 
 def tabulate(rows: list[Row], beyond: Mapping[str, list[Row]], runs: int, seed: int) -> Row:
@@ -265,62 +367,75 @@ def tabulate(rows: list[Row], beyond: Mapping[str, list[Row]], runs: int, seed: 
             for method in (*OTHERS, OURS)
             for window in WINDOWS
         ],
-        "transients": [
-            {
-                "transient": transient,
-                "window": window,
-                **summary([row for row in of[window] if row["transient"] == transient]),
-            }
-            for transient in TRANSIENTS
-            for window in WINDOWS
-        ],
+        "first": _by_transient([row for row in rows if row["place"] == 0]),
+        "later": _by_transient([row for row in rows if row["place"] > 0]),
+        "sessions": [{"window": window, **in_common(of[window])} for window in WINDOWS],
         "beyond": [
-            {
-                "what": what,
-                "window": window,
-                **summary([row for row in found if row["window"] == window]),
-            }
-            for what, found in beyond.items()
-            for window in WINDOWS
+            {"what": what, **row} for what, found in beyond.items() for row in _by_window(found)
         ],
         "model": MODEL,
         "runs": runs,
+        "repeats": REPEATS,
         "seed": seed,
         "versions": {name: version(name) for name in ("numpy", "scipy")},
     }
 
 
+def _by_transient(rows: list[Row]) -> list[Row]:
+    return [
+        {"transient": transient, **row}
+        for transient in TRANSIENTS
+        for row in _by_window([each for each in rows if each["transient"] == transient])
+    ]
+
+
+def _by_window(rows: list[Row]) -> list[Row]:
+    return [
+        {"window": window, **summary([row for row in rows if row["window"] == window])}
+        for window in WINDOWS
+    ]
+
+
 @click.command()
-@click.option("--runs", default=24, show_default=True, help="Repeats a window and transient.")
+@click.option("--runs", default=24, show_default=True, help="Sessions a window and transient.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--processes", default=2, show_default=True)
 @click.option("--out", "--output", type=click.Path(path_type=Path))
 def main(runs: int, seed: int, processes: int, out: Path | None) -> None:
     """Print the tables, and write them as JSON."""
     jobs = [
-        (window, transient, seed, run, 1.0)
+        Job(window, transient, seed, run)
         for window in WINDOWS
         for transient in TRANSIENTS
         for run in range(runs)
     ]
+    fewer = range(-(-runs // 4))
     strange = {
-        UNEVEN: [(window, UNEVEN, seed, run, 1.0) for window in WINDOWS for run in range(runs)],
+        UNEVEN: [Job(window, UNEVEN, seed, run) for window in WINDOWS for run in fewer],
         "a quarter of the time": [
-            (window, "none", seed, run, 0.25) for window in WINDOWS for run in range(runs)
+            Job(window, "none", seed, run, 0.25) for window in WINDOWS for run in fewer
+        ],
+        "no calibration": [replace(job, is_calibrated=False) for job in jobs if job.run in fewer],
+        "another lag each repeat": [
+            replace(job, is_steady=False) for job in jobs if job.run in fewer
         ],
     }
     with ProcessPoolExecutor(processes) as pool:
-        rows = list(pool.map(measure, jobs, chunksize=8))
+        rows = _all(pool.map(session, jobs, chunksize=4))
         beyond = {
-            what: list(pool.map(measure, each, chunksize=8)) for what, each in strange.items()
+            what: _all(pool.map(session, each, chunksize=4)) for what, each in strange.items()
         }
     found = tabulate(rows, beyond, runs, seed)
-    for name in ("windows", "methods", "transients", "beyond"):
+    for name in ("windows", "methods", "first", "later", "sessions", "beyond"):
         for row in found[name]:
             click.echo(f"{name}: " + " ".join(f"{value}" for value in row.values()))
     click.echo(f"coverage: {found['coverage']}, of phases {found['phase_coverage']}")
     if out:
         out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def _all(sessions: Iterable[list[Row]]) -> list[Row]:
+    return [row for rows in sessions for row in rows]
 
 
 if __name__ == "__main__":

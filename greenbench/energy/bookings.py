@@ -1,7 +1,6 @@
 """Bookings: the joules of counters that tick, by the windows of a ledger."""
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import hypot
@@ -9,14 +8,8 @@ from math import hypot
 import numpy as np
 
 from greenbench.energy.counters import Counters
-from greenbench.energy.ticks import (
-    Apportioned,
-    Apportioner,
-    Floats,
-    Segments,
-    Ticks,
-    apportion,
-)
+from greenbench.energy.habits import Apportioner, Habits
+from greenbench.energy.ticks import Apportioned, Floats, Segments, Ticks
 from greenbench.errors import EnergyError
 from greenbench.machine.secrets import redact
 from greenbench.results.account import Account
@@ -109,10 +102,16 @@ class Bookings:
         Seconds by the clock of the ticks.
     pause : callable
         Lets so many seconds pass.
+    habits : Habits, optional
+        What earlier repeats told of the counters; this one tells it more.
     """
 
     def __init__(
-        self, counters: Counters, clock: Callable[[], float], pause: Callable[[float], None]
+        self,
+        counters: Counters,
+        clock: Callable[[], float],
+        pause: Callable[[float], None],
+        habits: Habits | None = None,
     ) -> None:
         self._counters = counters
         self._components = dict(counters.describe())
@@ -121,7 +120,8 @@ class Bookings:
         self._pieces: list[Piece] = []
         self._taken = 0
         self._edge_s = 0.0
-        self._for_now: defaultdict[tuple[str, int], Share] = defaultdict(Apportioner)
+        self._habits = habits or Habits()
+        self._for_now: dict[tuple[str, int], Share] = {}
 
     def open(self, at_s: float) -> None:
         """Note that the first window begins.
@@ -233,25 +233,27 @@ class Bookings:
             name: _estimate(
                 ticks[name],
                 pieces,
-                None if is_final else [self._for_now[name, n] for n in range(len(ticks[name]))],
+                [self._share(name, n, is_final=is_final) for n in range(len(ticks[name]))],
+                is_final=is_final,
             )
             if ticks.get(name)
             else faults.get(name, f"{part.source} gave no ticks")
             for name, part in self._components.items()
         }
 
+    def _share(self, component: str, device: int, *, is_final: bool) -> Share:
+        habit = self._habits.of(component, device)
+        if is_final:
+            return habit.settle
+        return self._for_now.setdefault((component, device), Apportioner(habit))
+
 
 def _estimate(
-    devices: Sequence[Ticks], pieces: Sequence[Piece], for_now: Sequence[Share] | None
+    devices: Sequence[Ticks], pieces: Sequence[Piece], shares: Sequence[Share], *, is_final: bool
 ) -> "Estimate | str":
+    told = _whole if is_final else _until_now
     try:
-        if for_now is None:
-            estimates = [_whole(each, pieces, apportion) for each in devices]
-        else:
-            estimates = [
-                _until_now(each, pieces, share)
-                for each, share in zip(devices, for_now, strict=True)
-            ]
+        estimates = [told(each, pieces, share) for each, share in zip(devices, shares, strict=True)]
     except Exception as error:
         return _one_line(error)
     total = estimates[0]

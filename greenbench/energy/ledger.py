@@ -8,6 +8,7 @@ from typing import Protocol
 
 from greenbench.energy.bookings import Bookings
 from greenbench.energy.counters import Counters
+from greenbench.energy.habits import Habits
 from greenbench.energy.meter import Meter
 from greenbench.errors import EnergyError
 from greenbench.results.account import PHASES, Account
@@ -57,6 +58,8 @@ class Ledger:
         Adds the seconds of each window in which the process did not run.
     counters : Counters, optional
         Where they have a component, its joules are those of their ticks, not the meter's.
+    habits : Habits, optional
+        What earlier ledgers of the process learned of them; none by default.
     clock, pause : callable
         Seconds by the clock of the counters, and what lets them pass.
 
@@ -79,6 +82,7 @@ class Ledger:
         watch: Watch | None = None,
         stops: Stops | None = None,
         counters: Counters | None = None,
+        habits: Habits | None = None,
         *,
         clock: Callable[[], float] = time.perf_counter,
         pause: Callable[[float], None] = time.sleep,
@@ -88,7 +92,7 @@ class Ledger:
         self._stops = stops
         self._phase: str | None = None
         self._clock = clock
-        self._bookings = Bookings(counters, clock, pause) if counters else None
+        self._bookings = Bookings(counters, clock, pause, habits) if counters else None
         self._account = Account()
         self._whole = Account()
         self._measured = Reading(0.0)

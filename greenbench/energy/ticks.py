@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from greenbench.energy.sharing import Explanation, Model, Work, plausible
+from greenbench.energy.plausibility import Evidence, Explanation
+from greenbench.energy.regression import Regression, Work
+from greenbench.energy.sharing import Model, models
 from greenbench.errors import EnergyError
 
 Floats = NDArray[np.float64]
 
 LEAST = 2
-MORE = 1.25
 
 
 @dataclass(frozen=True)
@@ -93,27 +94,6 @@ class Apportioned:
     explanations: Sequence[Explanation]
 
 
-class Apportioner:
-    """Apportions one counter's ticks while they grow, at a fraction of the cost.
-
-    Lag and transient belong to the device: they are fitted anew only when there are a quarter more
-    ticks than the last time. Powers are always those of the ticks at hand.
-    """
-
-    def __init__(self) -> None:
-        self._fitted = 0
-        self._known: Sequence[Explanation] = ()
-
-    def __call__(self, ticks: Ticks, segments: Segments) -> Apportioned:
-        """Return what `apportion` does, of all ticks until now."""
-        count = np.size(ticks.times_s)
-        if count < MORE * self._fitted:
-            return apportion(ticks, segments, self._known)
-        found = apportion(ticks, segments)
-        self._fitted, self._known = count, found.explanations
-        return found
-
-
 def apportion(ticks: Ticks, segments: Segments, known: Sequence[Explanation] = ()) -> Apportioned:
     """Share the joules of a counter out among segments.
 
@@ -132,7 +112,7 @@ def apportion(ticks: Ticks, segments: Segments, known: Sequence[Explanation] = (
     segments : Segments
         What happened when.
     known : sequence of Explanation, optional
-        Lags and transients that earlier ticks of the same counter told; fitted by default.
+        Lags and transients, as a session knows them; by default what these ticks alone tell.
 
     Returns
     -------
@@ -143,6 +123,20 @@ def apportion(ticks: Ticks, segments: Segments, known: Sequence[Explanation] = (
     ------
     EnergyError
         If ticks or segments make no sense, or the ticks do not cover the segments.
+    """
+    work, names, booked = work_of(ticks, segments)
+    regression = Regression(work)
+    known = known or Evidence(regression).explanations
+    return _summary(work, models(regression, known), names, booked)
+
+
+def work_of(ticks: Ticks, segments: Segments) -> tuple[Work, list[str], dict[str, str]]:
+    """Return what is shared out, the names of phases by number, and what they hold of others.
+
+    Raises
+    ------
+    EnergyError
+        As `apportion` does.
     """
     times, energy = np.asarray(ticks.times_s, float), np.asarray(ticks.energy_j, float)
     edges = np.asarray(segments.edges_s, float)
@@ -155,16 +149,16 @@ def apportion(ticks: Ticks, segments: Segments, known: Sequence[Explanation] = (
     held = [booked.get(phase, phase) for phase in segments.phases]
     names = sorted(set(held))
     work = Work(times, joules, edges, np.array([names.index(name) for name in held]), tick_s)
-    return _summary(work, plausible(work, known=known), names, booked)
+    return work, names, booked
 
 
 def _summary(
-    work: Work, models: Sequence[Model], names: Sequence[str], booked: Mapping[str, str]
+    work: Work, averaged: Sequence[Model], names: Sequence[str], booked: Mapping[str, str]
 ) -> Apportioned:
     """Average the models, and add up what each one leaves open and what they differ by."""
-    weights = np.array([model.why.weight for model in models])
-    shares = np.array([model.energy_j for model in models])
-    best = models[int(np.argmax(weights))]
+    weights = np.array([model.why.weight for model in averaged])
+    shares = np.array([model.energy_j for model in averaged])
+    best = averaged[int(np.argmax(weights))]
     into = (work.phase[:, None] == np.arange(len(names))).astype(float)
     edges_j2, slopes = best.edges_j**2, best.slopes
     own = edges_j2[:-1] + edges_j2[1:]
@@ -188,8 +182,8 @@ def _summary(
         total_uncertainty_j=float(total[0]),
         booked_with=booked,
         tick_s=work.tick_s,
-        lag_s=float(weights @ np.array([model.why.lag_s for model in models])),
-        explanations=[model.why for model in models],
+        lag_s=float(weights @ np.array([model.why.lag_s for model in averaged])),
+        explanations=[model.why for model in averaged],
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from greenbench.backends import Backend
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.counters import Counters
+from greenbench.energy.habits import Habits
 from greenbench.energy.ledger import Stops
 from greenbench.energy.meter import Meter
 from greenbench.results.gpus import Gpu
@@ -53,6 +54,8 @@ class Bench:
         Components that count in what its meters read; see `greenbench.results.scope`.
     counters : Counters or None
         Energy counters that are read at each of their ticks, where the machine has any.
+    habits : Habits
+        What repeats of this process learned of them; each one adds to it.
     """
 
     backend: Backend
@@ -70,3 +73,4 @@ class Bench:
     gpus: Sequence[Gpu] = ()
     scope: Names | None = None
     counters: Counters | None = None
+    habits: Habits = field(default_factory=Habits)

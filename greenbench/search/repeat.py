@@ -9,6 +9,7 @@ from greenbench.backends.base import NotingBackend
 from greenbench.backends.process_state import seed_process
 from greenbench.cases import Case
 from greenbench.datasets import Dataset
+from greenbench.energy.calibration import calibrate
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.gpu_states import GpuWatch
 from greenbench.errors import ArchitectureError, ChangedError, GreenbenchError
@@ -99,7 +100,9 @@ def prepare(bench: Bench, case: Case, repeat: int) -> None:
     repeat runs.
     """
     with suppress(Exception):
-        load_subject(bench, case, repeat).warm_up()
+        # Here, not in a repeat, whose draws must not depend on how often it was warmed up.
+        exercise = partial(calibrate, bench.counters, bench.habits) if bench.counters else None
+        load_subject(bench, case, repeat).warm_up(exercise)
 
 
 def _keep_if_intact(intact: Intact, subject: Subject, journal: Journal) -> None:

@@ -97,7 +97,9 @@ class Search:
         self._now_s = replay.now_s if replay else time.perf_counter
         counters = self._bench.counters
         watch = replay or HostWatch(counters.pid if counters else None)
-        self._ledger = Ledger(self._bench.meter, watch, self._bench.stops, counters)
+        self._ledger = Ledger(
+            self._bench.meter, watch, self._bench.stops, counters, self._bench.habits
+        )
         train = subject.dataset.train
         self._conditions = Conditions(
             backend,

@@ -23,7 +23,7 @@ from greenbench.search.configuration import (
     searches,
 )
 from greenbench.search.held_data import HeldData
-from greenbench.search.training import ModelCosts, warm_up
+from greenbench.search.training import Exercise, ModelCosts, warm_up
 from greenbench.tasks import Task, check_loss, find_task
 
 MOST_ARCHITECTURES = 64
@@ -98,9 +98,9 @@ class Subject:
         """Return what a model of the case itself is built from."""
         return self.request(first_values(self.case), seed=0)
 
-    def warm_up(self) -> ModelCosts:
+    def warm_up(self, exercise: Exercise | None = None) -> ModelCosts:
         """Train a throw-away model of what the case says; see `training.warm_up`."""
-        return warm_up(self.bench.backend, self.base(), self.case, self.dataset)
+        return warm_up(self.bench.backend, self.base(), self.case, self.dataset, exercise)
 
     def restore(self) -> None:
         """Load the data as the case asks for them, if a trial had others."""

@@ -28,6 +28,8 @@ from greenbench.results import Epoch, Trial, TrialStatus
 from greenbench.tasks import ACCURACY, Score, Task
 
 Order = NDArray[np.int64]
+Exercise = Callable[[Callable[[], None]], None]
+"""Calls what it is given as often as it likes."""
 WARM_UP_BATCHES = 5
 
 
@@ -326,7 +328,13 @@ def attempt(train: Callable[[], object], fail: Callable[[TrialStatus, Exception]
         fail(TrialStatus.FAILED, error)
 
 
-def warm_up(backend: Backend, request: BuildRequest, case: Case, dataset: Dataset) -> ModelCosts:
+def warm_up(
+    backend: Backend,
+    request: BuildRequest,
+    case: Case,
+    dataset: Dataset,
+    exercise: Exercise | None = None,
+) -> ModelCosts:
     """Train a throw-away model for a few batches, and count parameters and FLOPs.
 
     Parameters
@@ -339,6 +347,9 @@ def warm_up(backend: Backend, request: BuildRequest, case: Case, dataset: Datase
         For messages.
     dataset : Dataset
         What it is trained on.
+    exercise : callable, optional
+        May train it on, a few batches at a call. How often is up to it, so that draws without a
+        seed of their own differ afterwards.
 
     Raises
     ------
@@ -347,25 +358,40 @@ def warm_up(backend: Backend, request: BuildRequest, case: Case, dataset: Datase
     """
     architecture = request.architecture
     if isinstance(architecture, Spec):
-        return _warm_up(backend, request, case, dataset)
+        return _warm_up(backend, request, case, dataset, exercise)
     with calling(
         f"architecture {architecture.name!r}",
         architecture.build,
         ArchitectureError,
         passing=(OutOfMemoryError,),
     ):
-        return _warm_up(backend, request, case, dataset)
+        return _warm_up(backend, request, case, dataset, exercise)
 
 
-def _warm_up(backend: Backend, request: BuildRequest, case: Case, dataset: Dataset) -> ModelCosts:
+def _warm_up(
+    backend: Backend,
+    request: BuildRequest,
+    case: Case,
+    dataset: Dataset,
+    exercise: Exercise | None,
+) -> ModelCosts:
     model = backend.build(request)
     order = sample_order(len(dataset.train), request.batch_size, seed=0, epoch=0)
-    model.train_epoch(order[: WARM_UP_BATCHES * request.batch_size])
+    batches = order[: WARM_UP_BATCHES * request.batch_size]
+    model.train_epoch(batches)
     score_of(model.evaluate("validation"), case, request.task.score)
     if registry.tasks.place(request.task.name):
         # A user's metrics are tried before anything is measured; ours would import for seconds.
         further_metrics(model, request.task, "validation")
     costs = count_costs(model)
+    if exercise:
+
+        def work() -> None:
+            model.train_epoch(batches)
+            backend.synchronize()
+
+        work()
+        exercise(work)
     if isinstance(request.architecture, Native):
         # A builder that returns the same network again is found out at its second build.
         # With the first model gone, no more memory is needed than a trial needs.
