@@ -268,30 +268,23 @@ def _whole(ticks: Ticks, pieces: Sequence[Piece], share: Share) -> Estimate:
 
 
 def _until_now(ticks: Ticks, pieces: Sequence[Piece], share: Share) -> Estimate:
-    """Return what is known before the next tick; the rest is extrapolated."""
+    """Return what is known before the next ticks; the rest is extrapolated."""
     last_s = float(ticks.times_s[-1])
-    if last_s >= pieces[-1].ended_s:
-        return _whole(ticks, pieces, share)
-    shown = [each for each in pieces if each.began_s < last_s]
-    if not shown:
+    if last_s <= pieces[0].began_s:
         raise EnergyError("its counter has not ticked yet since the repeat began")
-    shown[-1] = replace(shown[-1], ended_s=min(shown[-1].ended_s, last_s))
-    known = _whole(ticks, shown, share)
-    seconds = np.array([each.ended_s - each.began_s for each in shown])
-    energy_j = np.zeros(len(pieces))
-    uncertainty_j = np.zeros(len(pieces))
-    energy_j[: len(shown)] = known.energy_j
-    uncertainty_j[: len(shown)] = known.uncertainty_j
-    for index in range(len(shown) - 1, len(pieces)):
-        rest_s = pieces[index].ended_s - max(pieces[index].began_s, last_s)
-        alike = np.array([each.phase == pieces[index].phase for each in shown])
-        is_known = bool(seconds[alike].sum() > 0)
-        of = alike if is_known else np.ones(len(shown), bool)
-        rest_j = float(known.energy_j[of].sum() / seconds[of].sum()) * max(rest_s, 0.0)
-        energy_j[index] += rest_j
-        doubt_j = rest_j * (EXTRAPOLATED if is_known else 1.0)
-        uncertainty_j[index] = hypot(uncertainty_j[index], doubt_j)
-    return replace(known, energy_j=energy_j, uncertainty_j=uncertainty_j)
+    found = share(ticks, _segments(pieces))
+    # A counter that runs behind has not told what was just before its last tick, either.
+    told_s = last_s - found.lag_s
+    shown = {each.phase for each in pieces if each.began_s < told_s}
+    doubts = np.zeros(len(pieces))
+    for index, piece in enumerate(pieces):
+        rest_s = piece.ended_s - max(piece.began_s, told_s)
+        if rest_s > 0:
+            doubt = EXTRAPOLATED if piece.phase in shown else 1.0
+            share_of = rest_s / (piece.ended_s - piece.began_s)
+            doubts[index] = doubt * share_of * found.energy_j[index]
+    known = _as_estimate(found)
+    return replace(known, uncertainty_j=np.hypot(known.uncertainty_j, doubts))
 
 
 def _segments(pieces: Sequence[Piece]) -> Segments:

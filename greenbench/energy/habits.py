@@ -30,7 +30,7 @@ class Habit:
     def __init__(self) -> None:
         self.earlier: Earlier | None = None
 
-    def evidence(self, ticks: Ticks, segments: Segments) -> Evidence:
+    def evidence(self, ticks: Ticks, segments: Segments, *, is_open: bool = False) -> Evidence:
         """Return what ticks tell of lag and transient, with what is known.
 
         Raises
@@ -38,7 +38,8 @@ class Habit:
         EnergyError
             If nothing can be told from them.
         """
-        return Evidence(Regression(work_of(ticks, segments)[0]), self.earlier)
+        work, _, _ = work_of(ticks, segments, is_open=is_open)
+        return Evidence(Regression(work), self.earlier)
 
     def learn(self, evidence: Evidence) -> None:
         """Remember what ticks tell; if the device has changed since, only that."""
@@ -81,9 +82,9 @@ class Apportioner:
         self._known: Sequence[Explanation] = ()
 
     def __call__(self, ticks: Ticks, segments: Segments) -> Apportioned:
-        """Return what `apportion` does, of all ticks until now."""
+        """Return what `apportion` does, of all ticks until now, which segments may outlast."""
         count = np.size(ticks.times_s)
         if count >= MORE * self._fitted:
             self._fitted = count
-            self._known = self._habit.evidence(ticks, segments).explanations
-        return apportion(ticks, segments, self._known)
+            self._known = self._habit.evidence(ticks, segments, is_open=True).explanations
+        return apportion(ticks, segments, self._known, is_open=True)

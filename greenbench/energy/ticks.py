@@ -94,7 +94,13 @@ class Apportioned:
     explanations: Sequence[Explanation]
 
 
-def apportion(ticks: Ticks, segments: Segments, known: Sequence[Explanation] = ()) -> Apportioned:
+def apportion(
+    ticks: Ticks,
+    segments: Segments,
+    known: Sequence[Explanation] = (),
+    *,
+    is_open: bool = False,
+) -> Apportioned:
     """Share the joules of a counter out among segments.
 
     The joules of each tick are regressed on the seconds that each phase spent in it (non-negative
@@ -113,6 +119,8 @@ def apportion(ticks: Ticks, segments: Segments, known: Sequence[Explanation] = (
         What happened when.
     known : sequence of Explanation, optional
         Lags and transients, as a session knows them; by default what these ticks alone tell.
+    is_open : bool
+        Whether segments may go on after the last tick. Of the rest, the power of phases tells.
 
     Returns
     -------
@@ -124,13 +132,15 @@ def apportion(ticks: Ticks, segments: Segments, known: Sequence[Explanation] = (
     EnergyError
         If ticks or segments make no sense, or the ticks do not cover the segments.
     """
-    work, names, booked = work_of(ticks, segments)
+    work, names, booked = work_of(ticks, segments, is_open=is_open)
     regression = Regression(work)
     known = known or Evidence(regression).explanations
     return _summary(work, models(regression, known), names, booked)
 
 
-def work_of(ticks: Ticks, segments: Segments) -> tuple[Work, list[str], dict[str, str]]:
+def work_of(
+    ticks: Ticks, segments: Segments, *, is_open: bool = False
+) -> tuple[Work, list[str], dict[str, str]]:
     """Return what is shared out, the names of phases by number, and what they hold of others.
 
     Raises
@@ -141,6 +151,7 @@ def work_of(ticks: Ticks, segments: Segments) -> tuple[Work, list[str], dict[str
     times, energy = np.asarray(ticks.times_s, float), np.asarray(ticks.energy_j, float)
     edges = np.asarray(segments.edges_s, float)
     _check(times, energy, edges, segments.phases)
+    _check_cover(times, edges[:1] if is_open else edges)
     first = max(int(np.searchsorted(times, edges[0], "right")) - 1, 0)
     last = min(int(np.searchsorted(times, edges[-1], "left")) + 2, times.size - 1)
     times, joules = times[first : last + 1], np.diff(energy[first : last + 1])
@@ -215,6 +226,10 @@ def _check(times: Floats, energy: Floats, edges: Floats, phases: Sequence[str]) 
             )
     if edges[0] == edges[-1]:
         raise EnergyError("the segments last 0 s; there is nothing to share out")
+
+
+def _check_cover(times: Floats, edges: Floats) -> None:
+    """Refuse ticks that say nothing of some segments."""
     if times[0] > edges[0] or times[-1] < edges[-1]:
         raise EnergyError(
             f"ticks from {times[0]:.3f} to {times[-1]:.3f} s do not cover the segments, which go "

@@ -11,6 +11,7 @@ import pytest
 from greenbench.backends.torch import TorchBackend
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
+from greenbench.energy.habits import Habits
 from greenbench.errors import GreenbenchError
 from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
@@ -76,6 +77,12 @@ def test_a_repeat_has_the_joules_of_its_ticks(run: Run) -> None:
     parts = [reading.components["gpu"] for reading in result.account.phases.values()]
     assert sum(part.energy_j or 0.0 for part in parts) == pytest.approx(gpu_j(result))
     assert result.account.total.components["gpu"].uncertainty_j is not None
+
+
+def test_a_repeat_tells_the_next_one_of_the_counter(run: Run) -> None:
+    habits = Habits()
+    run(habits=habits)
+    assert habits.of("gpu", 0).earlier
 
 
 def test_lanes_share_what_their_windows_used(run: Run) -> None:
