@@ -92,6 +92,8 @@ class ArraySource:
 class TorchSource:
     """Samples of a torch ``Dataset`` that has ``__getitem__`` and ``__len__``.
 
+    They must be the same whenever they are read: leave random transforms to `Augmentation`.
+
     Parameters
     ----------
     dataset : torch.utils.data.Dataset or DataLoader
@@ -104,8 +106,11 @@ class TorchSource:
     """
 
     def __init__(self, dataset: Any, task: str, *, has_tokens: bool = False) -> None:
-        collate = getattr(dataset, "collate_fn", None)
-        dataset = getattr(dataset, "dataset", dataset) if collate else dataset
+        collate = None
+        if hasattr(dataset, "collate_fn"):
+            # One that makes no batches converts single samples.
+            collate = dataset.collate_fn if dataset.batch_sampler is not None else None
+            dataset = dataset.dataset
         if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
             raise DatasetError(
                 f"{type(dataset).__name__} cannot be read by position; expected a data set with "

@@ -21,6 +21,12 @@ def of(path: object) -> Case:
     return Case(dataset="image_folder", dataset_options={"path": path, "side": 8})  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("dataset", ["tabular", "text"])
+def test_file_is_spelled_once_too(data_dir: Path, dataset: str) -> None:
+    case = Case(dataset=dataset, dataset_options={"path": "./alpha/x.csv"})  # type: ignore[arg-type]
+    assert spelled_once(case, data_dir).dataset_options == (("path", "alpha/x.csv"),)
+
+
 @pytest.mark.parametrize(
     "typed",
     [

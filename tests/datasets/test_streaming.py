@@ -1,6 +1,5 @@
 """Streamed splits and the sources that they are read from."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -74,10 +73,13 @@ def torch_sources() -> Iterator[Any]:
     dataset = TensorDataset(torch.from_numpy(INPUTS), torch.from_numpy(LABELS))
     yield dataset
     yield DataLoader(dataset, batch_size=8, shuffle=True)
+    yield DataLoader(dataset, batch_size=None)
     yield torch.utils.data.Subset(dataset, range(100))
 
 
-@pytest.mark.parametrize("given", list(torch_sources()), ids=["Dataset", "DataLoader", "Subset"])
+@pytest.mark.parametrize(
+    "given", list(torch_sources()), ids=["Dataset", "DataLoader", "no_batches", "Subset"]
+)
 def test_torch_data_is_read_by_position(given: Any) -> None:
     inputs, targets = TorchSource(given, "classification").read(np.array([5, 2]))
     assert np.array_equal(inputs, INPUTS[[5, 2]])
@@ -105,21 +107,6 @@ def test_whatever_yields_batches_is_read_into_memory() -> None:
 def test_named_inputs_are_read_by_name() -> None:
     inputs, _ = read_batches([({"a": INPUTS[:3]}, LABELS[:3]), ({"a": INPUTS[3:5]}, LABELS[3:5])])
     assert np.array_equal(inputs["a"], INPUTS[:5])
-
-
-def test_keras_data_set_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KERAS_BACKEND", os.environ.get("KERAS_BACKEND", "torch"))
-    from keras import utils  # noqa: PLC0415
-
-    class Batches(utils.PyDataset):  # type: ignore[misc]
-        def __len__(self) -> int:
-            return 4
-
-        def __getitem__(self, number: int) -> Any:
-            rows = slice(25 * number, 25 * number + 25)
-            return INPUTS[rows], LABELS[rows]
-
-    assert np.array_equal(read_batches(Batches())[0], INPUTS)
 
 
 @pytest.mark.parametrize(
