@@ -258,16 +258,8 @@ schedulers: Registry[Any] = Registry(
 spaces: Registry[Any] = Registry(
     "search space",
     {
-        "adam": "greenbench.strategies.spaces:ADAM",
-        "paper3": "greenbench.strategies.spaces:PAPER3",
-        "paper5": "greenbench.strategies.spaces:PAPER5",
-        "rate": "greenbench.strategies.spaces:RATE",
-        "adamw": "greenbench.strategies.spaces:ADAMW",
-        "sgd": "greenbench.strategies.spaces:SGD",
-        "rmsprop": "greenbench.strategies.spaces:RMSPROP",
-        "adagrad": "greenbench.strategies.spaces:ADAGRAD",
-        "adadelta": "greenbench.strategies.spaces:ADADELTA",
-        "lion": "greenbench.strategies.spaces:LION",
+        name: f"greenbench.strategies.spaces:{name.upper()}"
+        for name in "adam paper3 paper5 rate adamw sgd rmsprop adagrad adadelta lion".split()  # noqa: SIM905
     },
 )
 tasks: Registry[Any] = Registry(

@@ -117,14 +117,29 @@ def check_space(case: Case, space: SearchSpace) -> SearchSpace:
     return replace(space, defaults=defaults)
 
 
-def plain_proposal(case: Case, space: SearchSpace, proposal: Mapping[str, Any]) -> Hyperparameters:
+def plain_proposal(case: Case, space: SearchSpace, proposal: Any) -> Hyperparameters:
     """Return what a strategy proposed for each dimension as plain values.
 
     Raises
     ------
     HyperparameterError
-        If a value is none of its dimension, or none that every backend takes.
+        If it is not one value a dimension, or one is none of its dimension, or none that every
+        backend takes.
     """
+    where = f"strategy {case.proposer!r} proposed {proposal!r}"
+    expected = [each.name for each in space.dimensions]
+    if not isinstance(proposal, Mapping) or set(proposal) != set(expected):
+        raise HyperparameterError(
+            f"{where}; expected a value for each dimension of the search space "
+            f"{space.name!r}, and no other: {', '.join(expected)}"
+        )
+    try:
+        return _plain(case, space, proposal)
+    except HyperparameterError as error:
+        raise HyperparameterError(f"{where}: {error}") from error
+
+
+def _plain(case: Case, space: SearchSpace, proposal: Mapping[str, Any]) -> Hyperparameters:
     optimizer, schedule = _learning(case, proposal)
     takers = Takers(case, optimizer, schedule)
     found: Hyperparameters = {}
@@ -139,9 +154,10 @@ def plain_proposal(case: Case, space: SearchSpace, proposal: Mapping[str, Any]) 
     return found
 
 
-def trial_case(case: Case, configuration: Configuration) -> Case:
+def trial_case(case: Case, hyperparameters: Mapping[str, Scalar]) -> Case:
     """Return the case as a trial of it runs; its seeds are those of the case itself."""
-    return replace(case, batch_size=configuration.batch_size, epochs=configuration.epochs)
+    trial = configure(case, hyperparameters)
+    return replace(case, batch_size=trial.batch_size, epochs=trial.epochs)
 
 
 def beyond_optimizer(case: Case) -> list[str]:

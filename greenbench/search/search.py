@@ -6,23 +6,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 from greenbench import registry
-from greenbench.backends import BuildRequest, ReplayingBackend, TrainableModel
+from greenbench.backends import ReplayingBackend, TrainableModel
 from greenbench.backends.base import BatchingBackend, TrainableBatch
 from greenbench.datasets import Streamed
 from greenbench.energy.host import HostWatch, peak_memory_bytes, reset_peak_memory
 from greenbench.energy.ledger import Ledger
 from greenbench.energy.reconcile import reconcile
-from greenbench.errors import (
-    ArchitectureError,
-    ConfigurationError,
-    DatasetError,
-    HyperparameterError,
-    SearchExhaustedError,
-    TrialError,
-)
+from greenbench.errors import ConfigurationError, SearchExhaustedError
 from greenbench.machine.places import calling
 from greenbench.results import (
     Reconciliation,
@@ -36,13 +29,7 @@ from greenbench.results.account import Account
 from greenbench.results.journal import Journal
 from greenbench.schedulers import make_scheduler
 from greenbench.search.batch_training import BatchTraining
-from greenbench.search.configuration import (
-    beyond_optimizer,
-    configure,
-    plain_proposal,
-    space_of,
-    trial_case,
-)
+from greenbench.search.configuration import plain_proposal, space_of, trial_case
 from greenbench.search.subject import Subject
 from greenbench.search.training import Conditions, Training, attempt, further_metrics, score_of
 from greenbench.strategies import EnergyAware, SearchSpace, Strategy
@@ -250,30 +237,16 @@ class Search:
         proposals: list[Hyperparameters] = []
         with self._ledger.phase("search"), suppress(SearchExhaustedError), self._asking():
             while len(proposals) < count:
-                proposals.append(self._checked(self._strategy.ask()))
+                proposals.append(plain_proposal(self._case, self._space, self._strategy.ask()))
         self._is_exhausted = len(proposals) < count
         return [
             self._training(Trial(first + i, each, TrialStatus.STOPPED, started_at=started_at))
             for i, each in enumerate(proposals)
         ]
 
-    def _checked(self, proposal: Any) -> Hyperparameters:
-        """Return what a strategy proposed as plain values, if every backend takes them."""
-        expected = [each.name for each in self._space.dimensions]
-        where = f"strategy {self._case.proposer!r} proposed {proposal!r}"
-        if not isinstance(proposal, Mapping) or set(proposal) != set(expected):
-            raise HyperparameterError(
-                f"{where}; expected a value for each dimension of the search space "
-                f"{self._case.space!r}, and no other: {', '.join(expected)}"
-            )
-        try:
-            return plain_proposal(self._case, self._space, proposal)
-        except HyperparameterError as error:
-            raise HyperparameterError(f"{where}: {error}") from error
-
     def _training(self, trial: Trial) -> Training:
         order_seed = self._case.derive_seed(self._subject.repeat, "order", trial.index)
-        its_own = trial_case(self._case, configure(self._case, trial.hyperparameters))
+        its_own = trial_case(self._case, trial.hyperparameters)
         return Training(replace(self._conditions, case=its_own), trial, order_seed)
 
     def _target(self, training: Training) -> int:
@@ -318,21 +291,17 @@ class Search:
         return trial
 
     def _build(self, trial: Trial) -> TrainableModel:
-        try:
-            return self._bench.backend.build(self._request(trial))
-        except (ArchitectureError, DatasetError) as error:
-            if not beyond_optimizer(self._case):
-                raise
-            # Others may have a network that can be built.
-            raise TrialError(str(error)) from error
+        return self._subject.build(trial.hyperparameters, self._seed(trial))
 
     def _build_batch(self, lanes: Sequence[Training]) -> TrainableBatch:
         backend = cast("BatchingBackend", self._bench.backend)
-        return backend.build_batch([self._request(lane.trial) for lane in lanes])
+        trials = [lane.trial for lane in lanes]
+        return backend.build_batch(
+            [self._subject.request(each.hyperparameters, self._seed(each)) for each in trials]
+        )
 
-    def _request(self, trial: Trial) -> BuildRequest:
-        seed = self._case.derive_seed(self._subject.repeat, "trial", trial.index)
-        return self._subject.request(trial.hyperparameters, seed)
+    def _seed(self, trial: Trial) -> int:
+        return self._case.derive_seed(self._subject.repeat, "trial", trial.index)
 
     def _tell(self, trial: Trial) -> None:
         score = None if trial.val_score is None else self._score.gain(trial.val_score)

@@ -7,16 +7,23 @@ from functools import partial
 
 from greenbench import registry
 from greenbench.architectures import Native, Spec, build_architecture
-from greenbench.backends import BuildRequest, ReplayingBackend
+from greenbench.backends import BuildRequest, ReplayingBackend, TrainableModel
 from greenbench.backends.process_state import state_kept
 from greenbench.cases import Case, Options, Scalar, freeze_options
 from greenbench.datasets import Dataset, LoadContext
-from greenbench.errors import ArchitectureError, DatasetError, SearchSpaceError, TaskError
+from greenbench.errors import (
+    ArchitectureError,
+    DatasetError,
+    SearchSpaceError,
+    TaskError,
+    TrialError,
+)
 from greenbench.machine.places import at, calling
 from greenbench.search.batch_training import check_batching
 from greenbench.search.bench import Bench
 from greenbench.search.configuration import (
     Configuration,
+    beyond_optimizer,
     configure,
     first_values,
     outermost,
@@ -82,6 +89,21 @@ class Subject:
             per_epoch * trial.epochs,
             per_epoch,
         )
+
+    def build(self, hyperparameters: Mapping[str, Scalar], seed: int) -> TrainableModel:
+        """Return the model of a trial; see `request`.
+
+        Raises
+        ------
+        TrialError
+            If it cannot be had, where other trials may have other networks.
+        """
+        try:
+            return self.bench.backend.build(self.request(hyperparameters, seed))
+        except (ArchitectureError, DatasetError) as error:
+            if not beyond_optimizer(self.case):
+                raise
+            raise TrialError(str(error)) from error
 
     def architecture(self, trial: Configuration) -> Spec | Native:
         """Return the architecture of a trial on the data held, built once for the same options."""
