@@ -59,13 +59,14 @@ def shapes(inputs: Inputs) -> tuple[Any, ...]:
 
 def laid_out(inputs: Inputs, layout: torch.memory_format) -> Inputs:
     """Return inputs whose images have a layout; copies nothing that has it already."""
+    if isinstance(inputs, dict):
+        return {name: _laid_out(one, layout) for name, one in inputs.items()}
+    return _laid_out(inputs, layout)
 
-    def change(one: Tensor) -> Tensor:
-        is_image = one.ndim == _IMAGE_AXES and one.is_floating_point()
-        return one.contiguous(memory_format=layout) if is_image else one
 
-    found: Inputs = mapped(inputs, change)
-    return found
+def _laid_out(one: Tensor, layout: torch.memory_format) -> Tensor:
+    is_image = one.ndim == _IMAGE_AXES and one.is_floating_point()
+    return one.contiguous(memory_format=layout) if is_image else one
 
 
 class Held:
@@ -92,8 +93,11 @@ class Held:
 
     def take(self, positions: Tensor) -> Batch:
         """Return the samples at positions on the device; faster than indexing."""
-        inputs: Inputs = mapped(self.inputs, lambda one: one.index_select(0, positions))
-        return inputs, self.targets.index_select(0, positions)
+        targets = self.targets.index_select(0, positions)
+        if isinstance(self.inputs, dict):
+            named = self.inputs.items()
+            return {name: one.index_select(0, positions) for name, one in named}, targets
+        return self.inputs.index_select(0, positions), targets
 
     def first(self, count: int) -> Batch:
         """Return the first samples."""

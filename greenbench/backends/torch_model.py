@@ -207,9 +207,9 @@ class TorchModel:
             positions = torch.split(torch.from_numpy(order).to(self._device), size)
             if self._augmenter is None:
                 return self._step, ((batch,) for batch in positions)
-            return self._learn, (self._varied(*train.take(batch)) for batch in positions)
+            return self._step_on, (self._varied(*train.take(batch)) for batch in positions)
         starts = range(0, len(order), size)
-        return self._learn, (
+        return self._step_on, (
             self._varied(*train.fetch(order[start : start + size])) for start in starts
         )
 
@@ -224,14 +224,17 @@ class TorchModel:
         # To take samples forgets the layout.
         assert isinstance(self._train, Held)
         inputs, targets = self._train.take(batch)
-        self._learn(*tensors_of(laid_out(inputs, self._layout)), targets, *rate)
+        self._learn(laid_out(inputs, self._layout), targets, rate)
 
-    def _learn(self, *given: Tensor) -> None:
-        """Train on inputs and targets, at a learning rate that is a tensor, if one is given."""
+    def _step_on(self, *given: Tensor) -> None:
+        """Train on inputs and targets that were fetched or varied."""
         count = len(tensors_of(self._inputs))
-        inputs, targets = like(self._inputs, given[:count]), given[count]
-        for rate in given[count + 1 :]:
-            self._optimizer.learning_rate = rate
+        self._learn(like(self._inputs, given[:count]), given[count], given[count + 1 :])
+
+    def _learn(self, inputs: Inputs, targets: Tensor, rate: tuple[Tensor, ...]) -> None:
+        """Train on a batch, at a learning rate that is a tensor, if there is one."""
+        if rate:
+            self._optimizer.learning_rate = rate[0]
         self._optimizer.zero_grad()
         with self._forward_passes:
             loss = self._loss(call(self._module, inputs), targets)
