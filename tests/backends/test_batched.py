@@ -11,7 +11,20 @@ from numpy.typing import NDArray
 from torch import nn
 
 from greenbench.architectures import Layer, Linear, Native, Spec, build_architecture
-from greenbench.architectures.spec import BatchNorm, Conv, Flatten, MaxPool, ReLU
+from greenbench.architectures.spec import (
+    GELU,
+    Attention,
+    BatchNorm,
+    Conv,
+    Flatten,
+    GlobalPool,
+    LayerNorm,
+    MaxPool,
+    PatchEmbedding,
+    PositionEmbedding,
+    ReLU,
+    Residual,
+)
 from greenbench.backends import Backend
 from greenbench.backends.base import (
     AdamOptions,
@@ -40,6 +53,12 @@ SHAPE = (1, 16, 16)
 NETWORKS: dict[str, list[Layer]] = {
     "conv": [Conv(4), BatchNorm(), ReLU(), MaxPool(), Conv(6), ReLU(), Flatten(), Linear(10)],
     "dense": [Flatten(), Linear(16), ReLU(), Linear(10)],
+    "transformer": [
+        *(PatchEmbedding(4, 8), PositionEmbedding()),
+        Residual([LayerNorm(), Attention(2, causal=True)]),
+        Residual([LayerNorm(), Linear(16), GELU(), Linear(8)]),
+        *(GlobalPool(), Linear(10)),
+    ],
     "relu_on_data": [ReLU(), Flatten(), Linear(10), ReLU()],
 }
 
