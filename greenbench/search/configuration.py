@@ -74,12 +74,28 @@ def configure(case: Case, hyperparameters: Mapping[str, Scalar]) -> Configuratio
 def space_of(case: Case) -> SearchSpace:
     """Return the search space of a case, checked, with the defaults of its dimensions.
 
+    What the case sets itself is not searched: it is left out of the optimiser's own space, and
+    is what the control proposes, wherever it lies.
+
     Raises
     ------
     SearchSpaceError
-        As `check_space` does.
+        As `check_space` does, or if nothing is left to search.
     """
-    return check_space(case, find_space(case.space))
+    space, own = find_space(case.space), dict(case.optimizer_options)
+    if case.proposer == "default":
+        dimensions = space.dimensions
+        around = (each.around(own.get(each.name, each.at(0.0))) for each in dimensions)
+        return check_space(case, replace(space, dimensions=tuple(around)))
+    if case.space == case.own_space:
+        left = tuple(each for each in space.dimensions if each.name not in own)
+        if not left:
+            raise SearchSpaceError(
+                f"the case sets all that search space {space.name!r} searches "
+                f"({', '.join(own)}); leave one out, or choose the strategy default"
+            )
+        space = replace(space, dimensions=left)
+    return check_space(case, space)
 
 
 def check_space(case: Case, space: SearchSpace) -> SearchSpace:

@@ -220,12 +220,12 @@ def load_dataset(bench: Bench, case: Case, repeat: int, options: Options | None 
 def _build(
     case: Case, dataset: Dataset, task: Task, options: Mapping[str, Scalar]
 ) -> Spec | Native:
-    outputs = task.outputs(dataset)
     with state_kept(f"architecture {case.architecture!r}"):
         return build_architecture(
             case.architecture,
-            dataset.image_shape,
-            outputs[0] if len(outputs) == 1 else dataset.classes,
+            dataset.input_shape,
+            task.outputs(dataset),
             size=case.size,
             options=options,
+            vocabulary=dataset.vocabulary,
         )

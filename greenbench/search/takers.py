@@ -131,7 +131,10 @@ class Takers:
         return Taker(
             kind,
             f"{kind} {name!r}",
-            {each.name: each.default for each in fields(among.get(name))},
+            {
+                **{each.name: each.default for each in fields(among.get(name))},
+                **dict(getattr(self._case, set_in)),
+            },
             self._set_on_case(set_in),
         )
 
@@ -153,7 +156,7 @@ class Takers:
         return Taker(
             "dataset",
             f"dataset {case.dataset!r}",
-            options_of(load, given=1),
+            {**options_of(load, given=1), **dict(case.dataset_options)},
             self._set_on_case("dataset_options"),
             takes_any(load),
         )
@@ -166,6 +169,9 @@ class Takers:
         return Taker("case", "the case", {name: getattr(case, name) for name in OF_CASE}, settled)
 
     def _set_on_case(self, name: str) -> dict[str, str]:
+        if self._case.proposer == "default":
+            # The control proposes what the case sets.
+            return {}
         options = dict(getattr(self._case, name))
         return {
             option: f"the case sets it to {value!r} ({name}); leave that out"

@@ -109,6 +109,12 @@ class Dimension:
             high = max(self.high - step, self.low)
         return float(min(max(float(value), self.low), high))
 
+    def around(self, value: Scalar) -> "Dimension":
+        """Return the dimension, wide enough to have `value` in it if that is a number."""
+        if isinstance(value, str | bool) or value in self:
+            return self
+        return replace(self, low=min(self.low, value), high=max(self.high, value), prior="uniform")
+
     def __contains__(self, value: Scalar) -> bool:
         if isinstance(value, str):
             return False
@@ -169,6 +175,10 @@ class Categorical:
                 f"{', '.join(map(str, self.choices))}"
             )
         return self.choices[self.choices.index(value)]
+
+    def around(self, value: Scalar) -> "Categorical":
+        """Return the dimension, with `value` among its choices."""
+        return self if value in self else replace(self, choices=(*self.choices, value))
 
     def __contains__(self, value: object) -> bool:
         return value in self.choices

@@ -19,8 +19,10 @@ from greenbench.search.configuration import (
     configure,
     first_values,
     plain_proposal,
+    space_of,
 )
 from greenbench.strategies import Categorical, Dimension, SearchSpace
+from greenbench.strategies.default import DefaultStrategy
 from greenbench.strategies.dimensions import AnyDimension
 from greenbench.strategies.spaces import spelled_out
 
@@ -218,3 +220,24 @@ def test_proposal_that_nothing_takes_is_refused(name: str, value: Any) -> None:
     proposal = {"learning_rate": 0.001, "batch_size": 32, "side": 5, name: value}
     with pytest.raises(HyperparameterError, match=name):
         plain_proposal(CASE, SPACE, proposal)
+
+
+def test_what_the_case_sets_is_left_out_of_the_optimisers_own_space() -> None:
+    case = Case("random", optimizer="sgd", optimizer_options={"momentum": 0.9})
+    names = [each.name for each in registry.spaces.get("sgd").dimensions]
+    assert [each.name for each in space_of(case).dimensions] == [
+        n for n in names if n != "momentum"
+    ]
+    with pytest.raises(SearchSpaceError, match="the case sets it to 0.9"):
+        space_of(with_space(case, Dimension("optimizer.momentum", 0, 0.9)))
+    everything = dict.fromkeys(names, 0.5)
+    with pytest.raises(SearchSpaceError, match=r"sets all that search space 'sgd' searches"):
+        space_of(Case("random", optimizer="sgd", optimizer_options=everything))
+
+
+def test_control_proposes_what_the_case_sets_wherever_it_lies() -> None:
+    options = {"learning_rate": 7.0, "momentum": 0.5}
+    case = Case("default", optimizer="sgd", optimizer_options=options)
+    proposal = DefaultStrategy(space_of(case), trials=1, seed=0).ask()
+    assert proposal == options
+    assert configure(case, proposal).optimizer == SGDOptions(7.0, 0.5)
