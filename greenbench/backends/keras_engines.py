@@ -205,7 +205,7 @@ class JaxEngine:
         """Train by ``fit``, which takes weights out of the model and back once an epoch."""
         if epoch.samples.whole is None:
             # Told a number of steps, it would ask for one batch more than there is.
-            history = model.fit(iter(epoch), verbose=0)
+            history = model.fit(iter(epoch), shuffle=False, verbose=0)
         else:
             ((inputs, targets),) = epoch.samples.batches(epoch.order, len(epoch.order))
             size = epoch.batch_size
