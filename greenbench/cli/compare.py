@@ -325,15 +325,20 @@ def _print(
     tables: "Tables",
     **further: Any,
 ) -> None:
+    from greenbench.compare.answers import to_json, to_records  # noqa: PLC0415
     from greenbench.compare.files import to_csv  # noqa: PLC0415
 
     notes = _notes(tables)
     if asked.as_json:
-        found = [{"sentence": answer.sentence, **asdict(answer)} for answer in answers]
-        said = {"question": question, "answers": found, **further, "notes": notes}
+        said = {
+            "question": question,
+            "answers": [*map(to_json, answers)],
+            **further,
+            "notes": notes,
+        }
         emit(strict_json(said))
     elif asked.as_csv:
-        records = [record for answer in answers for record in answer.records()]
+        records = [record for answer in answers for record in to_records(answer)]
         emit(to_csv(records))
         for line in notes:
             say(line, err=True)

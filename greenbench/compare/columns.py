@@ -137,7 +137,7 @@ def to_results(rows: Sequence[Row], names: Names) -> Foreign:
     sizes = cells.texts(table.rows, table.compared)
     columns: dict[str, Sequence[Any]] = {
         "test_score": table.accuracies(),
-        "accuracy_name": [in_words(str(table.accuracy))] * len(sizes),
+        "score_name": [in_words(str(table.accuracy))] * len(sizes),
         "family": [table.shared(row) or "all sizes" for row in table.rows],
         **dict.fromkeys(("size", "architecture", "case_id"), sizes),
         **dict.fromkeys(("strategy", "backend", "setting"), [""] * len(sizes)),

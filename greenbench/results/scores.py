@@ -15,8 +15,14 @@ HIGHER, LOWER = "higher", "lower"
 BETWEEN = " to "
 ANY = (-math.inf, math.inf)
 
-ALIASES: Mapping[str, str] = {"val_score": "val_accuracy", "test_score": "test_accuracy"}
+OLDER_NAMES: Mapping[str, str] = {"val_score": "val_accuracy", "test_score": "test_accuracy"}
 """What older versions called figures, of which all were accuracies."""
+OLDER_TEXTS: Mapping[str, str] = {
+    "task": "classification",
+    "optimizer": "adam",
+    "schedule": "constant",
+}
+"""What all results of older versions have, which say nothing of it."""
 
 
 def columns_of(score: Score) -> dict[str, str]:
@@ -39,23 +45,48 @@ def score_of(row: Row) -> Score:
     return _score(*(row.get(name) or "" for name in COLUMNS))
 
 
+def worst_gain(score: Score) -> float:
+    """Return the least gain that a score can have: what a search counts as that found nothing."""
+    return min(score.gain(score.low), score.gain(score.high))
+
+
+def range_of(score: Score) -> str:
+    """Return what a figure of a score is: ``"a share from 0 to 1"``, ``"a number up to 1"``."""
+    kind = "a share" if score.unit == "share" else "a number"
+    low = "" if math.isinf(score.low) else f" from {score.low:g}"
+    if math.isinf(score.high):
+        return f"{kind}{low and f'{low} on'}" if low else "a finite number"
+    return f"{kind}{low} {'to' if low else 'up to'} {score.high:g}"
+
+
 def score_of_all(rows: Iterable[Row]) -> Score:
     """Return the score of the first of some rows, which agree in it; accuracy without any."""
     return next(map(score_of, rows), ACCURACY)
 
 
-def with_aliases(row: Row) -> dict[str, Any]:
-    """Return a row with the columns of older versions besides: accuracies, where it has such."""
+def with_older_names(row: Row) -> dict[str, Any]:
+    """Return a row in which figures that are accuracies are under their older names, too."""
     is_accuracy = score_of(row).name == ACCURACY.name
-    older = {old: row[new] if is_accuracy else None for new, old in ALIASES.items() if new in row}
-    return {**row, **older}
+    return {**row, **{old: row.get(n) if is_accuracy else None for n, old in OLDER_NAMES.items()}}
 
 
-def without_aliases(row: Row) -> dict[str, Any]:
-    """Return a row under the names of today, whichever version wrote it."""
-    older = {new: row[old] for new, old in ALIASES.items() if old in row and new not in row}
-    kept = {name: value for name, value in row.items() if name not in ALIASES.values()}
-    return {**kept, **older}
+def as_of_today(row: Row) -> dict[str, Any]:
+    """Return a row with the columns of today, whichever version wrote it.
+
+    Parameters
+    ----------
+    row : mapping
+        Of a result or a trial; of an older version it has accuracies under their older names,
+        and neither task nor optimiser.
+    """
+    found = dict(row)
+    for name, older in OLDER_NAMES.items():
+        if found.get(name) is None:
+            found[name] = found.get(older)
+    if not found.get("score"):
+        found |= columns_of(ACCURACY)
+    found |= {name: text for name, text in OLDER_TEXTS.items() if found.get(name) is None}
+    return with_older_names(found)
 
 
 @lru_cache

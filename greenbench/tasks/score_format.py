@@ -124,6 +124,11 @@ def heading(score: Score, split: str = "", unit: str | None = None) -> str:
     return f"{split} {name}{shown}{'' if score.higher_is_better else ' ↓'}".strip()
 
 
+def more_or_less(score: Score) -> str:
+    """Return what a better figure is than a worse one, by its size."""
+    return "more" if score.higher_is_better else "less"
+
+
 def remark(score: Score) -> str:
     """Return what a sentence ends with where lower is better; nothing where higher is."""
     return "" if score.higher_is_better else f" Of {words(score)}, lower is better."
