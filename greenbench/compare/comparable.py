@@ -42,7 +42,11 @@ WORK = (
 UNRECORDED = {"threads": "1"}
 """What older versions, which have no such column, took unless they were told otherwise."""
 
-SCORED = {"score": "score", "score_unit": "unit of the score", "score_direction": "direction"}
+SCORED = {
+    "score": "score",
+    "score_unit": "unit of the score",
+    "score_direction": "direction of the score",
+}
 """Columns that scores of one comparison must agree in, and what they are called."""
 
 SCORES = ("val_score", "test_score")

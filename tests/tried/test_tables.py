@@ -454,7 +454,7 @@ def test_an_accuracy_is_called_what_it_is(write: Write, column: str, heading: st
     options = ["--accuracy-column", column] if column == "top1" else []
     done = CliRunner().invoke(cli, ["compare", "returns", str(path), *options])
     assert f"┃ {heading}" in " ".join(done.stdout.split())
-    assert answer("returns", path, *options)["score_name"] == heading
+    assert answer("returns", path, *options)["accuracy_name"] == heading
 
 
 def test_energies_of_parts_are_no_headline(write: Write) -> None:
@@ -468,12 +468,12 @@ def test_energies_of_parts_are_no_headline(write: Write) -> None:
 
 def test_several_columns_that_may_be_meant_are_asked_for(write: Write) -> None:
     rows = [
-        {**row, "metrics.score": row["accuracy"], "summary.score": row["accuracy"] / 2}
+        {**row, "metrics.accuracy": row["accuracy"], "summary.accuracy": row["accuracy"] / 2}
         for row in sizes()
     ]
     rows = [{k: v for k, v in row.items() if k != "accuracy"} for row in rows]
     assert refusal("returns", write(rows)) == (
-        "several columns may be meant for accuracy: metrics.score, summary.score; name one "
+        "several columns may be meant for accuracy: metrics.accuracy, summary.accuracy; name one "
         "with `--accuracy-column`"
     )
 
@@ -538,7 +538,7 @@ def test_a_trial_that_did_not_complete_is_none_that_was_found(
     rows[7] |= {"state": status, "val_score": 0.999}
     found = ask("strategies", write(rows))
     tpe = found["answers"][0]["strategies"][1]
-    assert tpe["best_score"] < 0.99
+    assert tpe["best_accuracy"] < 0.99
     assert (tpe["failed_trials"], tpe["stopped_trials"], tpe["trials"] - 16) == counts
     said = "left out: 1 of 48 rows, which have not ended (state)" in found["notes"]
     assert said == (counts[2] == 7)
