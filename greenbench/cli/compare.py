@@ -15,11 +15,13 @@ from greenbench.text.programs import strict_json
 if TYPE_CHECKING:
     from greenbench.compare.columns import Names
     from greenbench.compare.files import Tables
+    from greenbench.compare.tolerance import Tolerance
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 DEFAULT_QUESTION = "returns"
 THREADS = "threads"
+SCORE = ("accuracy", "accuracy_unit", "score", "lower_is_better")
 OTHER_GROUP = "choose other columns with `--group`"
 LAYER_FACTORS = ("conv_layers", "linear_layers", "relu")
 
@@ -81,6 +83,12 @@ def _naming(*which: str) -> Callable[[Command], Command]:
             type=click.Choice(["share", "percent"]),
             help="0 to 1 or 0 to 100, if neither its cells nor its name say.",
         ),
+        "score": click.option(
+            "--score-column", metavar="NAME", help="Column of another score, of any metric."
+        ),
+        "lower_is_better": click.option(
+            "--lower-is-better", is_flag=True, help="Of that score; names of losses say it."
+        ),
         "strategy": click.option("--strategy-column", metavar="NAME", help="Column of strategies."),
         "size": click.option("--size-column", metavar="NAME", help="Column of sizes."),
         "seed": click.option("--seed-column", metavar="NAME", help="Column of seeds or repeats."),
@@ -108,8 +116,8 @@ def _naming(*which: str) -> Callable[[Command], Command]:
 @compare.command()
 @_printing
 @tolerating("is good enough")
-@_naming("energy", "energy_unit", "accuracy", "accuracy_unit", "size", "seed", "group")
-def returns(*, tolerance: float, **given: Any) -> None:
+@_naming("energy", "energy_unit", *SCORE, "size", "seed", "group")
+def returns(*, tolerance: "Tolerance | None", **given: Any) -> None:
     """Say which size to train: what each larger one costs, and what it buys."""
     from greenbench.compare.columns import to_results  # noqa: PLC0415
     from greenbench.compare.returns import SERIES, compare_returns  # noqa: PLC0415
@@ -134,8 +142,8 @@ def returns(*, tolerance: float, **given: Any) -> None:
 @compare.command()
 @_printing
 @tolerating("found the target is")
-@_naming("strategy", "energy", "energy_unit", "accuracy", "accuracy_unit", "seed", "order", "group")
-def strategies(*, tolerance: float, **given: Any) -> None:
+@_naming("strategy", "energy", "energy_unit", *SCORE, "seed", "order", "group")
+def strategies(*, tolerance: "Tolerance | None", **given: Any) -> None:
     """Say which search strategy finds more: at equal energy, and at equal trials."""
     from greenbench.compare.columns import to_trials  # noqa: PLC0415
     from greenbench.compare.comparable import check_cases  # noqa: PLC0415
@@ -247,11 +255,11 @@ def _ratio_command(compared: str, question: str, words: str) -> Callable[..., No
         )
         _print(question, [found], asked, print_ratios, tables)
 
-    command.__doc__ = f"Compare {words}: paired ratios of energy, duration and accuracy."
+    command.__doc__ = f"Compare {words}: paired ratios of energy, duration and score."
     baseline = click.option(
         "--baseline", metavar="NAME", help=f"Of the {question}, what to divide by."
     )
-    naming = _naming("energy", "energy_unit", "accuracy", "accuracy_unit", "seed", "group")
+    naming = _naming("energy", "energy_unit", *SCORE, "seed", "group")
     return _printing(baseline(naming(command)))
 
 
@@ -259,6 +267,8 @@ for _compared, _question, _words in (
     ("backend", "backends", "backends"),
     ("practice", "practices", "practices"),
     (THREADS, THREADS, "numbers of threads, across sessions"),
+    ("optimizer", "optimizers", "optimisers, across sessions"),
+    ("schedule", "schedules", "schedules of the learning rate, across sessions"),
 ):
     compare.command(_question)(_ratio_command(_compared, _question, _words))
 
@@ -266,19 +276,20 @@ for _compared, _question, _words in (
 def _variants(compared: str, asked: _Asked) -> tuple["Tables", tuple[str, ...]]:
     """Read results to pair by their repeats, and the columns of their groups."""
     from greenbench.compare.columns import to_variants  # noqa: PLC0415
+    from greenbench.compare.parts import ACROSS, to_pairs  # noqa: PLC0415
     from greenbench.compare.ratios import OWN_GROUP  # noqa: PLC0415
-    from greenbench.compare.threads import to_pairs  # noqa: PLC0415
 
     wanted = asked.wanted
-    if compared == THREADS and not wanted.files:
-        # A session has one number of threads, as a rule.
+    if compared in ACROSS and not wanted.files:
+        # A session has one number of threads, or optimiser, as a rule.
         wanted = replace(wanted, all_sessions=True)
     tables = read_tables(wanted)
     if tables.is_foreign:
         rows, group, notes = to_variants(tables.rows, asked.names, compared)
         return replace(tables.noting(notes), rows=rows), group
     rows = _own(tables.rows, asked.names)
-    return replace(tables, rows=to_pairs(rows) if compared == THREADS else rows), OWN_GROUP
+    paired = to_pairs(rows, compared) if compared in ACROSS else rows
+    return replace(tables, rows=paired), OWN_GROUP
 
 
 def _asked(given: dict[str, Any]) -> _Asked:
@@ -297,8 +308,9 @@ def _asked(given: dict[str, Any]) -> _Asked:
 def _own(rows: list[dict[str, Any]], names: "Names") -> list[dict[str, Any]]:
     """Return our own rows, whose columns have names that no option changes."""
     for name, value in vars(names).items():
-        if value is not None:
-            option = name if name == "group" or name.endswith("unit") else f"{name}-column"
+        if value is not None and value is not False:
+            is_whole = name in ("group", "lower_is_better") or name.endswith("unit")
+            option = name if is_whole else f"{name}-column"
             raise ConfigurationError(
                 f"--{option.replace('_', '-')} names columns of a CSV; results of greenbench have "
                 "names of their own"
@@ -325,15 +337,20 @@ def _print(
     tables: "Tables",
     **further: Any,
 ) -> None:
+    from greenbench.compare.answers import to_json, to_records  # noqa: PLC0415
     from greenbench.compare.files import to_csv  # noqa: PLC0415
 
     notes = _notes(tables)
     if asked.as_json:
-        found = [{"sentence": answer.sentence, **asdict(answer)} for answer in answers]
-        said = {"question": question, "answers": found, **further, "notes": notes}
+        said = {
+            "question": question,
+            "answers": [*map(to_json, answers)],
+            **further,
+            "notes": notes,
+        }
         emit(strict_json(said))
     elif asked.as_csv:
-        records = [record for answer in answers for record in answer.records()]
+        records = [record for answer in answers for record in to_records(answer)]
         emit(to_csv(records))
         for line in notes:
             say(line, err=True)

@@ -1,6 +1,5 @@
 """Which table `compare` and `report` read: files, or what is selected from the store."""
 
-import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -16,20 +15,32 @@ from greenbench.settings import Settings
 
 if TYPE_CHECKING:
     from greenbench.compare.files import Tables
+    from greenbench.compare.tolerance import Tolerance
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class _Share(click.FloatRange):
-    """A number from 0 to 1, which nan is not."""
+class _Tolerated(click.ParamType):
+    """A number of at least 0, or a percentage of the best."""
+
+    name = "number"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        share = float(super().convert(value, param, ctx))
-        if math.isnan(share):
-            self.fail(f"{value} is no number", param, ctx)
-        return share
+    ) -> "Tolerance":
+        from greenbench.compare.tolerance import Tolerance, read_tolerance  # noqa: PLC0415
+
+        if isinstance(value, Tolerance):
+            return value
+        try:
+            return read_tolerance(str(value))
+        except ValueError:
+            self.fail(
+                f"{value!r} is no tolerance; expected a number of at least 0, such as 0.01 for a "
+                "percentage point, or a share of the best, such as 1%",
+                param,
+                ctx,
+            )
 
 
 including = click.option(
@@ -38,13 +49,14 @@ including = click.option(
 
 
 def tolerating(what: str) -> Callable[[Command], Command]:
-    """Return the option that says how far below the best accuracy is good enough."""
+    """Return the option that says how far below the best score is good enough."""
     return click.option(
         "--tolerance",
-        type=_Share(0, 1),
-        default=0.01,
-        show_default=True,
-        help=f"How far below the best accuracy {what}: 0.01 is 1 percentage point.",
+        type=_Tolerated(),
+        help=(
+            f"How far below the best score {what}, in its unit, or as a share of the best: 0.01 "
+            "of an accuracy is 1 percentage point, and the default; 1% of other scores."
+        ),
     )
 
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from greenbench.results.scores import worst_gain
+from greenbench.tasks import ACCURACY, Score
+
 FloatArray = NDArray[np.float64]
 
 MOST_POINTS = 60
@@ -21,32 +24,36 @@ class Anytime:
     ----------
     energy_wh : array of float
         Cumulative energy after each step, in the order of time.
-    accuracy : array of float
-        Best validation accuracy after each step, in [0, 1]; see `best_so_far`.
+    gain : array of float
+        Best validation score after each step, as a gain: so that more is better; see
+        `best_so_far`.
+    nothing : float
+        What a search counts as that has found nothing, the worst gain that there is.
     """
 
     energy_wh: FloatArray
-    accuracy: FloatArray
+    gain: FloatArray
+    nothing: float = 0.0
 
     @property
     def total_wh(self) -> float:
         """Energy of the whole search."""
         return float(self.energy_wh[-1])
 
-    def accuracy_at(self, energy_wh: ArrayLike) -> FloatArray:
-        """Return the best accuracy for at most so much energy, held after the last step."""
+    def gain_at(self, energy_wh: ArrayLike) -> FloatArray:
+        """Return the best gain for at most so much energy, held after the last step."""
         within = np.asarray(energy_wh, dtype=float) * (1 + SLACK)
-        # A trial that has not ended has found nothing: 0.
-        steps = np.concatenate([[0.0], self.accuracy])
+        # A trial that has not ended has found nothing.
+        steps = np.concatenate([[self.nothing], self.gain])
         return np.asarray(steps[np.searchsorted(self.energy_wh, within, side="right")])
 
-    def energy_to(self, accuracy: float) -> float | None:
-        """Return the energy after which the accuracy was reached; None if it never was."""
-        reached = np.flatnonzero((self.accuracy >= accuracy - SLACK) & (self.accuracy > 0))
+    def energy_to(self, gain: float) -> float | None:
+        """Return the energy after which the gain was reached; None if it never was."""
+        reached = np.flatnonzero((self.gain >= gain - SLACK) & (self.gain > self.nothing))
         return float(self.energy_wh[reached[0]]) if len(reached) else None
 
-    def mean_accuracy(self, start_wh: float, end_wh: float) -> float | None:
-        """Return the normalised area under the curve, in [0, 1]: its mean from start to end.
+    def mean_gain(self, start_wh: float, end_wh: float) -> float | None:
+        """Return the normalised area under the curve: its mean from start to end.
 
         None if the interval is empty.
         """
@@ -54,7 +61,7 @@ class Anytime:
             return None
         inner = self.energy_wh[(self.energy_wh > start_wh) & (self.energy_wh < end_wh)]
         edges = np.concatenate([[start_wh], inner, [end_wh]])
-        return float(np.average(self.accuracy_at(edges[:-1]), weights=np.diff(edges)))
+        return float(np.average(self.gain_at(edges[:-1]), weights=np.diff(edges)))
 
 
 @dataclass(frozen=True)
@@ -66,8 +73,8 @@ class Band:
     energy_wh : tuple of float
         From where each search has ended a step to the end of the last search.
     median, low, high : tuple of float
-        Median and quartiles over the searches, in [0, 1]; a search that has ended holds its
-        accuracy.
+        Median and quartiles of the score over the searches; a search that has ended holds its
+        own. `low` is the worse one, whichever way the score points.
     """
 
     energy_wh: tuple[float, ...]
@@ -76,34 +83,42 @@ class Band:
     high: tuple[float, ...]
 
 
-def best_so_far(accuracies: Sequence[float | None]) -> FloatArray:
-    """Return the best accuracy after each trial of a search.
+def best_so_far(scores: Sequence[float | None], score: Score = ACCURACY) -> FloatArray:
+    """Return the best score after each trial of a search, as a gain.
 
     Parameters
     ----------
-    accuracies : sequence of float or None
-        Validation accuracies in [0, 1], in the order of the trials; None for a failed one.
+    scores : sequence of float or None
+        Validation scores, in the order of the trials; None for a failed one.
+    score : Score
+        What they are.
 
     Returns
     -------
     array of float
-        0, which nothing is worse than, as long as no trial has completed.
+        The worst gain that there is, of accuracies 0, as long as no trial has completed.
     """
-    return np.maximum.accumulate([accuracy or 0.0 for accuracy in accuracies])
+    nothing = worst_gain(score)
+    gains = [nothing if each is None else score.gain(each) for each in scores]
+    return np.maximum.accumulate(gains)
 
 
-def band(curves: Sequence[Anytime]) -> Band:
+def band(curves: Sequence[Anytime], score: Score = ACCURACY) -> Band:
     """Return the median and the quartiles of at least one curve, at up to 60 energies."""
     # Under a scheduler, nothing is found for a while: a line along 0 would say nothing.
-    start = max(float(curve.energy_wh[np.argmax(curve.accuracy > 0)]) for curve in curves)
+    start = max(float(c.energy_wh[np.argmax(c.gain > c.nothing)]) for c in curves)
     end = max(float(curve.energy_wh[-1]) for curve in curves)
-    rises = [curve.energy_wh[1:][np.diff(curve.accuracy) > 0] for curve in curves]
+    rises = [c.energy_wh[1:][c.gain[1:] > c.gain[:-1]] for c in curves]
     # Nothing happens between the points, so that few of them tell all.
     points = np.unique(np.concatenate([[start, end], *rises]))
     points = points[points >= start]
     if len(points) > MOST_POINTS:
         points = points[np.linspace(0, len(points) - 1, MOST_POINTS).round().astype(int)]
-    low, median, high = np.quantile(
-        [curve.accuracy_at(points) for curve in curves], [0.25, 0.5, 0.75], axis=0
+    gains = np.array([curve.gain_at(points) for curve in curves])
+    # Between a figure and nothing at all there is none.
+    with np.errstate(invalid="ignore"):
+        low, median, high = np.quantile(gains, [0.25, 0.5, 0.75], axis=0)
+    return Band(
+        tuple(points.tolist()),
+        *(tuple(score.gain(each) for each in found.tolist()) for found in (median, low, high)),
     )
-    return Band(tuple(points.tolist()), *(tuple(m.tolist()) for m in (median, low, high)))

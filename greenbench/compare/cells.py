@@ -56,6 +56,17 @@ def energies(rows: Sequence[Row], column: str, unit: str | None) -> list[float |
     return [None if v is None else v * WH_PER[unit] for v in figures(rows, column)]
 
 
+def scores(rows: Sequence[Row], column: str) -> list[float | None]:
+    """Return figures of any score, None where a cell is empty.
+
+    Raises
+    ------
+    ConfigurationError
+        If a cell is no finite number.
+    """
+    return figures(rows, column, least=-LARGEST)
+
+
 def accuracies(
     rows: Sequence[Row], column: str | None, unit: str | None = None
 ) -> list[float | None]:

@@ -21,13 +21,15 @@ from greenbench.compare.headers import (
     find,
     find_if_any,
     groups_of,
-    in_words,
     named,
 )
 from greenbench.compare.headers import ENERGY as ENERGY_NAMES
+from greenbench.compare.scored import find_scored, in_words, score_in_words
 from greenbench.errors import ConfigurationError, UnknownNameError
 from greenbench.results import TrialStatus
 from greenbench.results.expected import LARGEST
+from greenbench.results.scores import OLDER_NAMES, columns_of, score_of
+from greenbench.tasks import ACCURACY, Score
 
 Row = dict[str, Any]
 
@@ -41,8 +43,8 @@ class Names:
 
     Attributes
     ----------
-    energy, accuracy, strategy, size, seed : str or None
-        Columns.
+    energy, accuracy, score, strategy, size, seed : str or None
+        Columns; `score` is of any metric, in place of accuracies.
     order : str or None
         The column that orders trials; an empty text takes them in the order of rows.
     energy_unit : str or None
@@ -51,6 +53,13 @@ class Names:
         ``share`` or ``percent``; None takes percentages where cells or the name say so.
     group : tuple of str or None
         Columns that tell apart what is answered apart; None takes those of the usual names.
+    lower_is_better : bool
+        Which way the score points; usual names of losses say so by themselves.
+
+    Raises
+    ------
+    ConfigurationError
+        If a score is named as well as an accuracy, or an accuracy of which lower is better.
     """
 
     energy: str | None = None
@@ -62,6 +71,20 @@ class Names:
     energy_unit: str | None = None
     accuracy_unit: str | None = None
     group: tuple[str, ...] | None = None
+    score: str | None = None
+    lower_is_better: bool = False
+
+    def __post_init__(self) -> None:
+        if self.score is not None and self.accuracy is not None:
+            raise ConfigurationError(
+                f"--score-column {self.score} and --accuracy-column {self.accuracy} are given; "
+                "name one, by which is judged"
+            )
+        if self.lower_is_better and self.accuracy is not None:
+            raise ConfigurationError(
+                "--lower-is-better contradicts --accuracy-column: of accuracies, higher is "
+                "better; name an error rate with `--score-column`"
+            )
 
 
 class Foreign(NamedTuple):
@@ -102,8 +125,8 @@ def to_trials(rows: Sequence[Row], names: Names) -> Foreign:
     table = table.with_rows(ordered)
     columns: dict[str, Sequence[Any]] = {
         "val_score": [
-            None if row.get("status") == TrialStatus.FAILED else accuracy
-            for row, accuracy in zip(table.rows, table.accuracies(), strict=True)
+            None if row.get("status") == TrialStatus.FAILED else found
+            for row, found in zip(table.rows, table.scores(), strict=True)
         ],
         "strategy": cells.texts(table.rows, table.compared),
         # Whatever they are in somebody else's table.
@@ -136,8 +159,8 @@ def to_results(rows: Sequence[Row], names: Names) -> Foreign:
     table = _Table.of(rows, names, "size", SIZE, TEST_ACCURACY)
     sizes = cells.texts(table.rows, table.compared)
     columns: dict[str, Sequence[Any]] = {
-        "test_score": table.accuracies(),
-        "accuracy_name": [in_words(str(table.accuracy))] * len(sizes),
+        "test_score": table.scores(),
+        "score_name": [table.score_in_words] * len(sizes),
         "family": [table.shared(row) or "all sizes" for row in table.rows],
         **dict.fromkeys(("size", "architecture", "case_id"), sizes),
         **dict.fromkeys(("strategy", "backend", "setting"), [""] * len(sizes)),
@@ -171,10 +194,10 @@ def to_variants(rows: Sequence[Row], names: Names, compared: str) -> Foreign:
     if find_if_any(rows, None, (compared,), compared) is None:
         raise UnknownNameError("column", compared, rows[0])
     find(rows, names.seed, SEED, "seed")
-    table = _Table.of(rows, names, compared, (compared,), TEST_ACCURACY, needs_accuracy=False)
+    table = _Table.of(rows, names, compared, (compared,), TEST_ACCURACY, needs_score=False)
     duration = find_if_any(table.rows, None, DURATION, "duration")
     columns: dict[str, Sequence[Any]] = {
-        "test_score": table.accuracies(),
+        "test_score": table.scores(),
         "duration_s": cells.durations(table.rows, duration),
         compared: cells.texts(table.rows, table.compared),
     }
@@ -258,15 +281,20 @@ def with_options(rows: Sequence[Row]) -> list[Row]:
 
 
 def responses(rows: Sequence[Row]) -> list[str]:
-    """Return what is to be explained if nobody says: energy and accuracy.
+    """Return what is to be explained if nobody says: energy and the score.
 
     Raises
     ------
     ConfigurationError
         If there is neither.
     """
-    found = [find_if_any(rows, None, usual, "response") for usual in (ENERGY_NAMES, TEST_ACCURACY)]
-    known = [name for name in found if name is not None]
+    if rows[0].get("case_hash"):
+        is_accuracy = score_of(rows[0]).name == ACCURACY.name
+        scored: str | None = OLDER_NAMES["test_score"] if is_accuracy else "test_score"
+    else:
+        scored, _ = find_scored(rows, Names(), TEST_ACCURACY, needs_score=False)
+    energy = find_if_any(rows, None, ENERGY_NAMES, "response")
+    known = [name for name in (energy, scored) if name is not None]
     if not known:
         raise ConfigurationError(
             "no column of energy or accuracy is to be explained; name one with `--response`"
@@ -282,8 +310,9 @@ class _Table:
     names: Names
     compared: str
     energy: str
-    accuracy: str | None
+    scored: str | None
     seed: str | None
+    score: Score
     group: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -296,18 +325,16 @@ class _Table:
         usual: Sequence[str],
         accuracies: Sequence[str],
         *,
-        needs_accuracy: bool = True,
+        needs_score: bool = True,
         ended: Callable[[Sequence[Row]], tuple[list[Row], list[str]]] | None = None,
     ) -> "_Table":
         """Find the columns, take the rows of runs that ended (well), and count copies once."""
         compared = find(rows, getattr(names, what, None), usual, what)
         energy = find(rows, names.energy, ENERGY_NAMES, "energy")
-        accuracy = (find if needs_accuracy else find_if_any)(
-            rows, names.accuracy, accuracies, "accuracy"
-        )
+        scored, score = find_scored(rows, names, accuracies, needs_score=needs_score)
         seed = find_if_any(rows, names.seed, SEED, "seed")
         if names.group is None:
-            group = groups_of(rows, (names.accuracy, names.energy, names.seed, compared))
+            group = groups_of(rows, (scored, names.energy, names.seed, compared))
         else:
             group = tuple(named(rows, name) for name in names.group)
         kept, notes = (ended or _completed)(rows)
@@ -315,17 +342,26 @@ class _Table:
         # A cell that is none is named before anything is compared.
         cells.energies(kept, energy, names.energy_unit)
         if ended is None:
-            kept, more = measured_once(kept, (compared, *group), energy, accuracy, seed)
+            kept, more = measured_once(kept, (compared, *group), energy, scored, seed)
             copies += more
-        return cls(kept, names, compared, energy, accuracy, seed, group, (*notes, *copies))
+        return cls(kept, names, compared, energy, scored, seed, score, group, (*notes, *copies))
 
     def with_rows(self, rows: list[Row]) -> "_Table":
         """Return the same table with its rows in another order."""
         return _Table(rows, **{k: v for k, v in vars(self).items() if k != "rows"})
 
-    def accuracies(self) -> list[float | None]:
-        """Return shares."""
-        return cells.accuracies(self.rows, self.accuracy, self.names.accuracy_unit)
+    def scores(self) -> list[float | None]:
+        """Return scores: accuracies as shares, others as they are."""
+        if self.scored is None or self.score == ACCURACY:
+            return cells.accuracies(self.rows, self.scored, self.names.accuracy_unit)
+        return cells.scores(self.rows, self.scored)
+
+    @property
+    def score_in_words(self) -> str:
+        """What the column says that its scores are."""
+        if self.score == ACCURACY:
+            return in_words(str(self.scored))
+        return score_in_words(str(self.scored), self.score)
 
     def shared(self, row: Row) -> str:
         """Return what a row shares with others of its group, in words."""
@@ -358,14 +394,18 @@ class _Table:
 
     def under(self, columns: Mapping[str, Sequence[Any]], order: str | None = None) -> Foreign:
         """Return the table with columns of our own names, and say which columns were read."""
-        used = {"energy": self.energy, "accuracy": self.accuracy, "compared": self.compared}
+        what = "accuracy" if self.score == ACCURACY else "score"
+        used = {"energy": self.energy, what: self.scored, "compared": self.compared}
         used |= {"seed": self.seed, "order": order}
         said = ", ".join(f"{what} {name}" for what, name in used.items() if name is not None)
+        if not self.score.higher_is_better:
+            said += f"; of {self.scored}, lower is better"
         size = len(self.rows)
         ours = {
             "energy_wh": cells.energies(self.rows, self.energy, self.names.energy_unit),
             "repeat": cells.texts(self.rows, self.seed) if self.seed else [None] * size,
             **columns,
+            **{name: [text] * size for name, text in columns_of(self.score).items()},
         }
         rows = [
             {**row, **dict(zip(ours, values, strict=True))}

@@ -2,10 +2,12 @@
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 from greenbench.errors import ConfigurationError, NotComparableError
 from greenbench.results.scope import scope_of
+from greenbench.results.scores import range_of, score_of
 
 Row = Mapping[str, Any]
 
@@ -40,9 +42,15 @@ WORK = (
 UNRECORDED = {"threads": "1"}
 """What older versions, which have no such column, took unless they were told otherwise."""
 
+SCORED = {
+    "score": "score",
+    "score_unit": "unit of the score",
+    "score_direction": "direction of the score",
+}
+"""Columns that scores of one comparison must agree in, and what they are called."""
 
 SCORES = ("val_score", "test_score")
-"""Columns of shares."""
+"""Columns of scores."""
 
 WITHIN_CASE = {
     "parameters": "number of parameters",
@@ -53,7 +61,7 @@ WITHIN_CASE = {
 
 
 def check_scores(rows: Iterable[Row]) -> None:
-    """Refuse accuracies that are no shares.
+    """Refuse scores that are out of their range, such as accuracies that are no shares.
 
     Parameters
     ----------
@@ -66,14 +74,15 @@ def check_scores(rows: Iterable[Row]) -> None:
         If there is one; the message names the run, as far as it is known.
     """
     for row in rows:
+        score = score_of(row)
         for column in SCORES:
             value = row.get(column)
             # Not true of nan.
-            if value is not None and not 0 <= value <= 1:
+            if value is not None and not (score.low <= value <= score.high and isfinite(value)):
                 places = ("case_id", "session", "repeat", "run_id")
                 place = ", ".join(f"{n} {row[n]}" for n in places if row.get(n) is not None)
                 raise ConfigurationError(
-                    f"{place or 'a row'}: {column} is {value!r}; expected a share from 0 to 1: "
+                    f"{place or 'a row'}: {column} is {value!r}; expected {range_of(score)}: "
                     "select others with `--where`, or delete that run"
                 )
 

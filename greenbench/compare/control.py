@@ -1,15 +1,27 @@
 """The control: what searching gains over no search, the optimiser's published defaults."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from greenbench.compare.anytime import SLACK
-from greenbench.compare.horizons import Horizon, blocks_of, of_searches
+from greenbench.compare.horizons import (
+    Horizon,
+    blocks_of,
+    finds,
+    gain_at,
+    judged_by,
+    of_searches,
+    to_rank,
+)
 from greenbench.compare.pairs import DECIMALS, Pair, compare_together
 from greenbench.compare.searches import Search, Searches
 from greenbench.compare.standings import Standing
 from greenbench.compare.units import with_unit
+from greenbench.results.scores import worst_gain
+from greenbench.tasks import ACCURACY, Score
+from greenbench.tasks.score_format import difference, more_or_less
 
 CONTROL = "default"
 NO_CONTROL = f"No control: run `{CONTROL}` too."
@@ -22,17 +34,18 @@ class Control:
     Attributes
     ----------
     is_tested : bool
-        Whether accuracies here are those of the incumbents on the test split. Validation
-        accuracy is the best of many for a search, and not for the control, so it counts
-        only where a test accuracy is unknown.
-    accuracy : float
-        What the defaults find, median, in [0, 1]; 0 if no trial completed.
+        Whether scores here are those of the incumbents on the test split. The validation
+        score is the best of many for a search, and not for the control, so it counts
+        only where a test score is unknown.
+    score : float
+        What the defaults find, median; of an accuracy 0, else the worst that there is, if no
+        trial completed.
     energy_wh : float or None
         What that takes, median; None if unknown.
     best : str
         The search of the best median at its end, among those that are proven to find more if
         there are any.
-    best_accuracy : float
+    best_score : float
         What it finds, median.
     best_energy_wh : float or None
         What that takes, median.
@@ -42,35 +55,45 @@ class Control:
         Whether a test says so, at equal energy or at their ends.
     at_equal_energy, at_their_ends : tuple of Pair
         The control and each search, tested as one family; empty where the energy of one does
-        not count, the control has not ended at equal energy, or test accuracies are known,
+        not count, the control has not ended at equal energy, or test scores are known,
         which are those at the end.
+    judged_by : Score
+        What the scores are.
     """
 
     is_tested: bool
-    accuracy: float
+    score: float
     energy_wh: float | None
     best: str
-    best_accuracy: float
+    best_score: float
     best_energy_wh: float | None
     is_beaten: bool
     is_proven: bool
     at_equal_energy: tuple[Pair, ...]
     at_their_ends: tuple[Pair, ...]
+    judged_by: Score = ACCURACY
 
     @property
     def sentence(self) -> str:
         """The answer in words."""
-        control = f"{CONTROL} {_finds(self.accuracy, self.energy_wh)}"
-        best = _finds(self.best_accuracy, self.best_energy_wh)
+        control = f"{CONTROL} {self._finds(self.score, self.energy_wh)}"
+        best = self._finds(self.best_score, self.best_energy_wh)
         if not self.is_beaten:
             rest = f"the best search ({self.best}) {best.removeprefix('finds ')}"
             return f"No search beats the published defaults{self._where}: {control}, {rest}."
-        points = f"{100 * (self.best_accuracy - self.accuracy):.3g} points"
-        how = f"beats the published defaults{self._where} by {points}"
+        score = self.judged_by
+        gained = score.gain(self.best_score) - score.gain(self.score)
+        by = f" by {difference(score, gained)}" if math.isfinite(gained) else ""
+        how = f"beats the published defaults{self._where}{by}"
         if not self.is_proven:
-            more = f"finds {points} more than the published defaults{self._where}"
+            points, which = (by.removeprefix(" by "), more_or_less(score)) if by else ("", "more")
+            more = f"finds {f'{points} {which}'.strip()} than the published defaults{self._where}"
             how = f"{more}, which is not proven"
         return f"{self.best} {how}: it {best}, {control}{self._times}."
+
+    def _finds(self, found: float, energy_wh: float | None) -> str:
+        words = f"finds {finds(self.judged_by, found)}"
+        return words if energy_wh is None else f"{words} with {with_unit(energy_wh)}"
 
     @property
     def _where(self) -> str:
@@ -100,7 +123,8 @@ def judge_control(
     equal_energy : Horizon or None
         Whose limit is equal energy.
     tolerance : float
-        By how much the defaults may be below, where no test proves that they are.
+        By how much the defaults may be worse, where no test proves that they are; in the
+        score's unit.
     """
     standing = {each.strategy: each for each in standings}
     own = standing.pop(CONTROL, None)
@@ -110,8 +134,9 @@ def judge_control(
     ends = {name: [_found(s, is_tested) for s in found] for name, found in searches.items()}
     at_ends = _against_control(ends, searches)
     at_energy = () if is_tested else _at_energy(searches, equal_energy)
-    finds = {name: median(accuracies) for name, accuracies in ends.items()}
-    gains = {name: round(finds[name] - finds[CONTROL], DECIMALS) for name in standing}
+    score = judged_by(searches)
+    found = {name: median(gains) for name, gains in ends.items()}
+    gains = {name: _apart(found[name], found[CONTROL]) for name in standing}
     proven = {
         pair.larger
         for pair in (*at_ends, *at_energy)
@@ -119,20 +144,25 @@ def judge_control(
     }
     best = max(
         sorted(proven or standing),
-        key=lambda name: (finds[name], -(_energy(standing[name]) or 0.0)),
+        key=lambda name: (found[name], -(_energy(standing[name]) or 0.0)),
     )
     return Control(
         is_tested=is_tested,
-        accuracy=finds[CONTROL],
+        score=score.gain(found[CONTROL]),
         energy_wh=_energy(own),
         best=best,
-        best_accuracy=finds[best],
+        best_score=score.gain(found[best]),
         best_energy_wh=_energy(standing[best]),
         is_beaten=bool(proven) or gains[best] > tolerance,
         is_proven=bool(proven),
         at_equal_energy=at_energy,
         at_their_ends=at_ends,
+        judged_by=score,
     )
+
+
+def _apart(one: float, other: float) -> float:
+    return 0.0 if one == other else round(one - other, DECIMALS)
 
 
 def _at_energy(searches: Searches, horizon: Horizon | None) -> tuple[Pair, ...]:
@@ -144,28 +174,26 @@ def _at_energy(searches: Searches, horizon: Horizon | None) -> tuple[Pair, ...]:
     control = [s.curve.total_wh for s in counted[CONTROL] if s.curve]
     if not control or max(control) > limit * (1 + SLACK):
         return ()
-    accuracies = {
-        name: [float(s.curve.accuracy_at(limit)) for s in found if s.curve]
+    gains = {
+        name: [gain_at(search, limit) for search in found]
         for name, found in counted.items()
         if found
     }
-    return _against_control(accuracies, counted)
+    return _against_control(gains, counted)
 
 
-def _against_control(accuracies: dict[str, list[float]], searches: Searches) -> tuple[Pair, ...]:
-    own = (CONTROL, accuracies[CONTROL])
-    couples = [(own, each) for each in accuracies.items() if each[0] != CONTROL]
+def _against_control(gains: dict[str, list[float]], searches: Searches) -> tuple[Pair, ...]:
+    ranked = to_rank(gains)
+    own = (CONTROL, ranked[CONTROL])
+    couples = [(own, each) for each in ranked.items() if each[0] != CONTROL]
     return of_searches(compare_together(couples, blocks_of(searches)))
 
 
 def _found(search: Search, is_tested: bool) -> float:
-    return search.test_score or 0.0 if is_tested else float(search.best[-1])
+    if not is_tested:
+        return float(search.best[-1])
+    return worst_gain(search.score) if search.test_gain is None else search.test_gain
 
 
 def _energy(standing: Standing) -> float | None:
     return None if standing.energy_wh is None else standing.energy_wh.median
-
-
-def _finds(accuracy: float, energy_wh: float | None) -> str:
-    found = f"finds {accuracy:.1%}" if accuracy else "finds nothing"
-    return found if energy_wh is None else f"{found} with {with_unit(energy_wh)}"

@@ -1,4 +1,4 @@
-"""The smallest size that is as accurate as the best, but for a tolerance, with the proof of it."""
+"""The smallest size that is as good as the best, but for a tolerance, with the proof of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,13 +51,13 @@ class Decision:
     p : float or None
         Of the choice.
     descriptive : str
-        The size of least energy whose median accuracy is within the tolerance of the best
+        The size of least energy whose median score is within the tolerance of the best
         median, proven or not.
     reason : str or None
         Why nothing is proven, or why `descriptive` is not if it has less energy than the
         choice.
     tolerance : float
-        In accuracy, of 1.
+        In the score's unit; of an accuracy, of 1.
     confidence : float
         Of all such experiments, at most the rest choose a size that is truly further below the
         best than the tolerance.
@@ -82,7 +82,7 @@ class Decision:
 def decide(
     sizes: Sequence[Size], *, tolerance: float = TOLERANCE, confidence: float = CONFIDENCE
 ) -> Decision:
-    """Return the smallest size whose accuracy is within a tolerance of the best.
+    """Return the smallest size whose score is within a tolerance of the best.
 
     Non-inferiority, tested over repeats. For each size in turn, suppose that it is the best,
     and test each other against it, less the tolerance: those of less energy in descending order
@@ -94,28 +94,29 @@ def decide(
 
     The tests are Welch's, one-sided. No size's standard deviation counts as smaller than the
     median of all sizes': a few repeats often agree by chance, above all where noise is skewed
-    or accuracies are coarse, and then Welch's test errs more often than it says.
+    or scores are coarse, and then Welch's test errs more often than it says.
 
     Parameters
     ----------
     sizes : sequence of (str, float, sequence of float)
-        Name, median energy, and the accuracies in [0, 1] of at least one repeat; in any order.
+        Name, median energy, and the gains (see `greenbench.tasks.Score.gain`; of accuracies they
+        are these) of at least one repeat; in any order.
     tolerance : float
-        In accuracy, of 1.
+        In the gains' unit; of an accuracy, of 1.
     confidence : float
         Of the proof, in (0, 1).
     """
     ordered = sorted(sizes, key=lambda size: (size[1], size[0]))
     names = [name for name, _, _ in ordered]
-    accuracies = [np.asarray(repeats, dtype=float) for _, _, repeats in ordered]
-    medians = [np.median(repeats) for repeats in accuracies]
+    gains = [np.asarray(repeats, dtype=float) for _, _, repeats in ordered]
+    medians = [np.median(repeats) for repeats in gains]
     described = next(i for i, m in enumerate(medians) if m >= max(medians) - tolerance - SLACK)
-    reason = _why_no_test(names, accuracies)
-    ps = [None] * len(names) if reason else _ps(accuracies, tolerance)
+    reason = _why_no_test(names, gains)
+    ps = [None] * len(names) if reason else _ps(gains, tolerance)
     chosen = next((i for i, p in enumerate(ps) if p is not None and p <= 1 - confidence), None)
     p = ps[described]
     if p is not None and (chosen is None or described < chosen):
-        reason = _why_not_proven(accuracies, p)
+        reason = _why_not_proven(gains, p)
     return Decision(
         choice=None if chosen is None else names[chosen],
         p=None if chosen is None else ps[chosen],
@@ -125,29 +126,29 @@ def decide(
         confidence=confidence,
         candidates=tuple(
             Candidate(name, len(repeats), p)
-            for name, repeats, p in zip(names, accuracies, ps, strict=True)
+            for name, repeats, p in zip(names, gains, ps, strict=True)
         ),
     )
 
 
-def _why_no_test(names: Sequence[str], accuracies: Sequence[Floats]) -> str | None:
+def _why_no_test(names: Sequence[str], gains: Sequence[Floats]) -> str | None:
     if len(names) == 1:
         return f"{names[0]} is the only size: there is none to compare it with"
-    for name, repeats in zip(names, accuracies, strict=True):
+    for name, repeats in zip(names, gains, strict=True):
         if len(repeats) < FEWEST_FOR_TEST:
             return f"{len(repeats)} repeat of {name}: a test needs {FEWEST_FOR_TEST} or more"
     return None
 
 
-def _why_not_proven(accuracies: Sequence[Floats], p: float) -> str:
-    fewest, most = min(map(len, accuracies)), max(map(len, accuracies))
+def _why_not_proven(gains: Sequence[Floats], p: float) -> str:
+    fewest, most = min(map(len, gains)), max(map(len, gains))
     repeats = f"{fewest}" if fewest == most else f"{fewest} to {most}"
     return f"{repeats} repeats don't prove it (p = {p:.3g})"
 
 
-def _ps(accuracies: Sequence[Floats], tolerance: float) -> list[float]:
+def _ps(gains: Sequence[Floats], tolerance: float) -> list[float]:
     """Return p of each size, corrected for their number; sizes come by energy, least first."""
-    pairs = _pairs(accuracies, tolerance)
+    pairs = _pairs(gains, tolerance)
     corrected = np.zeros_like(pairs)
     for best in range(len(pairs)):
         smaller, larger = pairs[:best, best], pairs[best + 1 :, best]
@@ -157,11 +158,11 @@ def _ps(accuracies: Sequence[Floats], tolerance: float) -> list[float]:
     return [min(float(p), 1.0) for p in corrected.max(axis=1)]
 
 
-def _pairs(accuracies: Sequence[Floats], tolerance: float) -> Floats:
+def _pairs(gains: Sequence[Floats], tolerance: float) -> Floats:
     """Return p of each size (row) against each other (column) less the tolerance."""
-    n = np.array([len(repeats) for repeats in accuracies])
-    mean = np.array([repeats.mean() for repeats in accuracies])
-    deviation = np.array([repeats.std(ddof=1) for repeats in accuracies])
+    n = np.array([len(repeats) for repeats in gains])
+    mean = np.array([repeats.mean() for repeats in gains])
+    deviation = np.array([repeats.std(ddof=1) for repeats in gains])
     deviation = np.maximum(deviation, max(float(np.median(deviation)), LEAST_NOISE))
     one, other = (slice(None), None), (None, slice(None))
     found = ttest_ind_from_stats(

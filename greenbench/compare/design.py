@@ -9,11 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from greenbench.compare.comparable import ENERGY, check_agree, check_cases
+from greenbench.compare.comparable import ENERGY, SCORED, SCORES, check_agree, check_cases
 from greenbench.compare.samples import is_left_out, once_each
 from greenbench.errors import ConfigurationError, NotComparableError, UnknownNameError
 from greenbench.results.expected import LARGEST
 from greenbench.results.scope import scope_of
+from greenbench.results.table import FURTHER
 
 Row = Mapping[str, Any]
 Levels = tuple[str, ...]
@@ -22,7 +23,7 @@ MOST_FACTORS = 6
 MOST_LEVELS = 50
 ROUNDING = 1e-12
 COMMON = {"dataset": "data set", "backend": "backend", "strategy": "strategy"}
-PARTS_OF_SETTING = ("dataset", "trials", "epochs", "threads")
+PARTS_OF_SETTING = ("dataset", "trials", "epochs", "threads", "task", "optimizer", "schedule")
 
 
 @dataclass(frozen=True)
@@ -139,9 +140,13 @@ def _check_names(rows: Sequence[Row], factors: Sequence[str], response: str) -> 
 
 
 def _once_each(rows: Sequence[Row], response: str) -> Sequence[Row]:
-    """Return the rows of which each counts: of an accuracy, one for each case and repeat."""
+    """Return the rows of which each counts: of a score, one for each case and repeat."""
     is_own = all(row.get("case_hash") for row in rows)
-    return once_each(rows, response) if is_own and response.endswith("accuracy") else rows
+    return once_each(rows, response) if is_own and _is_score(response) else rows
+
+
+def _is_score(response: str) -> bool:
+    return response.endswith("accuracy") or response in SCORES or response.startswith(FURTHER)
 
 
 def _counts(row: Row, response: str, include_disturbed: bool) -> bool:
@@ -178,6 +183,8 @@ def _why_none(rows: Sequence[Row], response: str) -> str:
 def _check_comparable(rows: Sequence[Row], factors: Sequence[str], response: str) -> None:
     where = f"{response} by {', '.join(factors)}"
     columns = {**(ENERGY if _is_energy(response) else {}), **COMMON}
+    if any("case_hash" in row for row in rows) and response in (*SCORES, "optimism"):
+        columns |= SCORED
     check_agree(
         where, rows, {name: words for name, words in columns.items() if name not in factors}
     )

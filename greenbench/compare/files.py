@@ -16,14 +16,15 @@ from greenbench.compare.rows import select
 from greenbench.errors import ConfigurationError
 from greenbench.results.expected import missed
 from greenbench.results.scope import scope_of
-from greenbench.results.table import METRICS, OF_CASE, TAGS
+from greenbench.results.scores import as_of_today, score_of
+from greenbench.results.table import FURTHER, METRICS, OF_CASE, TAGS
 from greenbench.text.programs import to_cell
 
 Row = dict[str, Any]
 
 TRIAL = (
     "trial", "status", "energy_wh", "search_wh", "duration_s", "val_score", "segments",
-    "reevaluates", "lanes", "optimism", "test_score",
+    "reevaluates", "lanes", "optimism", "test_score", "val_accuracy", "test_accuracy",
 )  # fmt: skip
 TABLE = (".csv", ".tsv", ".txt")
 """Endings of tables; what separates their cells is read off them."""
@@ -208,9 +209,12 @@ def _checked(path: Path, row: Any, columns: Sequence[str]) -> Row:
     """Return a row with all columns; one that an older greenbench did not write is None."""
     if not isinstance(row, Mapping):
         raise _damaged(path, "a row", row, "columns with values")
+    row = as_of_today(row)
+    score = score_of(row)
     found = {name: row.get(name) for name in columns}
-    for name, value in found.items():
-        if expected := missed(name, value):
+    further = {name: row[name] for name in row if str(name).startswith(FURTHER)}
+    for name, value in {**found, **further}.items():
+        if expected := missed(name, value, score):
             raise _damaged(path, name, value, expected)
     repeat = row.get("repeat")
     if not isinstance(repeat, int):
@@ -218,7 +222,7 @@ def _checked(path: Path, row: Any, columns: Sequence[str]) -> Row:
     session = row.get("session", str(path))
     if not isinstance(session, str):
         raise _damaged(path, "session", session, "a text")
-    return {**found, "repeat": repeat, "session": session}
+    return {**found, **further, "repeat": repeat, "session": session}
 
 
 def _damaged(path: Path, name: str, value: Any, expected: str) -> ConfigurationError:

@@ -1,4 +1,4 @@
-"""What is worth its energy: the Pareto front of accuracy against energy, and its knee."""
+"""What is worth its energy: the Pareto front of a score against energy, and its knee."""
 
 import warnings
 from collections.abc import Sequence
@@ -11,38 +11,39 @@ FEWEST_FOR_KNEE = 3
 DECIMALS = 9
 
 
-def pareto_front(energies: Sequence[float], accuracies: Sequence[float]) -> list[bool]:
+def pareto_front(energies: Sequence[float], gains: Sequence[float]) -> list[bool]:
     """Return which points no other dominates.
 
-    A point dominates another of at least its energy and at most its accuracy, unless the two
+    A point dominates another of at least its energy and at most its gain, unless the two
     are equal: of equal points all are on the front, or none.
 
     Parameters
     ----------
-    energies, accuracies : sequence of float
-        Of each point, in any units and any order.
+    energies, gains : sequence of float
+        Of each point, in any units and any order; a gain is a score of which more is better
+        (see `greenbench.tasks.Score.gain`), such as an accuracy.
     """
-    order = sorted(range(len(energies)), key=lambda i: (energies[i], -accuracies[i]))
+    order = sorted(range(len(energies)), key=lambda i: (energies[i], -gains[i]))
     on_front = [False] * len(order)
     best: tuple[float, float] | None = None
     for i in order:
-        point = (energies[i], accuracies[i])
+        point = (energies[i], gains[i])
         if best is None or point[1] > best[1] or point == best:
             on_front[i], best = True, point
     return on_front
 
 
-def knee(energies: Sequence[float], accuracies: Sequence[float]) -> int | None:
-    """Return the index of the point beyond which accuracy gets expensive.
+def knee(energies: Sequence[float], gains: Sequence[float]) -> int | None:
+    """Return the index of the point beyond which a better score gets expensive.
 
     It is the first point of the Pareto front at which Kneedle (Satopää et al. 2011, by kneed at
     its default sensitivity) sees a knee, and which lies above the straight line from the
-    front's least energy to its best accuracy. Both scales are linear.
+    front's least energy to its best score. Both scales are linear.
 
     Parameters
     ----------
-    energies, accuracies : sequence of float
-        Of each point, in any units and any order.
+    energies, gains : sequence of float
+        Of each point, as `pareto_front` takes them.
 
     Returns
     -------
@@ -50,8 +51,8 @@ def knee(energies: Sequence[float], accuracies: Sequence[float]) -> int | None:
         Of equal points, the first; None if there is no such knee, or fewer than three points
         that differ are on the front.
     """
-    points = list(zip(energies, accuracies, strict=True))
-    on_front = pareto_front(energies, accuracies)
+    points = list(zip(energies, gains, strict=True))
+    on_front = pareto_front(energies, gains)
     front = sorted({point for point, is_on in zip(points, on_front, strict=True) if is_on})
     if len(front) < FEWEST_FOR_KNEE:
         return None

@@ -15,15 +15,15 @@ ENERGY = (
     "energy_wh", "energy_j", "energy_kwh", "energy_kj", "energy", "energy_consumed",
     "energy_total_wh",
 )  # fmt: skip
-TESTED = ("test_score", "test_accuracy", "test_acc", "accuracy_test")
+TESTED = ("test_accuracy", "test_acc", "accuracy_test")
 VALIDATED = (
-    "val_score", "val_accuracy", "val_acc", "validation_accuracy", "valid_accuracy",
+    "val_accuracy", "val_acc", "validation_accuracy", "valid_accuracy",
     "eval_accuracy", "accuracy_validation",
 )  # fmt: skip
 UNSAID = ("accuracy", "acc", "accuracy_percent", "accuracy_pct")
 TEST_ACCURACY = (*TESTED, *UNSAID, *VALIDATED)
 VAL_ACCURACY = (*VALIDATED, *UNSAID, *TESTED)
-OBJECTIVES = ("value", "values_0", "objective", "score")
+OBJECTIVES = ("value", "values_0", "objective", "score", "test_score", "val_score")
 """Columns that may be an accuracy or anything else."""
 SEED = ("repeat", "seed", "random_seed", "random_state")
 SIZE = ("size", "architecture", "network", "model", "model_size", "model_name")
@@ -118,9 +118,11 @@ def missing(rows: Sequence[Row], usual: Sequence[str], what: str) -> Configurati
     maybe = [column for column in rows[0] if _may_be(column, what)]
     hint = f": it may be {' or '.join(map(repr, maybe[:MOST_NAMED]))}" if maybe else ""
     names = ", ".join(usual[:MOST_NAMED]) + (", …" if len(usual) > MOST_NAMED else "")
+    # What is judged by need be no accuracy.
+    other = ", or another score with `--score-column`" if what == "accuracy" else ""
     return ConfigurationError(
         f"no column for {what} ({names}) among {', '.join(rows[0])}; "
-        f"name it with `--{what}-column`{hint}"
+        f"name it with `--{what}-column`{other}{hint}"
     )
 
 
@@ -135,13 +137,3 @@ def groups_of(rows: Sequence[Row], used: Sequence[str | None]) -> tuple[str, ...
     taken = {plain(column) for column in used if column is not None}
     names = [name for name in GROUP if name not in taken]
     return tuple(column for name in names for column in called(rows, name))
-
-
-def in_words(accuracy: str) -> str:
-    """Return what a column says that its accuracies are."""
-    name = plain(accuracy)
-    if name in TESTED:
-        return "test accuracy"
-    if name in VALIDATED:
-        return "validation accuracy"
-    return "accuracy" if name in UNSAID else accuracy

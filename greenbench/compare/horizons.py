@@ -1,12 +1,17 @@
 """Horizons: searches of several strategies, all cut at the same cost, and tested there."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from statistics import median
 
 from greenbench.compare.pairs import Blocks, Pair, compare_pairs
 from greenbench.compare.searches import Search, Searches
 from greenbench.compare.stats import Estimate, estimate
+from greenbench.results.scores import worst_gain
+from greenbench.tasks import ACCURACY, Score
+from greenbench.tasks.score_format import said
 
 
 @dataclass(frozen=True)
@@ -17,8 +22,9 @@ class Found:
     ----------
     strategy : str
         Its name.
-    accuracy : Estimate
-        Best validation accuracy of a search, in [0, 1]; 0 if no trial had completed.
+    score : Estimate
+        Best validation score of a search; the worst that there is (of an accuracy 0, else
+        perhaps infinite) if no trial had completed.
     best : float
         The best of all its searches.
     win_rate : float
@@ -27,7 +33,7 @@ class Found:
     """
 
     strategy: str
-    accuracy: Estimate
+    score: Estimate
     best: float
     win_rate: float
 
@@ -44,24 +50,26 @@ class Horizon:
         Best median first.
     pairs : tuple of Pair
         Each two strategies, tested by ranks over their searches.
+    judged_by : Score
+        What its scores are.
     """
 
     limit: float
     found: tuple[Found, ...]
     pairs: tuple[Pair, ...]
+    judged_by: Score = ACCURACY
 
     @property
     def best(self) -> tuple[str, ...]:
         """The strategies of the best median."""
-        best = self.found[0].accuracy.median
-        return tuple(found.strategy for found in self.found if found.accuracy.median == best)
+        best = self.found[0].score.median
+        return tuple(found.strategy for found in self.found if found.score.median == best)
 
     @property
     def ranking(self) -> str:
         """What each strategy finds, in words, best first."""
         first, *others = (
-            (found.strategy, f"{median:.1%}" if (median := found.accuracy.median) else "nothing")
-            for found in self.found
+            (found.strategy, finds(self.judged_by, found.score.median)) for found in self.found
         )
         return ", ".join([" finds ".join(first), *map(" ".join, others)])
 
@@ -78,9 +86,28 @@ class Horizon:
         return f"no difference is significant{' (paired)' if are_paired else ''}"
 
 
+def finds(score: Score, found: float) -> str:
+    """Return what was found, in words."""
+    return said(score, found) if score.gain(found) > worst_gain(score) else "nothing"
+
+
 def estimate_of(values: Sequence[float]) -> Estimate:
-    """Return the median of searches, whatever their order, with its bootstrap interval."""
-    return _estimate(tuple(sorted(values)))
+    """Return the median of searches, whatever their order, with its bootstrap interval.
+
+    Of searches that found nothing, where that has no figure, there is no interval.
+    """
+    ordered = sorted(values)
+    if ordered and math.isinf(ordered[0]):
+        return Estimate(median(ordered), None, None, len(ordered))
+    return _estimate(tuple(ordered))
+
+
+def as_score(gains: Estimate, score: Score) -> Estimate:
+    """Return an estimate of gains as one of scores."""
+    if score.higher_is_better:
+        return gains
+    low, high = (None if end is None else score.gain(end) for end in (gains.high, gains.low))
+    return Estimate(score.gain(gains.median), low, high, gains.n)
 
 
 # Searches that end at the limit, or find nothing after it, are asked for again.
@@ -108,7 +135,12 @@ def cut_at_energy(searches: Searches) -> Horizon | None:
     if not totals:
         return None
     limit = min(totals)
-    return _cut(limit, searches, lambda s: float(s.curve.accuracy_at(limit)) if s.curve else 0.0)
+    return _cut(limit, searches, lambda s: gain_at(s, limit))
+
+
+def gain_at(search: Search, limit_wh: float) -> float:
+    """Return what a search whose energy counts has found at an energy."""
+    return float(search.curve.gain_at(limit_wh)) if search.curve else worst_gain(search.score)
 
 
 def above(pair: Pair) -> str:
@@ -119,14 +151,36 @@ def above(pair: Pair) -> str:
 
 
 def _cut(limit: float, searches: Searches, found_by: Callable[[Search], float]) -> Horizon:
-    accuracies = {name: list(map(found_by, found)) for name, found in searches.items()}
-    pairs = of_searches(compare_pairs(accuracies, blocks_of(searches)))
+    gains = {name: list(map(found_by, found)) for name, found in searches.items()}
+    pairs = of_searches(compare_pairs(to_rank(gains), blocks_of(searches)))
+    score = judged_by(searches)
+    medians = {name: estimate_of(values) for name, values in gains.items()}
     found = [
-        Found(name, estimate_of(values), max(values), _win_rate(name, pairs))
-        for name, values in accuracies.items()
+        Found(
+            name,
+            as_score(medians[name], score),
+            score.gain(max(gains[name])),
+            _win_rate(name, pairs),
+        )
+        for name in sorted(gains, key=lambda name: (-medians[name].median, name))
     ]
-    found.sort(key=lambda one: (-one.accuracy.median, one.strategy))
-    return Horizon(limit, tuple(found), pairs)
+    return Horizon(limit, tuple(found), pairs, score)
+
+
+def to_rank(gains: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    """Return gains to test by ranks: what found nothing is finite, and far below all others."""
+    known = [gain for values in gains.values() for gain in values if math.isfinite(gain)]
+    least, most = (min(known), max(known)) if known else (0.0, 0.0)
+    nothing = least - 10 * (most - least + 1)
+    return {
+        name: [gain if math.isfinite(gain) else nothing for gain in values]
+        for name, values in gains.items()
+    }
+
+
+def judged_by(searches: Searches) -> Score:
+    """Return the score that all searches share."""
+    return next((search.score for found in searches.values() for search in found), ACCURACY)
 
 
 def blocks_of(searches: Searches) -> Blocks:

@@ -1,24 +1,28 @@
-"""Paired ratios to a baseline: what another backend or practice costs, and what it gives."""
+"""Paired ratios to a baseline: what another backend, optimiser or practice costs, and gives."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
-from greenbench.compare.comparable import ENERGY, check_agree, check_cases
+from greenbench.compare.answers import JUDGED_BY
+from greenbench.compare.comparable import ENERGY, SCORED, check_agree, check_cases
 from greenbench.compare.samples import describe_samples
 from greenbench.compare.stats import FEWEST_FOR_INTERVAL, Estimate, estimate
 from greenbench.errors import NotComparableError, UnknownNameError
 from greenbench.results.expected import LARGEST
 from greenbench.results.scope import scope_of
+from greenbench.results.scores import score_of
+from greenbench.tasks import ACCURACY, Score
+from greenbench.tasks.score_format import difference, plain, words
 
 Row = Mapping[str, Any]
 Repeats = dict[tuple[Any, Any], Row]
 _Groups = dict[str, dict[str, list[Row]]]
 
-FIGURES = ("energy", "duration", "accuracy")
+FIGURES = ("energy", "duration", "score", "score_difference")
 OWN_GROUP = ("strategy", "architecture", "backend", "practice", "setting")
-USUAL_BASELINES = ("torch", "none", "baseline", "default")
+USUAL_BASELINES = ("torch", "none", "baseline", "default", "adam", "constant")
 ALL = "all"
 FAILED = "failed"
 
@@ -35,12 +39,17 @@ class Ratio:
         What is compared.
     pairs : int
         Repeats that both have, or groups.
-    energy, duration, accuracy : Estimate or None
+    energy, duration, score : Estimate or None
         Median of variant over baseline, pair by pair, with its bootstrap interval; None
         where no pair has both figures. Of a repeat that ran in several sessions all energies
-        count, and its accuracy once.
+        count, and its score once. Of a score that may be negative, such as R², no ratio
+        says anything: it is None.
     reason : str or None
         Why there is no energy, or no interval.
+    score_difference : Estimate or None
+        Median of the variant's score less the baseline's, in the score's unit.
+    judged_by : Score or None
+        What the scores are; None if groups have several.
     """
 
     group: str
@@ -49,8 +58,10 @@ class Ratio:
     pairs: int
     energy: Estimate | None
     duration: Estimate | None
-    accuracy: Estimate | None
+    score: Estimate | None
     reason: str | None = None
+    score_difference: Estimate | None = None
+    judged_by: Score | None = ACCURACY
 
 
 @dataclass(frozen=True)
@@ -238,6 +249,9 @@ def _ratio(
     pairs = _pairs(*(_by_repeat(words, members[name]) for name, words in names.items()))
     counted = _pairs(*(_by_repeat(words, samples[name]) for name, words in names.items()))
     energy = _estimate(counted, "energy_wh")
+    everything = [*members[variant], *members[baseline]]
+    check_agree(group or f"{variant} and {baseline}", everything, SCORED)
+    score = score_of(everything[0])
     return Ratio(
         group=group,
         variant=variant,
@@ -245,8 +259,10 @@ def _ratio(
         pairs=len(pairs),
         energy=energy,
         duration=_estimate(counted, "duration_s"),
-        accuracy=_estimate_once(pairs, "test_score"),
+        score=_estimate_once(pairs, "test_score", _divided) if score.low >= 0 else None,
         reason=_why_not(energy, len(pairs), len(counted)),
+        score_difference=_estimate_once(pairs, "test_score", _less),
+        judged_by=score,
     )
 
 
@@ -285,11 +301,15 @@ def _estimate(pairs: Sequence[tuple[Row, Row]], column: str) -> Estimate | None:
     return estimate(sorted(ratios)) if ratios else None
 
 
-def _estimate_once(pairs: Sequence[tuple[Row, Row]], column: str) -> Estimate | None:
-    """Return what `_estimate` does of figures that seeds decide: once for each repeat."""
+def _estimate_once(
+    pairs: Sequence[tuple[Row, Row]],
+    column: str,
+    compared: Callable[[tuple[Row, Row], str], float | None],
+) -> Estimate | None:
+    """Return the median of figures that seeds decide: once for each repeat."""
     found: dict[Any, list[float]] = {}
     for one, other in pairs:
-        if (ratio := _divided((one, other), column)) is not None:
+        if (ratio := compared((one, other), column)) is not None:
             repeat = (one.get("case_hash"), other.get("case_hash"), one["repeat"])
             found.setdefault(repeat, []).append(ratio)
     return estimate(sorted(map(median, found.values()))) if found else None
@@ -303,6 +323,11 @@ def _divided(pair: tuple[Row, Row], column: str) -> float | None:
     return float(ratio)
 
 
+def _less(pair: tuple[Row, Row], column: str) -> float | None:
+    one, other = (row[column] for row in pair)
+    return None if one is None or other is None else float(one - other)
+
+
 def _overall(ratios: Sequence[Ratio], baseline: str) -> tuple[Ratio, ...]:
     """Return the medians of the groups' medians, of each variant, if there are several groups."""
     if len({ratio.group for ratio in ratios}) == 1:
@@ -310,22 +335,26 @@ def _overall(ratios: Sequence[Ratio], baseline: str) -> tuple[Ratio, ...]:
     found = []
     for variant in sorted({ratio.variant for ratio in ratios}, key=_in_order):
         groups = [ratio for ratio in ratios if ratio.variant == variant]
-        figures: dict[str, Estimate | None] = {}
-        for name in FIGURES:
+        scores = list(dict.fromkeys(ratio.judged_by for ratio in groups))
+        figures: dict[str, Estimate | None] = dict.fromkeys(FIGURES)
+        for name in FIGURES if len(scores) == 1 else FIGURES[:2]:
             known = [getattr(ratio, name) for ratio in groups]
             medians = [each.median for each in known if each is not None]
             figures[name] = estimate(sorted(medians)) if medians else None
         reason = None if figures["energy"] else "no group has a ratio"
-        found.append(Ratio(ALL, variant, baseline, len(groups), **figures, reason=reason))
+        score = scores[0] if len(scores) == 1 else None
+        found.append(
+            Ratio(ALL, variant, baseline, len(groups), **figures, reason=reason, judged_by=score)
+        )
     return tuple(found)
 
 
 def _sentence(ratio: Ratio, where: str, samples: str) -> str:
     where = where and f" {where}"
-    energy, accuracy = ratio.energy, ratio.accuracy
+    energy = ratio.energy
     if energy is None:
         return f"{ratio.variant}: no ratio of energies to {ratio.baseline}{where} ({ratio.reason})."
-    gives = "" if accuracy is None else f", at {_times(accuracy)} the accuracy"
+    gives = _gives(ratio)
     verdict = ""
     if energy.low is None or energy.high is None:
         verdict = f"; no interval from {energy.n} {samples[: None if energy.n > 1 else -1]}"
@@ -335,6 +364,24 @@ def _sentence(ratio: Ratio, where: str, samples: str) -> str:
         f"{ratio.variant} takes {_times(energy)} the energy of {ratio.baseline}"
         f"{where}{gives}{verdict}."
     )
+
+
+def _gives(ratio: Ratio) -> str:
+    score, apart = ratio.judged_by, ratio.score_difference
+    if score is None or (ratio.score is None and apart is None):
+        return ""
+    which = "" if score.higher_is_better else ", of which lower is better"
+    if ratio.score is not None:
+        return f", at {_times(ratio.score)} the {words(score)}{which}"
+    if apart is None or score.low >= 0:
+        return ""
+    if not apart.median:
+        return f", at the same {words(score)}"
+    interval = (
+        "" if apart.low is None else f" [{plain(apart.low, '+')}, {plain(apart.high or 0.0, '+')}]"
+    )
+    shown = difference(score, apart.median, sign="+")
+    return f", at {shown}{interval} of {words(score)}{which}"
 
 
 def _times(found: Estimate) -> str:
@@ -348,7 +395,8 @@ def _record(ratio: Ratio) -> dict[str, Any]:
     }
     for name in FIGURES:
         found = getattr(ratio, name)
-        record[f"{name}_ratio"] = found.median if found else None
+        median_of = name if name == "score_difference" else f"{name}_ratio"
+        record[median_of] = found.median if found else None
         record[f"{name}_low"] = found.low if found else None
         record[f"{name}_high"] = found.high if found else None
-    return {**record, "reason": ratio.reason}
+    return {**record, "reason": ratio.reason, JUDGED_BY: ratio.judged_by}

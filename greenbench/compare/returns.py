@@ -7,20 +7,30 @@ from itertools import pairwise
 from math import hypot
 from typing import Any
 
-from greenbench.compare.comparable import ENERGY, check_agree, check_cases
+from greenbench.compare.comparable import ENERGY, SCORED, check_agree, check_cases
 from greenbench.compare.decision import Decision, decide
 from greenbench.compare.fit import Saturation, fit_saturation
 from greenbench.compare.front import knee, pareto_front
 from greenbench.compare.samples import describe_samples, once_each
 from greenbench.compare.stats import Estimate, estimate
+from greenbench.compare.tolerance import Tolerance, tolerance_for
 from greenbench.compare.units import with_unit
 from greenbench.errors import NotComparableError
 from greenbench.results.scope import scope_of
+from greenbench.results.scores import score_of
+from greenbench.tasks import ACCURACY, Score
+from greenbench.tasks.score_format import (
+    difference,
+    is_share,
+    more_or_less,
+    remark,
+    said,
+    scale,
+    words,
+)
 
 Row = Mapping[str, Any]
 
-TOLERANCE = 0.01
-ACCURACY = "test accuracy"
 SERIES = ("family", "strategy", "backend", "setting")
 
 
@@ -34,20 +44,20 @@ class Size:
         Such as ``simple_cnn.m``.
     case_id : str
         The case that trained it.
-    energy_wh, accuracy : Estimate
-        Headline energy, over all samples that count, and accuracy in [0, 1], over repeats: one
-        that is run again is no further sample of it.
+    energy_wh, score : Estimate
+        Headline energy, over all samples that count, and the score, over repeats: one that is
+        run again is no further sample of it.
     train_flops : float or None
         Over all trials, median; None if the table does not say.
     parameters : int or None
         Trainable; None if the table does not say.
-    points_per_wh : float or None
-        Percentage points of accuracy gained a Wh more than the next smaller size; None for
-        the smallest.
+    gain_per_wh : float or None
+        By how much a Wh more than the next smaller size makes the score better, in its unit
+        and of shares in percentage points; None for the smallest.
     is_on_front : bool
-        Whether no other size has at least its accuracy for less energy.
+        Whether no other size is at least as good for less energy.
     p : float or None
-        That its accuracy is not within the tolerance of the best; None if it was not tested.
+        That its score is not within the tolerance of the best; None if it was not tested.
     uncertainty_wh : float or None
         Half-width of the interval that the ticks of counters leave of one sample's energy,
         median; None where it is not known.
@@ -56,10 +66,10 @@ class Size:
     network: str
     case_id: str
     energy_wh: Estimate
-    accuracy: Estimate
+    score: Estimate
     train_flops: float | None
     parameters: int | None
-    points_per_wh: float | None = None
+    gain_per_wh: float | None = None
     is_on_front: bool = False
     p: float | None = None
     uncertainty_wh: float | None = None
@@ -78,18 +88,22 @@ class Returns:
     sizes : tuple of Size
         By energy, least first.
     decision : Decision
-        The smallest size within the tolerance of the best accuracy, and whether repeats
-        prove it.
+        The smallest size within the tolerance of the best score, and whether repeats prove
+        it.
     knee : str or None
-        The size from which on the curve of accuracy against energy flattens.
+        The size from which on the curve of the score against energy flattens.
     saturation : Saturation
         The curve through the sizes, with intervals, or why there is none.
     left_out : tuple of str
         Sizes without a sample whose energy counts.
     scope : str or None
         The components that the energy figures cover, such as ``gpu``; None if not known.
-    accuracy_name : str
-        What the table says that its accuracies are.
+    score_name : str
+        What the table says that its scores are, such as ``"test accuracy"``.
+    judged_by : Score
+        What the scores are.
+    within : str
+        The tolerance, in words.
     saved : float or None
         Share of the best size's energy that the choice does not need; None if that is 0, or if
         both energies are the same as far as ticks tell.
@@ -107,8 +121,10 @@ class Returns:
     knee: str | None
     saturation: Saturation
     left_out: tuple[str, ...] = ()
-    accuracy_name: str = ACCURACY
+    score_name: str = "test accuracy"
     scope: str | None = None
+    judged_by: Score = ACCURACY
+    within: str = "1 point"
     saved: float | None = field(init=False)
     proof: str = field(init=False)
 
@@ -124,27 +140,34 @@ class Returns:
 
     @property
     def best(self) -> Size:
-        """The size of the best median accuracy; of equals, the one of least energy."""
-        return max(self.sizes, key=lambda size: size.accuracy.median)
+        """The size of the best median score; of equals, the one of least energy."""
+        return max(self.sizes, key=lambda size: self.judged_by.gain(size.score.median))
 
     @property
     def sentence(self) -> str:
         """The answer in words."""
+        return f"{self._in_words}{remark(self.judged_by)}"
+
+    @property
+    def _in_words(self) -> str:
         choice, best = self.choice, self.best
         if best is choice:
             # One that is left out may be better still.
             rivals = "the sizes compared" if self.left_out else "its family"
-            answer = f"{_reaches(choice)}, the best of {rivals}"
+            answer = f"{self._reaches(choice)}, the best of {rivals}"
             if self.decision.descriptive == choice.network:
-                answer += f"; no smaller size comes within {self._points}"
+                answer += f"; no smaller size comes within {self.within}"
             return f"{answer}."
-        gained = 100 * (best.accuracy.median - choice.accuracy.median)
+        score = self.judged_by
+        gained = score.gain(best.score.median) - score.gain(choice.score.median)
         spent, least = best.energy_wh.median, choice.energy_wh.median
         # A counter may read 0 over a window that is short enough.
         price = f"{spent / least:.1f} times the energy" if least else with_unit(spent)
         if not _are_apart(choice, best):
             price = "an energy that is the same, as far as its counter's ticks tell"
-        return f"{_reaches(choice)}; {best.network} buys {gained:.1f} points for {price}."
+        points = difference(score, gained, ".1f")
+        buys = points if is_share(score) else f"{points} {more_or_less(score)}"
+        return f"{self._reaches(choice)}; {best.network} buys {buys} for {price}."
 
     def records(self) -> list[dict[str, Any]]:
         """Return the table, a row a size."""
@@ -156,11 +179,11 @@ class Returns:
                 "energy_scope": self.scope,
                 "size": size.network,
                 **_flat("energy_wh", size.energy_wh),
-                **_flat("accuracy", size.accuracy),
+                **_flat("score", size.score),
                 "n": size.energy_wh.n,
                 "train_flops": size.train_flops,
                 "parameters": size.parameters,
-                "points_per_wh": size.points_per_wh,
+                "gain_per_wh": size.gain_per_wh,
                 "is_on_front": size.is_on_front,
                 "is_knee": size.network == self.knee,
                 "is_choice": size is self.choice,
@@ -179,22 +202,21 @@ class Returns:
         decision = self.decision
         if decision.choice is None:
             nearest = min(self.sizes, key=lambda size: 1.0 if size.p is None else size.p)
-            said = f"Not proven to be within {self._points} of the best: {decision.reason}"
+            said = f"Not proven to be within {self.within} of the best: {decision.reason}"
             if nearest.p is not None and nearest.network != decision.descriptive:
                 said += f"; nearest to a proof is {nearest.network} (p = {nearest.p:.2g})"
             return f"{said}."
-        proven = f"Within {self._points} of the best at {decision.confidence:.0%} confidence"
+        proven = f"Within {self.within} of the best at {decision.confidence:.0%} confidence"
         saves = self.saved if self.best is not self.choice else None
         proven += f"; it saves {saves:.0%} of the energy." if saves else "."
         if decision.reason is None:
             return proven
-        smaller = _reaches(self._named(decision.descriptive))
+        smaller = self._reaches(self._named(decision.descriptive))
         return f"{proven} {smaller}, and may do as well: {decision.reason}."
 
-    @property
-    def _points(self) -> str:
-        points = 100 * self.decision.tolerance
-        return f"{points:g} point{'' if points == 1 else 's'}"
+    def _reaches(self, size: Size) -> str:
+        energy = with_unit(size.energy_wh.median)
+        return f"{size.network} reaches {said(self.judged_by, size.score.median)} for {energy}"
 
     def _named(self, network: str) -> Size:
         return next(size for size in self.sizes if size.network == network)
@@ -207,18 +229,15 @@ def _are_apart(one: Size, other: Size) -> bool:
     return not any(doubts) or apart_wh > hypot(*doubts)
 
 
-def _reaches(size: Size) -> str:
-    return (
-        f"{size.network} reaches {size.accuracy.median:.1%} for {with_unit(size.energy_wh.median)}"
-    )
-
-
 def _flat(name: str, found: Estimate) -> dict[str, float | None]:
     return {name: found.median, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
 def compare_returns(
-    rows: Iterable[Row], *, tolerance: float = TOLERANCE, include_disturbed: bool = False
+    rows: Iterable[Row],
+    *,
+    tolerance: Tolerance | float | None = None,
+    include_disturbed: bool = False,
 ) -> list[Returns]:
     """Return the diminishing returns of every family with at least two sizes.
 
@@ -227,15 +246,17 @@ def compare_returns(
     rows : iterable of mapping
         As `greenbench.results.table.to_row` or `greenbench.compare.columns.to_results` give them;
         failed repeats are left out.
-    tolerance : float
-        How much accuracy may be below the best, as a share: 0.01 is one percentage point.
+    tolerance : Tolerance or float, optional
+        How far the score may be below the best; a number is in the score's unit: of an
+        accuracy, 0.01 is one percentage point. None takes that, and 1% of the best of scores
+        that are no shares.
     include_disturbed : bool
         Whether the energy of disturbed samples counts.
 
     Raises
     ------
     NotComparableError
-        If the figures of one family differ in provenance or host or, for one size, in the
+        If the figures of one family differ in score, provenance or host or, for one size, in the
         definition of the case; the message names what differs.
     """
     rows = list(rows)
@@ -254,9 +275,15 @@ def compare_returns(
 
 
 def _returns(
-    common: Mapping[str, str], rows: Sequence[Row], tolerance: float, include_disturbed: bool
+    common: Mapping[str, str],
+    rows: Sequence[Row],
+    tolerance: Tolerance | float | None,
+    include_disturbed: bool,
 ) -> Returns:
     where = "{family} ({strategy}, {backend}, {setting})".format(**common)
+    check_agree(where, rows, SCORED)
+    score = score_of(rows[0])
+    allowed = tolerance_for(score, tolerance)
     known = [row for row in rows if row["energy_wh"] is not None]
     check_agree(where, known, ENERGY)
     by_size: dict[str, list[Row]] = {}
@@ -276,31 +303,33 @@ def _returns(
         (_size(members, counted[network]) for network, members in by_size.items()),
         key=lambda size: (size.energy_wh.median, size.network),
     )
-    accuracies = {n: _accuracies(members) for n, members in by_size.items()}
+    gains = {n: [*map(score.gain, _scores(members))] for n, members in by_size.items()}
     decision = decide(
-        [(s.network, s.energy_wh.median, accuracies[s.network]) for s in sizes],
-        tolerance=tolerance,
+        [(s.network, s.energy_wh.median, gains[s.network]) for s in sizes],
+        tolerance=allowed.of(max(map(statistics.median, gains.values()))),
     )
     pairs = [_pairs(counted[size.network]) for size in sizes]
     return Returns(
         **common,
         provenance=known[0].get("energy_provenance"),
-        sizes=_complete(sizes, decision),
+        sizes=_complete(sizes, decision, score),
         decision=decision,
-        knee=_knee(sizes),
-        saturation=fit_saturation(pairs),
+        knee=_knee(sizes, score),
+        saturation=fit_saturation(pairs, score),
         left_out=left_out,
-        accuracy_name=rows[0].get("accuracy_name", ACCURACY),
+        score_name=rows[0].get("score_name") or f"test {words(score)}",
         scope=scope_of(known[0]),
+        judged_by=score,
+        within=allowed.words(score),
     )
 
 
-def _accuracies(rows: Sequence[Row]) -> list[float]:
+def _scores(rows: Sequence[Row]) -> list[float]:
     return [row["test_score"] for row in once_each(rows)]
 
 
 def _pairs(rows: Sequence[Row]) -> list[tuple[float, float]]:
-    """Return energy and accuracy of each repeat, however often it ran."""
+    """Return energy and score of each repeat, however often it ran."""
     energies = once_each(rows, "energy_wh")
     return [
         (one["energy_wh"], other["test_score"])
@@ -308,24 +337,25 @@ def _pairs(rows: Sequence[Row]) -> list[tuple[float, float]]:
     ]
 
 
-def _complete(sizes: Sequence[Size], decision: Decision) -> tuple[Size, ...]:
+def _complete(sizes: Sequence[Size], decision: Decision, score: Score) -> tuple[Size, ...]:
     """Return sizes with what can only be said of one beside the others."""
-    steps = [None, *(_points_per_wh(*pair) for pair in pairwise(sizes))]
-    front = pareto_front(*_medians(sizes))
+    steps = [None, *(_gain_per_wh(*pair, score) for pair in pairwise(sizes))]
+    front = pareto_front(*_medians(sizes, score))
     return tuple(
-        replace(size, points_per_wh=step, is_on_front=is_on, p=candidate.p)
+        replace(size, gain_per_wh=step, is_on_front=is_on, p=candidate.p)
         for size, step, is_on, candidate in zip(
             sizes, steps, front, decision.candidates, strict=True
         )
     )
 
 
-def _medians(sizes: Sequence[Size]) -> tuple[list[float], list[float]]:
-    return [s.energy_wh.median for s in sizes], [s.accuracy.median for s in sizes]
+def _medians(sizes: Sequence[Size], score: Score) -> tuple[list[float], list[float]]:
+    gains = [score.gain(size.score.median) for size in sizes]
+    return [size.energy_wh.median for size in sizes], gains
 
 
-def _knee(sizes: Sequence[Size]) -> str | None:
-    index = knee(*_medians(sizes))
+def _knee(sizes: Sequence[Size], score: Score) -> str | None:
+    index = knee(*_medians(sizes, score))
     return None if index is None else sizes[index].network
 
 
@@ -346,15 +376,16 @@ def _size(rows: Sequence[Row], counted: Sequence[Row]) -> Size:
         network=rows[0]["architecture"],
         case_id=rows[0]["case_id"],
         energy_wh=estimate([row["energy_wh"] for row in counted]),
-        accuracy=estimate(_accuracies(rows)),
+        score=estimate(_scores(rows)),
         train_flops=statistics.median(flops) if flops else None,
         parameters=None if parameters is None else int(parameters),
         uncertainty_wh=statistics.median(doubts) if doubts else None,
     )
 
 
-def _points_per_wh(smaller: Size, larger: Size) -> float | None:
+def _gain_per_wh(smaller: Size, larger: Size, score: Score) -> float | None:
     energy_wh = larger.energy_wh.median - smaller.energy_wh.median
     if energy_wh <= 0:
         return None
-    return 100 * (larger.accuracy.median - smaller.accuracy.median) / energy_wh
+    gained = score.gain(larger.score.median) - score.gain(smaller.score.median)
+    return scale(score)[0] * gained / energy_wh

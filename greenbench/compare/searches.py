@@ -12,13 +12,10 @@ from greenbench.compare.anytime import Anytime, FloatArray, best_so_far
 from greenbench.compare.samples import is_left_out
 from greenbench.errors import ConfigurationError, NotComparableError
 from greenbench.results.chronology import candidate, chronology
+from greenbench.results.scores import range_of, score_of, worst_gain
+from greenbench.tasks import Score
 
 Row = Mapping[str, Any]
-
-LIMITS = {
-    "energy_wh": (math.inf, "a finite number of at least 0, or none if it is unknown"),
-    "val_score": (1.0, "a share from 0 to 1, or none for a trial that failed"),
-}
 
 
 @dataclass(frozen=True)
@@ -32,8 +29,8 @@ class Search:
     rows : tuple of mapping
         Its trials, in the order in which they started, re-evaluations included.
     best : array of float
-        Best validation accuracy of the first so many trials, each trained to its own end,
-        in [0, 1]; re-evaluations are none of them. See `best_so_far`.
+        Best validation score of the first so many trials, each trained to its own end, as a
+        gain; re-evaluations are none of them. See `best_so_far`.
     curve : Anytime or None
         The best so far over energy, in the order of time; None if its energy does not count.
     reason : str or None
@@ -58,15 +55,20 @@ class Search:
         return first.get("session"), first["repeat"]
 
     @property
-    def test_score(self) -> float | None:
-        """Of the incumbent, in [0, 1]; None if it is unknown, or nothing was found."""
-        accuracy: float | None = self.rows[0].get("test_score")
-        return accuracy
+    def score(self) -> Score:
+        """What its figures are."""
+        return score_of(self.rows[0])
+
+    @property
+    def test_gain(self) -> float | None:
+        """Of the incumbent; None if it is unknown, or nothing was found."""
+        tested: float | None = self.rows[0].get("test_score")
+        return None if tested is None else self.score.gain(tested)
 
     @property
     def is_tested(self) -> bool:
         """Whether what it found was tested; nothing need not be."""
-        return self.test_score is not None or not self.best[-1]
+        return self.test_gain is not None or self.best[-1] == worst_gain(self.score)
 
     @property
     def name(self) -> str:
@@ -92,7 +94,7 @@ def read_searches(rows: Sequence[Row], *, include_disturbed: bool = False) -> Se
     Raises
     ------
     ConfigurationError
-        If an energy or an accuracy is none.
+        If an energy or a score is none.
     NotComparableError
         If trials of several searches cannot be told apart.
     """
@@ -123,10 +125,15 @@ def _once_each(searches: Sequence[Search]) -> list[Search]:
 
 
 def _check_figures(row: Row) -> None:
-    for column, (most, expected) in LIMITS.items():
+    score = score_of(row)
+    limits = {
+        "energy_wh": (0.0, math.inf, "a finite number of at least 0, or none if it is unknown"),
+        "val_score": (score.low, score.high, f"{range_of(score)}, or none for a trial that failed"),
+    }
+    for column, (least, most, expected) in limits.items():
         value = row[column]
         is_number = isinstance(value, int | float) and math.isfinite(value)
-        if value is not None and not (is_number and 0 <= value <= most):
+        if value is not None and not (is_number and least <= value <= most):
             place = getattr(row, "place", row["strategy"])
             raise ConfigurationError(f"{place}: {column} is {value!r}; expected {expected}")
 
@@ -147,7 +154,8 @@ def _in_order(strategy: str, rows: list[Row]) -> tuple[Row, ...]:
 
 def _search(strategy: str, rows: tuple[Row, ...], include_disturbed: bool) -> Search:
     proposed = [candidate(row) for row in rows if row.get("reevaluates") is None]
-    best, curve = best_so_far(proposed or [None]), None
+    score = score_of(rows[0])
+    best, curve = best_so_far(proposed or [None], score), None
     energies = [row["energy_wh"] for row in rows]
     is_disturbed = any(is_left_out(row) for row in rows if row.get("marks"))
     reason = "disturbed" if is_disturbed and not include_disturbed else None
@@ -156,5 +164,6 @@ def _search(strategy: str, rows: tuple[Row, ...], include_disturbed: bool) -> Se
     if reason is None:
         steps = chronology(rows)
         spent = np.cumsum([step.energy_wh or 0.0 for step in steps], dtype=np.float64)
-        curve = Anytime(spent, best_so_far([step.val_score for step in steps]))
+        found = best_so_far([step.val_score for step in steps], score)
+        curve = Anytime(spent, found, worst_gain(score))
     return Search(strategy, rows, best, curve, reason)

@@ -7,11 +7,12 @@ from statistics import median
 from typing import Any
 
 from greenbench.compare.anytime import Anytime, Band, band
-from greenbench.compare.horizons import Horizon, estimate_of
+from greenbench.compare.horizons import Horizon, as_score, estimate_of, judged_by
 from greenbench.compare.searches import Search, Searches
 from greenbench.compare.stats import Estimate
 from greenbench.results import TrialStatus
 from greenbench.results.chronology import spending
+from greenbench.tasks import Score
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,10 @@ class Standing:
         Number of them, and of those whose energy counts.
     trials, failed_trials : int
         Over all searches, re-evaluations left out; the energy of failed trials counts.
-    final_accuracy : Estimate
-        Best validation accuracy of a search, in [0, 1]; 0 if no trial completed.
-    best_accuracy : float
+    final_score : Estimate
+        Best validation score of a search; the worst that there is, of an accuracy 0, if no
+        trial completed.
+    best_score : float
         The best of all searches.
     energy_wh : Estimate or None
         Of a search; None if the energy of none counts, as are the figures below.
@@ -42,10 +44,10 @@ class Standing:
         Share of searches that reach the target.
     area : float or None
         Normalised area under the best-so-far curve, median over the searches: the mean best
-        accuracy between the longest first trial of all searches and the limit of equal energy;
+        score between the longest first trial of all searches and the limit of equal energy;
         None where that is empty.
     curve : Band or None
-        Best-so-far accuracy over cumulative energy.
+        Best-so-far score over cumulative energy.
     prior : str or None
         How its proposals are spread, ``"uniform"`` or ``"log"``; None if results don't say.
     stopped_trials : int or None
@@ -57,7 +59,8 @@ class Standing:
     wasted_share : float or None
         Share of it spent on trials that were never the incumbent, median.
     optimism : float or None
-        Validation less test accuracy of the incumbent, median; None if unknown.
+        By how much validation looks better than the test of the incumbent, median; None if
+        unknown.
     """
 
     strategy: str
@@ -65,8 +68,8 @@ class Standing:
     counted: int
     trials: int
     failed_trials: int
-    final_accuracy: Estimate
-    best_accuracy: float
+    final_score: Estimate
+    best_score: float
     energy_wh: Estimate | None = None
     energy_to_target_wh: float | None = None
     energy_to_target_above_wh: float | None = None
@@ -91,7 +94,7 @@ def standings(
     searches : mapping of str to sequence of Search
         Of all strategies.
     target : float or None
-        Accuracy to reach, if any was found.
+        Gain to reach, if anything was found.
     equal_energy : Horizon or None
         Where the area ends.
     """
@@ -106,18 +109,18 @@ def _standing(
     finals = [float(search.best[-1]) for search in searches]
     rows = [row for search in searches for row in search.rows]
     proposed = [row["val_score"] for row in rows if row.get("reevaluates") is None]
-    curves = _curves(searches)
+    curves, score = _curves(searches), judged_by({name: searches})
     return Standing(
         strategy=name,
         searches=len(searches),
         counted=len(curves),
         trials=len(proposed),
         failed_trials=proposed.count(None),
-        final_accuracy=estimate_of(finals),
-        best_accuracy=max(finals),
+        final_score=as_score(estimate_of(finals), score),
+        best_score=score.gain(max(finals)),
         reevaluations=len(rows) - len(proposed),
         **_accounts(searches),
-        **_energies(curves, target, interval) if curves else {},
+        **_energies(curves, target, interval, score) if curves else {},
     )
 
 
@@ -141,7 +144,7 @@ def _known_median(values: Iterable[float | None]) -> float | None:
 
 
 def _energies(
-    curves: Sequence[Anytime], target: float | None, interval: tuple[float, float]
+    curves: Sequence[Anytime], target: float | None, interval: tuple[float, float], score: Score
 ) -> dict[str, Any]:
     reached = [None if target is None else curve.energy_to(target) for curve in curves]
     to_target = median(math.inf if energy is None else energy for energy in reached)
@@ -150,14 +153,14 @@ def _energies(
         for curve, energy in zip(curves, reached, strict=True)
     )
     is_censored = not math.isfinite(to_target)
-    areas = [area for c in curves if (area := c.mean_accuracy(*interval)) is not None]
+    areas = [area for c in curves if (area := c.mean_gain(*interval)) is not None]
     return {
         "energy_wh": estimate_of([curve.total_wh for curve in curves]),
         "energy_to_target_wh": None if is_censored else to_target,
         "energy_to_target_above_wh": at_least if is_censored and target is not None else None,
         "hit_rate": 1 - reached.count(None) / len(reached),
-        "area": median(areas) if areas else None,
-        "curve": band(curves),
+        "area": score.gain(median(areas)) if areas else None,
+        "curve": band(curves, score),
     }
 
 

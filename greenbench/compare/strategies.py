@@ -5,19 +5,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from greenbench.compare.comparable import ENERGY, check_agree
+from greenbench.compare.comparable import ENERGY, SCORED, check_agree
 from greenbench.compare.control import NO_CONTROL, Control, judge_control
-from greenbench.compare.horizons import Horizon, cut_at_energy, cut_at_trials
+from greenbench.compare.horizons import Horizon, cut_at_energy, cut_at_trials, judged_by
 from greenbench.compare.searches import Search, Searches, read_searches
 from greenbench.compare.standings import Standing, standings
 from greenbench.compare.stats import Estimate
+from greenbench.compare.tolerance import Tolerance, tolerance_for
 from greenbench.compare.units import with_unit
 from greenbench.errors import NotComparableError, UnknownNameError
 from greenbench.results.scope import scope_of
+from greenbench.results.scores import worst_gain
+from greenbench.tasks import ACCURACY, Score
+from greenbench.tasks.score_format import remark
 
 Row = Mapping[str, Any]
 
-TOLERANCE = 0.01
 OWN_GROUP = ("architecture", "backend", "setting")
 """What greenbench's own searches must share; the setting begins with the data set."""
 
@@ -37,9 +40,9 @@ class Strategies:
     provenance : str or None
         Of the energy figures, if known.
     tolerance : float
-        How far below the best accuracy the target is.
+        How far below the best score the target is, in the score's unit.
     target : float or None
-        Accuracy to reach: the best of any search, less the tolerance; None if no trial completed.
+        Score to reach: the best of any search, less the tolerance; None if no trial completed.
     strategies : tuple of Standing
         By name.
     equal_trials : Horizon
@@ -54,6 +57,10 @@ class Strategies:
         What searching gains over the published defaults; None if nobody ran those.
     scope : str or None
         The components that the energy figures cover, such as ``gpu``; None if not known.
+    judged_by : Score
+        What its scores are.
+    within : str
+        The tolerance, in words.
     """
 
     group: dict[str, str]
@@ -67,6 +74,8 @@ class Strategies:
     left_out: tuple[str, ...]
     control: Control | None = None
     scope: str | None = None
+    judged_by: Score = ACCURACY
+    within: str = "1 point"
 
     @property
     def sentence(self) -> str:
@@ -74,8 +83,8 @@ class Strategies:
         if self.target is None:
             return "No trial of any strategy completed."
         if self.control is None:
-            return f"{self._in_words} {NO_CONTROL}"
-        return f"{self.control.sentence} {self._in_words}"
+            return f"{self._in_words} {NO_CONTROL}{remark(self.judged_by)}"
+        return f"{self.control.sentence} {self._in_words}{remark(self.judged_by)}"
 
     @property
     def _in_words(self) -> str:
@@ -93,8 +102,7 @@ class Strategies:
 
     @property
     def _to_target(self) -> str:
-        points = f"{100 * self.tolerance:.3g}"
-        comes = f"within {points} point{'' if points == '1' else 's'} of the best"
+        comes = f"within {self.within} of the best"
         reaching = sorted(
             (s.energy_to_target_wh, s.strategy)
             for s in self.strategies
@@ -131,7 +139,7 @@ class Strategies:
             one = next((f for f in found if f.strategy == standing.strategy), None)
             record |= {
                 f"equal_{name}": horizon.limit if horizon else None,
-                **_flat(f"accuracy_at_equal_{name}", one and one.accuracy),
+                **_flat(f"score_at_equal_{name}", one and one.score),
                 f"win_rate_at_equal_{name}": one and one.win_rate,
             }
         return record
@@ -141,7 +149,7 @@ def compare_strategies(
     trials: Iterable[Row],
     *,
     group: Sequence[str],
-    tolerance: float = TOLERANCE,
+    tolerance: Tolerance | float | None = None,
     include_disturbed: bool = False,
 ) -> list[Strategies]:
     """Compare the strategies of every group that has at least two.
@@ -151,7 +159,8 @@ def compare_strategies(
     trials : iterable of mapping
         A row a trial, in the order in which they ran, such as
         `greenbench.results.table.to_trial_rows` gives them: ``strategy``, ``energy_wh`` (None if
-        unknown) and ``val_score`` (in [0, 1]; None if the trial failed). Columns
+        unknown) and ``val_score`` (None if the trial failed), with the columns that tell what
+        score it is (see `greenbench.results.scores`), or else an accuracy in [0, 1]. Columns
         ``session`` and ``repeat`` tell the searches of a strategy apart, ``trial`` orders
         theirs, ``marks`` says which are disturbed, and the other columns say what energy went
         into; each may be lacking. Searches that name their ``prior`` are compared in pairs
@@ -159,8 +168,9 @@ def compare_strategies(
     group : sequence of str
         Columns whose values trials must share to be compared; `OWN_GROUP` for greenbench's
         own. The numbers of trials and of re-evaluations are no difference of ``setting``.
-    tolerance : float
-        The target is so much below the best accuracy that any strategy of the group found.
+    tolerance : Tolerance or float, optional
+        The target is so much below the best score that any strategy of the group found; a
+        number is in the score's unit. None takes 0.01 of a share, and 1% of other scores.
     include_disturbed : bool
         Whether the energy of disturbed searches counts.
 
@@ -198,31 +208,40 @@ def _shared(row: Row, column: str) -> str:
 
 
 def _compare(
-    group: dict[str, str], rows: Sequence[Row], tolerance: float, include_disturbed: bool
+    group: dict[str, str],
+    rows: Sequence[Row],
+    tolerance: Tolerance | float | None,
+    include_disturbed: bool,
 ) -> Strategies:
     where = ", ".join(group.values()) or "all trials"
     _check_apart(where, rows, group)
     _check_definitions(where, rows, group)
+    check_agree(where, rows, SCORED)
     searches = read_searches(rows, include_disturbed=include_disturbed)
     everything = [search for found in searches.values() for search in found]
     counted = [row for search in everything if search.curve for row in search.rows]
     check_agree(where, counted, ENERGY)
+    score = judged_by(searches)
+    allowed = tolerance_for(score, tolerance)
     best = max(float(search.best[-1]) for search in everything)
-    target = best - tolerance if best > 0 else None
+    far = allowed.of(best)
+    target = best - far if best > worst_gain(score) else None
     equal_energy, reason = _equal_energy(searches)
     found = standings(searches, target, equal_energy)
     return Strategies(
         group=group,
         provenance=next((str(p) for r in counted if (p := r.get("energy_provenance"))), None),
-        tolerance=tolerance,
-        target=target,
+        tolerance=far if target is not None else allowed.amount,
+        target=None if target is None else score.gain(target),
         strategies=found,
         equal_trials=cut_at_trials(searches),
         equal_energy=equal_energy,
         reason=reason,
         left_out=tuple(f"{s.name}: {s.reason}" for s in everything if s.reason),
-        control=judge_control(searches, found, equal_energy, tolerance),
+        control=judge_control(searches, found, equal_energy, far),
         scope=next((s for r in counted if (s := scope_of(r))), None),
+        judged_by=score,
+        within=allowed.words(score),
     )
 
 

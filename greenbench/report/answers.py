@@ -131,7 +131,7 @@ def ratios_table(found: Ratios) -> Table:
             Cell(ratio.group),
             Cell(ratio.variant),
             number_cell(ratio.pairs, "{}"),
-            *(estimate_cell(each, 1.0) for each in (ratio.energy, ratio.duration, ratio.accuracy)),
+            *(estimate_cell(each, 1.0) for each in (ratio.energy, ratio.duration, ratio.score)),
         ]
         for ratio in (*found.ratios, *found.overall)
     ]
@@ -154,14 +154,14 @@ def _curve_record(returns: Returns) -> dict[str, Any]:
 
 
 def _size(returns: Returns, size: Size, scale: float) -> list[Cell]:
-    step = size.points_per_wh
+    step = size.gain_per_wh
     return [
         Cell(size.network),
         Cell(_under(returns)),
         number_cell(size.parameters, "{:,}"),
         estimate_cell(size.energy_wh, scale),
         Cell(provenance_label(returns.provenance)),
-        percent_cell(size.accuracy),
+        percent_cell(size.score),
         NONE if step is None else Cell(three_digits(step / scale, "+"), step),
         Cell("yes" if size.is_on_front else "no"),
         Cell("knee" if size.network == returns.knee else ""),
@@ -220,7 +220,7 @@ def _spending_table(found: Sequence[Strategies]) -> Table:
 def _cut(horizon: Horizon | None, strategy: str) -> tuple[Cell, Cell]:
     for found in horizon.found if horizon else ():
         if found.strategy == strategy:
-            return percent_cell(found.accuracy), number_cell(found.win_rate, "{:.0%}")
+            return percent_cell(found.score), number_cell(found.win_rate, "{:.0%}")
     return NONE, NONE
 
 

@@ -181,10 +181,9 @@ def _draw_returns(canvas: Canvas, returns: Returns, label: str) -> None:
     _tolerance(axes, returns)
     marks = [
         Mark(
-            f"{size.network}: {percent(size.accuracy.median)} for "
-            f"{with_unit(size.energy_wh.median)}",
+            f"{size.network}: {percent(size.score.median)} for {with_unit(size.energy_wh.median)}",
             size.energy_wh,
-            size.accuracy,
+            size.score,
             is_on_front=size.is_on_front,
         )
         for size in sizes
@@ -261,7 +260,7 @@ def _draw_marks(
 
 
 def _tolerance(axes: EnergyAxes, returns: Returns) -> None:
-    best = FULL * returns.best.accuracy.median
+    best = FULL * returns.best.score.median
     width = FULL * returns.decision.tolerance
     points = f"{width:g} point{'' if width == 1 else 's'}"
     axes.plot.axhspan(
@@ -285,7 +284,7 @@ def _saturation(axes: EnergyAxes, returns: Returns, sizes: Sequence[Size]) -> No
 
 def _step(smaller: Size, larger: Size) -> str:
     """Return what the larger size adds."""
-    points = FULL * (larger.accuracy.median - smaller.accuracy.median)
+    points = FULL * (larger.score.median - smaller.score.median)
     ratio = larger.energy_wh.median / smaller.energy_wh.median
     return f"{points:+.1f}, ×{three_digits(ratio)}"
 

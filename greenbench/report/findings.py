@@ -11,10 +11,11 @@ from greenbench.compare.factors import Factors, compare_factors
 from greenbench.compare.front import pareto_front
 from greenbench.compare.placings import Summary, summarise
 from greenbench.compare.ratios import Ratios, compare_ratios
-from greenbench.compare.returns import SERIES, TOLERANCE, Returns, compare_returns
+from greenbench.compare.returns import SERIES, Returns, compare_returns
 from greenbench.compare.samples import Samples, describe_samples, once_each
 from greenbench.compare.stats import Estimate, estimate
 from greenbench.compare.strategies import OWN_GROUP, Strategies, compare_strategies
+from greenbench.compare.tolerance import Tolerance
 from greenbench.errors import GreenbenchError, NotComparableError
 from greenbench.report.formats import joined, provenance_label
 from greenbench.text import cleaned
@@ -168,7 +169,7 @@ def find(
     trials: Iterable[Row],
     environments: Mapping[str, Mapping[str, str]],
     *,
-    tolerance: float = TOLERANCE,
+    tolerance: Tolerance | float | None = None,
     include_disturbed: bool = False,
 ) -> Findings:
     """Ask all comparers about one table, in whatever order its rows are.
@@ -179,8 +180,8 @@ def find(
         Results and their trials, as `greenbench.results.table` gives them.
     environments : mapping
         Host to what it is.
-    tolerance : float
-        How much accuracy may be below the best.
+    tolerance : Tolerance or float, optional
+        How far a score may be below the best; see `greenbench.compare.tolerance`.
     include_disturbed : bool
         Whether the energy of disturbed samples counts.
     """
@@ -212,7 +213,7 @@ def _ask(
     questions: _Questions,
     rows: Sequence[Row],
     trials: Sequence[Row],
-    tolerance: float,
+    tolerance: Tolerance | float | None,
     counting: Mapping[str, Any],
 ) -> tuple[tuple[Any, ...], ...]:
     """Return what comparers say of returns, strategies, factors and backends."""

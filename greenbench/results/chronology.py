@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from greenbench.errors import ConfigurationError
+from greenbench.results.scores import OLDER_NAMES, score_of, score_of_all, worst_gain
+from greenbench.tasks import Score
 
 Row = Mapping[str, Any]
 
@@ -33,8 +35,8 @@ class Step:
     energy_wh : float or None
         What it took; None if unknown.
     val_score : float or None
-        What it found, in [0, 1]; None if it failed, was not trained to its end, or trains again
-        what the search has chosen.
+        What it found; None if it failed, was not trained to its end, or trains again what the
+        search has chosen.
     """
 
     trial: int
@@ -90,11 +92,14 @@ def read_segments(row: Row) -> list[dict[str, Any]]:
         return []
     try:
         columns = json.loads(text)
+        if SEGMENT[-1] not in columns:
+            columns[SEGMENT[-1]] = columns[OLDER_NAMES[SEGMENT[-1]]]
         members = zip(*(columns[name] for name in SEGMENT), strict=True)
         segments = [dict(zip(SEGMENT, values, strict=True)) for values in members]
     except (ValueError, TypeError, KeyError, RecursionError):
         segments = []
-    if not segments or not all(map(_is_segment, segments)):
+    score = score_of(row)
+    if not segments or not all(_is_segment(segment, score) for segment in segments):
         raise ConfigurationError(
             f"segments of trial {row.get('trial')} are {str(text)[:60]!r}; expected JSON with a "
             f"list for each of {', '.join(SEGMENT)}: run the search again"
@@ -103,7 +108,7 @@ def read_segments(row: Row) -> list[dict[str, Any]]:
 
 
 def candidate(row: Row) -> float | None:
-    """Return the accuracy with which a trial may become the incumbent, in [0, 1]; else None.
+    """Return the score with which a trial may become the incumbent; else None.
 
     A trial that was stopped is no candidate: of many early figures the best is mostly luck.
     Nor is one that trains again what the search has chosen.
@@ -114,8 +119,8 @@ def candidate(row: Row) -> float | None:
         Of the trial.
     """
     is_completed = row.get("status") in (None, COMPLETED)
-    accuracy: float | None = row["val_score"]
-    return accuracy if is_completed and row.get("reevaluates") is None else None
+    score: float | None = row["val_score"]
+    return score if is_completed and row.get("reevaluates") is None else None
 
 
 def chronology(rows: Sequence[Row]) -> list[Step]:
@@ -159,10 +164,11 @@ def spending(rows: Sequence[Row]) -> Spending:
     if not total_wh:
         return Spending(None, None)
     proposals = [row.get("search_wh") for row in rows]
-    best, chosen = 0.0, set()
+    score = score_of_all(rows)
+    best, chosen = worst_gain(score), set()
     for step in chronology(rows):
-        if (step.val_score or 0.0) > best:
-            best = step.val_score or 0.0
+        if step.val_score is not None and score.gain(step.val_score) > best:
+            best = score.gain(step.val_score)
             chosen.add(step.trial)
     wasted_wh = sum(
         row["energy_wh"]
@@ -174,11 +180,11 @@ def spending(rows: Sequence[Row]) -> Spending:
     return Spending(sum(known) / total_wh if is_known else None, wasted_wh / total_wh)
 
 
-def _is_segment(segment: Row) -> bool:
-    limits = zip(SEGMENT, (math.inf, math.inf, math.inf, 1.0), strict=True)
+def _is_segment(segment: Row, score: Score) -> bool:
+    limits = zip(SEGMENT, (*[(0.0, math.inf)] * 3, (score.low, score.high)), strict=True)
     return all(
-        isinstance(value, int | float) and 0 <= value <= most
-        for name, most in limits
+        isinstance(value, int | float) and least <= value <= most
+        for name, (least, most) in limits
         if (value := segment[name]) is not None or name in SEGMENT[:2]
     )
 

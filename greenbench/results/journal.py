@@ -14,7 +14,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from greenbench.cases import SCHEMA_VERSION, Case
+from greenbench.cases import Case
 from greenbench.errors import ConfigurationError, JournalError
 from greenbench.machine.files import read_plain, reason, remedy, replacing, sync_folder
 from greenbench.results import CaseResult, Trial
@@ -29,6 +29,8 @@ DAMAGE = (
     ConfigurationError,
 )
 """What a line raises that is not what greenbench wrote."""
+SCHEMA = 2
+"""Of the lines: since 2, trials and results have scores, which were accuracies before."""
 START_LINE = b'{"event": "start"'
 LONGEST_NAME = 200
 """Of an id in the name of a file, which systems limit to 255; its hash tells it apart."""
@@ -104,7 +106,7 @@ class Journal:
             What its figures rest on, and only a worker knows; see `greenbench.search.basis`.
         """
         given = {"basis": dict(basis)} if basis else {}
-        self._append("start", {"schema": SCHEMA_VERSION, "at": at, **given})
+        self._append("start", {"schema": SCHEMA, "at": at, **given})
 
     def add_trial(self, trial: Trial) -> None:
         """Record a trial that ended or paused."""
@@ -238,7 +240,7 @@ class Journal:
         return [line for line in lines if line.endswith(b"\n")]
 
     def _check_schema(self, schema: int) -> None:
-        if schema > SCHEMA_VERSION:
+        if schema > SCHEMA:
             raise JournalError(
                 f"journal {self.path} was written by a newer greenbench; "
                 "upgrade with `pip install --upgrade greenbench`"

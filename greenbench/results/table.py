@@ -12,6 +12,8 @@ from greenbench.results.marks import join, marks_of
 from greenbench.results.quality import disagreement, net_j, others_share
 from greenbench.results.readings import JOULES_PER_WH, Reading
 from greenbench.results.scope import PARTS
+from greenbench.results.scores import columns_of, with_older_names
+from greenbench.tasks import ACCURACY, Score
 
 Row = dict[str, Any]
 
@@ -28,8 +30,10 @@ METRICS: Mapping[str, str] = {
     "idle_w": "power/idle_w",
     "emissions_g": "emissions/g_co2e",
     "intensity_g_per_kwh": "emissions/intensity_g_per_kwh",
-    "val_score": "accuracy/validation",
-    "test_score": "accuracy/test",
+    "val_score": "score/validation",
+    "test_score": "score/test",
+    "val_accuracy": "accuracy/validation",
+    "test_accuracy": "accuracy/test",
     "train_flops": "cost/train_flops",
     "train_flops_per_sample": "cost/train_flops_per_sample",
     "parameters": "cost/parameters",
@@ -62,6 +66,8 @@ METRICS: Mapping[str, str] = {
     "gpu_others_share": "quality/gpu_others_share",
 }
 """Numeric columns, and the metrics that hold them in MLflow."""
+FURTHER, FURTHER_METRIC = "metric_", "metrics/"
+"""What further metrics of the task have before their names, as columns and in MLflow."""
 
 TAGS = (
     "case_id",
@@ -79,6 +85,13 @@ TAGS = (
     "dataset",
     "data_content",
     "setting",
+    "task",
+    "score",
+    "score_unit",
+    "score_direction",
+    "score_range",
+    "optimizer",
+    "schedule",
     "data_notes",
     "compute_notes",
     "energy_provenance",
@@ -114,6 +127,13 @@ OF_CASE = (
     "dataset",
     "data_content",
     "setting",
+    "task",
+    "score",
+    "score_unit",
+    "score_direction",
+    "score_range",
+    "optimizer",
+    "schedule",
     "energy_provenance",
     "energy_scope",
     "meter",
@@ -135,9 +155,12 @@ def to_row(result: CaseResult) -> Row:
     Returns
     -------
     dict
-        The columns of `METRICS` and `TAGS`, and ``repeat``.
+        The columns of `METRICS` and `TAGS`, one for each further metric of the task
+        (``metric_NAME``), and ``repeat``.
     """
-    return {**_texts(result), **_numbers(result), "repeat": result.repeat}
+    further = {f"{FURTHER}{name}": value for name, value in result.metrics.items()}
+    row = {**_texts(result), **_numbers(result), **further, "repeat": result.repeat}
+    return with_older_names(row)
 
 
 def to_trial_rows(result: CaseResult) -> list[Row]:
@@ -155,12 +178,13 @@ def to_trial_rows(result: CaseResult) -> list[Row]:
         ``energy_wh``, ``search_wh`` (of its proposal), ``duration_s``, ``val_score``,
         ``segments`` (see `greenbench.results.chronology`), ``reevaluates`` (another's index),
         ``lanes`` (trials that shared its windows, itself among them), ``optimism`` and
-        ``test_score`` (of the whole repeat); None where a figure is unknown.
+        ``test_score`` (of the whole repeat); None where a figure is unknown; scores that are
+        accuracies as ``val_accuracy`` and ``test_accuracy``, too.
     """
     texts = _texts(result)
     common = {**{name: texts[name] for name in OF_CASE}, "repeat": result.repeat}
     optimism = _optimism(result)
-    return [
+    rows = [
         {
             **common,
             "trial": trial.index,
@@ -181,6 +205,7 @@ def to_trial_rows(result: CaseResult) -> list[Row]:
         }
         for trial in result.trials
     ]
+    return [with_older_names(row) for row in rows]
 
 
 def segments_text(trial: Trial) -> str | None:
@@ -201,11 +226,16 @@ def proposal_wh(
     return 0.0 if is_none else search_wh
 
 
-def optimism_of(val_score: float | None, test_score: float | None) -> float | None:
-    """Return by how much validation flatters an incumbent; None if one of both is unknown."""
+def optimism_of(
+    val_score: float | None, test_score: float | None, score: Score = ACCURACY
+) -> float | None:
+    """Return by how much validation flatters an incumbent; None if one of both is unknown.
+
+    It is positive where validation looks better, whichever way the score points.
+    """
     if val_score is None or test_score is None:
         return None
-    return val_score - test_score
+    return score.gain(val_score) - score.gain(test_score)
 
 
 def _numbers(result: CaseResult) -> Row:
@@ -253,7 +283,8 @@ def _spending(result: CaseResult) -> Row:
 
 def _optimism(result: CaseResult) -> float | None:
     incumbent = result.incumbent
-    return optimism_of(incumbent.val_score if incumbent else None, result.test_score)
+    val_score = incumbent.val_score if incumbent else None
+    return optimism_of(val_score, result.test_score, result.score)
 
 
 def _energies(result: CaseResult) -> Row:
@@ -313,6 +344,10 @@ def _texts(result: CaseResult) -> Row:
         "dataset": case.dataset,
         "data_content": result.dataset.get("content"),
         "setting": case.setting,
+        "task": result.task,
+        **columns_of(result.score),
+        "optimizer": case.optimizer_variant,
+        "schedule": case.schedule_variant,
         "data_notes": _data_notes(result.dataset),
         "compute_notes": "; ".join(result.compute_notes) or None,
         "energy_provenance": total.provenance.value,

@@ -44,20 +44,20 @@ def returns_table(returns: "Returns") -> Table:
     table.add_column("size", no_wrap=True)
     unit, scale = energy_unit([size.energy_wh.median for size in returns.sizes])
     for heading in (
-        "parameters", "train GFLOP", f"energy, {unit}", returns.accuracy_name,
+        "parameters", "train GFLOP", f"energy, {unit}", returns.score_name,
         f"points/{unit}",
     ):  # fmt: skip
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("Pareto", no_wrap=True)
     table.add_column("p, within", justify="right", no_wrap=True)
     for size in returns.sizes:
-        step = "–" if size.points_per_wh is None else signed(size.points_per_wh / scale)
+        step = "–" if size.gain_per_wh is None else signed(size.gain_per_wh / scale)
         table.add_row(
             size.network,
             "–" if size.parameters is None else f"{size.parameters:,}",
             "–" if size.train_flops is None else f"{size.train_flops / 1e9:.3g}",
             interval(size.energy_wh, scale, ""),
-            interval(size.accuracy, 100, "%"),
+            interval(size.score, 100, "%"),
             step,
             "●" if size.is_on_front else "dominated",
             "–" if size.p is None else f"{size.p:.2g}",
@@ -111,7 +111,7 @@ def _strategies_table(answer: "Strategies") -> Table:
             str(standing.searches),
             str(standing.trials),
             "–" if standing.energy_wh is None else interval(standing.energy_wh, scale),
-            f"{standing.best_accuracy:.2%}",
+            f"{standing.best_score:.2%}",
             *_found(answer.equal_energy, standing.strategy),
             *_found(answer.equal_trials, standing.strategy),
             at_or_above(*to_target, scale),
@@ -147,7 +147,7 @@ def _found(horizon: "Horizon | None", strategy: str) -> tuple[str, str]:
     found = [f for f in horizon.found if f.strategy == strategy] if horizon else []
     if not found:
         return "–", "–"
-    return interval(found[0].accuracy, 100, "%"), f"{found[0].win_rate:.0%}"
+    return interval(found[0].score, 100, "%"), f"{found[0].win_rate:.0%}"
 
 
 def print_factors(found: Sequence["Factors"], console: Console | None = None) -> None:
@@ -221,7 +221,7 @@ def _ratios_table(ratios: "Ratios") -> Table:
     for heading in ("pairs", "energy", "duration", "accuracy"):
         table.add_column(heading, justify="right", no_wrap=True)
     for ratio in (*ratios.ratios, *ratios.overall):
-        figures = (ratio.energy, ratio.duration, ratio.accuracy)
+        figures = (ratio.energy, ratio.duration, ratio.score)
         table.add_row(
             ratio.group,
             ratio.variant,

@@ -6,8 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from greenbench.errors import TrackingError
 from greenbench.results import CaseResult, Trial
+from greenbench.results.journal import SCHEMA
 from greenbench.results.marks import MIXED, add_mark
-from greenbench.results.table import ENDED_WELL, METRICS, TAGS, Row, segments_text, to_row
+from greenbench.results.table import (
+    ENDED_WELL,
+    FURTHER_METRIC,
+    METRICS,
+    TAGS,
+    Row,
+    segments_text,
+    to_row,
+)
 from greenbench.text import storable
 from greenbench.tracking.attempts import asked_once, confirm, named_data, not_kept, settle
 from greenbench.tracking.records import (
@@ -76,6 +85,7 @@ def _log_case(
     run_id = create_run(client, experiment, tags, result.case.id, started)
     end_ms = started + int(row["duration_s"] * 1000)
     metrics = {METRICS[name]: row[name] for name in METRICS if row[name] is not None}
+    metrics |= {f"{FURTHER_METRIC}{name}": value for name, value in result.metrics.items()}
     told = {
         run_id: _log_batch(
             client,
@@ -124,6 +134,7 @@ def _case_tags(result: CaseResult, row: Row, key: str) -> dict[str, str]:
     tags = {name: str(row[name]) for name in TAGS if row[name] is not None}
     tags |= {
         "kind": "case",
+        "schema": str(SCHEMA),
         "key": key,
         "session": key.partition("/")[0],
         "mlflow.source.name": "greenbench",
@@ -161,7 +172,7 @@ def _log_trial(
     if segments := segments_text(trial):
         tags["segments"] = segments
     run_id = create_run(client, experiment, tags, f"trial {trial.index}", started)
-    metrics = [*trial_metrics(trial, end_ms), *learning_curve(trial, started, end_ms)]
+    metrics = [*trial_metrics(trial, end_ms), *learning_curve(trial, result.score, started, end_ms)]
     told = _log_batch(client, run_id, metrics, trial.hyperparameters)
     status = "FINISHED" if trial.status in ENDED_WELL else "FAILED"
     client.set_terminated(run_id, status, end_ms)

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from greenbench.results import CaseResult, Trial
 from greenbench.results.chronology import chronology
 from greenbench.results.readings import JOULES_PER_WH
-from greenbench.results.table import Row, to_trial_rows
+from greenbench.results.table import METRICS, Row, to_trial_rows
+from greenbench.tasks import ACCURACY, Score
 
 MetricStep = tuple[str, float, int, int]
 """Name, value, time in ms since 1970-01-01 UTC, step."""
@@ -34,7 +35,7 @@ def witness_metrics(result: CaseResult, end_ms: int) -> Iterator[MetricStep]:
 
 
 def anytime(result: CaseResult) -> Iterator[MetricStep]:
-    """Yield best-so-far accuracy and cumulative energy, a step a trial or segment, in time."""
+    """Yield the best score so far and cumulative energy, a step a trial or segment, in time."""
     best, spent_wh, time_ms = None, 0.0, 0
     is_known = True
     for number, step in enumerate(chronology(to_trial_rows(result))):
@@ -44,8 +45,9 @@ def anytime(result: CaseResult) -> Iterator[MetricStep]:
         time_ms = max(time_ms, int((trial.started_at if trial.segments else end_s) * 1000))
         is_known = is_known and step.energy_wh is not None
         spent_wh += step.energy_wh or 0.0
-        if step.val_score is not None and (best is None or step.val_score > best):
-            best = step.val_score
+        found = step.val_score
+        if found is not None and (best is None or result.score.is_better(found, best)):
+            best = found
         if best is not None:
             yield "search/incumbent_validation", best, time_ms, number
         if is_known:
@@ -67,12 +69,14 @@ def trial_metrics(trial: Trial, end_ms: int) -> Iterator[MetricStep]:
     yield "cost/samples_seen", float(trial.samples_seen), end_ms, 0
 
 
-def learning_curve(trial: Trial, start_ms: int, end_ms: int) -> Iterator[MetricStep]:
-    """Yield loss and validation accuracy, a step an epoch, spread over the trial's time."""
+def learning_curve(trial: Trial, score: Score, start_ms: int, end_ms: int) -> Iterator[MetricStep]:
+    """Yield loss and validation score, a step an epoch, spread over the trial's time."""
+    names = ["val_score", *(["val_accuracy"] if score.name == ACCURACY.name else [])]
     for epoch in trial.epochs:
         share = (epoch.epoch + 1) / len(trial.epochs)
         time_ms = start_ms + int(share * (end_ms - start_ms))
         if epoch.train_loss is not None:
             yield "loss/train", epoch.train_loss, time_ms, epoch.epoch
         if epoch.val_score is not None:
-            yield "accuracy/validation", epoch.val_score, time_ms, epoch.epoch
+            for name in names:
+                yield METRICS[name], epoch.val_score, time_ms, epoch.epoch

@@ -15,8 +15,11 @@ from typing import Any
 from greenbench.errors import TrackingError
 from greenbench.results.expected import NEEDED, missed
 from greenbench.results.scope import scope_of
+from greenbench.results.scores import OLDER_NAMES, as_of_today, score_of
 from greenbench.results.table import (
     ENDED_WELL,
+    FURTHER,
+    FURTHER_METRIC,
     METRICS,
     OF_CASE,
     TAGS,
@@ -27,6 +30,7 @@ from greenbench.results.table import (
 
 MOST_NAMED = 3
 SCORES = ("val_score", "test_score")
+OLDER_SCORE = "accuracy/validation"
 OF_TRIAL = ("energy_wh", "search_wh", "duration_s", "val_score", "segments")
 
 logger = logging.getLogger(__name__)
@@ -62,6 +66,7 @@ def case_row(run: Any) -> Row:
     row = {
         **{name: shared(tags.get(name)) for name in TAGS},
         **{name: metrics.get(metric) for name, metric in METRICS.items()},
+        **_further(metrics),
         # Which older runs have under this name alone.
         "commit": shared(tags.get("commit") or tags.get("mlflow.source.git.commit")),
         # Which older runs do not tell.
@@ -70,10 +75,11 @@ def case_row(run: Any) -> Row:
         "session": shared(tags.get("session")),
         "run_id": run.info.run_id,
     }
+    row = as_of_today(row)
     for name in (*NEEDED, "suite"):
         if row[name] is None:
             raise _no_row(run, name, None, "a text")
-    _check(run, row, (*TAGS, *METRICS))
+    _check(run, row, (*TAGS, *(name for name in METRICS if name not in OLDER_NAMES.values())))
     return row
 
 
@@ -106,18 +112,18 @@ def trial_row(run: Any, parent: Mapping[str, Any], position: int) -> Row:
         "energy_wh": energy_wh,
         "search_wh": proposal_wh(energy_wh, metrics.get("energy/search_wh"), reevaluates),
         "duration_s": metrics.get("time/total_s"),
-        "val_score": metrics.get("accuracy/validation") if status in ENDED_WELL else None,
+        "val_score": _validated(metrics) if status in ENDED_WELL else None,
         "segments": tags.get("segments"),
         "reevaluates": reevaluates,
         # Trained alone, unless the tag says otherwise.
         "lanes": _whole(run, "lanes", 1),
-        "optimism": optimism_of(parent["val_score"], parent["test_score"]),
+        "optimism": optimism_of(parent["val_score"], parent["test_score"], score_of(parent)),
         "test_score": parent["test_score"],
         "session": parent["session"],
         "run_id": parent["run_id"],
     }
     _check(run, row, OF_TRIAL)
-    return row
+    return as_of_today(row)
 
 
 def environment(text: str | None) -> dict[str, str]:
@@ -147,10 +153,25 @@ def _whole(run: Any, tag: str, usual: int) -> int:
     return number
 
 
+def _validated(metrics: Mapping[str, float]) -> float | None:
+    """Return a trial's validation score, which older versions have as an accuracy alone."""
+    return metrics.get("score/validation", metrics.get(OLDER_SCORE))
+
+
+def _further(metrics: Mapping[str, float]) -> Row:
+    """Return the columns of a task's further metrics."""
+    return {
+        f"{FURTHER}{name.removeprefix(FURTHER_METRIC)}": value
+        for name, value in metrics.items()
+        if name.startswith(FURTHER_METRIC)
+    }
+
+
 def _check(run: Any, row: Row, columns: Sequence[str]) -> None:
+    score = score_of(row)
     for name in columns:
-        expected = missed(name, value := row[name])
-        # Whoever compares refuses one that is no share: it is of a mistake that must be seen.
+        expected = missed(name, value := row[name], score)
+        # Whoever compares refuses one out of range: it is of a mistake that must be seen.
         if expected and not (name in SCORES and math.isfinite(value)):
             raise _no_row(run, name, value, expected)
 

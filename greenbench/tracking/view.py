@@ -26,7 +26,7 @@ TABLE_KEY = "greenbench"
 CHARTS_KEY = "greenbench-charts"
 TAG_PREFIX = "mlflow.sharedViewState."
 
-ENERGY, ACCURACY = METRICS["energy_wh"], METRICS["test_score"]
+ENERGY, SCORE = METRICS["energy_wh"], METRICS["test_score"]
 COLUMNS = (
     "tags.`strategy`",
     "tags.`architecture`",
@@ -36,11 +36,11 @@ COLUMNS = (
     "tags.`marks`",
     f"metrics.`{ENERGY}`",
     f"metrics.`{METRICS['emissions_g']}`",
-    f"metrics.`{ACCURACY}`",
+    f"metrics.`{SCORE}`",
 )
 ANYTIME, SPENT = "search/incumbent_validation", "search/cumulative_wh"
 SECTIONS: tuple[Mapping[str, Any], ...] = (
-    {"uuid": "greenbench-energy", "name": "Accuracy against energy", "columns": 2},
+    {"uuid": "greenbench-energy", "name": "Score against energy", "columns": 2},
     {"uuid": "greenbench-cases", "name": "Cases side by side", "columns": 1},
 )
 CHARTS: tuple[Mapping[str, Any], ...] = (
@@ -48,7 +48,7 @@ CHARTS: tuple[Mapping[str, Any], ...] = (
         "type": "SCATTER",
         "metricSectionId": "greenbench-energy",
         "xaxis": {"key": ENERGY, "type": "METRIC"},
-        "yaxis": {"key": ACCURACY, "type": "METRIC"},
+        "yaxis": {"key": SCORE, "type": "METRIC"},
     },
     {
         "type": "LINE",
@@ -67,11 +67,11 @@ CHARTS: tuple[Mapping[str, Any], ...] = (
         "type": "PARALLEL",
         "metricSectionId": "greenbench-cases",
         "selectedParams": ["strategy", "architecture", "size"],
-        "selectedMetrics": [ENERGY, ACCURACY],
+        "selectedMetrics": [ENERGY, SCORE],
         "showAllRuns": True,
     },
 )
-"""Accuracy against energy, best so far against energy spent, and all cases with both, in the form
+"""The score against energy, best so far against energy spent, and all cases with both, in the form
 of ``RunsChartsCardConfig`` in MLflow's front end. Its scatter plots have no logarithmic axis."""
 
 

@@ -46,7 +46,7 @@ def test_nothing_is_found_before_a_trial_completes() -> None:
 
 def test_accuracy_rises_at_the_end_of_a_trial_and_is_held_after_the_last() -> None:
     curve = trace([(2.0, 0.5), (1.0, 0.4), (3.0, 0.8)])
-    found = curve.accuracy_at([0.0, 1.99, 2.0, 5.99, 6.0, 1e9])
+    found = curve.gain_at([0.0, 1.99, 2.0, 5.99, 6.0, 1e9])
     assert found.tolist() == [0, 0, 0.5, 0.5, 0.8, 0.8]
     assert curve.total_wh == 6.0
 
@@ -54,7 +54,7 @@ def test_accuracy_rises_at_the_end_of_a_trial_and_is_held_after_the_last() -> No
 def test_sums_that_differ_in_their_last_digits_are_the_same_energy() -> None:
     assert 0.1 + 0.2 + 0.3 > 0.3 + 0.2 + 0.1
     curve = trace([(0.1, 0.1), (0.2, 0.2), (0.3, 0.9)])
-    assert curve.accuracy_at(0.3 + 0.2 + 0.1) == 0.9
+    assert curve.gain_at(0.3 + 0.2 + 0.1) == 0.9
 
 
 @given(trials, st.integers(1, 8))
@@ -64,11 +64,11 @@ def test_energy_to_a_target_is_the_least_for_which_it_is_found(
     curve, target = trace(found), eighths / 8
     energy_wh = curve.energy_to(target)
     if energy_wh is None:
-        assert curve.accuracy_at(curve.total_wh) < target
+        assert curve.gain_at(curve.total_wh) < target
     else:
-        assert curve.accuracy_at(energy_wh) >= target
+        assert curve.gain_at(energy_wh) >= target
         before = curve.energy_wh[curve.energy_wh < energy_wh]
-        assert all(curve.accuracy_at(before) < target)
+        assert all(curve.gain_at(before) < target)
 
 
 def test_failed_trial_reaches_no_target_however_low() -> None:
@@ -85,14 +85,14 @@ def test_accuracy_at_the_very_target_reaches_it() -> None:
 def test_normalised_area_is_the_mean_over_energy() -> None:
     curve = trace([(1.0, 0.2), (2.0, 0.6), (1.0, 0.4)])
     # 2 Wh at 0.2, then 1 Wh at 0.6, and 4 Wh more that hold it.
-    assert curve.mean_accuracy(1.0, 4.0) == pytest.approx((2 * 0.2 + 1 * 0.6) / 3)
-    assert curve.mean_accuracy(1.0, 8.0) == pytest.approx((2 * 0.2 + 5 * 0.6) / 7)
-    assert curve.mean_accuracy(3.5, 4.0) == pytest.approx(0.6)
+    assert curve.mean_gain(1.0, 4.0) == pytest.approx((2 * 0.2 + 1 * 0.6) / 3)
+    assert curve.mean_gain(1.0, 8.0) == pytest.approx((2 * 0.2 + 5 * 0.6) / 7)
+    assert curve.mean_gain(3.5, 4.0) == pytest.approx(0.6)
 
 
 @pytest.mark.parametrize("end_wh", [1.0, 0.5])
 def test_empty_interval_has_no_area(end_wh: float) -> None:
-    assert trace([(1.0, 0.2)]).mean_accuracy(1.0, end_wh) is None
+    assert trace([(1.0, 0.2)]).mean_gain(1.0, end_wh) is None
 
 
 @given(trials, st.integers(0, 20), st.integers(1, 20))
@@ -102,8 +102,8 @@ def test_area_is_that_under_the_steps(
     curve = trace(found)
     # All steps are at whole Wh, so that samples between them sum up exactly.
     between = np.arange(start, start + width) + 0.5
-    assert curve.mean_accuracy(start, start + width) == pytest.approx(
-        float(np.mean(curve.accuracy_at(between)))
+    assert curve.mean_gain(start, start + width) == pytest.approx(
+        float(np.mean(curve.gain_at(between)))
     )
 
 
@@ -112,7 +112,7 @@ def test_band_of_one_search_is_its_curve(found: list[tuple[float, float | None]]
     curve = trace(found)
     summed = band([curve])
     assert summed.median == summed.low == summed.high
-    assert list(summed.median) == curve.accuracy_at(summed.energy_wh).tolist()
+    assert list(summed.median) == curve.gain_at(summed.energy_wh).tolist()
     # It begins with what was found first; where nothing ever was, with the first trial.
     assert summed.energy_wh[0] == (curve.energy_to(1e-12) or curve.energy_wh[0])
     assert summed.energy_wh[-1] == curve.total_wh
@@ -129,7 +129,7 @@ def test_band_tells_all_between_its_points(
     steps = np.searchsorted(summed.energy_wh, dense, side="right") - 1
     assert summed.energy_wh[-1] == max(curve.total_wh for curve in curves)
     for quantile, values in ((0.25, summed.low), (0.5, summed.median), (0.75, summed.high)):
-        expected = np.quantile([curve.accuracy_at(dense) for curve in curves], quantile, axis=0)
+        expected = np.quantile([curve.gain_at(dense) for curve in curves], quantile, axis=0)
         assert np.asarray(values)[steps] == pytest.approx(expected)
 
 
@@ -146,7 +146,7 @@ def test_band_of_many_rises_is_thinned_and_keeps_both_ends() -> None:
     summed = band([curve])
     assert len(summed.energy_wh) == MOST_POINTS
     assert (summed.energy_wh[0], summed.energy_wh[-1]) == (1.0, 400.0)
-    assert list(summed.median) == curve.accuracy_at(summed.energy_wh).tolist()
+    assert list(summed.median) == curve.gain_at(summed.energy_wh).tolist()
 
 
 def sessions(*sessions: str, **changed: Any) -> list[dict[str, Any]]:
@@ -248,7 +248,7 @@ def test_curve_of_a_scheduler_follows_time() -> None:
     (search,) = read_searches(asha_rows())["random+asha"]
     assert search.curve is not None
     assert search.curve.energy_wh.tolist() == [1.0, 2.0, 4.0, 5.0]
-    assert search.curve.accuracy.tolist() == [0.0, 0.0, 0.9, 0.9]
+    assert search.curve.gain.tolist() == [0.0, 0.0, 0.9, 0.9]
 
 
 def test_first_trials_of_a_scheduler_count_as_they_ended() -> None:
@@ -275,7 +275,7 @@ def test_unit_of_energy_changes_no_accuracy(found: list[tuple[float, float | Non
     curve = trace(found)
     other = trace([(energy * 3600, accuracy) for energy, accuracy in found])
     points = np.linspace(0, curve.total_wh, 7)
-    assert curve.accuracy_at(points).tolist() == other.accuracy_at(points * 3600).tolist()
+    assert curve.gain_at(points).tolist() == other.gain_at(points * 3600).tolist()
     assert band([curve]).median == band([other]).median
 
 

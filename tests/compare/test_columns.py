@@ -135,13 +135,13 @@ def test_a_figure_that_is_missing_is_unknown(read: Reader, row: dict[str, Any]) 
             to_results,
             RESULT,
             "accuracy",
-            "no column for accuracy (test_score, test_acc, ",
+            "no column for accuracy (test_accuracy, ",
         ),
         (
             to_trials,
             TRIAL,
             "accuracy",
-            "no column for accuracy (val_score, val_acc, ",
+            "no column for accuracy (val_accuracy, val_acc, ",
         ),
         (
             to_trials,

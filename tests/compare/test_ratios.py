@@ -156,18 +156,18 @@ def test_disturbed_samples_count_for_accuracy_alone_unless_they_are_asked_for() 
     )
     assert quiet.energy is not None
     assert quiet.duration is not None
-    assert quiet.accuracy is not None
+    assert quiet.score is not None
     assert counted.energy is not None
-    assert (quiet.pairs, quiet.energy.n, quiet.duration.n, quiet.accuracy.n) == (3, 2, 2, 3)
-    assert quiet.accuracy.low == 0.5
+    assert (quiet.pairs, quiet.energy.n, quiet.duration.n, quiet.score.n) == (3, 2, 2, 3)
+    assert quiet.score.low == 0.5
     assert (counted.energy.n, counted.energy.high) == (3, 50.0)
 
 
 def test_unknown_energies_leave_accuracy() -> None:
     found = compare([*BASE, *samples("early", [None] * 3)])
     ratio = only(found)
-    assert ratio.accuracy is not None
-    assert (ratio.energy, ratio.duration, ratio.accuracy.n) == (None, None, 3)
+    assert ratio.score is not None
+    assert (ratio.energy, ratio.duration, ratio.score.n) == (None, None, 3)
     assert ratio.reason == "no pair of repeats has two energies that count"
     assert ratio.reason in found.sentence
 

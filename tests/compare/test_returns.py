@@ -38,12 +38,10 @@ def by_network(found: Returns) -> dict[str, Size]:
 
 def dominates(one: Size, other: Size) -> bool:
     at_least = (
-        one.accuracy.median >= other.accuracy.median
-        and one.energy_wh.median <= other.energy_wh.median
+        one.score.median >= other.score.median and one.energy_wh.median <= other.energy_wh.median
     )
     return at_least and (
-        one.accuracy.median != other.accuracy.median
-        or one.energy_wh.median != other.energy_wh.median
+        one.score.median != other.score.median or one.energy_wh.median != other.energy_wh.median
     )
 
 
@@ -73,8 +71,8 @@ def test_choice_has_the_least_energy_of_all_within_one_point_of_the_best(
     grid: list[tuple[int, int]],
 ) -> None:
     found = compare_points(*((float(energy), accuracy / 200) for energy, accuracy in grid))
-    best = max(size.accuracy.median for size in found.sizes)
-    eligible = [s for s in found.sizes if s.accuracy.median >= best - 0.01 - 1e-9]
+    best = max(size.score.median for size in found.sizes)
+    eligible = [s for s in found.sizes if s.score.median >= best - 0.01 - 1e-9]
     assert found.choice in eligible
     assert found.choice.energy_wh.median == min(s.energy_wh.median for s in eligible)
 
@@ -108,7 +106,7 @@ def test_energies_that_ticks_cannot_tell_apart_save_nothing_and_say_so(
 
 def test_marginal_gain_is_points_for_each_further_watt_hour() -> None:
     found = compare_points((1.0, 0.80), (3.0, 0.90), (4.0, 0.88))
-    assert [size.points_per_wh for size in found.sizes] == [
+    assert [size.gain_per_wh for size in found.sizes] == [
         None,
         pytest.approx(5.0),
         pytest.approx(-2.0),
@@ -117,7 +115,7 @@ def test_marginal_gain_is_points_for_each_further_watt_hour() -> None:
 
 def test_marginal_gain_for_no_further_energy_is_not_divided_by_zero() -> None:
     found = compare_points((1.0, 0.8), (1.0, 0.9))
-    assert [size.points_per_wh for size in found.sizes] == [None, None]
+    assert [size.gain_per_wh for size in found.sizes] == [None, None]
 
 
 def test_figures_are_medians_over_repeats() -> None:
@@ -127,7 +125,7 @@ def test_figures_are_medians_over_repeats() -> None:
     ]
     (found,) = compare_returns([*rows, make_row("dense.m", energy_wh=100.0)])
     small = by_network(found)["dense.s"]
-    assert (small.energy_wh.median, small.accuracy.median, small.energy_wh.n) == (2.0, 0.8, 3)
+    assert (small.energy_wh.median, small.score.median, small.energy_wh.n) == (2.0, 0.8, 3)
     assert (small.energy_wh.low, small.energy_wh.high) == (1.0, 9.0)
 
 
@@ -276,7 +274,7 @@ def test_accuracy_is_that_of_all_samples() -> None:
         make_row("dense.m", energy_wh=2.0),
     ]
     (found,) = compare_returns(rows)
-    accuracy = by_network(found)["dense.s"].accuracy
+    accuracy = by_network(found)["dense.s"].score
     assert (accuracy.median, accuracy.n) == (0.8, 3)
 
 

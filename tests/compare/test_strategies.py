@@ -67,7 +67,7 @@ def standing(found: Strategies, name: str) -> Standing:
 
 def medians(horizon: Horizon | None) -> dict[str, float]:
     assert horizon is not None
-    return {found.strategy: found.accuracy.median for found in horizon.found}
+    return {found.strategy: found.score.median for found in horizon.found}
 
 
 def win_rates(horizon: Horizon | None) -> dict[str, float]:
@@ -95,7 +95,7 @@ def test_standing_counts_failed_trials_and_their_energy() -> None:
     assert (frugal.searches, frugal.counted, frugal.trials, frugal.failed_trials) == (1, 1, 5, 1)
     assert frugal.energy_wh is not None
     assert frugal.energy_wh.median == 5.0
-    assert frugal.best_accuracy == frugal.final_accuracy.median == 0.97
+    assert frugal.best_score == frugal.final_score.median == 0.97
 
 
 def test_target_is_within_the_tolerance_of_the_best_that_any_strategy_found() -> None:
@@ -219,7 +219,7 @@ def test_failed_trial_improves_nothing(
         assert medians(getattr(after, at))[name] <= medians(getattr(before, at))[name]
         assert win_rates(getattr(after, at))[name] <= win_rates(getattr(before, at))[name] + 1e-12
     was, now = standing(before, name), standing(after, name)
-    assert now.best_accuracy == was.best_accuracy
+    assert now.best_score == was.best_score
     assert now.hit_rate == was.hit_rate
     if was.energy_to_target_wh is not None:
         assert now.energy_to_target_wh is not None
@@ -281,9 +281,9 @@ def test_search_whose_energy_does_not_count_is_named_and_stays_in_equal_trials()
     (found,) = compare_strategies(rows, group=())
     assert found.left_out == ("a, repeat 0: energy unknown", "b, repeat 1: disturbed")
     assert [found.strategies[i].counted for i in (0, 1)] == [1, 1]
-    assert [one.accuracy.n for one in found.equal_trials.found] == [2, 2]
+    assert [one.score.n for one in found.equal_trials.found] == [2, 2]
     assert found.equal_energy is not None
-    assert [one.accuracy.n for one in found.equal_energy.found] == [1, 1]
+    assert [one.score.n for one in found.equal_energy.found] == [1, 1]
     (everything,) = compare_strategies(rows, group=(), include_disturbed=True)
     assert everything.left_out == ("a, repeat 0: energy unknown",)
 
@@ -587,7 +587,7 @@ def test_best_accuracies_are_those_of_the_paper(paper: list[dict[str, Any]]) -> 
         cell = row["dataset"], row["network"], row["strategy"]
         best[cell] = max(best.get(cell, 0.0), row["val_score"])
     assert best == {
-        (*answer.group.values(), one.strategy): one.best_accuracy
+        (*answer.group.values(), one.strategy): one.best_score
         for answer in found
         for one in answer.strategies
     }

@@ -138,7 +138,7 @@ def test_returns_show_sizes_steps_knee_and_choice(findings: Findings) -> None:
     for text in ("xs", "xl", "choice", "knee", "within 1 point of the best"):
         assert text in shown
     (first, second) = returns.sizes[:2]
-    gained = 100 * (second.accuracy.median - first.accuracy.median)
+    gained = 100 * (second.score.median - first.score.median)
     ratio = second.energy_wh.median / first.energy_wh.median
     assert f"{gained:+.1f}, ×{ratio:.2f}" in shown
     assert returns.sentence in figure.alternative

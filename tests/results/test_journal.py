@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenbench.cases import SCHEMA_VERSION, Case
+from greenbench.cases import Case
 from greenbench.errors import JournalError
 from greenbench.results import TrialStatus
-from greenbench.results.journal import Journal, JournalState
+from greenbench.results.journal import SCHEMA, Journal, JournalState
 from tests.builders import STARTED_AT, make_result, make_trial
 
 TRIALS = (
@@ -154,7 +154,7 @@ def test_damaged_first_line_is_refused_by_its_number(journal: Journal, line: str
 
 
 def test_journal_of_a_newer_greenbench_is_refused(journal: Journal) -> None:
-    values = {"schema": SCHEMA_VERSION + 1, "at": STARTED_AT}
+    values = {"schema": SCHEMA + 1, "at": STARTED_AT}
     lines = [{"event": "start", "values": values}, {"event": "trial", "values": {"new": "shape"}}]
     journal.path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     with pytest.raises(JournalError, match=r"newer greenbench.*pip install --upgrade"):

@@ -28,6 +28,7 @@ def test_metrics_have_names_of_their_own_in_prefixed_groups() -> None:
         "power",
         "emissions",
         "accuracy",
+        "score",
         "cost",
         "time",
         "search",
