@@ -10,9 +10,9 @@ from click.testing import CliRunner
 from greenbench.cases import Case
 from greenbench.cli import cli
 from greenbench.compare.factors import compare_factors
+from greenbench.compare.parts import to_pairs
 from greenbench.compare.ratios import compare_ratios
 from greenbench.compare.returns import compare_returns
-from greenbench.compare.parts import to_pairs
 from greenbench.errors import NotComparableError
 from greenbench.results.table import to_row
 from tests.builders import make_result, make_row
