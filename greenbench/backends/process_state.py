@@ -39,6 +39,9 @@ _COMPUTING = (
 )
 """How environment variables begin that say how to compute."""
 
+_OF_IMPORTS = ("KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK")
+"""What importing scikit-learn sets, wherever that happens first; it changes nothing computed."""
+
 # A setting may be put back by another one: some of torch's are two views of the same.
 _PASSES = 3
 
@@ -274,7 +277,7 @@ def _environ(is_computing: bool) -> dict[str, str]:
     return {
         name: value
         for name, value in os.environ.items()
-        if name.startswith(_COMPUTING) == is_computing
+        if name.startswith(_COMPUTING) == is_computing and name not in _OF_IMPORTS
     }
 
 

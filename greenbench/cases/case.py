@@ -27,6 +27,8 @@ LATER: Mapping[str, Any] = {
 """Fields that older versions lack; at these values they are left out of a definition."""
 UNSEEDED = ("strategy", "space", "trials", "validate_every", "backend", "repeats", *LATER)
 """What no seed depends on: cases that differ in nothing else are compared in pairs."""
+VARYING = ("crop", "flip", "randaugment")
+"""Options of data sets on which no seed depends, either: they vary images, and draw none."""
 AUTO = "auto"
 OWN_SPACE: Mapping[str, str] = {
     name: name for name in ("adam", "adamw", "sgd", "rmsprop", "adagrad", "adadelta", "lion")
@@ -256,10 +258,17 @@ class Case:
     def derive_seed(self, *index: int | str) -> int:
         """Return a 32-bit seed that depends on `index` and on what is trained.
 
-        Neither the strategy nor the backend has an influence, nor how far a search goes: in
-        the same repeat all of them meet the same split, initial weights and order of samples.
+        Neither the strategy nor the backend has an influence, nor how far a search goes, nor
+        how images are varied: in the same repeat all of them meet the same split, initial
+        weights and order of samples.
         """
-        text = ":".join(map(str, (self._hash_without(*UNSEEDED), *index)))
+        drawn = tuple(pair for pair in self.dataset_options if pair[0] not in VARYING)
+        plain = (
+            self
+            if drawn == self.dataset_options
+            else dataclasses.replace(self, dataset_options=drawn)
+        )
+        text = ":".join(map(str, (plain._hash_without(*UNSEEDED), *index)))
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
 
     def _hash_without(self, *names: str) -> str:

@@ -242,6 +242,15 @@ def test_seeds_of_another_case_differ() -> None:
     assert Case(seed=1).derive_seed(0) != Case(seed=2).derive_seed(0)
 
 
+def test_images_that_are_varied_are_those_of_the_plain_case() -> None:
+    plain = Case(dataset_options={"samples": 100})  # type: ignore[arg-type]
+    varied = Case(dataset_options={"samples": 100, "crop": 2, "flip": True})  # type: ignore[arg-type]
+    fewer = Case(dataset_options={"samples": 90, "crop": 2})  # type: ignore[arg-type]
+    assert varied.derive_seed(0, "split") == plain.derive_seed(0, "split")
+    assert fewer.derive_seed(0, "split") != plain.derive_seed(0, "split")
+    assert varied.hash != plain.hash
+
+
 def test_seed_fits_32_bits_and_is_the_same_in_every_process() -> None:
     seed = Case().derive_seed(0, "split")
     assert 0 <= seed < 2**32

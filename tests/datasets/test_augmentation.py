@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from greenbench.cases.case import VARYING
 from greenbench.datasets import Augmentation, LoadContext
+from greenbench.datasets.augmentation import OPTIONS
 from greenbench.datasets.digits import load_digits
 from greenbench.datasets.synthetic import load_synthetic
 from greenbench.errors import DatasetError
@@ -19,6 +21,10 @@ def test_augmentation_changes_no_image_and_no_split() -> None:
     assert varied.augmentation == Augmentation(crop=2, flip=True, randaugment=9)
     assert (varied.digest, varied.content) == (plain.digest, plain.content)
     assert plain.augmentation is None
+
+
+def test_seeds_leave_out_what_varies_images() -> None:
+    assert VARYING == OPTIONS
 
 
 def test_options_that_vary_nothing_are_no_augmentation() -> None:

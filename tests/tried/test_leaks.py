@@ -1,5 +1,6 @@
 """What one network sets in the process does not reach the next one."""
 
+import importlib
 import os
 import random
 import warnings
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from greenbench.architectures import Native, build_architecture
 from greenbench.backends.base import Backend, BuildRequest
 from greenbench.backends.keras import KerasBackend
-from greenbench.backends.process_state import ProcessState
+from greenbench.backends.process_state import ProcessState, state_kept
 from greenbench.backends.torch import TorchBackend
 from greenbench.datasets import Dataset, LoadContext
 from greenbench.datasets.digits import load_digits
@@ -212,6 +213,18 @@ def test_user_is_told_what_was_put_back(
     assert "--threads" in caplog.text
 
 
+def test_what_importing_scikit_learn_sets_is_nobodys_doing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import sklearn  # noqa: PLC0415
+
+    for name in ("KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"):
+        monkeypatch.delenv(name, raising=False)
+    with state_kept("dataset 'wine'"):
+        importlib.reload(sklearn)
+    assert caplog.text == ""
+
+
 def test_names_of_layers_do_not_depend_on_what_was_built_before(
     keras_backend: KerasBackend,
 ) -> None:
@@ -264,6 +277,7 @@ def test_random_numbers_of_a_network_are_its_own(
 
 
 PARTS = """
+import importlib
 import os
 import torch
 from greenbench import register_architecture
