@@ -33,7 +33,7 @@ def load_stripes(context: LoadContext, side: int = 16, samples: int = 600) -> Da
 
 # space
 RATE = Dimension("learning_rate", 1e-4, 1e-1, prior="log")
-register_space("rate")(SearchSpace("rate", (RATE,)))
+register_space("fast")(SearchSpace("fast", (RATE,)))
 
 
 # strategy

@@ -34,7 +34,7 @@ from greenbench.errors import ArchitectureError, HyperparameterError, SearchSpac
 from greenbench.optimizers.options import ALLOWED, optimizer_options
 from greenbench.results.journal import Journal
 from greenbench.running.session import check_cases
-from greenbench.search import repeat as repeats
+from greenbench.search import subject as subjects
 from greenbench.search.bench import Bench
 from greenbench.search.repeat import run_repeat
 from greenbench.strategies import Dimension, SearchSpace
@@ -219,7 +219,7 @@ def test_proposal_in_numpys_numbers_is_recorded_in_plain_ones(
 def test_strategy_that_refuses_its_space_does_so_before_anything_is_trained(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(repeats, "warm_up", lambda *_: pytest.fail("something was trained"))
+    monkeypatch.setattr(subjects, "warm_up", lambda *_: pytest.fail("something was trained"))
     space = register("tried_far", Dimension(RATE, 1, 2, type="int"))
     with pytest.raises(SearchSpaceError, match=r"default learning_rate 0\.001 is no legal value"):
         run(Case("default", "dense", size="xs", space=space, epochs=1))
