@@ -62,7 +62,7 @@ def sizes_of(function: Callable[..., Any]) -> dict[str, Mapping[str, Any]]:
 
 def build_architecture(
     name: str,
-    input_shape: Shape,
+    input_shape: Shape | Mapping[str, Shape],
     outputs: int | Shape,
     *,
     size: str | None = None,
@@ -79,8 +79,9 @@ def build_architecture(
     ----------
     name : str
         Name in the registry.
-    input_shape : tuple of int
-        Of a sample, without the batch axis: channels, height, width; or features; or tokens.
+    input_shape : tuple of int or mapping of str to tuple of int
+        Of a sample, without the batch axis: channels, height, width; or features; or tokens. A
+        mapping of several inputs is for native architectures.
     outputs : int or tuple of int
         Shape of a sample's outputs; a number is the length of a vector.
     size : str, optional
@@ -173,13 +174,22 @@ def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]
 
 
 def _check_inputs(
-    name: str, function: Callable[..., Any], shape: Shape, vocabulary: int | None
+    name: str,
+    function: Callable[..., Any],
+    shape: Shape | Mapping[str, Shape],
+    vocabulary: int | None,
 ) -> None:
     """Refuse data that a function says it does not take, by the names of its parameters."""
     parameters = _parameters(function)
     given = described(shape, are_tokens=vocabulary is not None)
     first = next(iter(parameters), "")
-    if first == "image_shape" and len(shape) != _IMAGE:
+    is_image = len(shape) == _IMAGE and not isinstance(shape, Mapping)
+    if isinstance(shape, Mapping) and not hasattr(function, "native_backend"):
+        raise ArchitectureError(
+            f"architecture {name!r}{at(function)} takes one input, but the data set has {given}; "
+            "expected a network of a backend's own, declared with @native"
+        )
+    if first == "image_shape" and not is_image:
         is_own = registry.architectures.origin(name) is not None
         advice = ", or call its first parameter input_shape if it takes them" if is_own else ""
         others = "gpt_small" if vocabulary is not None else "mlp"

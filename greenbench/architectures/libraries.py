@@ -103,7 +103,11 @@ def timm(image_shape: ImageShape, classes: int, *, network: str) -> Any:
     channels, *sides = image_shape
 
     def build() -> Any:
-        options = {"pretrained": False, "in_chans": channels, "num_classes": classes}
+        options: dict[str, Any] = {
+            "pretrained": False,
+            "in_chans": channels,
+            "num_classes": classes,
+        }
         try:
             return create_model(network, img_size=tuple(sides), **options)
         except TypeError:
@@ -148,7 +152,7 @@ def keras(image_shape: ImageShape, classes: int, *, network: str) -> Any:
 def _enlarged(function: Callable[..., Any], image_shape: ImageShape, classes: int) -> Any:
     """Return a network, and the factor by which images become as large as it asks for."""
     channels, *sides = image_shape
-    options = {"weights": None, "classes": classes, "classifier_activation": None}
+    options: dict[str, Any] = {"weights": None, "classes": classes, "classifier_activation": None}
     if "include_preprocessing" in inspect.signature(function).parameters:
         options["include_preprocessing"] = False
 

@@ -1,7 +1,7 @@
 """Where layers stand: the shapes that go in and come out, weights, and FLOPs by torch's count."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from greenbench.architectures.layers import (
@@ -192,16 +192,18 @@ def place(name: str, shape: Shape, layers: Sequence[Layer]) -> Iterator[Placed]:
         shape = placed.shape_out
 
 
-def described(shape: Shape, *, are_tokens: bool = False) -> str:
+def described(shape: Shape | Mapping[str, Shape], *, are_tokens: bool = False) -> str:
     """Return what data of a shape are, for messages: ``"vectors of 30 values"``.
 
     Parameters
     ----------
-    shape : tuple of int
-        Of one sample.
+    shape : tuple of int or mapping of str to tuple of int
+        Of one sample, or of its several inputs.
     are_tokens : bool
         Whether they are token ids.
     """
+    if isinstance(shape, Mapping):
+        return "several inputs: " + ", ".join(f"{name} of {one}" for name, one in shape.items())
     if are_tokens:
         return f"sequences of {shape[0]} token ids"
     sizes = "×".join(map(str, shape))

@@ -146,6 +146,19 @@ def test_architecture_for_other_data_is_refused_by_what_it_got() -> None:
     assert advice in wrong("mlp", DIGITS, (3, 8, 8))
 
 
+def test_several_inputs_are_for_native_architectures(registered: dict[str, object]) -> None:
+    several: Any = {"picture": DIGITS, "age": (1,), "weight": (1,)}
+    assert wrong("mlp", several) == (
+        "architecture 'mlp' takes one input, but the data set has several inputs: picture of "
+        "(1, 8, 8), age of (1,), weight of (1,); expected a network of a backend's own, declared "
+        "with @native"
+    )
+    registered["both"] = native("torch")(lambda input_shape, classes: (input_shape, classes))
+    built = build_architecture("both", several, 2)
+    assert isinstance(built, Native)
+    assert built.build() == (several, 2)
+
+
 @pytest.fixture
 def registered(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     """Parts put here are registered for the test alone."""
