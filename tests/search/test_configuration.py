@@ -228,7 +228,7 @@ def test_what_the_case_sets_is_left_out_of_the_optimisers_own_space() -> None:
     assert [each.name for each in space_of(case).dimensions] == [
         n for n in names if n != "momentum"
     ]
-    with pytest.raises(SearchSpaceError, match="the case sets it to 0.9"):
+    with pytest.raises(SearchSpaceError, match=r"the case sets it to 0\.9"):
         space_of(with_space(case, Dimension("optimizer.momentum", 0, 0.9)))
     everything = dict.fromkeys(names, 0.5)
     with pytest.raises(SearchSpaceError, match=r"sets all that search space 'sgd' searches"):
