@@ -57,7 +57,7 @@ from greenbench.backends import BuildRequest
 from greenbench.cases import Case
 from greenbench.datasets import LoadContext
 from greenbench.energy.meters import open_meter
-from greenbench.search.training import warm_up
+from greenbench.search.warming import warm_up
 registry.load_plugins()
 lap("greenbench")
 backend = registry.backends.get("BACKEND")("BACKEND", threads=1)

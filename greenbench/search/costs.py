@@ -9,7 +9,7 @@ from greenbench.errors import GreenbenchError
 from greenbench.results import Costs, Trial
 from greenbench.search.configuration import configure, searches
 from greenbench.search.subject import Subject
-from greenbench.search.training import ModelCosts, count_costs
+from greenbench.search.warming import ModelCosts, count_costs
 
 
 def costs_of(

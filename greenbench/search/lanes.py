@@ -18,7 +18,8 @@ from greenbench.cases.case import AUTO
 from greenbench.errors import ArchitectureError
 from greenbench.machine.places import calling
 from greenbench.search.batch_training import obstacle_to_batching
-from greenbench.search.training import WARM_UP_BATCHES, score_of
+from greenbench.search.scores import score_of
+from greenbench.search.warming import WARM_UP_BATCHES
 
 MOST_LANES = 64
 """More at once gain little, and lose more if their worker dies."""

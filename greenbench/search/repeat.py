@@ -24,7 +24,7 @@ from greenbench.search.intact import Intact
 from greenbench.search.lanes import Lanes, choose_lanes
 from greenbench.search.search import Found, Job, Search
 from greenbench.search.subject import Subject, load_dataset, load_subject
-from greenbench.search.training import ModelCosts
+from greenbench.search.warming import ModelCosts
 
 
 def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journal) -> CaseResult:

@@ -3,20 +3,18 @@
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
-from greenbench import registry
 from greenbench.backends import ReplayingBackend, TrainableModel
 from greenbench.backends.base import BatchingBackend, TrainableBatch
 from greenbench.datasets import Streamed
 from greenbench.energy.host import HostWatch, peak_memory_bytes, reset_peak_memory
 from greenbench.energy.ledger import Ledger
 from greenbench.energy.reconcile import reconcile
-from greenbench.errors import ConfigurationError, SearchExhaustedError
-from greenbench.machine.places import calling
+from greenbench.errors import SearchExhaustedError
 from greenbench.results import (
     Reconciliation,
     Segment,
@@ -29,10 +27,11 @@ from greenbench.results.account import Account
 from greenbench.results.journal import Journal
 from greenbench.schedulers import make_scheduler
 from greenbench.search.batch_training import BatchTraining
-from greenbench.search.configuration import plain_proposal, space_of, trial_case
+from greenbench.search.configuration import trial_case
+from greenbench.search.proposer import Proposer
+from greenbench.search.scores import further_metrics, score_of
 from greenbench.search.subject import Subject
-from greenbench.search.training import Conditions, Training, attempt, further_metrics, score_of
-from greenbench.strategies import EnergyAware, SearchSpace, Strategy
+from greenbench.search.training import Conditions, Training, attempt
 from greenbench.strategies.spaces import Hyperparameters
 
 EVENT_INTERVAL_S = 1.0
@@ -98,10 +97,9 @@ class Search:
             train if isinstance(train, Streamed) else None,
             self._score,
         )
-        space = self._space = space_of(self._case)
-        self._strategy = self._make_strategy(space)
+        self._proposer = Proposer(self._case, subject.repeat, self._score)
         self._scheduler = make_scheduler(self._case)
-        self.prior: str = getattr(self._strategy, "prior", space.prior)
+        self.prior = self._proposer.prior
         self._trials: dict[int, Trial] = {}
         self._paused: dict[int, Training] = {}
         self._lanes = 1
@@ -152,23 +150,11 @@ class Search:
             memory_bytes,
         )
 
-    def _make_strategy(self, space: SearchSpace) -> Strategy:
-        factory = registry.strategies.get(self._case.proposer)
-        seed = self._case.derive_seed(self._subject.repeat, "strategy")
-        with self._asking():
-            strategy: Strategy = factory(space, trials=self._case.trials, seed=seed)
-        return strategy
-
-    def _asking(self) -> AbstractContextManager[None]:
-        """Name the strategy, and the line, in what a user's own raises."""
-        factory = registry.strategies.get(self._case.proposer)
-        return calling(f"strategy {self._case.proposer!r}", factory, ConfigurationError)
-
     def _replay(self, history: Sequence[Trial]) -> None:
         for trial in history:
             if trial.reevaluates is None:
                 if trial.index not in self._trials:
-                    self._strategy.ask()
+                    self._proposer.skip()
                 self._tell(trial)
                 self._segments += len(trial.segments) > 0
             self._trials[trial.index] = trial
@@ -235,9 +221,9 @@ class Search:
         first, started_at = len(self._searched()), self._bench.clock()
         count = min(self._lanes, self._case.trials - first)
         proposals: list[Hyperparameters] = []
-        with self._ledger.phase("search"), suppress(SearchExhaustedError), self._asking():
+        with self._ledger.phase("search"), suppress(SearchExhaustedError):
             while len(proposals) < count:
-                proposals.append(plain_proposal(self._case, self._space, self._strategy.ask()))
+                proposals.append(self._proposer.ask())
         self._is_exhausted = len(proposals) < count
         return [
             self._training(Trial(first + i, each, TrialStatus.STOPPED, started_at=started_at))
@@ -304,13 +290,11 @@ class Search:
         return self._case.derive_seed(self._subject.repeat, "trial", trial.index)
 
     def _tell(self, trial: Trial) -> None:
-        score = None if trial.val_score is None else self._score.gain(trial.val_score)
-        with self._asking():
-            if isinstance(self._strategy, EnergyAware):
-                energy_j = trial.account.total.energy_j
-                self._strategy.tell_energy(dict(trial.hyperparameters), energy_j)
-            self._strategy.tell(dict(trial.hyperparameters), score)
-        self._scheduler.report(trial.index, score)
+        self._proposer.tell(trial)
+        self._scheduler.report(trial.index, self._gain(trial))
+
+    def _gain(self, trial: Trial) -> float | None:
+        return None if trial.val_score is None else self._score.gain(trial.val_score)
 
     def _reevaluate(self) -> None:
         """Train the best configurations again, with seeds that the search has not seen."""

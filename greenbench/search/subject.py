@@ -30,7 +30,7 @@ from greenbench.search.configuration import (
     searches,
 )
 from greenbench.search.held_data import HeldData
-from greenbench.search.training import Exercise, ModelCosts, warm_up
+from greenbench.search.warming import Exercise, ModelCosts, warm_up
 from greenbench.tasks import Task, check_loss, find_task
 
 MOST_ARCHITECTURES = 64
@@ -121,7 +121,7 @@ class Subject:
         return self.request(first_values(self.case), seed=0)
 
     def warm_up(self, exercise: Exercise | None = None) -> ModelCosts:
-        """Train a throw-away model of what the case says; see `training.warm_up`."""
+        """Train a throw-away model of what the case says; see `warming.warm_up`."""
         return warm_up(self.bench.backend, self.base(), self.case, self.dataset, exercise)
 
     def restore(self) -> None:

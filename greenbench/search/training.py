@@ -1,4 +1,4 @@
-"""Training: one trial's epochs, measured, and the warm-up before a repeat."""
+"""Training: one trial's epochs, measured."""
 
 import math
 import time
@@ -9,28 +9,21 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from greenbench import registry
-from greenbench.architectures import Native, Spec
-from greenbench.backends import Backend, BuildRequest, TrainableModel
+from greenbench.backends import Backend, TrainableModel
 from greenbench.backends.base import OutOfMemoryError, sample_order
 from greenbench.cases import Case
-from greenbench.datasets import Dataset, Streamed
+from greenbench.datasets import Streamed
 from greenbench.energy.ledger import Ledger, Window
 from greenbench.errors import (
-    ArchitectureError,
     GreenbenchError,
-    ScoreError,
     TrialError,
-    UncountedFlopsError,
 )
-from greenbench.machine.places import calling, described
+from greenbench.machine.places import described
 from greenbench.results import Epoch, Trial, TrialStatus
-from greenbench.tasks import ACCURACY, Score, Task
+from greenbench.search.scores import score_of
+from greenbench.tasks import ACCURACY, Score
 
 Order = NDArray[np.int64]
-Exercise = Callable[[Callable[[], None]], None]
-"""Calls what it is given as often as it likes."""
-WARM_UP_BATCHES = 5
 
 
 @dataclass(frozen=True)
@@ -266,41 +259,6 @@ def train_on_blocks(conditions: Conditions, model: TrainableModel, order: Order)
     return total / len(order)
 
 
-@dataclass(frozen=True)
-class ModelCosts:
-    """Deterministic costs of an architecture; see `greenbench.results.Costs`."""
-
-    parameters: int
-    train_flops_per_sample: int | None
-    uncounted: tuple[str, ...] = ()
-
-
-def score_of(value: float, case: Case, score: Score = ACCURACY) -> float | None:
-    """Return a score that a model of a case was found to have; None if it is not finite.
-
-    Raises
-    ------
-    ScoreError
-        If it is outside its range.
-    """
-    # Classes are always finite numbers; whoever finds no share of right ones has miscounted.
-    if not math.isfinite(value) and score.reads != "classes":
-        return None
-    if value not in score:
-        article = "an" if score.name[0] in "aeio" else "a"
-        raise ScoreError(
-            f"{case.id}: backend {case.backend!r} reports {article} {score.name} of {value:.6g}; "
-            f"expected {_range(score)}; look at the shapes of outputs and targets"
-        )
-    return value
-
-
-def _range(score: Score) -> str:
-    if math.isinf(score.low) or math.isinf(score.high):
-        return f"at most {score.high:g}" if math.isinf(score.low) else f"at least {score.low:g}"
-    return f"{score.low:g} to {score.high:g}"
-
-
 def attempt(train: Callable[[], object], fail: Callable[[TrialStatus, Exception], object]) -> None:
     """Call `train`; hand its errors to `fail`, but for those that end the search.
 
@@ -326,107 +284,3 @@ def attempt(train: Callable[[], object], fail: Callable[[TrialStatus, Exception]
         raise
     except Exception as error:
         fail(TrialStatus.FAILED, error)
-
-
-def warm_up(
-    backend: Backend,
-    request: BuildRequest,
-    case: Case,
-    dataset: Dataset,
-    exercise: Exercise | None = None,
-) -> ModelCosts:
-    """Train a throw-away model for a few batches, and count parameters and FLOPs.
-
-    Parameters
-    ----------
-    backend : Backend
-        Holds the data set.
-    request : BuildRequest
-        What to train.
-    case : Case
-        For messages.
-    dataset : Dataset
-        What it is trained on.
-    exercise : callable, optional
-        May train it on, a few batches at a call. How often is up to it, so that draws without a
-        seed of their own differ afterwards.
-
-    Raises
-    ------
-    ArchitectureError
-        If a native network raises, or cannot learn the targets of the data.
-    """
-    architecture = request.architecture
-    if isinstance(architecture, Spec):
-        return _warm_up(backend, request, case, dataset, exercise)
-    with calling(
-        f"architecture {architecture.name!r}",
-        architecture.build,
-        ArchitectureError,
-        passing=(OutOfMemoryError,),
-    ):
-        return _warm_up(backend, request, case, dataset, exercise)
-
-
-def _warm_up(
-    backend: Backend,
-    request: BuildRequest,
-    case: Case,
-    dataset: Dataset,
-    exercise: Exercise | None,
-) -> ModelCosts:
-    model = backend.build(request)
-    order = sample_order(len(dataset.train), request.batch_size, seed=0, epoch=0)
-    batches = order[: WARM_UP_BATCHES * request.batch_size]
-    model.train_epoch(batches)
-    score_of(model.evaluate("validation"), case, request.task.score)
-    if registry.tasks.place(request.task.name):
-        # A user's metrics are tried before anything is measured; ours would import for seconds.
-        further_metrics(model, request.task, "validation")
-    costs = count_costs(model)
-    if exercise:
-
-        def work() -> None:
-            model.train_epoch(batches)
-            backend.synchronize()
-
-        work()
-        exercise(work)
-    if isinstance(request.architecture, Native):
-        # A builder that returns the same network again is found out at its second build.
-        # With the first model gone, no more memory is needed than a trial needs.
-        del model
-        backend.build(request)
-    backend.synchronize()
-    return costs
-
-
-def further_metrics(model: TrainableModel | None, task: Task, split: str) -> dict[str, float]:
-    """Return what a task tells of a model besides its score; what is not finite is left out.
-
-    Parameters
-    ----------
-    model : TrainableModel or None
-        Of a backend that has no other metrics, it tells none.
-    task : Task
-        What was learned.
-    split : str
-        Such as ``"test"``.
-    """
-    measure = getattr(model, "measure", None)
-    if measure is None or not task.metrics:
-        return {}
-    found: dict[str, float] = measure(split)
-    return {
-        each.name: found[each.name]
-        for each in task.metrics
-        if each.name in found and math.isfinite(found[each.name])
-    }
-
-
-def count_costs(model: TrainableModel) -> ModelCosts:
-    """Return parameters and FLOPs of a model, from a pass that changes no weight."""
-    try:
-        return ModelCosts(model.parameters, model.count_train_flops())
-    except UncountedFlopsError as error:
-        return ModelCosts(model.parameters, None, error.operators)

@@ -18,7 +18,7 @@ from greenbench.architectures import build_architecture
 from greenbench.backends import BuildRequest
 from greenbench.cases import Case
 from greenbench.datasets import LoadContext
-from greenbench.search.training import warm_up
+from greenbench.search.warming import warm_up
 
 registry.datasets.get("mnist")(LoadContext(seed=0, data_dir=Path(sys.argv[1])), limit=100)
 backend = registry.backends.get("torch")("torch", threads=1)

@@ -23,7 +23,8 @@ from greenbench.energy.ledger import Ledger
 from greenbench.errors import ArchitectureError, ScoreError
 from greenbench.results import Trial, TrialStatus
 from greenbench.results.account import Account
-from greenbench.search.training import Conditions, ModelCosts, Training, attempt, warm_up
+from greenbench.search.training import Conditions, Training, attempt
+from greenbench.search.warming import ModelCosts, warm_up
 from greenbench.testing import FakeMeter
 from tests.builders import tick
 
