@@ -71,10 +71,10 @@ def _built(options: OptimizerOptions, factors: Factors | None) -> Any:
             return optimizer
         case RMSpropOptions(rate, rho, momentum, epsilon, penalty):
             arguments = {"learning_rate": rate, "rho": rho, "momentum": momentum}
-            return _made(_RMSprop, {**arguments, "epsilon": epsilon}, penalty=penalty)
+            return _made(RootedRMSprop, {**arguments, "epsilon": epsilon}, penalty=penalty)
         case AdagradOptions(rate, epsilon, penalty):
             arguments = {"learning_rate": rate, "initial_accumulator_value": 0.0}
-            return _made(_Adagrad, {**arguments, "epsilon": epsilon}, penalty=penalty)
+            return _made(RootedAdagrad, {**arguments, "epsilon": epsilon}, penalty=penalty)
         case AdadeltaOptions(rate, rho, epsilon, penalty):
             arguments = {"learning_rate": rate, "rho": rho, "epsilon": epsilon}
             return _made(kinds.Adadelta, arguments, penalty=penalty)
@@ -162,7 +162,7 @@ class _RescaledMomentum:
         super()._backend_update_step(grads, trainable_variables, learning_rate)  # type: ignore[misc]
 
 
-class _RMSprop(keras.optimizers.RMSprop):  # type: ignore[misc]
+class RootedRMSprop(keras.optimizers.RMSprop):  # type: ignore[misc]
     """Adds epsilon to the root, where Keras adds it under the root, and the rate to momentum."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
@@ -176,7 +176,7 @@ class _RMSprop(keras.optimizers.RMSprop):  # type: ignore[misc]
         self.assign_sub(variable, learning_rate * step)
 
 
-class _Adagrad(keras.optimizers.Adagrad):  # type: ignore[misc]
+class RootedAdagrad(keras.optimizers.Adagrad):  # type: ignore[misc]
     """Adds epsilon to the root, where Keras adds it under the root."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
