@@ -3,7 +3,7 @@
 import math
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 from greenbench.errors import BudgetError, ConfigurationError, UnknownNameError
 from greenbench.gate.limits import FEWEST, ROUNDS, SESSION_NOISE, Budgets, Level, Limit
 from greenbench.gate.lines import Key, key_lines, line_of
-from greenbench.gate.metrics import METRICS, Kind, Metric, Rule
+from greenbench.gate.metrics import METRICS, SHORT, Kind, Metric, Rule
 
 
 def read_budgets(path: Path) -> Budgets:
@@ -158,13 +158,29 @@ def _read_entry(entry: _Table, defaults: Mapping[str, Any]) -> tuple[str, list[L
     for name, value in entry.values.items():
         if name in METRICS:
             limits += _read_metric(entry, METRICS[name], pattern, {**defaults, **found})
+        elif name in SHORT:
+            limits += _read_short(entry, name, pattern, {**defaults, **found})
         elif name not in settings:
             entry.note(_unknown(name, value, settings), name)
     return pattern, limits
 
 
+def _read_short(
+    entry: _Table, name: str, pattern: str, inherited: Mapping[str, Any]
+) -> list[Limit]:
+    """Return the limit of a key such as ``min_score``, which needs no table."""
+    metric, rule = METRICS[SHORT[name][0]], SHORT[name][1]
+    table = entry.values.get(metric.name)
+    if isinstance(table, dict) and rule in table:
+        entry.note(f"{name}: {metric.name} has {rule} as well; delete one of them", name)
+    read = entry.read({name: _rules(metric)[rule]})
+    chosen = _resolved(metric, inherited, {})
+    line = entry.line(name)
+    return [Limit(pattern, metric.name, rule, each, line=line, **chosen) for each in read.values()]
+
+
 def _unknown(name: str, value: object, settings: Mapping[str, _Reader]) -> UnknownNameError:
-    error = UnknownNameError("key", name, [*METRICS, *settings])
+    error = UnknownNameError("key", name, [*METRICS, *SHORT, *settings])
     is_metric = isinstance(value, dict) or any(near in METRICS for near in error.nearest[:1])
     return UnknownNameError("metric", name, METRICS) if is_metric else error
 
@@ -216,23 +232,30 @@ def _resolved(
 
 
 def _rules(metric: Metric) -> dict[str, _Reader]:
-    if metric.kind is Kind.ACCURACY:
+    if metric.is_accuracy:
         return {Rule.MIN: _fraction, Rule.MAX_DROP: _fraction}
+    if metric.kind is Kind.SCORE:
+        return {Rule.MIN: _figure, Rule.MAX: _figure, Rule.MAX_DROP: partial(_amount, unit="")}
     return {Rule.MAX: partial(_amount, unit=metric.unit), Rule.MAX_INCREASE: _percentage}
 
 
 def _unfit(metric: Metric, name: str, known: list[str]) -> object:
     if name in list(Rule):
-        return f"{metric.name} has the rules {' and '.join(metric.rules)}, not {name}"
+        return f"{metric.name} has the rules {_listed(metric.rules)}, not {name}"
     if name in _OPTIONS:
         kinds = " and ".join(kind for kind in Kind if name not in _NOT_OF[kind])
         return f"{metric.name}: {name} is for metrics of {kinds}; delete it"
     return UnknownNameError(f"key of {metric.name}", name, known)
 
 
+def _listed(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}"
+
+
 def _no_table(metric: Metric, value: object) -> ConfigurationError:
-    is_relative = isinstance(value, str) and metric.kind is not Kind.ACCURACY
-    rule = metric.rules[is_relative]
+    is_relative = isinstance(value, str) and metric.kind is not Kind.SCORE
+    rule = metric.rules[-1 if is_relative else 0]
     try:
         _rules(metric)[rule](value)
     except ConfigurationError:
@@ -268,6 +291,15 @@ def _amount(value: object, unit: str) -> float:
     if number is None or number < 0:
         raise _expected(f"a number of at least 0{unit and f' ({unit})'}", value)
     return number
+
+
+def _figure(value: object) -> float:
+    number = _number(value)
+    if number is not None:
+        return number
+    percents = _percents(value) if isinstance(value, str) else None
+    advice = "" if percents is None else f": write {percents / 100:g}"
+    raise _expected(f"a number in the unit of the score{advice}", value)
 
 
 def _fraction(value: object) -> float:
@@ -333,7 +365,7 @@ _OPTIONS: Mapping[str, _Reader] = {
 
 _NOT_OF: Mapping[Kind, frozenset[str]] = {
     Kind.COUNT: frozenset({"on_estimated", "session_noise"}),
-    Kind.ACCURACY: frozenset({"on_estimated", "session_noise"}),
+    Kind.SCORE: frozenset({"on_estimated", "session_noise"}),
     Kind.ENERGY: frozenset(),
     Kind.TIME: frozenset({"on_estimated"}),
 }

@@ -16,22 +16,26 @@ from greenbench.errors import UnknownNameError
 from greenbench.gate.changepoints import CONFIRMING, Floats, find_places, medians_of, size_of
 from greenbench.gate.metrics import METRICS, Kind, Metric
 from greenbench.gate.wording import number
+from greenbench.results.scores import score_of
+from greenbench.tasks import ACCURACY, Score
+from greenbench.tasks.score_format import is_share, words
+from greenbench.tasks.score_format import value as score_text
 from greenbench.text import clean
 
 Row = Mapping[str, Any]
 
-USUAL = ("train_flops", "parameters", "accuracy", "energy_wh", "duration_s")
+USUAL = ("train_flops", "parameters", "accuracy", "score", "energy_wh", "duration_s")
 """The metrics that are looked at, if nobody says."""
 
-FEWEST = {Kind.COUNT: 2, **dict.fromkeys((Kind.ACCURACY, Kind.ENERGY, Kind.TIME), 2 * CONFIRMING)}
+FEWEST = {Kind.COUNT: 2, **dict.fromkeys((Kind.SCORE, Kind.ENERGY, Kind.TIME), 2 * CONFIRMING)}
 """Sessions without which no step is looked for: two segments."""
 
-SMALLEST = {Kind.ENERGY: 0.05, Kind.TIME: 0.05, Kind.ACCURACY: 0.01}
+SMALLEST = {Kind.ENERGY: 0.05, Kind.TIME: 0.05, Kind.SCORE: 0.01}
 """Steps that matter. 5% is by how much repeats, and two meters, may differ without a mark."""
 
 COMPARABLE: Mapping[Kind, tuple[str, ...]] = {
     Kind.COUNT: (),
-    Kind.ACCURACY: (),
+    Kind.SCORE: (),
     Kind.ENERGY: ("host", "threads", "meter", "energy_provenance", "energy_scope"),
     Kind.TIME: ("host", "threads"),
 }
@@ -108,6 +112,8 @@ class Series:
         Oldest first.
     reason : str or None
         Why no steps were looked for.
+    score : Score
+        What the case's score is.
     """
 
     case_id: str
@@ -116,11 +122,13 @@ class Series:
     points: tuple[Point, ...]
     steps: tuple[Step, ...]
     reason: str | None = None
+    score: Score = ACCURACY
 
     @property
     def sentence(self) -> str:
         """The answer in words."""
-        name = f"{self.metric} of {self.case_id}"
+        of_score = METRICS[self.metric].kind is Kind.SCORE and self.score.name != "accuracy"
+        name = f"{words(self.score) if of_score else self.metric} of {self.case_id}"
         if self.reason:
             return clean(f"{name}: no step was looked for ({self.reason}).")
         if not self.steps:
@@ -133,11 +141,13 @@ class Series:
         return [{**of_series, **asdict(step)} for step in self.steps]
 
     def _in_words(self, step: Step) -> str:
-        before, after = (value_text(self.metric, value) for value in (step.before, step.after))
+        before, after = (
+            value_text(self.metric, value, self.score) for value in (step.before, step.after)
+        )
         commit = f", commit {step.commit}" if step.commit else ""
         previous = f" after {step.previous_commit}" if step.previous_commit else ""
         return (
-            f"{change_text(self.metric, step.change)} from {before} to {after} "
+            f"{change_text(self.metric, step.change, self.score)} from {before} to {after} "
             f"in session {step.session} (run {step.run_id}{commit}{previous})"
         )
 
@@ -189,23 +199,25 @@ def find_steps(
     return sorted(found, key=lambda series: series.case_id)
 
 
-def value_text(metric: str, value: float) -> str:
+def value_text(metric: str, value: float, score: Score = ACCURACY) -> str:
     """Return a value of a metric with its unit."""
     kind, unit, scale = METRICS[metric].kind, METRICS[metric].unit, 1.0
-    if kind is Kind.ACCURACY:
-        return f"{value:.2%}"
+    if kind is Kind.SCORE:
+        return score_text(score, value, ".2f")
     if kind is Kind.ENERGY:
         scale = (energy_unit if unit == "Wh" else mass_unit)([value])[1]
         unit = unit if scale == 1 else f"m{unit}"
     return f"{number(value * scale, DIGITS.get(kind, FEW_DIGITS))} {unit}".strip()
 
 
-def change_text(metric: str, change: float | None) -> str:
-    """Return a change of a metric with its sign, in per cent, or in points of accuracy."""
+def change_text(metric: str, change: float | None, score: Score = ACCURACY) -> str:
+    """Return a change of a metric with its sign, in per cent, or in the unit of a score."""
     if change is None:
         return "+∞%"
-    unit = " points" if METRICS[metric].kind is Kind.ACCURACY else "%"
-    return f"{number(100 * change, FEW_DIGITS, '+')}{unit}"
+    if METRICS[metric].kind is not Kind.SCORE:
+        return f"{number(100 * change, FEW_DIGITS, '+')}%"
+    times, unit = (100, "points") if is_share(score) else (1, score.unit)
+    return f"{number(times * change, FEW_DIGITS, '+')} {unit}".strip()
 
 
 def _grouped(rows: Iterable[Row], metric: Metric) -> list[list[Row]]:
@@ -215,8 +227,16 @@ def _grouped(rows: Iterable[Row], metric: Metric) -> list[list[Row]]:
     for row in rows:
         value = row.get(metric.column)
         if value is not None and math.isfinite(value):
-            groups.setdefault(tuple(value_of(row, name) for name in columns), []).append(row)
+            if metric.kind is Kind.SCORE and metric.is_accuracy != (_score_name(row) == "accuracy"):
+                # A case has one series of its score: of an accuracy under that name.
+                continue
+            alike = tuple(value_of(row, name) for name in columns)
+            groups.setdefault((*alike, _score_name(row)), []).append(row)
     return list(groups.values())
+
+
+def _score_name(row: Row) -> str:
+    return score_of(row).name
 
 
 def _series(metric: Metric, rows: Sequence[Row], include_disturbed: bool) -> Series:
@@ -229,9 +249,11 @@ def _series(metric: Metric, rows: Sequence[Row], include_disturbed: bool) -> Ser
         reason = f"{len(points)} of {FEWEST[kind]} sessions that a step needs"
     else:
         values = np.array([point.value for point in points])
-        steps = _steps(points, _places(values, kind), kind)
+        steps = _steps(points, _places(values, kind, score_of(first)), kind)
     host = first.get("host") if "host" in COMPARABLE[kind] else None
-    return Series(first["case_id"], metric.name, host, tuple(points), tuple(steps), reason)
+    return Series(
+        first["case_id"], metric.name, host, tuple(points), tuple(steps), reason, score_of(first)
+    )
 
 
 def _points(rows: Iterable[Row], column: str) -> list[Point]:
@@ -265,13 +287,17 @@ def _steps(points: Sequence[Point], places: Sequence[int], kind: Kind) -> list[S
     ]
 
 
-def _places(values: Floats, kind: Kind) -> list[int]:
+def _places(values: Floats, kind: Kind, score: Score) -> list[int]:
     if kind is Kind.COUNT:
         return [int(place) + 1 for place in np.flatnonzero(np.diff(values))]
-    return find_places(values, SMALLEST[kind], is_ratio=kind is not Kind.ACCURACY)
+    smallest = SMALLEST[kind]
+    if kind is Kind.SCORE and not is_share(score):
+        # Of a score in any unit, as great a share of what it usually is.
+        smallest *= float(np.median(np.abs(values)))
+    return find_places(values, smallest, is_ratio=kind is not Kind.SCORE)
 
 
 def _change(before: float, after: float, kind: Kind) -> float | None:
-    if kind is not Kind.ACCURACY and not before:
+    if kind is not Kind.SCORE and not before:
         return None
-    return size_of(before, after, is_ratio=kind is not Kind.ACCURACY)
+    return size_of(before, after, is_ratio=kind is not Kind.SCORE)

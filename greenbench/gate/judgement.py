@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from greenbench.gate.metrics import Rule
+from greenbench.tasks import ACCURACY, Score
 
 
 class Verdict(StrEnum):
@@ -36,7 +37,8 @@ class Judgement:
         `value` for ``max`` and ``min``; the ratio to the baseline for ``max_increase``; the
         difference from the baseline for ``max_drop``.
     limit : float
-        In the scale of `compared`: a ratio of 1.1 for ``max_increase = "10%"``.
+        In the scale of `compared`: a ratio of 1.1 for ``max_increase = "10%"``; for ``max_drop``
+        above 0 where lower is better.
     unit : str
         Of `value`.
     samples, baseline : tuple of float
@@ -51,6 +53,8 @@ class Judgement:
         How to accept it.
     budget : str
         File and line of the limit: ``benchmarks/budgets.toml:7``.
+    score : Score
+        What the score of the case is.
     """
 
     case_id: str
@@ -70,6 +74,7 @@ class Judgement:
     cause: str | None
     accept: str
     budget: str
+    score: Score = ACCURACY
 
 
 @dataclass(frozen=True)

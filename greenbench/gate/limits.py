@@ -8,7 +8,7 @@ from pathlib import Path
 
 from greenbench.gate.metrics import Kind, Rule
 
-ROUNDS = {Kind.COUNT: 1, Kind.ACCURACY: 3, Kind.ENERGY: 5, Kind.TIME: 5}
+ROUNDS = {Kind.COUNT: 1, Kind.SCORE: 3, Kind.ENERGY: 5, Kind.TIME: 5}
 """How many samples a limit needs, if its budget does not say."""
 
 FEWEST = {Rule.MAX: 2, Rule.MIN: 2, Rule.MAX_DROP: 2, Rule.MAX_INCREASE: 4}
@@ -40,7 +40,7 @@ class Limit:
         What is limited.
     allowed : float
         In the unit of the metric for ``max`` and ``min``; a share for ``max_increase``, where
-        0.1 is 10%; a difference of shares for ``max_drop``, where 0.01 is 1 point.
+        0.1 is 10%; a difference for ``max_drop``, where 0.01 is 1 point of accuracy.
     level : Level
         What becomes of a violation.
     rounds : int

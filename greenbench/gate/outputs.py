@@ -10,6 +10,7 @@ from typing import Any
 from greenbench.compare.samples import describe_samples, is_left_out
 from greenbench.compare.stats import Estimate, estimate
 from greenbench.gate.judgement import Judgement, Judgements, Verdict
+from greenbench.gate.metrics import METRICS, Kind
 from greenbench.gate.wording import (
     compared_text,
     counts_text,
@@ -89,7 +90,9 @@ def to_json(found: Judgements) -> str:
         An object with ``schema``, ``verdict``, ``baseline``, ``notes`` and ``judgements``, each
         with all its fields and its ``sentence``; null where a figure is not finite.
     """
-    judgements = [{**asdict(each), "sentence": sentence(each)} for each in found.all]
+    judgements = [
+        {**asdict(each), "score": _score(each), "sentence": sentence(each)} for each in found.all
+    ]
     said = {
         "schema": SCHEMA,
         "verdict": found.verdict,
@@ -98,6 +101,12 @@ def to_json(found: Judgements) -> str:
         "judgements": judgements,
     }
     return strict_json(said)
+
+
+def _score(found: Judgement) -> dict[str, Any] | None:
+    """Return what a limit on a score is about; nothing of other metrics."""
+    is_score = METRICS[found.metric].kind is Kind.SCORE
+    return found.score.to_dict() if is_score else None
 
 
 def to_junit(found: Judgements) -> str:

@@ -1,13 +1,14 @@
 """One limit, one case: which samples count, what they say, and what becomes of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from greenbench.compare.comparable import ENERGY, check_agree, value_of
 from greenbench.compare.samples import is_left_out, once_each
+from greenbench.errors import BudgetError
 from greenbench.gate.baselines import Baseline
 from greenbench.gate.causes import UNCHANGED, likely_cause
 from greenbench.gate.judgement import Judgement, Verdict
@@ -25,6 +26,9 @@ from greenbench.gate.rules import (
 )
 from greenbench.results.readings import Provenance
 from greenbench.results.scope import total_of
+from greenbench.results.scores import score_of
+from greenbench.tasks import Score
+from greenbench.tasks.score_format import words
 
 Row = Mapping[str, Any]
 
@@ -33,7 +37,7 @@ EARLIER = 10
 
 NEEDED_ALIKE = {
     Kind.COUNT: {},
-    Kind.ACCURACY: {"case_hash": "definition"},
+    Kind.SCORE: {"case_hash": "definition", "score": "score"},
     Kind.ENERGY: {
         "case_hash": "definition",
         "cpu": "CPU",
@@ -91,18 +95,29 @@ class Question:
     def scaled_limit(self) -> float:
         """The limit in the scale of what is compared with it."""
         allowed = self.limit.allowed
-        return {Rule.MAX_INCREASE: 1 + allowed, Rule.MAX_DROP: -allowed}.get(
-            self.limit.rule, allowed
-        )
+        drop = self.score.gain(-allowed)
+        return {Rule.MAX_INCREASE: 1 + allowed, Rule.MAX_DROP: drop}.get(self.limit.rule, allowed)
+
+    @property
+    def score(self) -> Score:
+        """What the case's score is; limits of other metrics don't ask."""
+        return score_of(self.rows[0])
 
     def judge(self) -> Judgement:
-        """Return the answer."""
+        """Return the answer.
+
+        Raises
+        ------
+        BudgetError
+            If a limit on the score looks at its good side.
+        """
+        self._check_direction()
         if self._is_noisy:
             is_energy = self.metric.kind is Kind.ENERGY
             columns = ENERGY if is_energy else {name: ENERGY[name] for name in OF_TIME}
             check_agree(self.case_id, self._known_values(self.rows), columns)
         rows, known = self._counted(self.rows), self._counted(self._comparable())
-        if self.metric.kind is Kind.ACCURACY and len(rows) == len(self.rows):
+        if self.metric.kind is Kind.SCORE and len(rows) == len(self.rows):
             rows = once_each(rows, self.metric.column)
         finding = self._missing(rows, known) or self._finding(rows, known)
         verdict, reason = self._verdict(finding)
@@ -126,6 +141,27 @@ class Question:
             cause=None if is_doubtful else self._cause(),
             accept=self._accept(),
             budget=f"{self.path}:{self.limit.line}",
+            score=self.score,
+        )
+
+    def _check_direction(self) -> None:
+        rule, score = self.limit.rule, self.score
+        right = Rule.MIN if score.higher_is_better else Rule.MAX
+        if self.metric.kind is not Kind.SCORE or rule in (right, Rule.MAX_DROP):
+            return
+        if self.metric.is_accuracy:
+            # Whoever limits the accuracy of many cases means those that have one.
+            return
+        better = "higher" if score.higher_is_better else "lower"
+        raise BudgetError(
+            str(self.path),
+            [
+                (
+                    self.limit.line,
+                    f"{rule} of {self.metric.name}: {self.case_id} is judged by {words(score)}, "
+                    f"of which {better} is better; use {right} (or {right}_score) instead",
+                )
+            ],
         )
 
     def _finding(self, rows: Sequence[Row], known: Sequence[Row]) -> Finding:
@@ -135,13 +171,14 @@ class Question:
                 return judge_count(values, limit)
             case Kind.COUNT, _:
                 return judge_growth(*self._pairs(rows, known), limit)
-            case Kind.ACCURACY, Rule.MIN:
-                return judge_least(values, limit)
-            case Kind.ACCURACY, _:
+            case Kind.SCORE, Rule.MAX_DROP:
                 now, before = self._pairs(rows, known)
                 # 0.94 - 0.95 is less than -0.01.
                 changes = [round(new - old, 12) for new, old in zip(now, before, strict=True)]
-                return judge_drop(changes, -limit)
+                found = judge_drop(self._gains(changes), -self.score.gain(limit))
+                return self._turned(found)
+            case Kind.SCORE, _:
+                return self._turned(judge_least(self._gains(values), self.score.gain(limit)))
             case _, Rule.MAX:
                 doubt = self._uncertainty(rows)
                 return judge_cost(values, limit, self.limit.session_noise, doubt)
@@ -153,6 +190,18 @@ class Question:
                 for row in known:
                     sessions.setdefault(row["session"], []).append(row[self.metric.column])
                 return judge_increase(values, sessions, limit, self.limit.session_noise)
+
+    def _gains(self, values: Sequence[float]) -> list[float]:
+        return [self.score.gain(value) for value in values]
+
+    def _turned(self, found: Finding) -> Finding:
+        """Return what was found of gains in the score's own direction."""
+        if self.score.higher_is_better:
+            return found
+        low, compared, high = (
+            None if each is None else -each for each in (found.high, found.compared, found.low)
+        )
+        return replace(found, low=low, compared=compared, high=high)
 
     def _uncertainty(self, rows: Sequence[Row]) -> float:
         """Return the share of a sample's energy that ticks leave open; 0 where nobody knows."""
@@ -205,9 +254,9 @@ class Question:
         alike = self._needed_alike
         here = self._here
         rows = [
-            r for r in self.known if all(self._before(r, c) == value_of(here, c) for c in alike)
+            r for r in self.known if all(self._before(r, c) == _value_of(here, c) for c in alike)
         ]
-        if self.metric.kind in (Kind.COUNT, Kind.ACCURACY):
+        if self.metric.kind in (Kind.COUNT, Kind.SCORE):
             return _latest(rows)
         # What cost another number of operations then is another thing than what costs it now.
         now = [row.get("train_flops") for row in _latest(rows)]
@@ -226,10 +275,13 @@ class Question:
         return [row[column] for row in common], [before[row["repeat"]] for row in common]
 
     def _missing(self, rows: Sequence[Row], known: Sequence[Row]) -> Finding | None:
-        """Return why the limit cannot be judged, or that a case without accuracy violates it."""
-        kind, needed = self.metric.kind, self.limit.rounds
-        if kind is Kind.ACCURACY and (lost := len(self.rows) - len(self._known_values(self.rows))):
-            failed = f"{lost} of {len(self.rows)} repeats have no accuracy: no trial completed"
+        """Return why the limit cannot be judged, or that a case without score violates it."""
+        kind, needed, name = self.metric.kind, self.limit.rounds, words(self.score)
+        if self.metric.is_accuracy and self.score.name != "accuracy":
+            other = f"its score is {name}, not accuracy: limit `score` instead"
+            return Finding(None, None, None, None, other)
+        if kind is Kind.SCORE and (lost := len(self.rows) - len(self._known_values(self.rows))):
+            failed = f"{lost} of {len(self.rows)} repeats have no {name}: no trial completed"
             return Finding(True, None, None, None, failed)
         is_relative = self.limit.rule.is_relative
         reason = self._incomparable(known) if is_relative else None
@@ -254,18 +306,18 @@ class Question:
         if not self._known_values(self.rows):
             return f"{self.metric.name} is unknown in all results"
         last, here = self.known[-1], self._here
-        for column, words in self._needed_alike.items():
-            before, now = self._before(last, column), value_of(here, column)
+        for column, what in self._needed_alike.items():
+            before, now = self._before(last, column), _value_of(here, column)
             if before != now:
                 return (
-                    f"skipped: another {words} ({before or 'unknown'} in the baseline, "
+                    f"skipped: another {what} ({before or 'unknown'} in the baseline, "
                     f"{now or 'unknown'} here), so figures are not comparable"
                 )
         return "no sample of the baseline counts: they are disturbed or unknown"
 
     def _before(self, row: Row, column: str) -> Any:
         """Return what a row of the baseline says in a column that must agree."""
-        value = value_of(row, column)
+        value = _value_of(row, column)
         if value is None and column == "energy_scope":
             # Before it was told, all counted that there is on this machine.
             return total_of(self._here)
@@ -306,9 +358,9 @@ class Question:
 
     def _cause(self) -> str | None:
         cause = likely_cause(self.rows, _latest(self.known))
-        is_accuracy = self.metric.kind is Kind.ACCURACY
+        is_score = self.metric.kind is Kind.SCORE
         # What runs a network hardly makes it worse.
-        return None if is_accuracy and cause == UNCHANGED else cause
+        return None if is_score and cause == UNCHANGED else cause
 
     def _accept(self) -> str:
         raising = f"change `{self.limit.rule}` at {self.path}:{self.limit.line}"
@@ -317,6 +369,10 @@ class Question:
         if self.baseline.update is None:
             return f"{raising}, or merge it knowingly: the next comparison starts from there"
         return f"{self.baseline.update}, or {raising}"
+
+
+def _value_of(row: Row, column: str) -> Any:
+    return score_of(row).name if column == "score" else value_of(row, column)
 
 
 def _latest(rows: Sequence[Row]) -> list[Row]:

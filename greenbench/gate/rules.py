@@ -87,12 +87,12 @@ def judge_growth(values: Sequence[float], baseline: Sequence[float], most: float
 
 
 def judge_least(values: Sequence[float], least: float) -> Finding:
-    """Judge whether accuracy reaches a limit, by Student's bounds of its mean.
+    """Judge whether a score, more being better, reaches a limit, by Student's bounds of its mean.
 
     Parameters
     ----------
     values : sequence of float
-        Of the repeats, as shares.
+        Of the repeats.
     least : float
         What is needed.
     """
@@ -101,14 +101,14 @@ def judge_least(values: Sequence[float], least: float) -> Finding:
 
 
 def judge_drop(changes: Sequence[float], most: float) -> Finding:
-    """Judge whether accuracy is no worse by more than a margin.
+    """Judge whether such a score is no worse by more than a margin.
 
     A non-inferiority test: the margin is kept only if that is shown.
 
     Parameters
     ----------
     changes : sequence of float
-        Accuracy less that of the baseline, one for each repeat that both have.
+        Score less that of the baseline, one for each repeat that both have.
     most : float
         The drop that is allowed, above 0.
     """

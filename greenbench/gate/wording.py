@@ -7,6 +7,7 @@ from greenbench.compare.units import energy_unit, mass_unit
 from greenbench.gate.judgement import Judgement, Verdict
 from greenbench.gate.metrics import METRICS, Kind, Rule
 from greenbench.gate.rules import BEYOND, REAL
+from greenbench.tasks.score_format import is_share, scale, words
 from greenbench.text import clean
 
 DIGITS = 3
@@ -35,7 +36,7 @@ def sentence(found: Judgement) -> str:
         said += [f"{it} {_seen(found)}" if found.value is not None else ""]
     else:
         excess = _excess(found) if is_violated else ""
-        said = [f"{found.metric} {_seen(found)}", f"{_limit(found)}{excess and f', so {excess}'}"]
+        said = [f"{_name(found)} {_seen(found)}", f"{_limit(found)}{excess and f', so {excess}'}"]
         # A plain verdict has been said.
         plain, _, more = found.reason.partition("; ")
         said += [plain if found.compared is None else "", more]
@@ -63,7 +64,9 @@ def compared_text(found: Judgement) -> str:
 
 def limit_text(found: Judgement) -> str:
     """Return the limit with its direction, for a cell."""
-    is_least = found.rule in (Rule.MIN, Rule.MAX_DROP)
+    is_least = found.rule is Rule.MIN or (
+        found.rule is Rule.MAX_DROP and found.score.higher_is_better
+    )
     return f"{'≥' if is_least else '≤'} {_signed(found, found.limit)}"
 
 
@@ -121,11 +124,11 @@ def _limit(found: Judgement) -> str:
 def _claim(found: Judgement) -> str:
     """Return what is not known of a limit that is inconclusive."""
     if found.rule is Rule.MAX:
-        return f"{found.metric} {_be(found)} within {_absolute(found, found.limit)}"
+        return f"{_name(found)} {_be(found)} within {_absolute(found, found.limit)}"
     if found.rule is Rule.MIN:
-        return f"{found.metric} {_be(found)} at least {_absolute(found, found.limit)}"
-    verb = "rose" if found.rule is Rule.MAX_INCREASE else "fell"
-    return f"{found.metric} {verb} by more than {_allowed(found)}"
+        return f"{_name(found)} {_be(found)} at least {_absolute(found, found.limit)}"
+    is_rise = found.rule is Rule.MAX_INCREASE or not found.score.higher_is_better
+    return f"{_name(found)} {'rose' if is_rise else 'fell'} by more than {_allowed(found)}"
 
 
 def _allowed(found: Judgement) -> str:
@@ -144,9 +147,10 @@ def _excess(found: Judgement) -> str:
     if found.rule is Rule.MAX:
         if _is_exact(found):
             return f"{number(over, EXACT)} too many"
-        return f"{number(100 * over / found.limit)}% too much" if found.limit else "too much"
-    much = "too much" if found.rule.is_relative else "too little"
-    return f"{_points(abs(over))} {much}"
+        if not _is_score(found):
+            return f"{number(100 * over / found.limit)}% too much" if found.limit else "too much"
+    much = "too little" if found.rule is Rule.MIN else "too much"
+    return f"{_points(found, abs(over))} {much}"
 
 
 def _basis(found: Judgement) -> str:
@@ -186,6 +190,9 @@ def _interval(found: Judgement) -> str:
         return ""
     if not found.rule.is_relative:
         return f" [{_number(found, low)} to {_number(found, high)}]"
+    if not _is_percent(found):
+        first, last = (number(bound, sign="+") for bound in (low, high))
+        return f" [{first} to {last}]"
     first, last = (_per_cent(bound - _unchanged(found), "+") for bound in (low, high))
     unit = "%" if found.rule is Rule.MAX_INCREASE else ""
     return f" [{first}{unit} to {last}{unit}]"
@@ -200,10 +207,12 @@ def _signed(found: Judgement, compared: float) -> str:
 
 def _change(found: Judgement, share: float, sign: str = "") -> str:
     is_ratio = found.rule is Rule.MAX_INCREASE
-    return f"{_per_cent(share, sign)}%" if is_ratio else _points(share, sign)
+    return f"{_per_cent(share, sign)}%" if is_ratio else _points(found, share, sign)
 
 
-def _points(share: float, sign: str = "") -> str:
+def _points(found: Judgement, share: float, sign: str = "") -> str:
+    if not _is_percent(found):
+        return f"{number(share, sign=sign if share else '')} {found.score.unit}".strip()
     shown = _per_cent(share, sign)
     return f"{shown} point{'' if shown.lstrip('+-') == '1' else 's'}"
 
@@ -226,24 +235,24 @@ def _number(found: Judgement, value: float) -> str:
 def _scale(found: Judgement) -> tuple[float, str]:
     """Return how many of the unit of all figures make one of the metric's, and that unit."""
     kind, value = METRICS[found.metric].kind, _value(found)
-    if kind is Kind.ACCURACY:
-        return 100.0, "%"
+    if kind is Kind.SCORE:
+        return scale(found.score)
     if kind is not Kind.ENERGY:
         return 1.0, found.unit
-    scale = (energy_unit if found.unit == "Wh" else mass_unit)(
+    times = (energy_unit if found.unit == "Wh" else mass_unit)(
         [found.limit if value is None else value]
     )[1]
-    return scale, found.unit if scale == 1 else f"m{found.unit}"
+    return times, found.unit if times == 1 else f"m{found.unit}"
 
 
 def _digits(found: Judgement) -> int:
     """Return how many digits tell the value from the limit."""
-    value, scale = _value(found), _scale(found)[0]
+    value, times = _value(found), _scale(found)[0]
     if _is_exact(found):
         return EXACT
     if found.rule.is_relative or value is None or value == found.limit:
         return DIGITS
-    one, other = value * scale, found.limit * scale
+    one, other = value * times, found.limit * times
     apart = (n for n in range(DIGITS, EXACT) if number(one, n) != number(other, n))
     return next(apart, EXACT)
 
@@ -260,6 +269,22 @@ def _unchanged(found: Judgement) -> float:
 
 def _is_exact(found: Judgement) -> bool:
     return METRICS[found.metric].kind is Kind.COUNT
+
+
+def _is_score(found: Judgement) -> bool:
+    return METRICS[found.metric].kind is Kind.SCORE
+
+
+def _is_percent(found: Judgement) -> bool:
+    """Return whether differences are of per cent: those of costs, and of scores in shares."""
+    return not _is_score(found) or is_share(found.score)
+
+
+def _name(found: Judgement) -> str:
+    """Return what the metric is called; of a score, which one it is."""
+    if not _is_score(found) or METRICS[found.metric].is_accuracy:
+        return found.metric
+    return f"{found.metric} ({words(found.score)})"
 
 
 def _be(found: Judgement) -> str:

@@ -14,6 +14,7 @@ from greenbench.machine.secrets import redact
 from greenbench.results import CaseResult
 from greenbench.results.marks import marks_of
 from greenbench.results.readings import JOULES_PER_WH, Provenance
+from greenbench.tasks.score_format import value, words
 from greenbench.terminal.console import new_console, say, text
 from greenbench.text import printing
 
@@ -185,10 +186,10 @@ def outcome(result: CaseResult) -> str:
     trials = f"{len(result.trials)} trial{'s' if len(result.trials) != 1 else ''}"
     if failed:
         trials += f" ({failed} failed)"
-    accuracy = "–" if result.test_score is None else f"{result.test_score:.1%}"
+    score = f"test {words(result.score)} {value(result.score, result.test_score)}"
     energy = _energy(total.energy_j, total.provenance)
     marks = " ".join(("", *marks_of(result)))
-    return f"{trials}, test accuracy {accuracy}, {energy}{marks and f' ({marks.strip()})'}"
+    return f"{trials}, {score}, {energy}{marks and f' ({marks.strip()})'}"
 
 
 def _energy(energy_j: float | None, provenance: Provenance) -> str:

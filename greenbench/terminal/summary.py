@@ -16,6 +16,8 @@ from greenbench.compare.units import energy_unit
 from greenbench.errors import NotComparableError
 from greenbench.results.marks import MEANINGS
 from greenbench.results.readings import Provenance
+from greenbench.results.scores import score_of
+from greenbench.tasks import Score, score_format
 from greenbench.terminal.answers import print_returns
 from greenbench.terminal.beside import beside_lines
 from greenbench.terminal.console import Table, new_console, say
@@ -28,13 +30,15 @@ SHOWN_SHARE = 0.01
 
 
 def summary_table(rows: Sequence[Row], *, include_disturbed: bool = False) -> Table:
-    """Return the table of cases: energy, emissions and accuracy as medians with intervals."""
+    """Return the table of cases: energy, emissions and score as medians with intervals."""
+    scores = {score_of(row).name: score_of(row) for row in rows}
     table = Table("Cases: median [95% interval] over repeats")
     table.add_column("case", no_wrap=True)
     unit, scale = energy_unit([row["energy_wh"] for row in rows])
     gram = "mg" if scale != 1 else "g"
     for heading in (
-        "n", f"energy, {unit}", "CV", f"emissions, {gram} CO2e", "test accuracy", "train GFLOP",
+        "n", f"energy, {unit}", "CV", f"emissions, {gram} CO2e", _score_heading(scores),
+        "train GFLOP",
     ):  # fmt: skip
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("energy is", no_wrap=True)
@@ -54,7 +58,7 @@ def summary_table(rows: Sequence[Row], *, include_disturbed: bool = False) -> Ta
             _estimate(samples.counted, "emissions_g", scale=scale, with_interval=False)
             if samples.counted
             else "–",
-            _estimate(members, "test_score", scale=100, unit="%"),
+            _score_cell(members, is_only=len(scores) == 1),
             _estimate(members, "train_flops", scale=1e-9, with_interval=False)
             if any(row["train_flops"] is not None for row in members)
             else "unknown",
@@ -67,6 +71,23 @@ def summary_table(rows: Sequence[Row], *, include_disturbed: bool = False) -> Ta
             cells.append(f"{failed:.0f} of {trials:.0f}")
         table.add_row(*cells, " ".join(samples.marks))
     return table
+
+
+def _score_heading(scores: Mapping[str, Score]) -> str:
+    if len(scores) > 1:
+        return "test score"
+    (score,) = scores.values()
+    unit = None if score_format.is_share(score) else score.unit
+    return score_format.heading(score, "test", unit)
+
+
+def _score_cell(rows: Sequence[Row], *, is_only: bool) -> str:
+    """Return a median score; where several are shown, each with its name."""
+    score = score_of(rows[0])
+    times, unit = score_format.scale(score)
+    unit = unit if score_format.is_share(score) else ""
+    shown = _estimate(rows, "test_score", scale=times, unit=unit)
+    return shown if is_only else f"{score_format.words(score)} {shown}"
 
 
 def _energy_cell(samples: Samples, scale: float) -> str:

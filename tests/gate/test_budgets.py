@@ -442,9 +442,9 @@ def test_any_toml_is_budgets_or_a_configuration_error(
 
 RULES = {
     name: {
-        metric.rules[0]: st.floats(0, 1 if metric.kind is Kind.ACCURACY else 1e12),
+        metric.rules[0]: st.floats(0, 1 if metric.kind is Kind.SCORE else 1e12),
         metric.rules[1]: st.floats(0, 1)
-        if metric.kind is Kind.ACCURACY
+        if metric.kind is Kind.SCORE
         else st.integers(0, 300).map(lambda percents: f"{percents}%"),
     }
     for name, metric in METRICS.items()
