@@ -166,6 +166,7 @@ class RootedRMSprop(keras.optimizers.RMSprop):  # type: ignore[misc]
     """Adds epsilon to the root, where Keras adds it under the root, and the rate to momentum."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Take a step of one variable."""
         place = self._get_variable_index(variable)
         squares = self._velocities[place]
         self.assign(squares, self.rho * squares + (1 - self.rho) * ops.square(gradient))
@@ -180,6 +181,7 @@ class RootedAdagrad(keras.optimizers.Adagrad):  # type: ignore[misc]
     """Adds epsilon to the root, where Keras adds it under the root."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Take a step of one variable."""
         squares = self._accumulators[self._get_variable_index(variable)]
         self.assign_add(squares, ops.square(gradient))
         step = gradient / (ops.sqrt(squares) + self.epsilon)

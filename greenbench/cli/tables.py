@@ -20,27 +20,23 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class _Tolerated(click.ParamType):
-    """A number of at least 0, or a percentage of the best."""
+def _tolerance(
+    context: click.Context, option: click.Parameter, value: str | None
+) -> "Tolerance | None":
+    """Return a number of at least 0, or a percentage of the best."""
+    from greenbench.compare.tolerance import read_tolerance  # noqa: PLC0415
 
-    name = "number"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> "Tolerance":
-        from greenbench.compare.tolerance import Tolerance, read_tolerance  # noqa: PLC0415
-
-        if isinstance(value, Tolerance):
-            return value
-        try:
-            return read_tolerance(str(value))
-        except ValueError:
-            self.fail(
-                f"{value!r} is no tolerance; expected a number of at least 0, such as 0.01 for a "
-                "percentage point, or a share of the best, such as 1%",
-                param,
-                ctx,
-            )
+    if value is None:
+        return None
+    try:
+        return read_tolerance(value)
+    except ValueError:
+        raise click.BadParameter(
+            f"{value!r} is no tolerance; expected a number of at least 0, such as 0.01 for a "
+            "percentage point, or a share of the best, such as 1%",
+            context,
+            option,
+        ) from None
 
 
 including = click.option(
@@ -52,7 +48,8 @@ def tolerating(what: str) -> Callable[[Command], Command]:
     """Return the option that says how far below the best score is good enough."""
     return click.option(
         "--tolerance",
-        type=_Tolerated(),
+        callback=_tolerance,
+        metavar="NUMBER",
         help=(
             f"How far below the best score {what}, in its unit, or as a share of the best: 0.01 "
             "of an accuracy is 1 percentage point, and the default; 1% of other scores."

@@ -75,10 +75,10 @@ def test_words_say_score_unit_and_direction() -> None:
     before, now = [2.10, 2.12, 2.11], [2.30, 2.33, 2.30]
     found = one("max_drop = 0.1", rows_of(BITS, now), rows_of(BITS, before))
     said = sentence(found)
-    assert "score (bits per token) rose by 0.2 bits [+0.16" in said
-    assert "to 2.3 bits; allowed is 0.1 bits, so 0.1 bits too much" in said
+    assert "score (bits per token) rose by 0.2 bits [+0.172 to +0.228] to 2.3 bits; " in said
+    assert "allowed is 0.1 bits, so 0.1 bits too much" in said
     assert limit_text(found) == "≤ +0.1 bits"
-    assert compared_text(found).startswith("+0.16")
+    assert compared_text(found).startswith("+0.172")
     assert value_text(found) == "2.3 bits"
     assert '"lower": ' not in said
     least = sentence(one("min_score = 0.4", rows_of(R2, [0.3, 0.31, 0.29])))
