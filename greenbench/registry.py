@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
+from greenbench import builtin
 from greenbench.cases import Case
 from greenbench.errors import (
     BrokenPluginError,
@@ -183,143 +184,17 @@ class Registry(Generic[T]):
         return self._origins.get(name)
 
 
-datasets: Registry[Any] = Registry(
-    "dataset",
-    {
-        "breast_cancer": "greenbench.datasets.scikit_tables:load_breast_cancer",
-        "diabetes": "greenbench.datasets.scikit_tables:load_diabetes",
-        "digits": "greenbench.datasets.digits:load_digits",
-        "mnist": "greenbench.datasets.torchvision_sets:load_mnist",
-        "fashion_mnist": "greenbench.datasets.torchvision_sets:load_fashion_mnist",
-        "cifar10": "greenbench.datasets.torchvision_sets:load_cifar10",
-        "image_folder": "greenbench.datasets.image_folder:load_image_folder",
-        "shapes": "greenbench.datasets.shapes:load_shapes",
-        "synthetic": "greenbench.datasets.synthetic:load_synthetic",
-        "tabular": "greenbench.datasets.tabular:load_tabular",
-        "text": "greenbench.datasets.text:load_text",
-        "wine": "greenbench.datasets.scikit_tables:load_wine",
-    },
-)
-architectures: Registry[Any] = Registry(
-    "architecture",
-    {
-        "simple_cnn": "greenbench.architectures.paper:simple_cnn",
-        "dense_poly": "greenbench.architectures.paper:dense_poly",
-        "dense_linear": "greenbench.architectures.paper:dense_linear",
-        "dense": "greenbench.architectures.paper:dense",
-        "unet": "greenbench.architectures.unet:unet",
-        "resnet_small": "greenbench.architectures.families:resnet_small",
-        "vit_small": "greenbench.architectures.families:vit_small",
-        "gpt_small": "greenbench.architectures.families:gpt_small",
-        "mlp": "greenbench.architectures.families:mlp",
-        "torchvision": "greenbench.architectures.libraries:torchvision",
-        "timm": "greenbench.architectures.libraries:timm",
-        "keras": "greenbench.architectures.libraries:keras",
-    },
-)
-backends: Registry[Any] = Registry(
-    "backend",
-    {
-        "torch": "greenbench.backends.torch:TorchBackend",
-        "keras": "greenbench.backends.keras:KerasBackend",
-        "keras_jax": "greenbench.backends.keras:KerasBackend",
-        "keras_tensorflow": "greenbench.backends.keras:KerasBackend",
-        "tabular": "greenbench.tabular.backend:TabularBackend",
-    },
-)
-strategies: Registry[Any] = Registry(
-    "strategy",
-    {
-        "default": "greenbench.strategies.default:DefaultStrategy",
-        "grid": "greenbench.strategies.grid:GridStrategy",
-        "grid_log": "greenbench.strategies.grid:GridLogStrategy",
-        "random": "greenbench.strategies.random:RandomStrategy",
-        "random_log": "greenbench.strategies.random:RandomLogStrategy",
-        "sobol": "greenbench.strategies.sobol:SobolStrategy",
-        "bayesian": "greenbench.strategies.bayesian:BayesianStrategy",
-        "bayesian_pi": "greenbench.strategies.bayesian:BayesianPIStrategy",
-        "bayesian_cost": "greenbench.strategies.bayesian:BayesianCostStrategy",
-        "bayesian_warm": "greenbench.strategies.bayesian:BayesianWarmStrategy",
-        "bayesian_paper": "greenbench.strategies.bayesian_paper:BayesianPaperStrategy",
-        "tpe": "greenbench.strategies.optuna:TPEStrategy",
-        "tpe_warm": "greenbench.strategies.optuna:TPEWarmStrategy",
-        "gp": "greenbench.strategies.optuna:GPStrategy",
-        "cmaes": "greenbench.strategies.optuna:CMAESStrategy",
-        "survey": "greenbench.strategies.survey:SurveyStrategy",
-    },
-)
-schedulers: Registry[Any] = Registry(
-    "scheduler",
-    {
-        "asha": "greenbench.schedulers.halving:AshaScheduler",
-        "hyperband": "greenbench.schedulers.halving:HyperbandScheduler",
-    },
-)
-spaces: Registry[Any] = Registry(
-    "search space",
-    {
-        name: f"greenbench.strategies.spaces:{name.upper()}"
-        for name in "adam paper3 paper5 rate adamw sgd rmsprop adagrad adadelta lion".split()  # noqa: SIM905
-    },
-)
-tasks: Registry[Any] = Registry(
-    "task",
-    {
-        "classification": "greenbench.tasks.classification:CLASSIFICATION",
-        "binary": "greenbench.tasks.classification:BINARY",
-        "multilabel": "greenbench.tasks.multilabel:MULTILABEL",
-        "regression": "greenbench.tasks.regression:REGRESSION",
-        "language_modelling": "greenbench.tasks.language_modelling:LANGUAGE_MODELLING",
-        "segmentation": "greenbench.tasks.segmentation:SEGMENTATION",
-    },
-)
-optimizers: Registry[Any] = Registry(
-    "optimizer",
-    {
-        "adam": "greenbench.optimizers.options:AdamOptions",
-        "adamw": "greenbench.optimizers.options:AdamWOptions",
-        "sgd": "greenbench.optimizers.options:SGDOptions",
-        "rmsprop": "greenbench.optimizers.options:RMSpropOptions",
-        "adagrad": "greenbench.optimizers.options:AdagradOptions",
-        "adadelta": "greenbench.optimizers.options:AdadeltaOptions",
-        "lion": "greenbench.optimizers.options:LionOptions",
-    },
-    made={
-        "torch_": "greenbench.backends.torch_named_optimizers:options_by_name",
-        "keras_": "greenbench.backends.keras_named_optimizers:options_by_name",
-    },
-)
-schedules: Registry[Any] = Registry(
-    "schedule",
-    {
-        "constant": "greenbench.optimizers.schedules:Constant",
-        "cosine": "greenbench.optimizers.schedules:Cosine",
-        "one_cycle": "greenbench.optimizers.schedules:OneCycle",
-        "step": "greenbench.optimizers.schedules:Step",
-        "linear_warmup": "greenbench.optimizers.schedules:LinearWarmup",
-    },
-)
-meters: Registry[Any] = Registry(
-    "meter",
-    {
-        "codecarbon": "greenbench.energy.codecarbon:CodecarbonMeter",
-        "zeus": "greenbench.energy.zeus:ZeusMeter",
-        "replay": "greenbench.energy.replay:ReplayMeter",
-    },
-)
-suites: Registry[Any] = Registry(
-    "suite",
-    {
-        "ci": "greenbench.cases.suites:ci",
-        "scaling": "greenbench.cases.suites:scaling",
-        "strategies": "greenbench.cases.suites:strategies",
-        "tabular": "greenbench.cases.suites:tabular",
-        "backends": "greenbench.cases.suites:backends",
-        "layers": "greenbench.cases.suites:layers",
-        "paper": "greenbench.cases.suites:paper",
-        "tasks": "greenbench.cases.suites:tasks",
-    },
-)
+datasets: Registry[Any] = Registry("dataset", builtin.DATASETS)
+architectures: Registry[Any] = Registry("architecture", builtin.ARCHITECTURES)
+backends: Registry[Any] = Registry("backend", builtin.BACKENDS)
+strategies: Registry[Any] = Registry("strategy", builtin.STRATEGIES)
+schedulers: Registry[Any] = Registry("scheduler", builtin.SCHEDULERS)
+spaces: Registry[Any] = Registry("search space", builtin.SPACES)
+tasks: Registry[Any] = Registry("task", builtin.TASKS)
+optimizers: Registry[Any] = Registry("optimizer", builtin.OPTIMIZERS, made=builtin.MADE_OPTIMIZERS)
+schedules: Registry[Any] = Registry("schedule", builtin.SCHEDULES)
+meters: Registry[Any] = Registry("meter", builtin.METERS)
+suites: Registry[Any] = Registry("suite", builtin.SUITES)
 
 OF_OPTUNA = ("tpe", "tpe_warm", "gp", "cmaes")
 """Strategies that come with the extra ``optuna``."""

@@ -17,6 +17,7 @@ ORDER = (
     "errors",
     "machine",
     "cases",
+    "builtin",
     "registry",
     "settings",
     "selection",
