@@ -105,20 +105,3 @@ def check_loss(task: Task, backend: str) -> None:
             f"task {task.name!r} has a loss for {', '.join(task.loss)} and none for the backend "
             f"{backend!r}; add one, or choose another backend"
         )
-
-
-def scored(task: Task, values: NDArray[Any] | float, targets: NDArray[np.generic]) -> float:
-    """Return a task's score from what it reads.
-
-    Raises
-    ------
-    TaskError
-        If the task computes everything but its score.
-    """
-    found = task.measure(task.score.reads, values, targets)
-    if task.score.name not in found:
-        raise TaskError(
-            f"task {task.name!r} computes no {task.score.name!r}, which is its score, from "
-            f"{task.score.reads} (only: {', '.join(found) or 'nothing'}); its measure must"
-        )
-    return found[task.score.name]

@@ -11,7 +11,7 @@ from greenbench import registry
 from greenbench.datasets import Dataset
 from greenbench.datasets.base import Split
 from greenbench.errors import TaskError
-from greenbench.tasks import Score, check_loss, find_task, scored
+from greenbench.tasks import Score, check_loss, find_task
 from greenbench.testing import TaskConformance
 
 N = 12
@@ -186,15 +186,6 @@ def test_loss_for_another_backend_is_named() -> None:
     with pytest.raises(TaskError, match=r"a loss for torch and none for the backend 'keras_jax'"):
         check_loss(find_task("quantile"), "keras_jax")
     check_loss(find_task("regression"), "keras_jax")
-
-
-def test_task_that_computes_no_score_is_named() -> None:
-    class Silent(Quantile):
-        def measure(self, reads: str, values: Any, targets: Any) -> dict[str, float]:
-            return {"other": 1.0}
-
-    with pytest.raises(TaskError, match=r"computes no 'pinball', which is its score"):
-        scored(Silent(), np.zeros(3), np.zeros(3))
 
 
 @pytest.mark.parametrize("loss", ["hinge", {"torch": 3}, None])
