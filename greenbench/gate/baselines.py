@@ -16,19 +16,23 @@ from greenbench.machine.files import replacing
 from greenbench.machine.secrets import StoreUri
 from greenbench.results.expected import LARGEST
 from greenbench.results.readings import Provenance
+from greenbench.results.scores import COLUMNS, OLDER_NAMES, score_of
 from greenbench.settings import STORE_TIMEOUT_S
+from greenbench.tasks import Score
 from greenbench.tracking import Store
 
 Row = Mapping[str, Any]
 
-SCHEMA = 1
+SCHEMA = 2
+"""Since 2, samples have scores; before, all were accuracies, and were called so."""
+READ = range(1, SCHEMA + 1)
 FAILED = "failed"
 FOLDER = Path("benchmarks/baselines")
 PLAIN_NAME = re.compile(r"\w[\w .+-]{0,200}")
 
 OF_CASE = (
     "case_hash", "host", "cpu", "device", "threads", "energy_provenance", "energy_scope",
-    "meter", "commit",
+    "meter", "commit", *COLUMNS,
 )  # fmt: skip
 """Texts that all samples of a case share."""
 
@@ -276,8 +280,8 @@ def _read(path: Path) -> Mapping[str, Any]:
             "update greenbench, or delete the file and run `greenbench gate --update`"
         )
     cases = found.get("cases") if isinstance(found, Mapping) else None
-    if schema != SCHEMA or not isinstance(cases, Mapping):
-        raise _damaged(path, f"expected a schema of {SCHEMA} and cases")
+    if not (isinstance(schema, int) and schema in READ) or not isinstance(cases, Mapping):
+        raise _damaged(path, f"expected a schema of {READ.start} to {SCHEMA} and cases")
     return cases
 
 
@@ -285,13 +289,15 @@ def _rows(path: Path, case_id: str, case: Any) -> list[Row]:
     samples = case.get("samples") if isinstance(case, Mapping) else None
     if not isinstance(samples, Mapping):
         raise _damaged(path, f"{case_id} has no samples")
+    samples = {new: samples.get(old) for new, old in OLDER_NAMES.items()} | dict(samples)
+    score = score_of(case)
     lists: dict[str, Any] = {name: samples.get(name) for name in SAMPLES}
     size = len(lists["repeat"]) if isinstance(lists["repeat"], list) else 0
     for name, values in lists.items():
         if not isinstance(values, list) or not size or len(values) != size:
             raise _damaged(path, f"{case_id} has no list of {size or 'some'} values as {name}")
         for value in values:
-            if not _is_valid(name, value):
+            if not _is_valid(name, value, score):
                 raise _damaged(path, f"{name} of {case_id} is {value!r}")
     texts = {name: case.get(name) for name in OF_CASE}
     for name, text in texts.items():
@@ -303,7 +309,7 @@ def _rows(path: Path, case_id: str, case: Any) -> list[Row]:
     return [{**common, **{n: values[i] for n, values in lists.items()}} for i in range(size)]
 
 
-def _is_valid(name: str, value: Any) -> bool:
+def _is_valid(name: str, value: Any, score: Score) -> bool:
     if name == "marks":
         return value is None or isinstance(value, str)
     if name == "repeat":
@@ -311,8 +317,9 @@ def _is_valid(name: str, value: Any) -> bool:
     if value is None:
         return True
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    least, most = (score.low, score.high) if name in SCORES else (0.0, LARGEST)
     # Not true of nan.
-    return is_number and 0 <= value <= (1 if name in SCORES else LARGEST)
+    return is_number and least <= value <= most
 
 
 def _damaged(path: Path, what: str) -> ConfigurationError:

@@ -472,11 +472,18 @@ def test_an_unknown_question_is_refused_with_the_known_ones(question: str) -> No
 
 
 @pytest.mark.parametrize("question", ["returns", "strategies"])
-@pytest.mark.parametrize("tolerance", ["nan", "-0.1", "1.1", "inf", "much"])
+@pytest.mark.parametrize("tolerance", ["nan", "-0.1", "inf", "-1%", "much"])
 def test_a_tolerance_is_a_share(table: Any, question: str, tolerance: str) -> None:
     done = compare(question, table(GOOD), "--tolerance", tolerance)
     assert (done.exit_code, done.stdout) == (2, "")
     assert "Error: Invalid value for '--tolerance'" in done.stderr
+
+
+@pytest.mark.parametrize("question", ["returns", "strategies"])
+def test_a_tolerance_beyond_the_range_of_a_share_is_refused(table: Any, question: str) -> None:
+    done = compare(question, table(GOOD), "--tolerance", "1.1")
+    assert done.exit_code == 2
+    assert "a tolerance of 1.1 is more than the whole range of accuracy" in done.output
 
 
 # Results of greenbench
@@ -619,7 +626,7 @@ def test_damaged_segments_in_a_file_are_named(table: Any) -> None:
 
 def test_our_own_layers_are_compared_whatever_else_there_is(source: list[str]) -> None:
     energy, accuracy = answers("factors", *source)
-    assert (energy["response"], accuracy["response"]) == ("energy_wh", "test_score")
+    assert (energy["response"], accuracy["response"]) == ("energy_wh", "test_accuracy")
     assert energy["n"] == 16
     shares = {effect["name"]: effect["eta_sq"] for effect in energy["effects"]}
     assert shares["conv_layers"] > 0.99

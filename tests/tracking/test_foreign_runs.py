@@ -93,7 +93,7 @@ def test_run_with_a_tag_that_says_nothing_is_named_and_left_out(
         ("energy/total_wh", float("nan")),
         ("energy/total_wh", float("inf")),
         ("energy/total_wh", -1.0),
-        ("accuracy/test", float("nan")),
+        ("score/test", float("nan")),
         ("cost/trials", float("nan")),
         ("cost/train_flops", float("-inf")),
         ("time/total_s", 1e300),

@@ -83,7 +83,7 @@ def test_parallel_coordinates_are_parameters_and_metrics_of_a_case() -> None:
     parallel = chart("PARALLEL")
 
     assert {"strategy", "architecture"} <= set(parallel["selectedParams"]) <= set(Case().to_dict())
-    assert {"energy/total_wh", "accuracy/test"} <= set(parallel["selectedMetrics"])
+    assert {"energy/total_wh", "score/test"} <= set(parallel["selectedMetrics"])
     assert set(parallel["selectedMetrics"]) <= set(METRICS.values())
 
 
