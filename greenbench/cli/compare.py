@@ -13,8 +13,8 @@ from greenbench.errors import ConfigurationError, UnknownNameError
 from greenbench.text.programs import strict_json
 
 if TYPE_CHECKING:
-    from greenbench.compare.columns import Names
     from greenbench.compare.files import Tables
+    from greenbench.compare.names import Names
     from greenbench.compare.tolerance import Tolerance
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -293,7 +293,7 @@ def _variants(compared: str, asked: _Asked) -> tuple["Tables", tuple[str, ...]]:
 
 
 def _asked(given: dict[str, Any]) -> _Asked:
-    from greenbench.compare.columns import Names  # noqa: PLC0415
+    from greenbench.compare.names import Names  # noqa: PLC0415
 
     as_json, as_csv = given.pop("as_json"), given.pop("as_csv")
     if as_json and as_csv:

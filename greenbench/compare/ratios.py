@@ -7,6 +7,7 @@ from typing import Any
 
 from greenbench.compare.answers import JUDGED_BY
 from greenbench.compare.comparable import ENERGY, SCORED, check_agree, check_cases
+from greenbench.compare.ratio_wording import sentence
 from greenbench.compare.samples import describe_samples
 from greenbench.compare.stats import FEWEST_FOR_INTERVAL, Estimate, estimate
 from greenbench.errors import NotComparableError, UnknownNameError
@@ -14,7 +15,6 @@ from greenbench.results.expected import LARGEST
 from greenbench.results.scope import scope_of
 from greenbench.results.scores import score_of
 from greenbench.tasks import ACCURACY, Score
-from greenbench.tasks.score_format import difference, plain, words
 
 Row = Mapping[str, Any]
 Repeats = dict[tuple[Any, Any], Row]
@@ -105,7 +105,7 @@ class Ratios:
 
     def _say(self, ratio: Ratio, where: str, samples: str) -> str:
         variant, baseline = map(self._name, (ratio.variant, ratio.baseline))
-        return _sentence(replace(ratio, variant=variant, baseline=baseline), where, samples)
+        return sentence(replace(ratio, variant=variant, baseline=baseline), where, samples)
 
     def _name(self, variant: str) -> str:
         # A number alone would not say of what.
@@ -347,46 +347,6 @@ def _overall(ratios: Sequence[Ratio], baseline: str) -> tuple[Ratio, ...]:
             Ratio(ALL, variant, baseline, len(groups), **figures, reason=reason, judged_by=score)
         )
     return tuple(found)
-
-
-def _sentence(ratio: Ratio, where: str, samples: str) -> str:
-    where = where and f" {where}"
-    energy = ratio.energy
-    if energy is None:
-        return f"{ratio.variant}: no ratio of energies to {ratio.baseline}{where} ({ratio.reason})."
-    gives = _gives(ratio)
-    verdict = ""
-    if energy.low is None or energy.high is None:
-        verdict = f"; no interval from {energy.n} {samples[: None if energy.n > 1 else -1]}"
-    elif energy.low <= 1 <= energy.high:
-        verdict = "; the interval holds 1, so no difference is shown"
-    return (
-        f"{ratio.variant} takes {_times(energy)} the energy of {ratio.baseline}"
-        f"{where}{gives}{verdict}."
-    )
-
-
-def _gives(ratio: Ratio) -> str:
-    score, apart = ratio.judged_by, ratio.score_difference
-    if score is None or (ratio.score is None and apart is None):
-        return ""
-    which = "" if score.higher_is_better else ", of which lower is better"
-    if ratio.score is not None:
-        return f", at {_times(ratio.score)} the {words(score)}{which}"
-    if apart is None or score.low >= 0:
-        return ""
-    if not apart.median:
-        return f", at the same {words(score)}"
-    interval = (
-        "" if apart.low is None else f" [{plain(apart.low, '+')}, {plain(apart.high or 0.0, '+')}]"
-    )
-    shown = difference(score, apart.median, sign="+")
-    return f", at {shown}{interval} of {words(score)}{which}"
-
-
-def _times(found: Estimate) -> str:
-    interval = "" if found.low is None else f" [{found.low:.3g}, {found.high:.3g}]"
-    return f"{found.median:.3g}{interval} times"
 
 
 def _record(ratio: Ratio) -> dict[str, Any]:

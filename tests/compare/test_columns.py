@@ -7,7 +7,6 @@ import pytest
 
 from greenbench.compare.cells import WH_PER
 from greenbench.compare.columns import (
-    Names,
     check_factorial,
     responses,
     to_results,
@@ -16,6 +15,7 @@ from greenbench.compare.columns import (
     with_options,
 )
 from greenbench.compare.csvs import CsvRow, Percent
+from greenbench.compare.names import Names
 from greenbench.errors import ConfigurationError, NotComparableError, UnknownNameError
 
 RESULT = {"size": "s", "energy_wh": 1.0, "accuracy": 0.9}
