@@ -281,6 +281,11 @@ class CaseResult:
     metrics: Mapping[str, float] = field(default_factory=dict)
 
     @property
+    def test_accuracy(self) -> float | None:
+        """The test score in [0, 1], where it is an accuracy; else None."""
+        return self.test_score if self.score.name == ACCURACY.name else None
+
+    @property
     def incumbent(self) -> Trial | None:
         """The best trial by its validation score."""
         return find_incumbent(self.trials, self.score)
