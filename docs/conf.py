@@ -11,6 +11,7 @@ import greenbench
 sys.path.insert(0, str(Path(__file__).parent))
 
 import counter_figures
+import known_scripts_figures
 import speed_figures
 import startup_figures
 import threads_figures
@@ -222,4 +223,5 @@ myst_substitutions = {
     **_startup(),
     **threads_figures.figures(_results("threads")),
     **counter_figures.figures(_results("counter")),
+    **known_scripts_figures.figures(_results("known_scripts")),
 }

@@ -1,9 +1,16 @@
 """What the examples in these pages get, and what of this folder pytest leaves alone."""
 
+import importlib
+import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from greenbench.results import CaseResult
 
 DOCS = Path(__file__).parent
 
@@ -18,6 +25,15 @@ def _page_tables(doctest_namespace: dict[str, Callable[..., object]]) -> None:
     doctest_namespace["table_of"] = table_of
 
 
+@pytest.fixture(autouse=True)
+def _known_scripts(
+    doctest_namespace: dict[str, Callable[..., object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Let the page on known scripts train their cases for a moment."""
+    monkeypatch.syspath_prepend(DOCS / "howto" / "known_scripts")
+    doctest_namespace["trained_briefly"] = trained_briefly
+
+
 def table_of(page: str, heading: str) -> list[list[str]]:
     """Return the body of the first table under a heading of a page, backticks removed."""
     text = (DOCS / page).read_text(encoding="utf-8")
@@ -29,3 +45,25 @@ def table_of(page: str, heading: str) -> list[list[str]]:
         elif rows:
             break
     return rows[2:]
+
+
+def trained_briefly(name: str, **changed: Any) -> "CaseResult":
+    """Return what one epoch of a known script's case gives, with parts of it changed."""
+    # Heavy, and for one page only.
+    from greenbench import registry  # noqa: PLC0415
+    from greenbench.energy.carbon import CarbonIntensity  # noqa: PLC0415
+    from greenbench.results.journal import Journal  # noqa: PLC0415
+    from greenbench.search.bench import Bench  # noqa: PLC0415
+    from greenbench.search.repeat import run_repeat  # noqa: PLC0415
+    from greenbench.testing import FakeClock, FakeMeter  # noqa: PLC0415
+
+    case = replace(importlib.import_module(name).CASE, epochs=1, **changed)
+    clock = FakeClock()
+    meters = [FakeMeter(clock, power_w=1.0) for _ in range(2)]
+    backend = registry.backends.get(case.backend)(case.backend, threads=1)
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(
+            backend, *meters, CarbonIntensity(1.0, "made up"), {}, Path(folder),
+            lambda event, values: clock.advance(1.0),
+        )  # fmt: skip
+        return run_repeat(bench, case, 0, "docs", Journal.of(Path(folder), case, 0))
