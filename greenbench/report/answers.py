@@ -6,15 +6,32 @@ from typing import Any
 from greenbench.compare.anova import Effect
 from greenbench.compare.fit import Coefficient
 from greenbench.compare.horizons import Horizon
-from greenbench.compare.ratios import Ratios
+from greenbench.compare.ratio_columns import difference_in_words, score_heading, score_name
+from greenbench.compare.ratios import Ratio, Ratios
 from greenbench.compare.returns import Returns, Size
 from greenbench.compare.standings import Standing
 from greenbench.compare.strategies import Strategies
 from greenbench.compare.units import energy_unit
-from greenbench.report.cells import chance_cell, estimate_cell, number_cell, percent_cell
-from greenbench.report.findings import RESPONSES, Explained, Findings
+from greenbench.report.cells import (
+    bare_score_cell,
+    chance_cell,
+    estimate_cell,
+    number_cell,
+    score_cell,
+)
+from greenbench.report.findings import Explained, Findings
 from greenbench.report.formats import joined, provenance_label, three_digits
+from greenbench.report.scores import Part, heading, split_by_score
 from greenbench.report.table import NONE, Cell, Table
+from greenbench.tasks import Score
+from greenbench.tasks.score_format import (
+    by_score,
+    capitalised,
+    gain_heading,
+    is_share,
+    plain,
+    words,
+)
 
 SPENDING = (
     "strategy", "trials", "stopped_trials", "failed_trials", "reevaluations", "proposal_share",
@@ -23,19 +40,23 @@ SPENDING = (
 
 
 def returns_tables(found: Sequence[Returns]) -> list[Table]:
-    """Return the sizes of all families, and the curves through them.
+    """Return the sizes of all families, and the curves through them, score by score.
 
     Parameters
     ----------
     found : sequence of Returns
         One a family.
     """
-    if not found:
-        return []
+    parts = split_by_score(found, lambda returns: returns.judged_by)
+    return [table for part in parts for table in _returns_tables(part)]
+
+
+def _returns_tables(part: Part[Returns]) -> list[Table]:
+    found, score = part.members, part.score
     unit, scale = energy_unit(s.energy_wh.median for r in found for s in r.sizes)
     headings = (
-        "size", "under", "parameters", f"energy, {unit}", "energy is", "test accuracy",
-        f"points/{unit}", "on the front", "knee", "p, within",
+        "size", "under", "parameters", f"energy, {unit}", "energy is",
+        heading(score, "test"), gain_heading(score, unit), "on the front", "knee", "p, within",
     )  # fmt: skip
     rows = [_size(returns, size, scale) for returns in found for size in returns.sizes]
     records = [record for returns in found for record in returns.records()]
@@ -43,16 +64,21 @@ def returns_tables(found: Sequence[Returns]) -> list[Table]:
         [
             Cell(joined(r.family, _under(r))),
             *map(_coefficient, (r.saturation.a, r.saturation.b, r.saturation.c)),
-            number_cell(r.saturation.largest_residual, "{:.2%}"),
+            _residual_cell(r.saturation.largest_residual, score),
             Cell(r.saturation.reason or ""),
         ]
         for r in found
     ]
     curve_headings = ("family", "a", "b", "c", "largest residual", "why there is none")
+    sign = "−" if score.higher_is_better else "+"
+    curve = f"{capitalised(words(score))} = a {sign} b·energy^−c, energy in Wh"
     return [
-        Table("returns", "Sizes: median [95% interval]", headings, rows, records),
         Table(
-            "curves", "Accuracy = a − b·energy^−c, energy in Wh", curve_headings, curves,
+            f"returns{part.suffix}", f"Sizes{by_score(score)}: median [95% interval]",
+            headings, rows, records,
+        ),
+        Table(
+            f"curves{part.suffix}", curve, curve_headings, curves,
             list(map(_curve_record, found)),
         ),
     ]  # fmt: skip
@@ -66,21 +92,10 @@ def strategies_tables(findings: Findings) -> list[Table]:
     findings : Findings
         What is reported.
     """
-    found = findings.strategies
-    if not found:
-        return []
-    totals = [s.energy_wh.median for each in found for s in each.strategies if s.energy_wh]
-    unit, scale = energy_unit(totals)
-    headings = (
-        "strategy", "prior", "on", "searches", f"energy, {unit}", "energy is",
-        "at equal energy", "wins",
-        "at equal trials", "wins", f"to the target, {unit}", "reach it", "area",
-    )  # fmt: skip
-    rows = [_standing(group, one, scale) for group in found for one in group.strategies]
-    records = [record for group in found for record in group.records()]
     tables = [
-        Table("strategies", "Strategies: median [95% interval]", headings, rows, records),
-        _spending_table(found),
+        table
+        for part in split_by_score(findings.strategies, lambda group: group.judged_by)
+        for table in _strategies_tables(part)
     ]
     if findings.overall is not None:
         overall = findings.overall.records()
@@ -92,6 +107,24 @@ def strategies_tables(findings: Findings) -> list[Table]:
         names = [name.replace("_", " ") for name in columns]
         tables.append(Table("placings", "Strategies over all groups", names, cells, overall))
     return tables
+
+
+def _strategies_tables(part: Part[Strategies]) -> list[Table]:
+    found = part.members
+    totals = [s.energy_wh.median for each in found for s in each.strategies if s.energy_wh]
+    unit, scale = energy_unit(totals)
+    headings = (
+        "strategy", "prior", "on", "searches", f"energy, {unit}", "energy is",
+        "at equal energy", "wins",
+        "at equal trials", "wins", f"to the target, {unit}", "reach it", "area",
+    )  # fmt: skip
+    rows = [_standing(group, one, scale) for group in found for one in group.strategies]
+    records = [record for group in found for record in group.records()]
+    caption = f"Strategies{by_score(part.score)}: median [95% interval]"
+    return [
+        Table(f"strategies{part.suffix}", caption, headings, rows, records),
+        _spending_table(part),
+    ]
 
 
 def factors_tables(found: Sequence[Explained]) -> list[Table]:
@@ -109,7 +142,7 @@ def factors_tables(found: Sequence[Explained]) -> list[Table]:
             is_energy = answer.response == "energy_wh"
             label = f" ({explained.label})" if is_energy else ""
             caption = (
-                f"What explains {RESPONSES[answer.response]}{label}, {explained.where}: "
+                f"What explains {explained.name_of(answer.response)}{label}, {explained.where}: "
                 f"type III ANOVA, n = {answer.n}"
             )
             headings = ("effect", "F", "p", "η²", "partial η²")
@@ -131,16 +164,31 @@ def ratios_table(found: Ratios) -> Table:
             Cell(ratio.group),
             Cell(ratio.variant),
             number_cell(ratio.pairs, "{}"),
-            *(estimate_cell(each, 1.0) for each in (ratio.energy, ratio.duration, ratio.score)),
+            *(estimate_cell(each, 1.0) for each in (ratio.energy, ratio.duration)),
+            _score_ratio(found, ratio),
         ]
         for ratio in (*found.ratios, *found.overall)
     ]
-    headings = ("group", found.compared, "pairs", "energy", "duration", "accuracy")
+    headings = ("group", found.compared, "pairs", "energy", "duration", score_heading(found))
     caption = (
         f"Paired ratios to {found.baseline}: median [95% interval] "
         f"(energy {provenance_label(found.provenance)})"
     )
     return Table(f"{found.compared}s", caption, headings, rows, found.records())
+
+
+def _score_ratio(found: Ratios, ratio: Ratio) -> Cell:
+    said, name = difference_in_words(ratio), score_name(found, ratio)
+    if said is not None:
+        return Cell(said + name, ratio.score_difference.median if ratio.score_difference else None)
+    cell = estimate_cell(ratio.score, 1.0)
+    return cell if cell == NONE else Cell(cell.text + name, cell.value)
+
+
+def _residual_cell(found: float | None, score: Score) -> Cell:
+    if found is None or is_share(score):
+        return number_cell(found, "{:.2%}")
+    return Cell(plain(found), found)
 
 
 def _curve_record(returns: Returns) -> dict[str, Any]:
@@ -161,7 +209,7 @@ def _size(returns: Returns, size: Size, scale: float) -> list[Cell]:
         number_cell(size.parameters, "{:,}"),
         estimate_cell(size.energy_wh, scale),
         Cell(provenance_label(returns.provenance)),
-        percent_cell(size.score),
+        score_cell(size.score, returns.judged_by),
         NONE if step is None else Cell(three_digits(step / scale, "+"), step),
         Cell("yes" if size.is_on_front else "no"),
         Cell("knee" if size.network == returns.knee else ""),
@@ -189,18 +237,18 @@ def _standing(group: Strategies, one: Standing, scale: float) -> list[Cell]:
         if known is None
         else Cell(("> " if to_target is None else "") + three_digits(known * scale), known),
         number_cell(one.hit_rate, "{:.0%}"),
-        number_cell(one.area, "{:.1%}"),
+        bare_score_cell(one.area, group.judged_by),
     ]
 
 
-def _spending_table(found: Sequence[Strategies]) -> Table:
+def _spending_table(part: Part[Strategies]) -> Table:
     """Return what the energy of searches went into."""
     headings = (
         "strategy", "on", "trials", "stopped", "failed", "re-evaluations", "proposals",
         "never incumbent", "optimism",
     )  # fmt: skip
     rows, records = [], []
-    for group in found:
+    for group in part.members:
         for one in group.strategies:
             counts = (one.trials, one.stopped_trials, one.failed_trials, one.reevaluations)
             shares = (one.proposal_share, one.wasted_share)
@@ -210,17 +258,20 @@ def _spending_table(found: Sequence[Strategies]) -> Table:
                     Cell(joined(*group.group.values())),
                     *(number_cell(count, "{}") for count in counts),
                     *(number_cell(share, "{:.1%}") for share in shares),
-                    number_cell(one.optimism, "{:+.1%}"),
+                    bare_score_cell(one.optimism, part.score, "+"),
                 ]
             )
             records.append({**group.group, **{name: getattr(one, name) for name in SPENDING}})
-    return Table("spending", "What the energy of searches went into", headings, rows, records)
+    caption = f"What the energy of searches{by_score(part.score)} went into"
+    return Table(f"spending{part.suffix}", caption, headings, rows, records)
 
 
 def _cut(horizon: Horizon | None, strategy: str) -> tuple[Cell, Cell]:
-    for found in horizon.found if horizon else ():
+    if horizon is None:
+        return NONE, NONE
+    for found in horizon.found:
         if found.strategy == strategy:
-            return percent_cell(found.score), number_cell(found.win_rate, "{:.0%}")
+            return score_cell(found.score, horizon.judged_by), number_cell(found.win_rate, "{:.0%}")
     return NONE, NONE
 
 

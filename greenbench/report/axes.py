@@ -1,4 +1,4 @@
-"""Axes: energy on a log scale, accuracy in per cent, intervals, and labels that cover nothing."""
+"""Axes: energy on a log scale, a score in its unit, intervals, and labels that cover nothing."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,9 +10,11 @@ from matplotlib.transforms import Bbox
 from greenbench.compare.stats import Estimate
 from greenbench.compare.units import energy_unit
 from greenbench.report.canvas import COLOURS, Canvas
+from greenbench.tasks import ACCURACY, Score
+from greenbench.tasks.score_format import axis_label, scale
 
 FULL = 100.0
-HIGHEST = 100.5
+SLACK = 0.005
 ENOUGH_FOR_LOG_TICKS = 5.0
 MARGIN = 0.02
 RADIUS = 4.0
@@ -23,47 +25,55 @@ Point = tuple[float, float]
 
 
 class EnergyAxes:
-    """Axes of accuracy against energy.
+    """Axes of a score against energy.
 
     Attributes
     ----------
     plot : matplotlib.axes.Axes
-        In the unit of energy, and in per cent.
+        In the unit of energy, and in that of the score.
+    times : float
+        What scores are multiplied by: shares are in per cent.
     """
 
     def __init__(
-        self, canvas: Canvas, energies_wh: Sequence[float], label: str, what: str = "energy"
+        self,
+        canvas: Canvas,
+        energies_wh: Sequence[float],
+        label: str,
+        what: str = "energy",
+        score: Score = ACCURACY,
     ) -> None:
+        self._score, self.times = score, scale(score)[0]
         unit, self._scale = energy_unit(energies_wh)
         self._ends = [self._scale * energy for energy in energies_wh]
         self.plot: Any = canvas.drawing.subplots()
         self.plot.set_xscale("log")
         self.plot.set_xlabel(f"{what}, {unit} ({label}), log scale")
-        self.plot.set_ylabel("test accuracy, %")
+        self.plot.set_ylabel(axis_label(score, "test"))
         self._taken: list[Any] = []
 
-    def at(self, energy_wh: float, accuracy: float) -> Point:
-        """Return where an energy and an accuracy are drawn."""
-        return self._scale * energy_wh, FULL * accuracy
+    def at(self, energy_wh: float, score: float) -> Point:
+        """Return where an energy and a score are drawn."""
+        return self._scale * energy_wh, self.times * score
 
-    def path(self, energies_wh: Sequence[float], accuracies: Sequence[float]) -> list[list[float]]:
+    def path(self, energies_wh: Sequence[float], scores: Sequence[float]) -> list[list[float]]:
         """Return the x and the y of several points."""
-        points = list(map(self.at, energies_wh, accuracies))
+        points = list(map(self.at, energies_wh, scores))
         return [[x for x, _ in points], [y for _, y in points]]
 
     def intervals(
         self, points: Sequence[tuple[Estimate, Estimate]], colour: str, strength: float
     ) -> None:
-        """Draw the intervals of energies and accuracies."""
+        """Draw the intervals of energies and scores."""
         bars: list[list[Point]] = []
-        for energy_wh, accuracy in points:
-            x, y = energy_wh.median, accuracy.median
+        for energy_wh, score in points:
+            x, y = energy_wh.median, score.median
             # A log scale has no place for 0.
             if energy_wh.low and energy_wh.high:
                 self._ends += [self._scale * end for end in (energy_wh.low, energy_wh.high)]
                 bars.append([self.at(end, y) for end in (energy_wh.low, energy_wh.high)])
-            if accuracy.low is not None and accuracy.high is not None:
-                bars.append([self.at(x, end) for end in (accuracy.low, accuracy.high)])
+            if score.low is not None and score.high is not None:
+                bars.append([self.at(x, end) for end in (score.low, score.high)])
         if bars:
             self.plot.add_collection(
                 LineCollection(bars, colors=colour, linewidths=1, alpha=strength, clip_on=False)
@@ -72,9 +82,12 @@ class EnergyAxes:
     def settle(self) -> None:
         """Choose limits and ticks, once everything is drawn but labels."""
         bottom, top = self.plot.get_ylim()
-        if top > HIGHEST:
-            # Nothing is more accurate than 100%, but a mark there needs room.
-            self.plot.set_ylim(bottom, FULL + MARGIN * (FULL - bottom))
+        least, most = self.times * self._score.low, self.times * self._score.high
+        # Nothing is more accurate than 100%, but a mark there needs room.
+        if top > most + SLACK * abs(most):
+            self.plot.set_ylim(bottom, top := most + MARGIN * (most - bottom))
+        if bottom < least - SLACK * (top - least):
+            self.plot.set_ylim(least - MARGIN * (top - least), top)
         left, right = self.plot.get_xlim()
         if self._ends and max(self._ends) < NARROW * min(self._ends):
             # Or else a single energy would have a decade to itself, or digits without end.

@@ -1,23 +1,50 @@
 """Cells: figures of results as a table shows them; a dash where they are unknown."""
 
+import math
+
 from greenbench.compare.stats import Estimate
 from greenbench.report.formats import chance, percent, three_digits
 from greenbench.report.table import NONE, Cell
+from greenbench.tasks import Score
+from greenbench.tasks.score_format import is_share, plain
 
 
-def percent_cell(found: Estimate | None) -> Cell:
-    """Return an accuracy in per cent with its interval.
+def score_cell(found: Estimate | None, score: Score) -> Cell:
+    """Return a score with its interval; shares are in per cent.
 
     Parameters
     ----------
     found : Estimate or None
-        In [0, 1].
+        In the score's unit, which its column names. Infinite is what a search has that found
+        nothing.
+    score : Score
+        What it is.
     """
-    if found is None:
+    if found is None or not math.isfinite(found.median):
         return NONE
     low, high = found.low, found.high
+    if not is_share(score):
+        interval = "" if low is None or high is None else f" [{plain(low)}, {plain(high)}]"
+        return Cell(f"{plain(found.median)}{interval}", found.median)
     interval = "" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]"
     return Cell(f"{percent(found.median)}{interval}", found.median)
+
+
+def bare_score_cell(found: float | None, score: Score, sign: str = "") -> Cell:
+    """Return a score, or a difference of two, without an interval.
+
+    Parameters
+    ----------
+    found : float or None
+        In the score's unit.
+    score : Score
+        What it is.
+    sign : str
+        ``"+"`` shows that of a gain, too.
+    """
+    if found is None or not math.isfinite(found):
+        return NONE
+    return Cell(f"{found:{sign}.1%}" if is_share(score) else plain(found, sign), found)
 
 
 def estimate_cell(found: Estimate | None, scale: float) -> Cell:

@@ -6,10 +6,18 @@ from typing import Any
 
 from greenbench.compare.comparable import value_of
 from greenbench.compare.units import energy_unit, mass_unit
-from greenbench.report.cells import estimate_cell, median_cell, number_cell, percent_cell
-from greenbench.report.findings import RATIOS, CaseFigures, Findings
+from greenbench.report.cells import (
+    bare_score_cell,
+    estimate_cell,
+    median_cell,
+    number_cell,
+    score_cell,
+)
+from greenbench.report.findings import RATIOS, CaseFigures, Findings, Front
 from greenbench.report.formats import three_digits
+from greenbench.report.scores import heading, split_by_score
 from greenbench.report.table import NONE, Cell, Table
+from greenbench.tasks import Score
 
 GIGA = 1e9
 STEPS = (1.05, 2.0, 5.0, 20.0)
@@ -19,27 +27,33 @@ HEADINGS = {
     "energy_wh": "energy",
     "emissions_g": "emissions",
     "duration_s": "duration",
-    "test_score": "test accuracy",
     "train_flops": "train FLOPs",
     "parameters": "parameters",
 }
 
 
-def cases_table(findings: Findings) -> Table:
-    """Return the table of cases with medians and intervals.
+def cases_tables(findings: Findings) -> list[Table]:
+    """Return the cases with medians and intervals, a table for each score.
 
     Parameters
     ----------
     findings : Findings
         What is reported.
     """
-    unit, scale = energy_unit(_medians(findings.cases, "energy_wh"))
-    gram, mass_scale = mass_unit(_medians(findings.cases, "emissions_g"))
     apart = [
         name
         for name in ("host", "threads")
         if len({value_of(case.row, name) for case in findings.cases}) > 1
     ]
+    found = split_by_score(findings.cases, lambda case: case.score)
+    return [_cases_table(f"cases{part.suffix}", part.members, part.score, apart) for part in found]
+
+
+def _cases_table(
+    name: str, cases: Sequence[CaseFigures], score: Score, apart: Sequence[str]
+) -> Table:
+    unit, scale = energy_unit(_medians(cases, "energy_wh"))
+    gram, mass_scale = mass_unit(_medians(cases, "emissions_g"))
     rows = [
         [
             Cell(case.case_id),
@@ -49,19 +63,19 @@ def cases_table(findings: Findings) -> Table:
             Cell(case.label),
             number_cell(case.samples.cv, "{:.1%}"),
             median_cell(case.figures.get("emissions_g"), mass_scale),
-            percent_cell(case.figures.get("test_score")),
+            score_cell(case.figures.get("test_score"), score),
             median_cell(case.figures.get("train_flops"), 1 / GIGA),
             Cell("yes" if case.is_on_front else "no"),
             Cell(" ".join(case.samples.marks)),
         ]
-        for case in findings.cases
+        for case in cases
     ]
     headings = (
         "case", *apart, "n", f"energy, {unit}", "energy is", "CV",
-        f"emissions, {gram} CO2e", "test accuracy", "train GFLOP", "on the front", "marks",
+        f"emissions, {gram} CO2e", heading(score, "test"), "train GFLOP", "on the front", "marks",
     )  # fmt: skip
     caption = "Cases: median [95% interval] over repeats"
-    return Table("cases", caption, headings, rows, list(map(_case_record, findings.cases)))
+    return Table(name, caption, headings, rows, list(map(_case_record, cases)))
 
 
 def ratios_to_baseline(findings: Findings) -> list[Table]:
@@ -77,10 +91,16 @@ def ratios_to_baseline(findings: Findings) -> list[Table]:
         baseline, rows, records = front.baseline, [], []
         for case in front.cases:
             ratios = {name: _ratio(case, baseline, name) for name in RATIOS}
-            rows.append([Cell(case.case_id), *map(_heat, ratios.values())])
+            cells = {name: _heat(ratio) for name, ratio in ratios.items()}
+            if not front.score.low >= 0:
+                # What may be negative has no ratio that says anything.
+                ratios["test_score"] = None
+                cells["test_score"] = _apart(case, front)
+            rows.append([Cell(case.case_id), *cells.values()])
             records.append({"case_id": case.case_id, "baseline": baseline.case_id, **ratios})
         caption = f"Ratios to {baseline.case_id}, {front.title} (energy {front.label})"
-        headings = ("case", *(HEADINGS[name] for name in RATIOS))
+        named = HEADINGS | {"test_score": _ratio_heading(front.score)}
+        headings = ("case", *(named[name] for name in RATIOS))
         tables.append(Table(f"ratios-{number}", caption, headings, rows, records))
     return tables
 
@@ -142,6 +162,16 @@ def _ratio(case: CaseFigures, baseline: CaseFigures, name: str) -> float | None:
     one, other = case.figures.get(name), baseline.figures.get(name)
     ratio = one.median / other.median if one and other and other.median else math.inf
     return ratio if math.isfinite(ratio) else None
+
+
+def _ratio_heading(score: Score) -> str:
+    return heading(score, "test" if score.low >= 0 else "difference in test")
+
+
+def _apart(case: CaseFigures, front: Front) -> Cell:
+    """Return by how much a score differs from that of the baseline."""
+    one, other = (each.figures["test_score"].median for each in (case, front.baseline))
+    return bare_score_cell(one - other, front.score, "+")
 
 
 def _heat(ratio: float | None) -> Cell:

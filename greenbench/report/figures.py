@@ -12,8 +12,18 @@ from greenbench.compare.strategies import Strategies
 from greenbench.compare.units import with_unit
 from greenbench.report.axes import FULL, EnergyAxes
 from greenbench.report.canvas import COLOURS, SERIES, Canvas, Figure, Look, draw
-from greenbench.report.findings import RESPONSES, CaseFigures, Explained, Front
+from greenbench.report.findings import CaseFigures, Explained, Front
 from greenbench.report.formats import joined, percent, provenance_label, three_digits
+from greenbench.tasks import Score
+from greenbench.tasks.score_format import (
+    axis_label,
+    capitalised,
+    is_share,
+    plain,
+    said,
+    value,
+    words,
+)
 
 MOST_NAMED = 12
 NOTABLE = 0.01
@@ -31,7 +41,7 @@ class Mark:
     ----------
     text : str
         What is said when somebody points at it.
-    energy_wh, accuracy : Estimate
+    energy_wh, score : Estimate
         Where it is.
     is_on_front : bool
         Whether it is drawn in colour.
@@ -39,12 +49,12 @@ class Mark:
 
     text: str
     energy_wh: Estimate
-    accuracy: Estimate
+    score: Estimate
     is_on_front: bool
 
 
 def front_figure(name: str, front: Front) -> Figure:
-    """Draw accuracy against energy: the front in colour, dominated cases grey.
+    """Draw the score against energy: the front in colour, dominated cases grey.
 
     Parameters
     ----------
@@ -53,7 +63,9 @@ def front_figure(name: str, front: Front) -> Figure:
     front : Front
         Cases that are comparable.
     """
-    title = f"Accuracy against energy, {front.title} (energy {front.label})"
+    title = (
+        f"{capitalised(words(front.score))} against energy, {front.title} (energy {front.label})"
+    )
     best = [case for case in front.cases if case.is_on_front]
     named = "; ".join(map(_said, best[:MOST_NAMED]))
     alternative = (
@@ -85,7 +97,7 @@ def returns_figure(name: str, returns: Returns) -> Figure:
 
 
 def anytime_figure(name: str, found: Strategies) -> Figure:
-    """Draw the best accuracy so far against the energy spent: median and quartiles.
+    """Draw the best score so far against the energy spent: median and quartiles.
 
     Parameters
     ----------
@@ -115,7 +127,7 @@ def factors_figure(name: str, found: Explained) -> Figure:
     """
     title = f"Shares of variance (η²), {found.where} (energy {found.label})"
     answers = [answer for answer in found.answers if _shares(answer)]
-    shares = {RESPONSES[answer.response]: _shares(answer) for answer in answers}
+    shares = {found.name_of(answer.response): _shares(answer) for answer in answers}
     names = dict.fromkeys(effect for of_one in shares.values() for effect in of_one)
     shown = [n for n in names if any(of_one[n] >= NOTABLE for of_one in shares.values())]
     parts, rest = [*shown, "lesser effects", "residual"], (COLOURS["muted"], COLOURS["line"])
@@ -152,7 +164,8 @@ def factors_figure(name: str, found: Explained) -> Figure:
 def _draw_front(canvas: Canvas, front: Front) -> None:
     # A log scale has no place for the 0 of a counter over a short window.
     cases = [case for case in front.cases if case.figures["energy_wh"].median > 0]
-    axes = EnergyAxes(canvas, [case.figures["energy_wh"].median for case in cases], front.label)
+    energies = [case.figures["energy_wh"].median for case in cases]
+    axes = EnergyAxes(canvas, energies, front.label, score=front.score)
     marks = [
         Mark(
             f"{_said(case)}, {'on the front' if case.is_on_front else 'dominated'}",
@@ -169,19 +182,21 @@ def _draw_front(canvas: Canvas, front: Front) -> None:
     axes.settle()
     axes.avoid(places)
     settings = {case.row["setting"] for case in cases}
-    # The best accuracy is asked for first.
+    # The best score is asked for first.
     for case, place in reversed(best):
         label = _short(case, with_setting=len(settings) > 1)
-        axes.label(label, place, BESIDE, fontsize=8)
+        axes.label(label, place, _beside(front.score), fontsize=8)
 
 
 def _draw_returns(canvas: Canvas, returns: Returns, label: str) -> None:
     sizes = [size for size in returns.sizes if size.energy_wh.median > 0]
-    axes = EnergyAxes(canvas, [size.energy_wh.median for size in sizes], label)
+    score = returns.judged_by
+    axes = EnergyAxes(canvas, [size.energy_wh.median for size in sizes], label, score=score)
     _tolerance(axes, returns)
     marks = [
         Mark(
-            f"{size.network}: {percent(size.score.median)} for {with_unit(size.energy_wh.median)}",
+            f"{size.network}: {said(score, size.score.median)} for "
+            f"{with_unit(size.energy_wh.median)}",
             size.energy_wh,
             size.score,
             is_on_front=size.is_on_front,
@@ -200,22 +215,23 @@ def _draw_returns(canvas: Canvas, returns: Returns, label: str) -> None:
     axes.settle()
     axes.avoid(places)
     for network, place in named.items():
-        axes.label(network.rpartition(".")[2], place, BESIDE, fontsize=9)
+        axes.label(network.rpartition(".")[2], place, _beside(score), fontsize=9)
     for (one, start), (other, end) in pairwise(zip(sizes, places, strict=True)):
         middle = sqrt(start[0] * end[0]), (start[1] + end[1]) / 2
-        axes.label(_step(one, other), middle, BELOW, fontsize=8, color=DOMINATED)
+        axes.label(_step(one, other, score), middle, _below(score), fontsize=8, color=DOMINATED)
     canvas.legend(columns=2)
 
 
 def _draw_anytime(canvas: Canvas, found: Strategies, label: str) -> None:
     curves = [(s.strategy, s.curve) for s in found.strategies if s.curve is not None]
     energies = [energy for _, curve in curves for energy in curve.energy_wh]
-    axes = EnergyAxes(canvas, energies, label, "cumulative energy of the search")
-    axes.plot.set_ylabel("best validation accuracy so far, %")
+    score = found.judged_by
+    axes = EnergyAxes(canvas, energies, label, "cumulative energy of the search", score)
+    axes.plot.set_ylabel(axis_label(score, "best validation", "so far"))
     for number, (strategy, curve) in enumerate(curves):
         look = Look.of(number)
         spent, middle = axes.path(curve.energy_wh, curve.median)
-        low, high = ([FULL * value for value in values] for values in (curve.low, curve.high))
+        low, high = ([axes.times * each for each in ends] for ends in (curve.low, curve.high))
         axes.plot.fill_between(
             spent, low, high, step="post", color=look.colour, alpha=0.13, linewidth=0
         )
@@ -223,12 +239,12 @@ def _draw_anytime(canvas: Canvas, found: Strategies, label: str) -> None:
             spent, middle, drawstyle="steps-post", color=look.colour, linestyle=look.dash,
             linewidth=1.8, marker=look.marker if len(spent) == 1 else None, label=strategy,
         )  # fmt: skip
-        end = f"{percent(curve.median[-1])} after {with_unit(curve.energy_wh[-1])}"
+        end = f"{said(score, curve.median[-1])} after {with_unit(curve.energy_wh[-1])}"
         canvas.tip(line, f"{strategy}: {end}")
     if found.target is not None:
         axes.plot.axhline(
-            FULL * found.target, color=DOMINATED, linestyle=":", linewidth=1.2,
-            label=f"target, {percent(found.target)}",
+            axes.times * found.target, color=DOMINATED, linestyle=":", linewidth=1.2,
+            label=f"target, {value(score, found.target)}",
         )  # fmt: skip
     axes.settle()
     canvas.legend(columns=3)
@@ -248,8 +264,8 @@ def _draw_marks(
     """Draw points with their intervals, and return where they are."""
     for is_on, colour, strength in ((False, DOMINATED, 0.35), (True, FRONT, 0.7)):
         chosen = [mark for mark in marks if mark.is_on_front is is_on]
-        axes.intervals([(mark.energy_wh, mark.accuracy) for mark in chosen], colour, strength)
-    places = [axes.at(mark.energy_wh.median, mark.accuracy.median) for mark in marks]
+        axes.intervals([(mark.energy_wh, mark.score) for mark in chosen], colour, strength)
+    places = [axes.at(mark.energy_wh.median, mark.score.median) for mark in marks]
     for mark, place in zip(marks, places, strict=True):
         shape, colour, size = ("o", FRONT, 6) if mark.is_on_front else ("x", DOMINATED, 5)
         (point,) = axes.plot.plot(
@@ -260,12 +276,11 @@ def _draw_marks(
 
 
 def _tolerance(axes: EnergyAxes, returns: Returns) -> None:
-    best = FULL * returns.best.score.median
-    width = FULL * returns.decision.tolerance
-    points = f"{width:g} point{'' if width == 1 else 's'}"
+    best = axes.times * returns.best.score.median
+    worse = best - returns.judged_by.gain(axes.times * returns.decision.tolerance)
     axes.plot.axhspan(
-        best - width, best, color=SERIES[2], alpha=0.12, linewidth=0,
-        label=f"within {points} of the best",
+        min(worse, best), max(worse, best), color=SERIES[2], alpha=0.12, linewidth=0,
+        label=f"within {returns.within} of the best",
     )  # fmt: skip
 
 
@@ -275,23 +290,39 @@ def _saturation(axes: EnergyAxes, returns: Returns, sizes: Sequence[Size]) -> No
     low, high = sizes[0].energy_wh.median, sizes[-1].energy_wh.median
     shares = [i / POINTS_OF_CURVE for i in range(POINTS_OF_CURVE + 1)]
     energies = [low * (high / low) ** share for share in shares]
-    accuracies = [returns.saturation.predict(energy) or 0.0 for energy in energies]
+    scores = [returns.saturation.predict(energy) or 0.0 for energy in energies]
+    sign = "+" if returns.saturation.is_falling else "−"
     axes.plot.plot(
-        *axes.path(energies, accuracies), color=SERIES[3], linestyle=Look.of(1).dash,
-        linewidth=1.3, label="fit, a − b·energy^−c",
+        *axes.path(energies, scores), color=SERIES[3], linestyle=Look.of(1).dash,
+        linewidth=1.3, label=f"fit, a {sign} b·energy^−c",
     )  # fmt: skip
 
 
-def _step(smaller: Size, larger: Size) -> str:
+def _step(smaller: Size, larger: Size, score: Score) -> str:
     """Return what the larger size adds."""
-    points = FULL * (larger.score.median - smaller.score.median)
+    apart = larger.score.median - smaller.score.median
     ratio = larger.energy_wh.median / smaller.energy_wh.median
-    return f"{points:+.1f}, ×{three_digits(ratio)}"
+    shown = f"{FULL * apart:+.1f}" if is_share(score) else plain(apart, "+")
+    return f"{shown}, ×{three_digits(ratio)}"
+
+
+def _beside(score: Score) -> Sequence[tuple[float, float]]:
+    """Return where labels of points go first: where a better point would be."""
+    return BESIDE if score.higher_is_better else _upside_down(BESIDE)
+
+
+def _below(score: Score) -> Sequence[tuple[float, float]]:
+    """Return where labels of steps go first: off the labels of points."""
+    return BELOW if score.higher_is_better else _upside_down(BELOW)
+
+
+def _upside_down(offsets: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    return [(x, -y) for x, y in offsets]
 
 
 def _said(case: CaseFigures) -> str:
-    accuracy, energy_wh = (case.figures[name].median for name in ("test_score", "energy_wh"))
-    return f"{case.case_id}: {percent(accuracy)} for {with_unit(energy_wh)}"
+    score, energy_wh = (case.figures[name].median for name in ("test_score", "energy_wh"))
+    return f"{case.case_id}: {said(case.score, score)} for {with_unit(energy_wh)}"
 
 
 def _short(case: CaseFigures, *, with_setting: bool) -> str:

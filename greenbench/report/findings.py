@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from greenbench.compare.columns import with_options
-from greenbench.compare.comparable import ENERGY, check_cases, value_of
+from greenbench.compare.comparable import ENERGY, SCORED, check_cases, value_of
 from greenbench.compare.factors import Factors, compare_factors
 from greenbench.compare.front import pareto_front
 from greenbench.compare.placings import Summary, summarise
@@ -18,16 +18,19 @@ from greenbench.compare.strategies import OWN_GROUP, Strategies, compare_strateg
 from greenbench.compare.tolerance import Tolerance
 from greenbench.errors import GreenbenchError, NotComparableError
 from greenbench.report.formats import joined, provenance_label
+from greenbench.results.scores import score_of
+from greenbench.tasks import ACCURACY, Score
+from greenbench.tasks.score_format import words
 from greenbench.text import cleaned
 from greenbench.text.programs import cleaned_row
 
 Row = Mapping[str, Any]
 
 MOST_FACTORS = 4
-RESPONSES = {"energy_wh": "energy", "test_score": "test accuracy"}
-"""Columns that are explained by factors, and what a reader calls them."""
+RESPONSES = ("energy_wh", "test_score")
+"""Columns that are explained by factors."""
 
-COMPARABLE = ("dataset", *ENERGY)
+COMPARABLE = ("dataset", *ENERGY, *SCORED)
 """Columns that cases of one front share."""
 RATIOS = ("energy_wh", "emissions_g", "duration_s", "test_score", "train_flops", "parameters")
 OF_COUNTED = ("energy_wh", "emissions_g", "duration_s")
@@ -50,7 +53,7 @@ class CaseFigures:
     figures : dict of str to Estimate
         Column to median and interval, of those that are known.
     is_on_front : bool
-        Whether no comparable case has at least its accuracy for less energy.
+        Whether no comparable case is at least as good for less energy.
     """
 
     case_id: str
@@ -58,6 +61,11 @@ class CaseFigures:
     samples: Samples
     figures: Mapping[str, Estimate]
     is_on_front: bool = False
+
+    @property
+    def score(self) -> Score:
+        """What it is judged by."""
+        return score_of(self.row)
 
     @property
     def label(self) -> str:
@@ -76,12 +84,17 @@ class Front:
     label : str
         Whether their energies are measured or estimated.
     cases : tuple of CaseFigures
-        By energy; those without an energy or accuracy are missing.
+        By energy; those without an energy or score are missing.
     """
 
     title: str
     label: str
     cases: tuple[CaseFigures, ...]
+
+    @property
+    def score(self) -> Score:
+        """What all cases are judged by."""
+        return self.baseline.score
 
     @property
     def baseline(self) -> CaseFigures:
@@ -101,11 +114,18 @@ class Explained:
         Whether the energies are measured or estimated.
     answers : tuple of Factors
         One for each of `RESPONSES`.
+    score : Score
+        What the responses that are scores are.
     """
 
     where: str
     label: str
     answers: tuple[Factors, ...]
+    score: Score = ACCURACY
+
+    def name_of(self, response: str) -> str:
+        """Return what a reader calls one of `RESPONSES`."""
+        return "energy" if response == "energy_wh" else f"test {words(self.score)}"
 
 
 @dataclass(frozen=True)
@@ -301,7 +321,7 @@ def _front(cases: Sequence[CaseFigures], title: str) -> Front:
     ordered = sorted(cases, key=lambda case: case.figures["energy_wh"].median)
     are_on_front = pareto_front(
         [case.figures["energy_wh"].median for case in ordered],
-        [case.figures["test_score"].median for case in ordered],
+        [case.score.gain(case.figures["test_score"].median) for case in ordered],
     )
     judged = [
         replace(case, is_on_front=is_on) for case, is_on in zip(ordered, are_on_front, strict=True)
@@ -347,7 +367,8 @@ def _explained(
         )
     provenances = {row["energy_provenance"] for row in rows if row["energy_wh"] is not None}
     answers = [compare_factors(table, varied, response, **counting) for response in RESPONSES]
-    return [Explained(joined(*where), provenance_label(*provenances), tuple(answers))]
+    label = provenance_label(*provenances)
+    return [Explained(joined(*where), label, tuple(answers), score_of(rows[0]))]
 
 
 def _is_compared(rows: Sequence[Row]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from greenbench import __version__
 from greenbench.report import answers, content
+from greenbench.report.about import about
 from greenbench.report.canvas import COLOURS, Figure
 from greenbench.report.figures import (
     anytime_figure,
@@ -34,45 +35,6 @@ DARK = {
     "series-5": "#e3c44a",
     "series-6": "#a5a8f0",
 }
-ABOUT = {
-    "front": (
-        "Accuracy against energy",
-        "A case is on the Pareto front if no comparable case has at least its accuracy for "
-        "less energy; dominated cases are grey crosses. Bars are 95% intervals. Point at a "
-        "mark to read it, or go to a figure with Tab and along its marks with arrow keys.",
-    ),
-    "returns": (
-        "Diminishing returns",
-        "What each larger size adds in points of accuracy, and how many times the energy it "
-        "takes. The ring is the choice: the smallest size that is within the tolerance of the "
-        "best. p is that of a size being further below another one than that.",
-    ),
-    "strategies": (
-        "Search strategies",
-        "Best validation accuracy so far against the energy spent, in the order of time: "
-        "median and quartiles over searches. Equal energy comes first; equal trials is another "
-        "question. A search wins against one of another strategy that has found less; area is "
-        "the mean accuracy along the way. Optimism is validation less test accuracy of what "
-        "was chosen.",
-    ),
-    "factors": (
-        "What energy and accuracy depend on",
-        "Shares of variance that kinds of layers and their interactions explain.",
-    ),
-    "backends": (
-        "Backends",
-        "Pairs of repeats that ran in the same round.",
-    ),
-    "ratios": (
-        "Cases against the one of least energy",
-        "Shading grows with the distance from 1, above or below it.",
-    ),
-    "environment": (
-        "Machines and software",
-        "What greenbench knew of each host when it ran there last.",
-    ),
-}
-"""Sections in their order: heading, and what each shows."""
 # Whatever a name may smuggle in, nothing is fetched.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
@@ -107,7 +69,7 @@ def sections(findings: Findings) -> list[Section]:
     figures, tables = _figures_of(findings), _tables_of(findings)
     found = [
         Section(name, title, text, figures.get(name, ()), tables[name])
-        for name, (title, text) in ABOUT.items()
+        for name, (title, text) in about(findings).items()
     ]
     return [section for section in found if section.figures or section.tables]
 
@@ -129,7 +91,7 @@ def _figures_of(findings: Findings) -> dict[str, list[Figure]]:
 
 def _tables_of(findings: Findings) -> dict[str, Sequence[Table]]:
     return {
-        "front": [content.cases_table(findings)],
+        "front": content.cases_tables(findings),
         "returns": answers.returns_tables(findings.returns),
         "strategies": answers.strategies_tables(findings),
         "factors": answers.factors_tables(findings.factors),

@@ -40,6 +40,12 @@ def words(score: Score) -> str:
     return WORDS.get(score.name, score.name.replace("_", " "))
 
 
+def capitalised(text: str) -> str:
+    """Return a text whose first letter is a capital; names such as ``mIoU`` stay as they are."""
+    first = text.partition(" ")[0]
+    return text if any(map(str.isupper, first)) else text[:1].upper() + text[1:]
+
+
 def value(score: Score, figure: float | None, spec: str = ".1f") -> str:
     """Return a figure with its unit: ``"95.0%"``, ``"0.412"``, ``"2.10 bits"``.
 
@@ -122,6 +128,44 @@ def heading(score: Score, split: str = "", unit: str | None = None) -> str:
     name = words(score)
     shown = f", {unit}" if unit and not name.startswith(unit) else ""
     return f"{split} {name}{shown}{'' if score.higher_is_better else ' ↓'}".strip()
+
+
+def axis_label(score: Score, before: str = "", after: str = "") -> str:
+    """Return what stands at an axis: ``"test accuracy, %"``, ``"test MAE (lower is better)"``.
+
+    Parameters
+    ----------
+    score : Score
+        What is drawn.
+    before, after : str
+        What stands around its name, such as ``"test"``.
+    """
+    name, unit = words(score), scale(score)[1]
+    shown = f", {unit}" if unit and not name.startswith(unit) else ""
+    way = "" if score.higher_is_better else " (lower is better)"
+    return f"{f'{before} {name} {after}'.strip()}{shown}{way}"
+
+
+def gain_heading(score: Score, unit: str) -> str:
+    """Return what stands over gains by energy: ``"points/Wh"``, ``"gain, bits/Wh"``.
+
+    Parameters
+    ----------
+    score : Score
+        What gets better.
+    unit : str
+        Of energy.
+    """
+    if is_share(score):
+        return f"points/{unit}"
+    return f"gain, {score.unit or words(score)}/{unit}"
+
+
+def by_score(score: Score) -> str:
+    """Return what a title says of a score: ``" by R²"``; nothing of an accuracy."""
+    if score.name == "accuracy":
+        return ""
+    return f" by {words(score)}{'' if score.higher_is_better else ' (lower is better)'}"
 
 
 def more_or_less(score: Score) -> str:

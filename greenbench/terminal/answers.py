@@ -6,16 +6,31 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from greenbench.compare.ratio_columns import difference_in_words, score_heading, score_name
 from greenbench.compare.units import energy_unit
 from greenbench.results.readings import Provenance
+from greenbench.tasks.score_format import (
+    by_score,
+    capitalised,
+    gain_heading,
+    unit_apart,
+    words,
+)
 from greenbench.terminal.console import Table, new_console, say
-from greenbench.terminal.formats import at_or_above, interval, signed
+from greenbench.terminal.formats import (
+    apart,
+    at_or_above,
+    bare_score,
+    interval,
+    score_interval,
+    signed,
+)
 
 if TYPE_CHECKING:
     from greenbench.compare.factors import Factors
     from greenbench.compare.horizons import Horizon
     from greenbench.compare.placings import Summary
-    from greenbench.compare.ratios import Ratios
+    from greenbench.compare.ratios import Ratio, Ratios
     from greenbench.compare.returns import Returns
     from greenbench.compare.strategies import Strategies
 
@@ -43,11 +58,13 @@ def returns_table(returns: "Returns") -> Table:
     table = Table(title)
     table.add_column("size", no_wrap=True)
     unit, scale = energy_unit([size.energy_wh.median for size in returns.sizes])
-    for heading in (
-        "parameters", "train GFLOP", f"energy, {unit}", returns.score_name,
-        f"points/{unit}",
+    score = returns.judged_by
+    heading = returns.score_name + ("" if score.higher_is_better else " ↓")
+    for column in (
+        "parameters", "train GFLOP", f"energy, {unit}", heading,
+        gain_heading(score, unit),
     ):  # fmt: skip
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(column, justify="right", no_wrap=True)
     table.add_column("Pareto", no_wrap=True)
     table.add_column("p, within", justify="right", no_wrap=True)
     for size in returns.sizes:
@@ -57,7 +74,7 @@ def returns_table(returns: "Returns") -> Table:
             "–" if size.parameters is None else f"{size.parameters:,}",
             "–" if size.train_flops is None else f"{size.train_flops / 1e9:.3g}",
             interval(size.energy_wh, scale, ""),
-            interval(size.score, 100, "%"),
+            score_interval(size.score, score),
             step,
             "●" if size.is_on_front else "dominated",
             "–" if size.p is None else f"{size.p:.2g}",
@@ -72,7 +89,9 @@ def _curve(returns: "Returns") -> str:
     if fit.a is None or fit.b is None or fit.c is None:
         return f"{knee} No saturating curve: {fit.reason}."
     a, b, c = (f"{x.value:.3g} [{x.low:.3g}, {x.high:.3g}]" for x in (fit.a, fit.b, fit.c))
-    return f"{knee} Accuracy = a − b·Wh^−c with a = {a}, b = {b}, c = {c}."
+    sign = "+" if fit.is_falling else "−"
+    name = capitalised(words(returns.judged_by))
+    return f"{knee} {name} = a {sign} b·Wh^−c with a = {a}, b = {b}, c = {c}."
 
 
 def print_strategies(
@@ -92,7 +111,9 @@ def print_strategies(
 
 
 def _strategies_table(answer: "Strategies") -> Table:
-    title = f"Strategies: {', '.join(answer.group.values())}{_label(answer.provenance)}"
+    score = answer.judged_by
+    of_all = f"{', '.join(answer.group.values())}{by_score(score)}"
+    title = f"Strategies: {of_all}{_label(answer.provenance)}"
     table = Table(title)
     table.add_column("strategy", no_wrap=True)
     energies = [s.energy_wh.median for s in answer.strategies if s.energy_wh is not None]
@@ -111,22 +132,22 @@ def _strategies_table(answer: "Strategies") -> Table:
             str(standing.searches),
             str(standing.trials),
             "–" if standing.energy_wh is None else interval(standing.energy_wh, scale),
-            f"{standing.best_score:.2%}",
+            bare_score(standing.best_score, score),
             *_found(answer.equal_energy, standing.strategy),
             *_found(answer.equal_trials, standing.strategy),
             at_or_above(*to_target, scale),
             "–" if standing.hit_rate is None else f"{standing.hit_rate:.0%}",
-            "–" if standing.area is None else f"{standing.area:.2%}",
+            bare_score(standing.area, score),
         )
     return table
 
 
 def _spending_table(answer: "Strategies") -> Table:
-    table = Table("What their energy went into")
+    table, unit = Table("What their energy went into"), unit_apart(answer.judged_by)
     table.add_column("strategy", no_wrap=True)
     for heading in (
         "trials", "stopped", "failed", "re-evaluations", "proposals", "never incumbent",
-        "optimism, points",
+        f"optimism, {unit}" if unit else "optimism",
     ):  # fmt: skip
         table.add_column(heading, justify="right", no_wrap=True)
     for one in answer.strategies:
@@ -138,16 +159,16 @@ def _spending_table(answer: "Strategies") -> Table:
                 "–" if share is None else f"{share:.1%}"
                 for share in (one.proposal_share, one.wasted_share)
             ),
-            "–" if one.optimism is None else signed(100 * one.optimism),
+            apart(one.optimism, answer.judged_by),
         )
     return table
 
 
 def _found(horizon: "Horizon | None", strategy: str) -> tuple[str, str]:
     found = [f for f in horizon.found if f.strategy == strategy] if horizon else []
-    if not found:
+    if not horizon or not found:
         return "–", "–"
-    return interval(found[0].score, 100, "%"), f"{found[0].win_rate:.0%}"
+    return score_interval(found[0].score, horizon.judged_by), f"{found[0].win_rate:.0%}"
 
 
 def print_factors(found: Sequence["Factors"], console: Console | None = None) -> None:
@@ -218,17 +239,25 @@ def _ratios_table(ratios: "Ratios") -> Table:
     table = Table(title)
     for heading in ("group", ratios.compared):
         table.add_column(heading, no_wrap=True)
-    for heading in ("pairs", "energy", "duration", "accuracy"):
+    for heading in ("pairs", "energy", "duration", score_heading(ratios)):
         table.add_column(heading, justify="right", no_wrap=True)
     for ratio in (*ratios.ratios, *ratios.overall):
-        figures = (ratio.energy, ratio.duration, ratio.score)
+        figures = (ratio.energy, ratio.duration)
         table.add_row(
             ratio.group,
             ratio.variant,
             str(ratio.pairs),
             *("–" if found is None else interval(found) for found in figures),
+            _score_ratio(ratios, ratio),
         )
     return table
+
+
+def _score_ratio(ratios: "Ratios", ratio: "Ratio") -> str:
+    shown = difference_in_words(ratio)
+    if shown is None and ratio.score is not None:
+        shown = interval(ratio.score)
+    return "–" if shown is None else shown + score_name(ratios, ratio)
 
 
 def _label(provenance: str | None) -> str:

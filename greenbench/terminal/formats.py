@@ -1,6 +1,10 @@
 """How numbers are shown: few digits, an interval behind the median."""
 
+import math
+
 from greenbench.compare.stats import Estimate
+from greenbench.tasks import Score
+from greenbench.tasks.score_format import UNKNOWN, is_share, plain
 
 LARGE = 1000  # from here on, three digits would come with an exponent
 
@@ -15,6 +19,34 @@ def interval(found: Estimate, scale: float = 1.0, unit: str = "") -> str:
     if found.low is None or found.high is None:
         return middle
     return f"{middle} [{shown(found.low)}, {shown(found.high)}]"
+
+
+def score_interval(found: Estimate, score: Score) -> str:
+    """Return a median score with its interval; of scores that are no shares without a unit."""
+    if not math.isfinite(found.median):
+        return UNKNOWN
+    if is_share(score):
+        return interval(found, 100, "%")
+    ends = (
+        ""
+        if found.low is None or found.high is None
+        else f" [{plain(found.low)}, {plain(found.high)}]"
+    )
+    return f"{plain(found.median)}{ends}"
+
+
+def bare_score(found: float | None, score: Score) -> str:
+    """Return a score without an interval, of shares with four digits."""
+    if found is None or not math.isfinite(found):
+        return UNKNOWN
+    return f"{found:.2%}" if is_share(score) else plain(found)
+
+
+def apart(found: float | None, score: Score) -> str:
+    """Return a difference of two scores, of shares in points, with its sign and without a unit."""
+    if found is None or not math.isfinite(found):
+        return UNKNOWN
+    return signed(100 * found) if is_share(score) else plain(found, "+")
 
 
 def signed(value: float) -> str:
