@@ -30,7 +30,6 @@ def figures(found: dict[str, Any]) -> dict[str, str]:
     return {
         "known_date": found["date"],
         "known_versions": ", ".join(f"{name} {v}" for name, v in found["versions"].items()),
-        "known_seeds": str(len(scripts[0]["case"])),
         "known_scores": _scores(scripts),
         "known_trained": _trained(scripts),
         "known_held": f"{len(held)} of {len(scripts)}",
@@ -45,8 +44,9 @@ def is_within_noise(script: dict[str, Any]) -> bool:
 
 def _scores(scripts: list[dict[str, Any]]) -> str:
     table = (
-        "| script | lines of its case | score | original loop | case | case − loop, 95% interval |\n"
-        "|---|---|---|---|---|---|\n"
+        "| script | lines of its case | score | seeds | original loop | case "
+        "| case − loop, 95% interval |\n"
+        "|---|---|---|---|---|---|---|\n"
     )
     for each in scripts:
         scale, unit, digits = _format(each["score"])
@@ -56,14 +56,15 @@ def _scores(scripts: list[dict[str, Any]]) -> str:
         )
         table += (
             f"| {TITLES[each['script']]} | {each['lines']} | {each['score']['name']}, {unit} "
-            f"| {loop} | {case} | {mean} [{low}, {high}] |\n"
+            f"| {len(each['case'])} | {loop} | {case} | {mean} [{low}, {high}] |\n"
         )
     return table
 
 
 def _trained(scripts: list[dict[str, Any]]) -> str:
     table = (
-        "| script | data | samples in training, in the test | parameters | epochs | batch | steps |\n"
+        "| script | data | samples in training, in the test | parameters | epochs | batch "
+        "| steps |\n"
         "|---|---|---|---|---|---|---|\n"
     )
     for each in scripts:

@@ -39,8 +39,11 @@ _COMPUTING = (
 )
 """How environment variables begin that say how to compute."""
 
-_OF_IMPORTS = ("KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK")
-"""What importing scikit-learn sets, wherever that happens first; it changes nothing computed."""
+_OF_IMPORTS = ("KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK", "TORCHINDUCTOR_CACHE_DIR")
+"""What importing scikit-learn or torchvision sets, wherever that happens first.
+
+It changes nothing computed.
+"""
 
 # A setting may be put back by another one: some of torch's are two views of the same.
 _PASSES = 3

@@ -79,6 +79,7 @@ class OneCycle:
 
     def factors(self, steps: int, steps_per_epoch: int) -> Factors:
         """Return two halves of cosines that meet after the share `rise` of the steps."""
+        _check_share(self.rise)
         at = np.arange(steps)
         peak = self.rise * steps - 1
         up = _cosine(self.start, 1.0, np.clip(at / max(peak, 1e-12), 0.0, 1.0))
@@ -96,8 +97,10 @@ class Step:
 
     def factors(self, steps: int, steps_per_epoch: int) -> Factors:
         """Return powers of gamma."""
+        if self.every < 1 or self.every != int(self.every):
+            raise ValueError(f"every is {self.every}; expected a whole number above 0")
         epochs = np.arange(steps) // max(steps_per_epoch, 1)
-        return np.asarray(float(self.gamma) ** (epochs // max(int(self.every), 1)))
+        return np.asarray(float(self.gamma) ** (epochs // int(self.every)))
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,7 @@ class LinearWarmup:
 
     def factors(self, steps: int, steps_per_epoch: int) -> Factors:
         """Return the line, and what comes after."""
+        _check_share(self.warmup)
         at, rising = np.arange(steps), max(round(self.warmup * steps), 1)
         along = np.clip((at - rising) / max(steps - rising, 1), 0.0, 1.0)
         after = {
@@ -156,6 +160,11 @@ def _works(schedule: Schedule) -> bool:
     except (ArithmeticError, LookupError, TypeError, ValueError):
         return False
     return factors.shape == (_STEPS,) and bool(((factors >= 0) & np.isfinite(factors)).all())
+
+
+def _check_share(share: float) -> None:
+    if not 0 <= share <= 1:
+        raise ValueError(f"{share} is no share of the steps; expected 0 to 1")
 
 
 def _cosine(start: float, end: float, along: Factors) -> Factors:

@@ -225,6 +225,16 @@ def test_what_importing_scikit_learn_sets_is_nobodys_doing(
     assert caplog.text == ""
 
 
+def test_where_torchs_compiler_keeps_its_files_is_nobodys_doing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Torchvision's import sets it, which networks do in the function that builds them.
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    with state_kept("architecture 'mine'"):
+        monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "somewhere")
+    assert caplog.text == ""
+
+
 def test_names_of_layers_do_not_depend_on_what_was_built_before(
     keras_backend: KerasBackend,
 ) -> None:
