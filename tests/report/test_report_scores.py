@@ -21,7 +21,7 @@ def judged_by(score: Score, dataset: str, figure: Callable[[float], float]) -> T
     """Return a table whose accuracies are turned into scores of another kind."""
 
     def changed(row: Row) -> Row:
-        told = {"dataset": dataset, "setting": dataset, "case_hash": dataset}
+        told: Row = {"dataset": dataset, "setting": dataset, "case_hash": dataset}
         told |= {"case_id": str(row["case_id"]).replace("digits", dataset), **columns_of(score)}
         for name in {"test_score", "val_score"} & row.keys():
             told[name] = figure(row[name])
