@@ -25,7 +25,6 @@ from greenbench.report.scores import Part, heading, split_by_score
 from greenbench.report.table import NONE, Cell, Table
 from greenbench.tasks import Score
 from greenbench.tasks.score_format import (
-    by_score,
     capitalised,
     gain_heading,
     is_share,
@@ -74,7 +73,7 @@ def _returns_tables(part: Part[Returns]) -> list[Table]:
     curve = f"{capitalised(words(score))} = a {sign} b·energy^−c, energy in Wh"
     return [
         Table(
-            f"returns{part.suffix}", f"Sizes{by_score(score)}: median [95% interval]",
+            f"returns{part.suffix}", f"Sizes{part.said}: median [95% interval]",
             headings, rows, records,
         ),
         Table(
@@ -120,7 +119,7 @@ def _strategies_tables(part: Part[Strategies]) -> list[Table]:
     )  # fmt: skip
     rows = [_standing(group, one, scale) for group in found for one in group.strategies]
     records = [record for group in found for record in group.records()]
-    caption = f"Strategies{by_score(part.score)}: median [95% interval]"
+    caption = f"Strategies{part.said}: median [95% interval]"
     return [
         Table(f"strategies{part.suffix}", caption, headings, rows, records),
         _spending_table(part),
@@ -243,9 +242,10 @@ def _standing(group: Strategies, one: Standing, scale: float) -> list[Cell]:
 
 def _spending_table(part: Part[Strategies]) -> Table:
     """Return what the energy of searches went into."""
+    unit = "" if is_share(part.score) else part.score.unit
     headings = (
         "strategy", "on", "trials", "stopped", "failed", "re-evaluations", "proposals",
-        "never incumbent", "optimism",
+        "never incumbent", f"optimism, {unit}" if unit else "optimism",
     )  # fmt: skip
     rows, records = [], []
     for group in part.members:
@@ -262,7 +262,7 @@ def _spending_table(part: Part[Strategies]) -> Table:
                 ]
             )
             records.append({**group.group, **{name: getattr(one, name) for name in SPENDING}})
-    caption = f"What the energy of searches{by_score(part.score)} went into"
+    caption = f"What the energy of searches went into{part.said and f',{part.said}'}"
     return Table(f"spending{part.suffix}", caption, headings, rows, records)
 
 

@@ -1,5 +1,6 @@
 """Axes: energy on a log scale, a score in its unit, intervals, and labels that cover nothing."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from greenbench.tasks.score_format import axis_label, scale
 
 FULL = 100.0
 SLACK = 0.005
+LETTERS = 40
 ENOUGH_FOR_LOG_TICKS = 5.0
 MARGIN = 0.02
 RADIUS = 4.0
@@ -49,8 +51,13 @@ class EnergyAxes:
         self.plot: Any = canvas.drawing.subplots()
         self.plot.set_xscale("log")
         self.plot.set_xlabel(f"{what}, {unit} ({label}), log scale")
-        self.plot.set_ylabel(axis_label(score, "test"))
+        self.name_scores("test")
         self._taken: list[Any] = []
+
+    def name_scores(self, before: str, after: str = "") -> None:
+        """Write at the axis of scores what they are."""
+        # An axis is not as long as all that is said at one.
+        self.plot.set_ylabel(textwrap.fill(axis_label(self._score, before, after), LETTERS))
 
     def at(self, energy_wh: float, score: float) -> Point:
         """Return where an energy and a score are drawn."""
@@ -106,8 +113,8 @@ class EnergyAxes:
         for x, y in self.plot.transData.transform(points) if points else ():
             self._taken.append(Bbox([[x - RADIUS, y - RADIUS], [x + RADIUS, y + RADIUS]]))
 
-    def label(self, text: str, point: Point, offsets: Sequence[Point], **style: Any) -> None:
-        """Write beside a point what it is, where there is room; the first offset is the best."""
+    def label(self, text: str, point: Point, offsets: Sequence[Point], **style: Any) -> bool:
+        """Write beside a point what it is, if there is room; the first offset is the best."""
         frame, whole = self.plot.get_window_extent(), self.plot.figure.bbox
         for offset in offsets:
             label = self.plot.annotate(
@@ -119,5 +126,6 @@ class EnergyAxes:
             is_inside = frame.x0 <= box.x0 and frame.y0 <= box.y0 and box.x1 <= whole.x1
             if is_inside and not any(map(box.overlaps, self._taken)):
                 self._taken.append(box)
-                return
+                return True
             label.remove()
+        return False

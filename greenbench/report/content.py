@@ -15,7 +15,7 @@ from greenbench.report.cells import (
 )
 from greenbench.report.findings import RATIOS, CaseFigures, Findings, Front
 from greenbench.report.formats import three_digits
-from greenbench.report.scores import heading, split_by_score
+from greenbench.report.scores import Part, heading, split_by_score
 from greenbench.report.table import NONE, Cell, Table
 from greenbench.tasks import Score
 
@@ -46,12 +46,11 @@ def cases_tables(findings: Findings) -> list[Table]:
         if len({value_of(case.row, name) for case in findings.cases}) > 1
     ]
     found = split_by_score(findings.cases, lambda case: case.score)
-    return [_cases_table(f"cases{part.suffix}", part.members, part.score, apart) for part in found]
+    return [_cases_table(part, apart) for part in found]
 
 
-def _cases_table(
-    name: str, cases: Sequence[CaseFigures], score: Score, apart: Sequence[str]
-) -> Table:
+def _cases_table(part: Part[CaseFigures], apart: Sequence[str]) -> Table:
+    cases, score = part.members, part.score
     unit, scale = energy_unit(_medians(cases, "energy_wh"))
     gram, mass_scale = mass_unit(_medians(cases, "emissions_g"))
     rows = [
@@ -74,8 +73,8 @@ def _cases_table(
         "case", *apart, "n", f"energy, {unit}", "energy is", "CV",
         f"emissions, {gram} CO2e", heading(score, "test"), "train GFLOP", "on the front", "marks",
     )  # fmt: skip
-    caption = "Cases: median [95% interval] over repeats"
-    return Table(name, caption, headings, rows, list(map(_case_record, cases)))
+    caption = f"Cases{part.said}: median [95% interval] over repeats"
+    return Table(f"cases{part.suffix}", caption, headings, rows, list(map(_case_record, cases)))
 
 
 def ratios_to_baseline(findings: Findings) -> list[Table]:

@@ -16,7 +16,6 @@ from greenbench.report.findings import CaseFigures, Explained, Front
 from greenbench.report.formats import joined, percent, provenance_label, three_digits
 from greenbench.tasks import Score
 from greenbench.tasks.score_format import (
-    axis_label,
     capitalised,
     is_share,
     plain,
@@ -185,7 +184,10 @@ def _draw_front(canvas: Canvas, front: Front) -> None:
     # The best score is asked for first.
     for case, place in reversed(best):
         label = _short(case, with_setting=len(settings) > 1)
-        axes.label(label, place, _beside(front.score), fontsize=8)
+        beside = _beside(front.score)
+        # Long names find room in several lines, if not in one.
+        if not axes.label(label, place, beside, fontsize=8):
+            axes.label(label.replace(" ", "\n"), place, beside, fontsize=8)
 
 
 def _draw_returns(canvas: Canvas, returns: Returns, label: str) -> None:
@@ -227,7 +229,7 @@ def _draw_anytime(canvas: Canvas, found: Strategies, label: str) -> None:
     energies = [energy for _, curve in curves for energy in curve.energy_wh]
     score = found.judged_by
     axes = EnergyAxes(canvas, energies, label, "cumulative energy of the search", score)
-    axes.plot.set_ylabel(axis_label(score, "best validation", "so far"))
+    axes.name_scores("best validation", "so far")
     for number, (strategy, curve) in enumerate(curves):
         look = Look.of(number)
         spent, middle = axes.path(curve.energy_wh, curve.median)

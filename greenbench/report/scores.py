@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from greenbench.tasks import ACCURACY, Score
+from greenbench.tasks.score_format import by_score, is_share
 from greenbench.tasks.score_format import heading as heading_of
-from greenbench.tasks.score_format import is_share
 
 Found = TypeVar("Found")
 
@@ -28,6 +28,11 @@ class Part(Generic[Found]):
     suffix: str
     score: Score
     members: tuple[Found, ...]
+
+    @property
+    def said(self) -> str:
+        """What a caption says of the score: nothing of an accuracy that is the only one."""
+        return by_score(self.score, is_said=bool(self.suffix))
 
 
 def split_by_score(found: Iterable[Found], score_of: Callable[[Found], Score]) -> list[Part[Found]]:

@@ -161,9 +161,9 @@ def gain_heading(score: Score, unit: str) -> str:
     return f"gain, {score.unit or words(score)}/{unit}"
 
 
-def by_score(score: Score) -> str:
-    """Return what a title says of a score: ``" by R²"``; nothing of an accuracy."""
-    if score.name == "accuracy":
+def by_score(score: Score, *, is_said: bool = False) -> str:
+    """Return what a title says of a score: ``" by R²"``; of an accuracy only if `is_said`."""
+    if score.name == "accuracy" and not is_said:
         return ""
     return f" by {words(score)}{'' if score.higher_is_better else ' (lower is better)'}"
 

@@ -1,5 +1,6 @@
 """The table of cases after a run, and what a reader must know of its figures."""
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -128,10 +129,20 @@ def provenance_lines(rows: Sequence[Row]) -> list[str]:
     for row in {str(row["emissions_source"]): row for row in known}.values():
         intensity = row["intensity_g_per_kwh"]
         lines.append(f"Emissions at {intensity:g} g CO2e/kWh: {row['emissions_source']}.")
-    notes = dict.fromkeys(row.get("data_notes") for row in rows)
-    lines += [f"Data: {note}." for note in notes if note]
+    lines += [f"Data: {note}." for note in _in_kinds(row.get("data_notes") for row in rows)]
     notes = dict.fromkeys(row.get("compute_notes") for row in rows)
     return lines + [f"Compute: {note}." for note in notes if note]
+
+
+def _in_kinds(notes: Iterable[str | None]) -> list[str]:
+    """Return notes, one of those that differ in figures alone: each repeat has its own split."""
+    kinds: dict[str, list[str]] = {}
+    for note in dict.fromkeys(filter(None, notes)):
+        kinds.setdefault(re.sub(r"\d+(\.\d+)?", "0", note), []).append(note)
+    return [
+        first if not others else f"{first}; {len(others)} more differ in figures alone"
+        for first, *others in kinds.values()
+    ]
 
 
 def print_summary(
