@@ -115,9 +115,11 @@ def tasks() -> list[Case]:
             optimizer_options=(("learning_rate", 0.003),),
             schedule="linear_warmup",
             schedule_options=(("decay", "cosine"),),
-            **_TASKS,
+            batch_size=32,
+            epochs=3,
+            repeats=5,
         ),
         Case(architecture="resnet_small", size="s", **_TASKS),
         Case(architecture="vit_small", size="s", epochs=30, repeats=5),
-        Case(architecture="unet", size="s", dataset="shapes", **_TASKS),
+        Case(architecture="unet", size="s", dataset="shapes", batch_size=16, **_TASKS),
     ]

@@ -18,6 +18,8 @@ MOST_CLASSES = 20
 """Values that a column of whole numbers may have to be taken for classes unless told."""
 TASKS = ("classification", "regression")
 MISSING = ("refuse", "mean")
+LARGEST_WHOLE = 2.0**53
+"""Beyond it, floats no longer tell whole numbers apart."""
 
 
 def load_tabular(
@@ -81,6 +83,8 @@ def load_tabular(
     if target in ignored:
         raise DatasetError(f"dataset 'tabular': {target!r} is the target; it cannot be ignored")
     notes: list[str] = []
+    for name in columns.keys() - ignored:
+        _check_numbers(columns[name], is_target=name == target)
     task = task or _task_of(columns[target], notes)
     values, names = _targets(columns.pop(target), task)
     features = [column for name, column in columns.items() if name not in ignored]
@@ -123,11 +127,30 @@ def _file(data_dir: Path, path: object) -> Path:
     return data_dir / Path(path).expanduser()
 
 
+def _check_numbers(column: Any, *, is_target: bool) -> None:
+    """Raise `DatasetError` if a column has a number that is infinite, or that floats round."""
+    if column.is_text:
+        return
+    expected, wrong = "finite numbers: correct it", np.isinf(column.values)
+    if column.is_whole and not wrong.any():
+        wrong = np.abs(column.values) >= LARGEST_WHOLE
+        expected = "whole numbers below 2**53, since floats round others: write names as text"
+    if wrong.any():
+        name, row = shown(column.name), int(wrong.argmax())
+        raise DatasetError(
+            f"column {name!r} has {column.values[row]:g} in row {row + 1}; expected {expected}"
+            + ("" if is_target else f", or give ignore={name}")
+        )
+
+
 def _task_of(column: Any, notes: list[str]) -> str:
     """Return what a target column is for, and say why."""
     different = len(np.unique(column.values[~column.missing]))
     what = "texts" if column.is_text else "whole numbers" if column.is_whole else "numbers"
     is_class = column.is_text or (column.is_whole and different <= MOST_CLASSES)
+    if column.is_text and different > MOST_CLASSES and _are_mostly_numbers(column.values):
+        # A slip of the pen among numbers, which `_targets` tells by its row.
+        is_class = False
     task = "classification" if is_class else "regression"
     notes.append(f"task {task}, since {shown(column.name)!r} has {different} different {what}")
     return task
@@ -149,16 +172,25 @@ def _targets(column: Any, task: str) -> tuple[NDArray[Any], Sequence[str] | None
             f" in row {_first_text(column.values) + 1}); expected numbers for regression: correct "
             "it, or choose task=classification"
         )
+    if len(np.unique(column.values)) == 1:
+        raise DatasetError(f"target column {name!r} has one value only; expected several to learn")
     return column.values, None
 
 
+def _are_mostly_numbers(texts: NDArray[Any]) -> bool:
+    return 2 * sum(map(_is_number, texts)) > len(texts)
+
+
 def _first_text(values: NDArray[Any]) -> int:
-    for row, value in enumerate(values):
-        try:
-            float(value)
-        except ValueError:
-            return row
-    return 0
+    return next((row for row, value in enumerate(values) if not _is_number(value)), 0)
+
+
+def _is_number(text: Any) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _plain(value: Any) -> object:

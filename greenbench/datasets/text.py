@@ -106,9 +106,11 @@ def _read(data_dir: Path, path: object) -> tuple[str, bytes]:
     file = data_dir / Path(path).expanduser()
     try:
         return f"text {shown(path)}", file.read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        # A name with a NUL is a ValueError.
+        reason = error.strerror if isinstance(error, OSError) else str(error)
         raise DatasetError(
-            f"text {shown(file)} cannot be read ({error.strerror}); give the path of a text file"
+            f"text {shown(file)} cannot be read ({reason}); give the path of a text file"
         ) from error
 
 

@@ -125,7 +125,16 @@ def _of_numbers(score: Callable[..., Any]) -> Callable[[Array, Array], float]:
 
 
 def _miou(classes: Array, targets: Array) -> float:
-    return float(metrics.jaccard_score(targets.ravel(), classes.ravel(), average="macro"))
+    # Each pair of classes once, weighted by its pixels: pixel by pixel scikit-learn takes 15 to 50
+    # times as long.
+    count = int(max(targets.max(), classes.max())) + 1
+    pixels = np.bincount((targets.astype(np.int64) * count + classes).ravel())
+    pairs = np.flatnonzero(pixels)
+    return float(
+        metrics.jaccard_score(
+            pairs // count, pairs % count, average="macro", sample_weight=pixels[pairs]
+        )
+    )
 
 
 def _bits(loss: float, targets: Array) -> float:

@@ -110,6 +110,22 @@ GAPS = {"age": [None, *range(ROWS - 1)]}
         ({"target": "membr"}, "unknown column of table x.csv: 'membr'; did you mean member?"),
         ({"ignore": "nots"}, "unknown column of table x.csv: 'nots'; did you mean note?"),
         ({"ignore": "member"}, "'member' is the target; it cannot be ignored"),
+        (
+            {"columns": {"height": [float("inf"), *COLUMNS["height"][1:]]}},
+            "column 'height' has inf in row 1; expected finite numbers: correct it, or give ignore",
+        ),
+        (
+            {"columns": {"age": [2**62 + row for row in range(ROWS)]}},
+            "column 'age' has 4.61169e+18 in row 1; expected whole numbers below 2**53",
+        ),
+        (
+            {"columns": {"age": ["x7", *map(str, range(1, ROWS))]}, "target": "age"},
+            "target column 'age' has text ('x7' in row 1); expected numbers for regression",
+        ),
+        (
+            {"columns": {"height": [1.5] * ROWS}, "target": "height"},
+            "target column 'height' has one value only; expected several to learn",
+        ),
         ({"ignore": ""}, "column 'note' has 40 different texts; expected at most 20 categories"),
         ({"columns": GAPS}, "column 'age' has 1 missing value in 40 rows; give ignore=age"),
         ({"columns": GAPS, "target": "age"}, "target column 'age' has 1 missing value; leave out"),

@@ -60,6 +60,7 @@ def test_without_a_file_there_is_python_documentation(context: LoadContext) -> N
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        ({"path": "y\0.txt"}, "cannot be read (embedded null byte); give the path of a text file"),
         ({"path": "y.txt"}, "y.txt cannot be read (No such file or directory); give the path"),
         ({"path": 3}, "path is 3; expected a file's name"),
         ({"path": "latin.txt"}, "latin.txt is not UTF-8 (byte 4); give unit=bytes, or convert it"),
