@@ -34,7 +34,15 @@ from greenbench.tasks import ACCURACY, Score
 
 Row = dict[str, Any]
 
-OWN_ONLY = ("search_wh", "segments", "reevaluates", "lanes", "optimism", "test_score")
+OWN_ONLY = (
+    "search_wh",
+    "segments",
+    "reevaluates",
+    "lanes",
+    "optimism",
+    "test_score",
+    "repeat_uncertainty_wh",
+)
 """Columns of trials that greenbench alone writes."""
 
 
@@ -117,7 +125,7 @@ def to_results(rows: Sequence[Row], names: Names) -> Foreign:
         **dict.fromkeys(("strategy", "backend", "setting"), [""] * len(sizes)),
     }
     # Nothing depends on these, so that "11M" is no mistake.
-    for name in ("train_flops", "parameters", "uncertainty_wh"):
+    for name in ("train_flops", "parameters"):
         if any(isinstance(row.get(name), str) for row in table.rows):
             columns[name] = [None] * len(sizes)
     table.check_devices("dataset")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from greenbench.compare.anytime import SLACK
+from greenbench.compare.doubts import AS_FAR, are_apart
 from greenbench.compare.horizons import (
     Horizon,
     blocks_of,
@@ -59,6 +60,8 @@ class Control:
         which are those at the end.
     judged_by : Score
         What the scores are.
+    are_energies_apart : bool
+        Whether both energies differ by more than the ticks of counters leave open.
     """
 
     is_tested: bool
@@ -72,6 +75,7 @@ class Control:
     at_equal_energy: tuple[Pair, ...]
     at_their_ends: tuple[Pair, ...]
     judged_by: Score = ACCURACY
+    are_energies_apart: bool = True
 
     @property
     def sentence(self) -> str:
@@ -103,6 +107,8 @@ class Control:
     def _times(self) -> str:
         if not self.energy_wh or not self.best_energy_wh:
             return ""
+        if not self.are_energies_apart:
+            return f" (the same energy, {AS_FAR})"
         return f" ({self.best_energy_wh / self.energy_wh:.3g} times the energy)"
 
 
@@ -158,6 +164,7 @@ def judge_control(
         at_equal_energy=at_energy,
         at_their_ends=at_ends,
         judged_by=score,
+        are_energies_apart=_are_apart(own, standing[best]),
     )
 
 
@@ -193,6 +200,11 @@ def _found(search: Search, is_tested: bool) -> float:
     if not is_tested:
         return float(search.best[-1])
     return worst_gain(search.score) if search.test_gain is None else search.test_gain
+
+
+def _are_apart(one: Standing, other: Standing) -> bool:
+    energies = (_energy(one) or 0.0, _energy(other) or 0.0)
+    return are_apart(*energies, one.uncertainty_wh, other.uncertainty_wh)
 
 
 def _energy(standing: Standing) -> float | None:

@@ -84,7 +84,7 @@ def once(rows: Sequence[Row], energy: str | None) -> tuple[list[Row], list[str]]
 
 
 def measured_once(
-    rows: Sequence[Row], apart: Sequence[str], energy: str, accuracy: str | None, seed: str | None
+    rows: Sequence[Row], apart: Sequence[str], energy: str, scored: str | None, seed: str | None
 ) -> tuple[list[Row], list[str]]:
     """Return results without those that have the figures of another one, and how many.
 
@@ -97,7 +97,7 @@ def measured_once(
         Of one table.
     apart : sequence of str
         Columns that copies agree in.
-    energy, accuracy, seed : str or None
+    energy, scored, seed : str or None
         Columns, as far as there are such.
     """
     groups = [tuple(str(row[name]) for name in apart) for row in rows]
@@ -117,7 +117,7 @@ def measured_once(
             for other in places.get((groups[place], depth, round(row[energy], depth)), ()):
                 is_shorter = depth < own and seed is not None and _agree(row, rows[other], seed)
                 is_fine = depth >= finest[groups[place]] and (depth < own or place < other)
-                if (is_fine or is_shorter) and _agree(row, rows[other], accuracy):
+                if (is_fine or is_shorter) and _agree(row, rows[other], scored):
                     yield other
 
     copies: set[int] = set()
@@ -127,7 +127,7 @@ def measured_once(
     if not copies:
         return list(rows), []
     return [row for place, row in enumerate(rows) if place not in copies], [
-        f"{len(copies)} of {len(rows)} rows have the energy{' and accuracy' if accuracy else ''} "
+        f"{len(copies)} of {len(rows)} rows have the energy{' and score' if scored else ''} "
         "of another row to the last digit: they are copies, and count once"
     ]
 

@@ -10,11 +10,13 @@ from typing import Any
 import pandas as pd
 
 from greenbench.compare.comparable import ENERGY, SCORED, SCORES, check_agree, check_cases
+from greenbench.compare.doubts import middle
 from greenbench.compare.samples import is_left_out, once_each
 from greenbench.errors import ConfigurationError, NotComparableError, UnknownNameError
 from greenbench.results.expected import LARGEST
 from greenbench.results.scope import scope_of
 from greenbench.results.table import FURTHER
+from greenbench.results.uncertainty import left_open
 
 Row = Mapping[str, Any]
 Levels = tuple[str, ...]
@@ -40,6 +42,8 @@ class Design:
         The levels of each sample.
     values : tuple of float
         The response of each sample.
+    doubts : tuple of float or None
+        What the ticks of counters leave open of each.
     provenance, scope : str or None
         Of an energy; None if the response is none, if the samples don't say, or if it is a
         factor.
@@ -49,6 +53,7 @@ class Design:
     levels: tuple[Levels, ...]
     keys: tuple[Levels, ...]
     values: tuple[float, ...]
+    doubts: tuple[float | None, ...]
     provenance: str | None = None
     scope: str | None = None
 
@@ -64,6 +69,14 @@ class Design:
         for key, value in zip(self.keys, self.values, strict=True):
             found.setdefault(key, []).append(value)
         return {key: found[key] for key in sorted(found, key=lambda key: [*map(_order, key)])}
+
+    @cached_property
+    def doubt_of(self) -> dict[Levels, float | None]:
+        """What ticks leave open of one sample of each combination of levels, median."""
+        found: dict[Levels, list[float | None]] = {key: [] for key in self.cells}
+        for key, doubt in zip(self.keys, self.doubts, strict=True):
+            found[key].append(doubt)
+        return {key: middle(doubts) for key, doubts in found.items()}
 
     def by_level(self, factor: int) -> dict[str, list[float]]:
         """Return the response by level of one factor."""
@@ -116,7 +129,8 @@ def make_design(
     for name, own in zip(factors, levels, strict=True):
         _check_levels(name, own, len(counted))
     how = _origin(list(counted.values())) if _is_energy(response) else ()
-    return Design(tuple(factors), levels, tuple(zip(*columns, strict=True)), values, *how)
+    doubts = tuple(left_open(row, response) for row in counted.values())
+    return Design(tuple(factors), levels, tuple(zip(*columns, strict=True)), values, doubts, *how)
 
 
 def _check_names(rows: Sequence[Row], factors: Sequence[str], response: str) -> None:

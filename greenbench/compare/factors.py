@@ -9,6 +9,7 @@ import numpy as np
 
 from greenbench.compare.anova import Effect, Factor, analyse, rank
 from greenbench.compare.design import Levels, make_design
+from greenbench.compare.doubts import AS_FAR, are_apart
 from greenbench.compare.pairs import ALPHA
 
 Row = Mapping[str, Any]
@@ -32,12 +33,16 @@ class Cell:
         Number of samples.
     mean, median : float
         Of the response, in its unit.
+    uncertainty : float or None
+        Half-width of the interval that the ticks of counters leave of one sample, median; None
+        where it is not known.
     """
 
     levels: Levels
     n: int
     mean: float
     median: float
+    uncertainty: float | None = None
 
 
 @dataclass(frozen=True)
@@ -148,8 +153,14 @@ def compare_factors(
         residual=effects[-1],
         factors=rank(design),
         cells=tuple(
-            Cell(levels, len(values), float(np.mean(values)), float(np.median(values)))
-            for levels, values in design.cells.items()
+            Cell(
+                key,
+                len(found),
+                float(np.mean(found)),
+                float(np.median(found)),
+                design.doubt_of[key],
+            )
+            for key, found in design.cells.items()
         ),
         reason=reason,
         scope=design.scope,
@@ -182,6 +193,8 @@ def _means_in_words(found: Factors) -> str:
     cells = sorted(found.cells, key=lambda cell: cell.mean)
     least, most = (_cell_in_words(found, cell) for cell in (cells[0], cells[-1]))
     smallest, largest = cells[0].mean, cells[-1].mean
+    if not are_apart(smallest, largest, cells[0].uncertainty, cells[-1].uncertainty):
+        return f"cell means run from {least} to {most}, which is the same {AS_FAR}"
     if smallest > 0 and largest >= TIMES * smallest:
         times = _number(largest / smallest)
         return f"the largest cell mean, {most}, is {times} times the smallest, {least}"

@@ -1,9 +1,10 @@
 """Horizons: searches of several strategies, all cut at the same cost, and tested there."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
+from math import hypot, isfinite, isinf
 from statistics import median
 
 from greenbench.compare.pairs import Blocks, Pair, compare_pairs
@@ -52,12 +53,16 @@ class Horizon:
         Each two strategies, tested by ranks over their searches.
     judged_by : Score
         What its scores are.
+    is_open : bool
+        Whether one strategy may not be above the next one of the ranking, as far as the ticks of
+        counters tell how much energy each search had taken.
     """
 
     limit: float
     found: tuple[Found, ...]
     pairs: tuple[Pair, ...]
     judged_by: Score = ACCURACY
+    is_open: bool = False
 
     @property
     def best(self) -> tuple[str, ...]:
@@ -72,6 +77,11 @@ class Horizon:
             (found.strategy, finds(self.judged_by, found.score.median)) for found in self.found
         )
         return ", ".join([" finds ".join(first), *map(" ".join, others)])
+
+    @property
+    def doubt(self) -> str:
+        """What is to be said behind the ranking, if anything."""
+        return ", an order that ticks of counters leave open" if self.is_open else ""
 
     @property
     def verdict(self) -> str:
@@ -97,7 +107,7 @@ def estimate_of(values: Sequence[float]) -> Estimate:
     Of searches that found nothing, where that has no figure, there is no interval.
     """
     ordered = sorted(values)
-    if ordered and math.isinf(ordered[0]):
+    if ordered and isinf(ordered[0]):
         return Estimate(median(ordered), None, None, len(ordered))
     return _estimate(tuple(ordered))
 
@@ -135,7 +145,29 @@ def cut_at_energy(searches: Searches) -> Horizon | None:
     if not totals:
         return None
     limit = min(totals)
-    return _cut(limit, searches, lambda s: gain_at(s, limit))
+    found = _cut(limit, searches, lambda s: gain_at(s, limit))
+    return replace(found, is_open=_is_open(found, searches))
+
+
+def _is_open(horizon: Horizon, searches: Searches) -> bool:
+    limit = horizon.limit
+    everything = [search for found in searches.values() for search in found]
+    ends = [s for s in everything if s.curve and s.curve.total_wh == limit]
+    own_wh = min((s.uncertainty_wh or 0.0 for s in ends), default=0.0)
+
+    def found_by(strategy: str, sign: int) -> float:
+        """Return its median if its searches had come less far, or farther, than was read."""
+        return median(
+            # All of a search whose end is the limit is within it.
+            gain_at(s, limit if s in ends else limit + sign * hypot(own_wh, s.uncertainty_wh or 0))
+            for s in searches[strategy]
+        )
+
+    return any(
+        found_by(one.strategy, 0) > found_by(other.strategy, 0)
+        and found_by(one.strategy, -1) <= found_by(other.strategy, 1)
+        for one, other in pairwise(horizon.found)
+    )
 
 
 def gain_at(search: Search, limit_wh: float) -> float:
@@ -169,11 +201,11 @@ def _cut(limit: float, searches: Searches, found_by: Callable[[Search], float]) 
 
 def to_rank(gains: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
     """Return gains to test by ranks: what found nothing is finite, and far below all others."""
-    known = [gain for values in gains.values() for gain in values if math.isfinite(gain)]
+    known = [gain for values in gains.values() for gain in values if isfinite(gain)]
     least, most = (min(known), max(known)) if known else (0.0, 0.0)
     nothing = least - 10 * (most - least + 1)
     return {
-        name: [gain if math.isfinite(gain) else nothing for gain in values]
+        name: [gain if isfinite(gain) else nothing for gain in values]
         for name, values in gains.items()
     }
 

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from greenbench.compare.doubts import AS_FAR, are_apart
 from greenbench.compare.stats import Estimate
 from greenbench.tasks.score_format import difference, plain, words
 
@@ -25,16 +26,22 @@ def sentence(ratio: "Ratio", where: str, samples: str) -> str:
     energy = ratio.energy
     if energy is None:
         return f"{ratio.variant}: no ratio of energies to {ratio.baseline}{where} ({ratio.reason})."
-    gives = _gives(ratio)
-    verdict = ""
-    if energy.low is None or energy.high is None:
-        verdict = f"; no interval from {energy.n} {samples[: None if energy.n > 1 else -1]}"
-    elif energy.low <= 1 <= energy.high:
-        verdict = "; the interval holds 1, so no difference is shown"
     return (
         f"{ratio.variant} takes {_times(energy)} the energy of {ratio.baseline}"
-        f"{where}{gives}{verdict}."
+        f"{where}{_gives(ratio)}{_verdict(ratio, energy, samples)}."
     )
+
+
+def _verdict(ratio: "Ratio", energy: Estimate, samples: str) -> str:
+    """Return what is to be doubted of a ratio of energies."""
+    said = ""
+    if energy.low is None or energy.high is None:
+        said = f"; no interval from {energy.n} {samples[: None if energy.n > 1 else -1]}"
+    elif energy.low <= 1 <= energy.high:
+        return "; the interval holds 1, so no difference is shown"
+    if not are_apart(energy.median, 1.0, (ratio.energy_uncertainty or 0.0) * energy.median):
+        said += f"; it is the same energy, {AS_FAR}"
+    return said
 
 
 def _gives(ratio: "Ratio") -> str:

@@ -1,30 +1,32 @@
 """Paired ratios to a baseline: what another backend, optimiser or practice costs, and gives."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import median
 from typing import Any
 
 from greenbench.compare.answers import JUDGED_BY
 from greenbench.compare.comparable import ENERGY, SCORED, check_agree, check_cases
+from greenbench.compare.doubts import middle, share_of
+from greenbench.compare.paired import by_repeat, divided, estimate_of, estimate_once, less, paired
 from greenbench.compare.ratio_wording import sentence
 from greenbench.compare.samples import describe_samples
 from greenbench.compare.stats import FEWEST_FOR_INTERVAL, Estimate, estimate
 from greenbench.errors import NotComparableError, UnknownNameError
-from greenbench.results.expected import LARGEST
 from greenbench.results.scope import scope_of
 from greenbench.results.scores import score_of
 from greenbench.tasks import ACCURACY, Score
 
 Row = Mapping[str, Any]
-Repeats = dict[tuple[Any, Any], Row]
 _Groups = dict[str, dict[str, list[Row]]]
 
 FIGURES = ("energy", "duration", "score", "score_difference")
 OWN_GROUP = ("strategy", "architecture", "backend", "practice", "setting")
 USUAL_BASELINES = ("torch", "none", "baseline", "default", "adam", "constant")
 ALL = "all"
+NO_GROUP = "no group has a ratio"
 FAILED = "failed"
+UNSEARCHED = "default"
+"""The strategy that searches no space."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,11 @@ class Ratio:
         Median of the variant's score less the baseline's, in the score's unit.
     judged_by : Score or None
         What the scores are; None if groups have several.
+    energy_uncertainty : float or None
+        Half-width of the interval that the ticks of counters leave of one pair's ratio of
+        energies, as a share of it, median; None where it is not known.
+    has_own_spaces : bool
+        Whether both were searched, each in a space of its own.
     """
 
     group: str
@@ -62,6 +69,8 @@ class Ratio:
     reason: str | None = None
     score_difference: Estimate | None = None
     judged_by: Score | None = ACCURACY
+    energy_uncertainty: float | None = None
+    has_own_spaces: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,11 +106,12 @@ class Ratios:
     @property
     def sentence(self) -> str:
         """The answer in words."""
-        if self.overall:
-            return " ".join(self._say(each, "over all groups", "groups") for each in self.overall)
-        return " ".join(
+        said = [self._say(each, "over all groups", "groups") for each in self.overall] or [
             self._say(each, each.group and f"in {each.group}", "pairs") for each in self.ratios
-        )
+        ]
+        if any(ratio.has_own_spaces for ratio in self.ratios):
+            said.append("Where there was a search, each was searched in a space of its own.")
+        return " ".join(said)
 
     def _say(self, ratio: Ratio, where: str, samples: str) -> str:
         variant, baseline = map(self._name, (ratio.variant, ratio.baseline))
@@ -246,9 +256,9 @@ def _ratio(
         name: describe_samples(members[name], include_disturbed=include_disturbed).counted
         for name in names
     }
-    pairs = _pairs(*(_by_repeat(words, members[name]) for name, words in names.items()))
-    counted = _pairs(*(_by_repeat(words, samples[name]) for name, words in names.items()))
-    energy = _estimate(counted, "energy_wh")
+    pairs = paired(*(by_repeat(words, members[name]) for name, words in names.items()))
+    counted = paired(*(by_repeat(words, samples[name]) for name, words in names.items()))
+    energy = estimate_of(counted, "energy_wh")
     everything = [*members[variant], *members[baseline]]
     check_agree(group or f"{variant} and {baseline}", everything, SCORED)
     score = score_of(everything[0])
@@ -258,12 +268,20 @@ def _ratio(
         baseline=baseline,
         pairs=len(pairs),
         energy=energy,
-        duration=_estimate(counted, "duration_s"),
-        score=_estimate_once(pairs, "test_score", _divided) if score.low >= 0 else None,
+        duration=estimate_of(counted, "duration_s"),
+        score=estimate_once(pairs, "test_score", divided) if score.low >= 0 else None,
         reason=_why_not(energy, len(pairs), len(counted)),
-        score_difference=_estimate_once(pairs, "test_score", _less),
+        score_difference=estimate_once(pairs, "test_score", less),
         judged_by=score,
+        energy_uncertainty=share_of(counted),
+        has_own_spaces=_have_own_spaces(everything),
     )
+
+
+def _have_own_spaces(rows: Sequence[Row]) -> bool:
+    """Return whether rows of two variants say that they were searched in different spaces."""
+    spaces = {row.get("space") for row in rows if row.get("strategy") != UNSEARCHED}
+    return len(spaces - {None}) > 1
 
 
 def _why_not(energy: Estimate | None, pairs: int, counted: int) -> str | None:
@@ -276,56 +294,6 @@ def _why_not(energy: Estimate | None, pairs: int, counted: int) -> str | None:
     if energy.low is None:
         return f"{energy.n} of {FEWEST_FOR_INTERVAL} pairs that an interval needs"
     return None
-
-
-def _pairs(variant: Repeats, baseline: Repeats) -> list[tuple[Row, Row]]:
-    return [(row, baseline[key]) for key, row in variant.items() if key in baseline]
-
-
-def _by_repeat(name: str, rows: Sequence[Row]) -> Repeats:
-    found: Repeats = {}
-    for row in rows:
-        key = (row.get("session"), row["repeat"])
-        if key in found:
-            raise NotComparableError(
-                f"{name}: repeat {row['repeat']} comes twice, and one is paired with one; tell "
-                "them apart with `--group`, or select some with `--where`"
-            )
-        found[key] = row
-    return found
-
-
-def _estimate(pairs: Sequence[tuple[Row, Row]], column: str) -> Estimate | None:
-    ratios = [ratio for pair in pairs if (ratio := _divided(pair, column)) is not None]
-    # Sorted, so that the interval does not depend on the order of rows.
-    return estimate(sorted(ratios)) if ratios else None
-
-
-def _estimate_once(
-    pairs: Sequence[tuple[Row, Row]],
-    column: str,
-    compared: Callable[[tuple[Row, Row], str], float | None],
-) -> Estimate | None:
-    """Return the median of figures that seeds decide: once for each repeat."""
-    found: dict[Any, list[float]] = {}
-    for one, other in pairs:
-        if (ratio := compared((one, other), column)) is not None:
-            repeat = (one.get("case_hash"), other.get("case_hash"), one["repeat"])
-            found.setdefault(repeat, []).append(ratio)
-    return estimate(sorted(map(median, found.values()))) if found else None
-
-
-def _divided(pair: tuple[Row, Row], column: str) -> float | None:
-    one, other = (row[column] for row in pair)
-    # Nothing is divided by 0, nor by so little that it says nothing.
-    if one is None or not other or (ratio := one / other) > LARGEST:
-        return None
-    return float(ratio)
-
-
-def _less(pair: tuple[Row, Row], column: str) -> float | None:
-    one, other = (row[column] for row in pair)
-    return None if one is None or other is None else float(one - other)
 
 
 def _overall(ratios: Sequence[Ratio], baseline: str) -> tuple[Ratio, ...]:
@@ -341,11 +309,12 @@ def _overall(ratios: Sequence[Ratio], baseline: str) -> tuple[Ratio, ...]:
             known = [getattr(ratio, name) for ratio in groups]
             medians = [each.median for each in known if each is not None]
             figures[name] = estimate(sorted(medians)) if medians else None
-        reason = None if figures["energy"] else "no group has a ratio"
+        why = {ratio.reason for ratio in groups}
+        reason = None if figures["energy"] else why.pop() if len(why) == 1 else NO_GROUP
         score = scores[0] if len(scores) == 1 else None
-        found.append(
-            Ratio(ALL, variant, baseline, len(groups), **figures, reason=reason, judged_by=score)
-        )
+        ratio = Ratio(ALL, variant, baseline, len(groups), **figures)
+        doubt = middle(each.energy_uncertainty for each in groups)
+        found.append(replace(ratio, reason=reason, judged_by=score, energy_uncertainty=doubt))
     return tuple(found)
 
 
@@ -359,4 +328,5 @@ def _record(ratio: Ratio) -> dict[str, Any]:
         record[median_of] = found.median if found else None
         record[f"{name}_low"] = found.low if found else None
         record[f"{name}_high"] = found.high if found else None
+    record["energy_uncertainty"] = ratio.energy_uncertainty
     return {**record, "reason": ratio.reason, JUDGED_BY: ratio.judged_by}

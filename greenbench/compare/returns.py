@@ -2,17 +2,23 @@
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
-from math import hypot
+from dataclasses import dataclass, field
 from typing import Any
 
 from greenbench.compare.comparable import ENERGY, SCORED, check_agree, check_cases
 from greenbench.compare.decision import Decision, decide
+from greenbench.compare.doubts import AS_FAR
 from greenbench.compare.fit import Saturation, fit_saturation
-from greenbench.compare.front import knee, pareto_front
 from greenbench.compare.samples import describe_samples, once_each
-from greenbench.compare.stats import Estimate, estimate
+from greenbench.compare.sizes import (
+    Size,
+    beside_each_other,
+    cost_the_same,
+    knee_of,
+    scores_of,
+    size_of,
+)
+from greenbench.compare.stats import Estimate
 from greenbench.compare.tolerance import Tolerance, tolerance_for
 from greenbench.compare.units import with_unit
 from greenbench.errors import NotComparableError
@@ -25,54 +31,12 @@ from greenbench.tasks.score_format import (
     more_or_less,
     remark,
     said,
-    scale,
     words,
 )
 
 Row = Mapping[str, Any]
 
 SERIES = ("family", "strategy", "backend", "setting")
-
-
-@dataclass(frozen=True)
-class Size:
-    """One size of a family.
-
-    Attributes
-    ----------
-    network : str
-        Such as ``simple_cnn.m``.
-    case_id : str
-        The case that trained it.
-    energy_wh, score : Estimate
-        Headline energy, over all samples that count, and the score, over repeats: one that is
-        run again is no further sample of it.
-    train_flops : float or None
-        Over all trials, median; None if the table does not say.
-    parameters : int or None
-        Trainable; None if the table does not say.
-    gain_per_wh : float or None
-        By how much a Wh more than the next smaller size makes the score better, in its unit
-        and of shares in percentage points; None for the smallest.
-    is_on_front : bool
-        Whether no other size is at least as good for less energy.
-    p : float or None
-        That its score is not within the tolerance of the best; None if it was not tested.
-    uncertainty_wh : float or None
-        Half-width of the interval that the ticks of counters leave of one sample's energy,
-        median; None where it is not known.
-    """
-
-    network: str
-    case_id: str
-    energy_wh: Estimate
-    score: Estimate
-    train_flops: float | None
-    parameters: int | None
-    gain_per_wh: float | None = None
-    is_on_front: bool = False
-    p: float | None = None
-    uncertainty_wh: float | None = None
 
 
 @dataclass(frozen=True)
@@ -163,8 +127,8 @@ class Returns:
         spent, least = best.energy_wh.median, choice.energy_wh.median
         # A counter may read 0 over a window that is short enough.
         price = f"{spent / least:.1f} times the energy" if least else with_unit(spent)
-        if not _are_apart(choice, best):
-            price = "an energy that is the same, as far as its counter's ticks tell"
+        if cost_the_same(choice, best):
+            price = f"an energy that is the same, {AS_FAR}"
         points = difference(score, gained, ".1f")
         buys = points if is_share(score) else f"{points} {more_or_less(score)}"
         return f"{self._reaches(choice)}; {best.network} buys {buys} for {price}."
@@ -194,7 +158,7 @@ class Returns:
 
     def _saved(self) -> float | None:
         spent = self.best.energy_wh.median
-        if self.choice is not self.best and not _are_apart(self.choice, self.best):
+        if self.choice is not self.best and cost_the_same(self.choice, self.best):
             return None
         return 1 - self.choice.energy_wh.median / spent if spent else None
 
@@ -220,13 +184,6 @@ class Returns:
 
     def _named(self, network: str) -> Size:
         return next(size for size in self.sizes if size.network == network)
-
-
-def _are_apart(one: Size, other: Size) -> bool:
-    """Return whether two energies differ by more than the ticks of counters leave open."""
-    doubts = [size.uncertainty_wh or 0.0 for size in (one, other)]
-    apart_wh = abs(one.energy_wh.median - other.energy_wh.median)
-    return not any(doubts) or apart_wh > hypot(*doubts)
 
 
 def _flat(name: str, found: Estimate) -> dict[str, float | None]:
@@ -300,10 +257,10 @@ def _returns(
     for network, members in by_size.items():
         check_agree(network, members, {"case_hash": "definition"})
     sizes = sorted(
-        (_size(members, counted[network]) for network, members in by_size.items()),
+        (size_of(members, counted[network]) for network, members in by_size.items()),
         key=lambda size: (size.energy_wh.median, size.network),
     )
-    gains = {n: [*map(score.gain, _scores(members))] for n, members in by_size.items()}
+    gains = {n: [*map(score.gain, scores_of(members))] for n, members in by_size.items()}
     decision = decide(
         [(s.network, s.energy_wh.median, gains[s.network]) for s in sizes],
         tolerance=allowed.of(max(map(statistics.median, gains.values()))),
@@ -312,9 +269,9 @@ def _returns(
     return Returns(
         **common,
         provenance=known[0].get("energy_provenance"),
-        sizes=_complete(sizes, decision, score),
+        sizes=beside_each_other(sizes, decision, score),
         decision=decision,
-        knee=_knee(sizes, score),
+        knee=knee_of(sizes, score),
         saturation=fit_saturation(pairs, score),
         left_out=left_out,
         score_name=rows[0].get("score_name") or f"test {words(score)}",
@@ -322,10 +279,6 @@ def _returns(
         judged_by=score,
         within=allowed.words(score),
     )
-
-
-def _scores(rows: Sequence[Row]) -> list[float]:
-    return [row["test_score"] for row in once_each(rows)]
 
 
 def _pairs(rows: Sequence[Row]) -> list[tuple[float, float]]:
@@ -337,28 +290,6 @@ def _pairs(rows: Sequence[Row]) -> list[tuple[float, float]]:
     ]
 
 
-def _complete(sizes: Sequence[Size], decision: Decision, score: Score) -> tuple[Size, ...]:
-    """Return sizes with what can only be said of one beside the others."""
-    steps = [None, *(_gain_per_wh(*pair, score) for pair in pairwise(sizes))]
-    front = pareto_front(*_medians(sizes, score))
-    return tuple(
-        replace(size, gain_per_wh=step, is_on_front=is_on, p=candidate.p)
-        for size, step, is_on, candidate in zip(
-            sizes, steps, front, decision.candidates, strict=True
-        )
-    )
-
-
-def _medians(sizes: Sequence[Size], score: Score) -> tuple[list[float], list[float]]:
-    gains = [score.gain(size.score.median) for size in sizes]
-    return [size.energy_wh.median for size in sizes], gains
-
-
-def _knee(sizes: Sequence[Size], score: Score) -> str | None:
-    index = knee(*_medians(sizes, score))
-    return None if index is None else sizes[index].network
-
-
 def _why_none(rows: Sequence[Row]) -> str:
     if any(row["energy_wh"] is not None for row in rows):
         return (
@@ -366,26 +297,3 @@ def _why_none(rows: Sequence[Row]) -> str:
             "them all the same with `--include-disturbed`"
         )
     return "no sample has an energy: no meter worked; `greenbench doctor` says why"
-
-
-def _size(rows: Sequence[Row], counted: Sequence[Row]) -> Size:
-    flops = [row["train_flops"] for row in rows if row.get("train_flops") is not None]
-    parameters = rows[0].get("parameters")
-    doubts = [row["uncertainty_wh"] for row in counted if row.get("uncertainty_wh") is not None]
-    return Size(
-        network=rows[0]["architecture"],
-        case_id=rows[0]["case_id"],
-        energy_wh=estimate([row["energy_wh"] for row in counted]),
-        score=estimate(_scores(rows)),
-        train_flops=statistics.median(flops) if flops else None,
-        parameters=None if parameters is None else int(parameters),
-        uncertainty_wh=statistics.median(doubts) if doubts else None,
-    )
-
-
-def _gain_per_wh(smaller: Size, larger: Size, score: Score) -> float | None:
-    energy_wh = larger.energy_wh.median - smaller.energy_wh.median
-    if energy_wh <= 0:
-        return None
-    gained = score.gain(larger.score.median) - score.gain(smaller.score.median)
-    return scale(score)[0] * gained / energy_wh

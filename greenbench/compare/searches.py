@@ -60,6 +60,12 @@ class Search:
         return score_of(self.rows[0])
 
     @property
+    def uncertainty_wh(self) -> float | None:
+        """What ticks leave open of its energy, and of that up to any of its trials."""
+        known: float | None = self.rows[0].get("repeat_uncertainty_wh")
+        return known
+
+    @property
     def test_gain(self) -> float | None:
         """Of the incumbent; None if it is unknown, or nothing was found."""
         tested: float | None = self.rows[0].get("test_score")

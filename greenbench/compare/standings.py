@@ -1,12 +1,13 @@
 """Standings: what the searches of each strategy found, and what their energy went into."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 from greenbench.compare.anytime import Anytime, Band, band
+from greenbench.compare.doubts import middle
 from greenbench.compare.horizons import Horizon, as_score, estimate_of, judged_by
 from greenbench.compare.searches import Search, Searches
 from greenbench.compare.stats import Estimate
@@ -61,6 +62,10 @@ class Standing:
     optimism : float or None
         By how much validation looks better than the test of the incumbent, median; None if
         unknown.
+    uncertainty_wh : float or None
+        Half-width of the interval that the ticks of counters leave of a search's energy, median;
+        None where it is not known. That of a part of it, such as the energy to the target, is as
+        wide: it has two open edges, as the whole has.
     """
 
     strategy: str
@@ -82,6 +87,7 @@ class Standing:
     proposal_share: float | None = None
     wasted_share: float | None = None
     optimism: float | None = None
+    uncertainty_wh: float | None = None
 
 
 def standings(
@@ -132,15 +138,11 @@ def _accounts(searches: Sequence[Search]) -> dict[str, Any]:
     return {
         "prior": " and ".join(priors) or None,
         "stopped_trials": statuses.count(TrialStatus.STOPPED) if statuses else None,
-        "proposal_share": _known_median(each.proposal_share for each in spent),
-        "wasted_share": _known_median(each.wasted_share for each in spent),
-        "optimism": _known_median(search.rows[0].get("optimism") for search in searches),
+        "proposal_share": middle(each.proposal_share for each in spent),
+        "wasted_share": middle(each.wasted_share for each in spent),
+        "optimism": middle(search.rows[0].get("optimism") for search in searches),
+        "uncertainty_wh": middle(s.uncertainty_wh for s in searches if s.curve),
     }
-
-
-def _known_median(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return median(known) if known else None
 
 
 def _energies(

@@ -7,6 +7,7 @@ from typing import Any
 
 from greenbench.compare.comparable import ENERGY, SCORED, check_agree
 from greenbench.compare.control import NO_CONTROL, Control, judge_control
+from greenbench.compare.doubts import AS_FAR, are_apart
 from greenbench.compare.horizons import Horizon, cut_at_energy, cut_at_trials, judged_by
 from greenbench.compare.searches import Search, Searches, read_searches
 from greenbench.compare.standings import Standing, standings
@@ -96,25 +97,27 @@ class Strategies:
         if verdict != trials.verdict:
             verdict = f"at equal energy {verdict}, at equal trials {trials.verdict}"
         return (
-            f"At equal energy ({with_unit(energy.limit)}) {energy.ranking}; a{at_trials}; "
-            f"{self._to_target}; {verdict}."
+            f"At equal energy ({with_unit(energy.limit)}) {energy.ranking}{energy.doubt}; "
+            f"a{at_trials}; {self._to_target}; {verdict}."
         )
 
     @property
     def _to_target(self) -> str:
         comes = f"within {self.within} of the best"
         reaching = sorted(
-            (s.energy_to_target_wh, s.strategy)
+            (s.energy_to_target_wh, s.strategy, s.uncertainty_wh or 0.0)
             for s in self.strategies
             if s.energy_to_target_wh is not None
         )
         whose = " whose energy counts" if any(s.counted == 0 for s in self.strategies) else ""
         if not reaching:
             return f"no strategy{whose} comes {comes} in most of its searches"
-        least_wh, first = reaching[0]
+        least_wh, first, doubt_wh = reaching[0]
         words = f"{first} comes {comes} for {with_unit(least_wh)}"
         if len(reaching) > 1:
-            next_wh, second = reaching[1]
+            next_wh, second, other_wh = reaching[1]
+            if not are_apart(least_wh, next_wh, doubt_wh, other_wh):
+                return f"{words}, the same as {second}, {AS_FAR}"
             return f"{words}, {least_wh / next_wh:.0%} of {second}'s" if next_wh else words
         rivals = [s for s in self.strategies if s.strategy != first]
         how = " in most of its searches" if any(s.hit_rate for s in rivals) else ""

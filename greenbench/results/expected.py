@@ -20,6 +20,7 @@ NEEDED = ("case_id", "strategy", "architecture", "backend", "dataset", "energy_p
 LIMITS = {
     "energy_wh": (0.0, LARGEST),
     "uncertainty_wh": (0.0, LARGEST),
+    "repeat_uncertainty_wh": (0.0, LARGEST),
     "search_wh": (0.0, LARGEST),
     "duration_s": (0.0, LARGEST),
 }

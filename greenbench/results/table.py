@@ -85,6 +85,7 @@ TAGS = (
     "dataset",
     "data_content",
     "setting",
+    "space",
     "task",
     "score",
     "score_unit",
@@ -177,9 +178,9 @@ def to_trial_rows(result: CaseResult) -> list[Row]:
         The columns of `OF_CASE` and ``repeat``; ``trial`` (its index), ``status``,
         ``energy_wh``, ``search_wh`` (of its proposal), ``duration_s``, ``val_score``,
         ``segments`` (see `greenbench.results.chronology`), ``reevaluates`` (another's index),
-        ``lanes`` (trials that shared its windows, itself among them), ``optimism`` and
-        ``test_score`` (of the whole repeat); None where a figure is unknown; scores that are
-        accuracies as ``val_accuracy`` and ``test_accuracy``, too.
+        ``lanes`` (trials that shared its windows, itself among them), ``optimism``,
+        ``test_score`` and ``repeat_uncertainty_wh`` (of the whole repeat); None where a figure is
+        unknown; scores that are accuracies as ``val_accuracy`` and ``test_accuracy``, too.
     """
     texts = _texts(result)
     common = {**{name: texts[name] for name in OF_CASE}, "repeat": result.repeat}
@@ -202,6 +203,7 @@ def to_trial_rows(result: CaseResult) -> list[Row]:
             "lanes": trial.lanes,
             "optimism": optimism,
             "test_score": result.test_score,
+            "repeat_uncertainty_wh": _to_wh(result.account.total.judged.uncertainty_j),
         }
         for trial in result.trials
     ]
@@ -344,6 +346,7 @@ def _texts(result: CaseResult) -> Row:
         "dataset": case.dataset,
         "data_content": result.dataset.get("content"),
         "setting": case.setting,
+        "space": case.space,
         "task": result.task,
         **columns_of(result.score),
         "optimizer": case.optimizer_variant,

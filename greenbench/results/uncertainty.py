@@ -3,7 +3,9 @@
 It is not the accuracy of the device's own sensors, which no reading tells.
 """
 
+from collections.abc import Mapping
 from math import hypot
+from typing import Any
 
 from greenbench.results.account import Account
 from greenbench.results.readings import SLOWEST_TICK_S, Component
@@ -14,6 +16,35 @@ a case is called unstable: what ticks add must not be what makes it so."""
 NOTABLE_SHARE = 0.05
 """Of the total, from which on a phase is judged by itself. All of a smaller one is within what the
 total may be uncertain by; else every short search or validation would mark its sample."""
+
+
+def left_open(row: Mapping[str, Any], column: str = "energy_wh") -> float | None:
+    """Return what ticks leave open of a figure in a row; None where nobody knows.
+
+    Net energy is open by as much as the energy: idle power is a mean over seconds, which has no
+    uncertainty of its own. Emissions are energy times an intensity, and open by the same share.
+
+    Parameters
+    ----------
+    row : mapping
+        As `greenbench.results.table.to_row` gives it.
+    column : str
+        The figure.
+
+    Returns
+    -------
+    float or None
+        Half-width of the 95% interval, in the unit of the column.
+    """
+    known, energy_wh, emissions_g = (
+        value if isinstance(value := row.get(name), int | float) else None
+        for name in ("uncertainty_wh", "energy_wh", "emissions_g")
+    )
+    if known is None or column in ("energy_wh", "net_wh"):
+        return known
+    if column == "emissions_g" and emissions_g is not None and energy_wh:
+        return known * emissions_g / energy_wh
+    return None
 
 
 def is_short(account: Account) -> bool:

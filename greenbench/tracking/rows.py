@@ -119,6 +119,7 @@ def trial_row(run: Any, parent: Mapping[str, Any], position: int) -> Row:
         "lanes": _whole(run, "lanes", 1),
         "optimism": optimism_of(parent["val_score"], parent["test_score"], score_of(parent)),
         "test_score": parent["test_score"],
+        "repeat_uncertainty_wh": parent["uncertainty_wh"],
         "session": parent["session"],
         "run_id": parent["run_id"],
     }
