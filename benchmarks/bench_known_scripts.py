@@ -108,13 +108,14 @@ def pair(name: str, repeat: int, is_fast: bool = False) -> dict[str, Any]:
     loop = LOOPS[name](splits, case.epochs, case.batch_size, 1000 + repeat)
     steps = result.costs.samples_seen // case.batch_size
     trial = configure(case, {})
+    rate = vars(trial.optimizer)["learning_rate"]
     factors = trial.schedule.factors(steps, steps // case.epochs)
     return {
         "case": result.test_score,
         "loop": loop.score,
         "steps": {"case": steps, "loop": len(loop.rates)},
         "rates": {
-            "case": (trial.optimizer.learning_rate * factors).tolist(),
+            "case": (rate * factors).tolist(),
             "loop": loop.rates,
         },
         "parameters": {"case": result.costs.parameters, "loop": loop.parameters},
@@ -167,8 +168,8 @@ def main(
         ):
             found.setdefault(name, []).append(each)
             click.echo(f"{name}: case {each['case']:.4f}, loop {each['loop']:.4f}")
-    for name, each in found.items():
-        scripts[name] = summary(name, each)
+    for name, pairs in found.items():
+        scripts[name] = summary(name, pairs)
         click.echo(f"{name}: difference {scripts[name]['difference']}")
     if out:
         everything = {

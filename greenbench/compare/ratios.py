@@ -304,7 +304,7 @@ def _overall(ratios: Sequence[Ratio], baseline: str) -> tuple[Ratio, ...]:
     for variant in sorted({ratio.variant for ratio in ratios}, key=_in_order):
         groups = [ratio for ratio in ratios if ratio.variant == variant]
         scores = list(dict.fromkeys(ratio.judged_by for ratio in groups))
-        figures: dict[str, Estimate | None] = dict.fromkeys(FIGURES)
+        figures: dict[str, Any] = dict.fromkeys(FIGURES)
         for name in FIGURES if len(scores) == 1 else FIGURES[:2]:
             known = [getattr(ratio, name) for ratio in groups]
             medians = [each.median for each in known if each is not None]

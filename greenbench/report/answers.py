@@ -8,7 +8,8 @@ from greenbench.compare.fit import Coefficient
 from greenbench.compare.horizons import Horizon
 from greenbench.compare.ratio_columns import difference_in_words, score_heading, score_name
 from greenbench.compare.ratios import Ratio, Ratios
-from greenbench.compare.returns import Returns, Size
+from greenbench.compare.returns import Returns
+from greenbench.compare.sizes import Size
 from greenbench.compare.standings import Standing
 from greenbench.compare.strategies import Strategies
 from greenbench.compare.units import energy_unit

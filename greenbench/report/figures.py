@@ -6,7 +6,8 @@ from itertools import pairwise
 from math import sqrt
 
 from greenbench.compare.factors import Factors
-from greenbench.compare.returns import Returns, Size
+from greenbench.compare.returns import Returns
+from greenbench.compare.sizes import Size
 from greenbench.compare.stats import Estimate
 from greenbench.compare.strategies import Strategies
 from greenbench.compare.units import with_unit

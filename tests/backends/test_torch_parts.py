@@ -91,9 +91,10 @@ def test_adam_without_gradients_changes_nothing() -> None:
     assert same(network, small_network())
 
 
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "vit_b_32"])
+# Without grouped convolutions, whose weight gradients torch counts as if they had no groups.
+@pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1", "vit_b_32"])
 def test_flops_are_those_of_torchs_counter(name: str) -> None:
-    if name != "resnet18" and Version(torch.__version__) < Version("2.10"):
+    if name == "vit_b_32" and Version(torch.__version__) < Version("2.10"):
         pytest.skip("this PyTorch has no formulas for all operators of it: its FLOPs are unknown")
     network = torchvision.models.get_model(name, num_classes=5)
     side = 224 if name.startswith("vit") else 64
