@@ -74,7 +74,7 @@ def returns_in(found: Sequence[float], score: Score, sign: float) -> Any:
             ],
             "answer": (answer.decision, answer.knee, answer.choice.network, answer.best.network),
             "saved": answer.saved,
-            "fit": (answer.saturation.reason, answer.saturation.a is None),
+            "fit": answer.saturation.a and sign * answer.saturation.a.value,
         }
         for answer in compare_returns(rows, tolerance=0.125)
     ]
@@ -118,8 +118,8 @@ def strategies_in(found: Sequence[float], score: Score, sign: float) -> Any:
 
 
 def factors_in(found: Sequence[float], score: Score, sign: float) -> Any:
-    rows = [{**row, "architecture": row["size"]} for row in results(found, score, sign)]
-    answer = compare_factors([{**row, "setting": "x"} for row in rows], ["size"], "test_score")
+    rows = results(found, score, sign)
+    answer = compare_factors(rows, ["size", "backend"], "test_score")
     return [
         (effect.name, effect.f, effect.p, effect.eta_sq)
         for effect in (*answer.effects, answer.residual)
