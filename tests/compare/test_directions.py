@@ -133,3 +133,25 @@ def test_score_and_its_negative_give_one_answer(
     answer_of: Callable[[Sequence[float], Score, float], Any], found: Sequence[float]
 ) -> None:
     assert answer_of(found, LOSS, 1.0) == answer_of(found, GAIN, -1.0)
+
+
+@pytest.mark.parametrize(("score", "sign"), [(LOSS, 1.0), (GAIN, -1.0)])
+def test_search_is_proven_to_beat_the_control_whichever_way_its_score_points(
+    score: Score, sign: float
+) -> None:
+    rows = [
+        {
+            **dict.fromkeys(OWN_GROUP, "x"),
+            **columns_of(score),
+            "strategy": strategy,
+            "repeat": repeat,
+            "energy_wh": 1.0,
+            "val_score": sign * (found + 0.01 * repeat),
+        }
+        for strategy, found in (("default", 3.0), ("random", 2.0))
+        for repeat in range(6)
+    ]
+    (answer,) = compare_strategies(rows, group=OWN_GROUP)
+    assert answer.control is not None
+    assert answer.control.is_proven
+    assert answer.control.at_their_ends[0].larger == "random"
