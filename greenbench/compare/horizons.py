@@ -152,22 +152,27 @@ def cut_at_energy(searches: Searches) -> Horizon | None:
 def _is_open(horizon: Horizon, searches: Searches) -> bool:
     limit = horizon.limit
     everything = [search for found in searches.values() for search in found]
-    ends = [s for s in everything if s.curve and s.curve.total_wh == limit]
-    own_wh = min((s.uncertainty_wh or 0.0 for s in ends), default=0.0)
+    own_wh = min(s.uncertainty_wh or 0.0 for s in everything if _ends_at(s, limit))
 
     def found_by(strategy: str, sign: int) -> float:
         """Return its median if its searches had come less far, or farther, than was read."""
-        return median(
+        shifts = [
             # All of a search whose end is the limit is within it.
-            gain_at(s, limit if s in ends else limit + sign * hypot(own_wh, s.uncertainty_wh or 0))
+            0.0 if _ends_at(s, limit) else sign * hypot(own_wh, s.uncertainty_wh or 0.0)
             for s in searches[strategy]
-        )
+        ]
+        each = zip(searches[strategy], shifts, strict=True)
+        return median(gain_at(s, limit + shift) for s, shift in each)
 
     return any(
         found_by(one.strategy, 0) > found_by(other.strategy, 0)
         and found_by(one.strategy, -1) <= found_by(other.strategy, 1)
         for one, other in pairwise(horizon.found)
     )
+
+
+def _ends_at(search: Search, limit_wh: float) -> bool:
+    return search.curve is not None and search.curve.total_wh == limit_wh
 
 
 def gain_at(search: Search, limit_wh: float) -> float:

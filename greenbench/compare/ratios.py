@@ -312,10 +312,28 @@ def _overall(ratios: Sequence[Ratio], baseline: str) -> tuple[Ratio, ...]:
         why = {ratio.reason for ratio in groups}
         reason = None if figures["energy"] else why.pop() if len(why) == 1 else NO_GROUP
         score = scores[0] if len(scores) == 1 else None
-        ratio = Ratio(ALL, variant, baseline, len(groups), **figures)
-        doubt = middle(each.energy_uncertainty for each in groups)
-        found.append(replace(ratio, reason=reason, judged_by=score, energy_uncertainty=doubt))
+        found.append(
+            Ratio(
+                group=ALL,
+                variant=variant,
+                baseline=baseline,
+                pairs=len(groups),
+                energy=figures["energy"],
+                duration=figures["duration"],
+                score=figures.get("score"),
+                score_difference=figures.get("score_difference"),
+                reason=reason,
+                judged_by=score,
+                energy_uncertainty=middle(each.energy_uncertainty for each in groups),
+            )
+        )
     return tuple(found)
+
+
+def _over(groups: Sequence[Ratio], name: str) -> Estimate | None:
+    known = [getattr(ratio, name) for ratio in groups]
+    medians = [each.median for each in known if each is not None]
+    return estimate(sorted(medians)) if medians else None
 
 
 def _record(ratio: Ratio) -> dict[str, Any]:

@@ -73,8 +73,8 @@ def returns_in(found: Sequence[float], score: Score, sign: float) -> Any:
                 for size in answer.sizes
             ],
             "answer": (answer.decision, answer.knee, answer.choice.network, answer.best.network),
-            "saved": (answer.saved, answer.proof),
-            "fit": (answer.saturation.reason, answer.saturation.a is None),
+            "saved": answer.saved,
+            "fit": answer.saturation.a and sign * answer.saturation.a.value,
         }
         for answer in compare_returns(rows, tolerance=0.125)
     ]
@@ -118,8 +118,8 @@ def strategies_in(found: Sequence[float], score: Score, sign: float) -> Any:
 
 
 def factors_in(found: Sequence[float], score: Score, sign: float) -> Any:
-    rows = [{**row, "architecture": row["size"]} for row in results(found, score, sign)]
-    answer = compare_factors([{**row, "setting": "x"} for row in rows], ["size"], "test_score")
+    rows = results(found, score, sign)
+    answer = compare_factors(rows, ["size", "backend"], "test_score")
     return [
         (effect.name, effect.f, effect.p, effect.eta_sq)
         for effect in (*answer.effects, answer.residual)
@@ -127,9 +127,31 @@ def factors_in(found: Sequence[float], score: Score, sign: float) -> Any:
 
 
 @pytest.mark.parametrize("answer_of", [returns_in, ratios_in, strategies_in, factors_in])
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(found=figures)
 def test_score_and_its_negative_give_one_answer(
     answer_of: Callable[[Sequence[float], Score, float], Any], found: Sequence[float]
 ) -> None:
     assert answer_of(found, LOSS, 1.0) == answer_of(found, GAIN, -1.0)
+
+
+@pytest.mark.parametrize(("score", "sign"), [(LOSS, 1.0), (GAIN, -1.0)])
+def test_search_is_proven_to_beat_the_control_whichever_way_its_score_points(
+    score: Score, sign: float
+) -> None:
+    rows = [
+        {
+            **dict.fromkeys(OWN_GROUP, "x"),
+            **columns_of(score),
+            "strategy": strategy,
+            "repeat": repeat,
+            "energy_wh": 1.0,
+            "val_score": sign * (found + 0.01 * repeat),
+        }
+        for strategy, found in (("default", 3.0), ("random", 2.0))
+        for repeat in range(6)
+    ]
+    (answer,) = compare_strategies(rows, group=OWN_GROUP)
+    assert answer.control is not None
+    assert answer.control.is_proven
+    assert answer.control.at_their_ends[0].larger == "random"

@@ -334,3 +334,25 @@ def test_whatever_the_energies_are_no_figure_is_nan_or_infinite(
     (record,) = compare(pair_up(numbers)).records()
     figures = [value for value in record.values() if isinstance(value, float)]
     assert all(map(math.isfinite, figures))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "spaces", "is_said"),
+    [
+        ("random", ("adam", "sgd"), True),
+        ("random", ("rate", "rate"), False),
+        ("random", (None, "sgd"), False),
+        ("default", ("adam", "sgd"), False),
+    ],
+)
+def test_optimisers_that_were_searched_in_spaces_of_their_own_are_paired_and_it_is_said(
+    strategy: str, spaces: tuple[str | None, str], is_said: bool
+) -> None:
+    rows = [
+        sample(name, repeat, 1.0, strategy=strategy, space=space)
+        for name, space in zip(("none", "early"), spaces, strict=True)
+        for repeat in range(2)
+    ]
+    assert compare(rows).ratios[0].pairs == 2
+    said = compare(rows).sentence.endswith("each was searched in a space of its own.")
+    assert said is is_said
