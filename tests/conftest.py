@@ -2,11 +2,14 @@
 
 import os
 import re
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +27,13 @@ pytest_plugins = ["pytester"]
 
 # Shared machines stall; how long an example takes says nothing here. CI must not fail for
 # an example that nobody's change has to do with: new ones are for those who look.
-hypothesis.settings.register_profile("greenbench", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.register_profile(
+    "greenbench", deadline=None, derandomize="CI" in os.environ, max_examples=50
+)
+# For a second run of what has passed, with other releases of packages.
+hypothesis.settings.register_profile(
+    "few", hypothesis.settings.get_profile("greenbench"), max_examples=10
+)
 hypothesis.settings.load_profile("greenbench")
 
 # A shell that runs the tests in the background, or nohup, lets them ignore these signals, and so
@@ -59,10 +68,26 @@ def runs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("mlruns")
 
 
+@pytest.fixture(scope="session")
+def new_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Store]:
+    """Makes a store in a folder, as a copy of an empty one: to make one anew takes a second."""
+    empty = tmp_path_factory.mktemp("empty") / "mlflow.db"
+
+    def make(folder: Path) -> Store:
+        if not empty.exists():
+            Store(f"sqlite:///{empty}")
+            with closing(sqlite3.connect(empty)) as database:
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        shutil.copy(empty, folder / "mlflow.db")
+        return Store(f"sqlite:///{folder / 'mlflow.db'}")
+
+    return make
+
+
 @pytest.fixture(scope="module")
-def store(runs_dir: Path) -> Store:
-    """One store for the module: to create one takes seconds."""
-    return Store(f"sqlite:///{runs_dir / 'mlflow.db'}")
+def store(new_store: Callable[[Path], Store], runs_dir: Path) -> Store:
+    """One store for the module."""
+    return new_store(runs_dir)
 
 
 @pytest.fixture(scope="session")

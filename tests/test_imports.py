@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -81,8 +82,13 @@ HOMES = {
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
-def imports_of(path: Path) -> Iterator[tuple[str, int]]:
-    """Yield the absolute names that a module imports, at any depth, with their lines."""
+@cache
+def imports_of(path: Path) -> tuple[tuple[str, int], ...]:
+    """Return the absolute names that a module imports, at any depth, with their lines."""
+    return tuple(_imports_of(path))
+
+
+def _imports_of(path: Path) -> Iterator[tuple[str, int]]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
@@ -100,6 +106,7 @@ def is_call_of_import_module(node: ast.AST) -> bool:
     return (
         isinstance(node, ast.Call)
         and bool(node.args)
+        and isinstance(node.func, ast.Name | ast.Attribute)
         and ast.unparse(node.func) in ("importlib.import_module", "import_module", "__import__")
     )
 

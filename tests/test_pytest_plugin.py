@@ -16,11 +16,13 @@ def test_of_another_kind():
 IDS = [case.id for case in ci()]
 
 
-def collected(pytester: pytest.Pytester, *options: str) -> list[str]:
+def collected(pytester: pytest.Pytester, *options: str, is_apart: bool = False) -> list[str]:
     """Return what pytest would run, in order: ids of cases, and names of other tests."""
     pytester.makepyfile(bench_order=BENCH)
     arguments = ("bench_order.py", "--collect-only", "-q", "-o", "python_functions=bench_* test_*")
-    lines = pytester.runpytest_subprocess(*arguments, *options).outlines
+    # A process of its own takes seconds to import what is here already.
+    run = pytester.runpytest_subprocess if is_apart else pytester.runpytest_inprocess
+    lines = run(*arguments, *options).outlines
     names = [line.partition("::")[2] for line in lines if "::" in line]
     return [name.removeprefix("bench_case[").removesuffix("]") for name in names]
 
@@ -42,7 +44,7 @@ def test_processes_of_xdist_agree_on_the_order(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTEST_XDIST_TESTRUNUID", "one run")
-    assert collected(pytester) == collected(pytester)
+    assert collected(pytester) == collected(pytester, is_apart=True)
 
 
 @pytest.mark.parametrize("marks", [["short", None, None], [None, "short", "short"]])

@@ -75,16 +75,24 @@ def test_doctor_says_what_is_estimated_and_where_carbon_intensity_comes_from(
     assert "no store" in found["mlflow store"]
 
 
-def test_doctor_takes_the_users_country(greenbench: Greenbench) -> None:
-    greenbench.environment["GREENBENCH_COUNTRY"] = "NLD"
-    assert "Netherlands 20" in greenbench("doctor").stdout
+@pytest.fixture
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the doctor, which listens for other programs, do so for a moment."""
+    monkeypatch.setattr(doctor, "LISTENING_S", 0.01)
 
 
+@pytest.mark.usefixtures("_hasty")
+def test_doctor_takes_the_users_country(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GREENBENCH_COUNTRY", "NLD")
+    assert "Netherlands 20" in invoke("doctor").stdout
+
+
+@pytest.mark.usefixtures("_hasty")
 @pytest.mark.parametrize(("columns", "lines"), [(100, 25), (80, 31)])
-def test_doctor_fits_a_terminal(greenbench: Greenbench, columns: int, lines: int) -> None:
-    greenbench.environment["COLUMNS"] = str(columns)
-    shown = greenbench("doctor").stdout.splitlines()
-    assert len(shown) <= lines
+def test_doctor_fits_a_terminal(monkeypatch: pytest.MonkeyPatch, columns: int, lines: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    shown = invoke("doctor").stdout.splitlines()
+    assert 10 < len(shown) <= lines
     # A command is for copying, so it is never broken.
     assert [line for line in shown if len(line) > columns and "  $ " not in line] == []
 
@@ -129,10 +137,10 @@ def test_doctor_refuses_what_a_run_would(monkeypatch: pytest.MonkeyPatch) -> Non
     assert done.stdout == ""
 
 
-def test_a_bad_variable_is_one_line_with_its_name(greenbench: Greenbench) -> None:
-    greenbench.environment["GREENBENCH_THREADS"] = "many"
-    done = greenbench("doctor")
-    assert done.returncode == 2
+def test_a_bad_variable_is_one_line_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GREENBENCH_THREADS", "many")
+    done = invoke("doctor")
+    assert done.exit_code == 2
     assert done.stderr == "Error: GREENBENCH_THREADS is 'many'; expected a whole number above 0\n"
 
 
@@ -231,10 +239,8 @@ def test_cases_are_shown_in_the_order_in_which_they_were_asked_for(
 
 
 @pytest.fixture(scope="module")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+def uri(store: Store) -> str:
     """A store in which only one sample, of dense.s, was not disturbed."""
-    uri = f"sqlite:///{tmp_path_factory.mktemp('mlruns') / 'mlflow.db'}"
-    store = Store(uri)
     samples = [
         ("dense", "s", 3600.0, 0.0),
         ("dense", "s", 4 * 3600.0, 1.0),
@@ -247,7 +253,7 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
         case = Case(architecture=family, size=size)
         result = make_result(case, account=Account({"train": reading}))
         store.log_result(result, f"ci-1/{case.id}.r{number}")
-    return uri
+    return store.uri.reveal()
 
 
 @pytest.fixture

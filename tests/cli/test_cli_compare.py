@@ -536,9 +536,7 @@ def as_benchmarks(results: Sequence[CaseResult], **changed: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    uri = f"sqlite:///{tmp_path_factory.mktemp('mlruns') / 'mlflow.db'}"
-    store = Store(uri)
+def uri(store: Store) -> str:
     # Of an earlier session, which nobody means who does not say so.
     old = make_result(
         Case(architecture="simple_cnn", size="s"),
@@ -549,7 +547,7 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     store.log_result(old, f"scaling-0/{old.case.id}.r0")
     for result in own_results():
         store.log_result(result, f"{result.suite}-1/{result.case.id}.r{result.repeat}")
-    return uri
+    return store.uri.reveal()
 
 
 @pytest.fixture(params=["store", "file"])

@@ -470,11 +470,9 @@ def test_an_interrupted_measurement_is_no_violation(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def stored(store: Store) -> dict[str, str]:
     """A store with seven sessions; since the fifth, training costs twice as many FLOPs."""
-    uri = f"sqlite:///{tmp_path_factory.mktemp('mlruns') / 'mlflow.db'}"
-    store = Store(uri)
-    found = {"uri": uri}
+    found = {"uri": store.uri.reveal()}
     for session in range(7):
         for repeat in range(5 if session in (0, 6) else 1):
             result = make_result(

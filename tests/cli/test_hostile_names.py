@@ -187,9 +187,11 @@ def test_a_report_of_nasty_names_is_made_and_harmless(show: Show, benchmark_file
     assert "<img" not in Path("out/report.html").read_text(encoding="utf-8")
 
 
-def test_a_store_takes_and_shows_errors_and_paths_of_any_letters(show: Show) -> None:
-    uri = "sqlite:///mlruns/mlflow.db"
-    store = Store(uri)
+def test_a_store_takes_and_shows_errors_and_paths_of_any_letters(
+    show: Show, new_store: Callable[[Path], Store]
+) -> None:
+    Path("mlruns").mkdir()
+    store = new_store(Path("mlruns"))
     for each in [*results()][::9]:
         each.environment["branch"] = NASTY[11]
         store.log_result(each, f"s/{each.case.hash}/{each.repeat}")

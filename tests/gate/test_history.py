@@ -255,19 +255,24 @@ def test_unit_of_energy_moves_no_step(seed: int, scale: float) -> None:
     )
 
 
-@given(st.randoms(use_true_random=False))
-def test_order_of_repeats_changes_nothing(random: Any) -> None:
-    rows, shuffled = [], []
-    for session, value in enumerate(STEPPED):
-        repeats = [
+@pytest.fixture(scope="module")
+def thrice() -> list[Rows]:
+    """Three repeats a session."""
+    return [
+        [
             make_row(energy_wh=value * share, changed={
                 "session": f"s{session}", "run_id": f"r{session}.{i}", "repeat": i, "commit": "c",
             })
             for i, share in enumerate((1.0, 0.9, 1.3))
-        ]  # fmt: skip
-        rows += repeats
-        shuffled += random.sample(repeats, k=len(repeats))
-    assert only(rows) == only(shuffled)
+        ]
+        for session, value in enumerate(STEPPED)
+    ]  # fmt: skip
+
+
+@given(st.randoms(use_true_random=False))
+def test_order_of_repeats_changes_nothing(thrice: list[Rows], random: Any) -> None:
+    shuffled = [row for rows in thrice for row in random.sample(rows, k=len(rows))]
+    assert only([row for rows in thrice for row in rows]) == only(shuffled)
 
 
 @pytest.mark.parametrize(("noise", "detected", "placed"), [(0.05, 0.99, 0.95), (0.10, 0.8, 0.65)])

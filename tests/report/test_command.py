@@ -32,15 +32,13 @@ def benchmarks(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with a result, to copy: to create one takes seconds."""
-    folder = tmp_path_factory.mktemp("stored")
-    store = Store(f"sqlite:///{folder / 'mlflow.db'}")
+def stored(store: Store, runs_dir: Path) -> Path:
+    """A store with a result, to copy."""
     for repeat in range(2):
         store.log_result(make_result(repeat=repeat), f"s1/r{repeat}")
-    with closing(sqlite3.connect(folder / "mlflow.db")) as database:
+    with closing(sqlite3.connect(runs_dir / "mlflow.db")) as database:
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return folder / "mlflow.db"
+    return runs_dir / "mlflow.db"
 
 
 @pytest.fixture

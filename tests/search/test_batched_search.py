@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ ALONE = replace(CASE, batched_trials=1)
 SAMPLES = 1294 // 256 * 256
 
 Run = Callable[..., CaseResult]
+Alone = Callable[[Case], CaseResult]
 
 
 class BatchingOnCPU(TorchBackend):
@@ -150,6 +152,18 @@ def run(bench: Bench, built: list[int], tmp_path: Path) -> Run:
     return run
 
 
+@pytest.fixture(scope="module")
+def alone(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Alone:
+    """Return the result of a search one by one, which is made once a module."""
+
+    @cache
+    def run(case: Case) -> CaseResult:
+        journal = Journal.of(tmp_path_factory.mktemp("alone"), case, 0)
+        return run_repeat(bench, replace(case, batched_trials=1), 0, "tests", journal)
+
+    return run
+
+
 def losses(trial: Trial) -> list[float | None]:
     return [epoch.train_loss for epoch in trial.epochs]
 
@@ -228,11 +242,11 @@ def test_all_of_a_batch_start_before_any_ends(run: Run):
 
 
 @pytest.mark.parametrize("stop_after", [1, 3, 4, 5])
-def test_lanes_that_were_not_recorded_are_trained_again(run: Run, stop_after: int):
+def test_lanes_that_were_not_recorded_are_trained_again(run: Run, alone: Alone, stop_after: int):
     with pytest.raises(StopError):
         run(stop_after=stop_after)
     result = run()
-    assert_same_trainings(result, run(ALONE))
+    assert_same_trainings(result, alone(CASE))
     assert [trial.index for trial in result.trials] == list(range(6))
     assert result.interruptions == 1
     assert result.test_score is not None
@@ -317,7 +331,7 @@ def test_backend_that_raises_fails_all_lanes(run: Run, monkeypatch: pytest.Monke
 
 
 def test_auto_trains_as_many_as_fit_and_says_how_many(
-    run: Run, built: list[int], monkeypatch: pytest.MonkeyPatch
+    run: Run, alone: Alone, built: list[int], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(TorchBackend, "lanes_that_fit", lambda *arguments: 3)
     result = run(replace(CASE, batched_trials="auto"))
@@ -325,7 +339,7 @@ def test_auto_trains_as_many_as_fit_and_says_how_many(
     assert [trial.lanes for trial in result.trials] == [3] * 6
     assert result.compute_notes == ("3 trials are trained as one (batched_trials auto)",)
     assert result.case.id.endswith("+batched_trialsauto")
-    assert_same_trainings(result, run(ALONE))
+    assert_same_trainings(result, alone(CASE))
 
 
 def test_filled_windows_book_one_pass(run: Run, built: list[int], monkeypatch: pytest.MonkeyPatch):
@@ -347,10 +361,10 @@ def test_reevaluations_are_trained_one_by_one(run: Run):
 
 
 @pytest.mark.parametrize("scheduler", ["asha", "hyperband"])
-def test_paused_lanes_go_on_alone(run: Run, built: list[int], scheduler: str):
+def test_paused_lanes_go_on_alone(run: Run, alone: Alone, scheduler: str):
     case = replace(CASE, strategy=f"random_log+{scheduler}", trials=10, epochs=16, batched_trials=5)
     result = run(case)
-    whole = run(replace(case, strategy="random_log", batched_trials=1))
+    whole = alone(replace(case, strategy="random_log"))
     assert statuses(result) == {TrialStatus.STOPPED, TrialStatus.COMPLETED}
     for trial, full in zip(result.trials, whole.trials, strict=True):
         assert trial.hyperparameters == full.hyperparameters
@@ -378,12 +392,12 @@ def test_paused_lanes_go_on_alone(run: Run, built: list[int], scheduler: str):
 
 
 @pytest.mark.parametrize("stop_after", [2, 5, 7])
-def test_interrupted_batches_under_a_scheduler_replay(run: Run, stop_after: int):
+def test_interrupted_batches_under_a_scheduler_replay(run: Run, alone: Alone, stop_after: int):
     case = replace(CASE, strategy="random_log+hyperband", trials=8, epochs=16)
     with pytest.raises(StopError):
         run(case, stop_after=stop_after)
     result = run(case)
-    whole = run(replace(case, strategy="random_log", batched_trials=1))
+    whole = alone(replace(case, strategy="random_log"))
     assert [each.hyperparameters for each in result.trials] == [
         each.hyperparameters for each in whole.trials
     ]

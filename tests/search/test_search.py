@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
@@ -30,6 +31,7 @@ AGAIN = Case("random", "dense", size="xs", trials=4, epochs=2, batch_size=256, r
 SAMPLES = 1294 // 256 * 256
 
 Run = Callable[..., CaseResult]
+Whole = Callable[[Case], CaseResult]
 
 
 class RecordingStrategy(RandomStrategy):
@@ -78,8 +80,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 @pytest.fixture
 def run(bench: Bench, tmp_path: Path) -> Run:
-    def run(case: Case = CASE, folder: str = ".", stop_after: int | None = None) -> CaseResult:
-        (tmp_path / folder).mkdir(exist_ok=True)
+    def run(case: Case = CASE, stop_after: int | None = None) -> CaseResult:
         ended = 0
 
         def emit(event: str, values: Any) -> None:
@@ -89,8 +90,20 @@ def run(bench: Bench, tmp_path: Path) -> Run:
             if event == "trial_finished" and ended == stop_after:
                 raise StopError("stopped")
 
-        journal = Journal.of(tmp_path / folder, case, 0)
+        journal = Journal.of(tmp_path, case, 0)
         return run_repeat(replace(bench, emit=emit), case, 0, "tests", journal)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def whole(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """Return the result of a search that nobody interrupts, which is made once a module."""
+
+    @cache
+    def run(case: Case) -> CaseResult:
+        journal = Journal.of(tmp_path_factory.mktemp("whole"), case, 0)
+        return run_repeat(bench, case, 0, "tests", journal)
 
     return run
 
@@ -103,23 +116,23 @@ def by_status(trials: Sequence[Trial], status: TrialStatus) -> list[Trial]:
     return [trial for trial in trials if trial.status is status]
 
 
-def test_scheduled_trials_are_those_of_the_whole_search_as_far_as_they_go(run: Run) -> None:
-    scheduled, whole = run(), run(replace(CASE, strategy="random"))
-    for part, full in zip(scheduled.trials, whole.trials, strict=True):
+def test_scheduled_trials_are_those_of_the_whole_search_as_far_as_they_go(whole: Whole) -> None:
+    scheduled, unscheduled = whole(CASE), whole(replace(CASE, strategy="random"))
+    for part, full in zip(scheduled.trials, unscheduled.trials, strict=True):
         assert part.hyperparameters == full.hyperparameters
         assert losses(part) == losses(full)[: len(part.epochs)]
     assert {len(trial.epochs) for trial in scheduled.trials} == {1, 4, 16}
 
 
-def test_epochs_are_trained_once_and_most_are_spared(run: Run) -> None:
-    result = run()
+def test_epochs_are_trained_once_and_most_are_spared(whole: Whole) -> None:
+    result = whole(CASE)
     assert result.costs.epochs == sum(len(trial.epochs) for trial in result.trials)
     assert result.costs.samples_seen == result.costs.epochs * SAMPLES
     assert result.costs.epochs < 9 * 16 / 2
 
 
-def test_segments_follow_one_another_and_sum_to_the_trial(run: Run) -> None:
-    result = run()
+def test_segments_follow_one_another_and_sum_to_the_trial(whole: Whole) -> None:
+    result = whole(CASE)
     segments = [segment for trial in result.trials for segment in trial.segments]
     assert sorted(segment.position for segment in segments) == list(range(len(segments)))
     for trial in result.trials:
@@ -131,8 +144,8 @@ def test_segments_follow_one_another_and_sum_to_the_trial(run: Run) -> None:
     assert result.reconciliation.deviation == pytest.approx(0)
 
 
-def test_stopped_trials_say_so_and_their_energy_counts(run: Run) -> None:
-    result = run()
+def test_stopped_trials_say_so_and_their_energy_counts(whole: Whole) -> None:
+    result = whole(CASE)
     stopped = by_status(result.trials, TrialStatus.STOPPED)
     assert [len(trial.epochs) < 16 for trial in stopped] == [True] * len(stopped)
     assert len(stopped) + len(by_status(result.trials, TrialStatus.COMPLETED)) == 9
@@ -153,12 +166,14 @@ def test_strategy_is_told_again_of_what_went_on(run: Run) -> None:
 
 
 @pytest.mark.parametrize("stop_after", [1, 4, 5, 7])
-def test_interrupted_search_goes_on_without_what_had_paused(run: Run, stop_after: int) -> None:
+def test_interrupted_search_goes_on_without_what_had_paused(
+    run: Run, whole: Whole, stop_after: int
+) -> None:
     with pytest.raises(StopError):
         run(stop_after=stop_after)
-    result, whole = run(), run(folder="whole")
+    result = run()
     assert [trial.hyperparameters for trial in result.trials] == [
-        trial.hyperparameters for trial in whole.trials
+        trial.hyperparameters for trial in whole(CASE).trials
     ]
     assert by_status(result.trials, TrialStatus.COMPLETED) != []
     positions = [each.position for trial in result.trials for each in trial.segments]
@@ -171,13 +186,13 @@ def test_interrupted_search_goes_on_without_what_had_paused(run: Run, stop_after
     assert result.interruptions == 1
 
 
-def test_incumbent_was_trained_to_its_end_and_is_what_is_tested(run: Run) -> None:
-    result = run()
+def test_incumbent_was_trained_to_its_end_and_is_what_is_tested(whole: Whole) -> None:
+    result = whole(CASE)
     best = result.incumbent
     assert best is not None
     assert best.status is TrialStatus.COMPLETED
     # The same training alone; strategies are paired.
-    alone = run(replace(CASE, strategy="random", trials=best.index + 1), folder="alone")
+    alone = whole(replace(CASE, strategy="random", trials=best.index + 1))
     assert alone.trials[best.index].val_score == best.val_score
     if alone.incumbent is alone.trials[best.index]:
         assert alone.test_score == result.test_score
@@ -204,8 +219,8 @@ def test_trial_that_fails_later_is_no_incumbent(run: Run) -> None:
     assert result.test_score is not None
 
 
-def test_best_configurations_are_trained_again_with_new_seeds(run: Run) -> None:
-    result = run(AGAIN)
+def test_best_configurations_are_trained_again_with_new_seeds(whole: Whole) -> None:
+    result = whole(AGAIN)
     searched, again = result.trials[:4], result.trials[4:]
     ranked = sorted(searched, key=lambda trial: -(trial.val_score or 0))
     assert [trial.reevaluates for trial in again] == [
@@ -222,8 +237,8 @@ def test_best_configurations_are_trained_again_with_new_seeds(run: Run) -> None:
         assert (trial.account.total.energy_j or 0) > 0
 
 
-def test_incumbent_is_then_chosen_by_the_mean_of_the_new_seeds(run: Run) -> None:
-    result = run(AGAIN)
+def test_incumbent_is_then_chosen_by_the_mean_of_the_new_seeds(whole: Whole) -> None:
+    result = whole(AGAIN)
     again = result.trials[4:]
     groups = [again[:NEW_SEEDS], again[NEW_SEEDS:]]
     best = max(groups, key=lambda group: fmean(trial.val_score or 0 for trial in group))
@@ -232,16 +247,20 @@ def test_incumbent_is_then_chosen_by_the_mean_of_the_new_seeds(run: Run) -> None
 
 
 @pytest.mark.parametrize("stop_after", [4, 5, 7, 8, 10])
-def test_interrupted_reevaluation_trains_nothing_twice(run: Run, stop_after: int) -> None:
-    whole = run(AGAIN, folder="whole")
+def test_interrupted_reevaluation_trains_nothing_twice(
+    run: Run, whole: Whole, stop_after: int
+) -> None:
+    expected = whole(AGAIN)
     with pytest.raises(StopError):
         run(AGAIN, stop_after=stop_after)
     result = run(AGAIN)
-    assert [losses(trial) for trial in result.trials] == [losses(trial) for trial in whole.trials]
-    assert result.test_score == whole.test_score
+    assert [losses(trial) for trial in result.trials] == [
+        losses(trial) for trial in expected.trials
+    ]
+    assert result.test_score == expected.test_score
     assert result.incumbent is not None
-    assert whole.incumbent is not None
-    assert result.incumbent.index == whole.incumbent.index
+    assert expected.incumbent is not None
+    assert result.incumbent.index == expected.incumbent.index
 
 
 def test_no_checkpoint_is_left(run: Run, tmp_path: Path) -> None:

@@ -23,8 +23,17 @@ from greenbench.strategies.sobol import SobolStrategy
 from greenbench.strategies.spaces import ADAM, PAPER5
 from greenbench.strategies.survey import SurveyStrategy
 from greenbench.testing import StrategyConformance
+from greenbench.testing.strategies import SPACES
 
 BUILT_IN = strategies.names()
+
+
+class FewSpaces:
+    """For variants of a strategy that searches all spaces here: what differs knows no space."""
+
+    @pytest.fixture(params=[ADAM, SPACES[-1]], ids=lambda space: space.name)
+    def space(self, request):
+        return request.param
 
 
 class TestDefault(StrategyConformance):
@@ -98,11 +107,11 @@ class TestBayesian(StrategyConformance):
     strategy = BayesianStrategy
 
 
-class TestBayesianPI(StrategyConformance):
+class TestBayesianPI(FewSpaces, StrategyConformance):
     strategy = BayesianPIStrategy
 
 
-class TestBayesianCost(StrategyConformance):
+class TestBayesianCost(FewSpaces, StrategyConformance):
     strategy = BayesianCostStrategy
 
 
@@ -111,7 +120,7 @@ class TestBayesianPaper(StrategyConformance):
     categorical_spaces = ()
 
 
-class TestBayesianWarm(StrategyConformance):
+class TestBayesianWarm(FewSpaces, StrategyConformance):
     strategy = BayesianWarmStrategy
     integer_space = None
     wide_space = None
@@ -121,7 +130,7 @@ class TestTPE(StrategyConformance):
     strategy = TPEStrategy
 
 
-class TestTPEWarm(StrategyConformance):
+class TestTPEWarm(FewSpaces, StrategyConformance):
     strategy = TPEWarmStrategy
     integer_space = None
     wide_space = None
