@@ -85,6 +85,7 @@ def results() -> Iterator[CaseResult]:
 def nasty(row: dict[str, object], place: int) -> dict[str, object]:
     """Return a row whose texts are nasty, but for those that say what it is."""
     kept = ("case_hash", "energy_provenance", "status", "options", "marks", "segments", "session")
+    kept += ("score_direction", "score_range")
     spoilt = {
         name: "".join(NASTY[(number + place + step) % len(NASTY)] for step in (0, 5, 9))
         + f" {value}"

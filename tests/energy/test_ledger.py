@@ -62,8 +62,8 @@ def test_phases_sum_to_the_total(ledger, clock):
         spend(ledger, clock, phase, 1.0)
         clock.advance(0.25)
     account = ledger.take()
-    assert sum(account.energy_j(phase) for phase in PHASES) == pytest.approx(62.5)
-    assert account.total.energy_j == pytest.approx(62.5)
+    assert sum(account.energy_j(phase) for phase in PHASES) == pytest.approx(12.5 * len(PHASES))
+    assert account.total.energy_j == pytest.approx(12.5 * len(PHASES))
 
 
 def test_taking_starts_over_from_zero(ledger, clock):
@@ -106,7 +106,7 @@ def test_phases_do_not_nest(ledger, clock):
 
 
 def test_an_unknown_phase_is_refused_by_name(ledger):
-    with pytest.raises(EnergyError, match="unknown phase 'training'; known: train, evaluate"):
+    with pytest.raises(EnergyError, match="unknown phase 'training'; known: load, train, evaluate"):
         ledger.phase("training").__enter__()
 
 

@@ -141,19 +141,18 @@ def test_keras_network_leaves_the_data_set_alone(digits: Dataset) -> None:
 def test_digest_does_not_depend_on_the_layout_in_memory(digits: Dataset) -> None:
     train = digits.train
     turned = np.asfortranarray(train.images)
-    other = {"train": replace(train, images=turned, labels=train.labels.astype(np.int32))}
+    other = {"train": replace(train, inputs=turned, targets=train.labels.astype(np.int32))}
     assert digest_splits(other) == digest_splits({"train": train})
     touched = train.images.copy()
     touched[0, 0, 0, 0] += 1e-3
-    assert digest_splits({"train": replace(train, images=touched)}) != digest_splits(other)
+    assert digest_splits({"train": replace(train, inputs=touched)}) != digest_splits(other)
 
 
 class Careless(TorchBackend):
     """A backend that lets models see what it stores."""
 
     def build(self, request: BuildRequest) -> Any:
-        images, _ = self._splits["validation"]
-        images.mul_(0.5)
+        self._splits["validation"].inputs.mul_(0.5)
         return super().build(request)
 
 

@@ -81,7 +81,7 @@ def trials(n: int = 8) -> list[Record]:
             "number": number,
             "start_time": f"2026-01-0{seed + 1} 00:{number:02}:00.125000+00:00",
             "energy_wh": 1 + noise.random() / 10,
-            "val_score": reached - 0.2 / (number + 1) + noise.random() / 1000,
+            "val_accuracy": reached - 0.2 / (number + 1) + noise.random() / 1000,
         }
         for strategy, reached in (("TPESampler", 0.98), ("RandomSampler", 0.9))
         for seed in range(3)
@@ -105,7 +105,7 @@ def in_mlflow(records: Sequence[Record], status: str = "FINISHED") -> list[Recor
             "start_time": row["start_time"],
             "end_time": row["start_time"],
             "metrics.energy_wh": row["energy_wh"],
-            "metrics.val_score": row["val_score"],
+            "metrics.val_accuracy": row["val_accuracy"],
             "params.strategy": row["strategy"],
             "params.seed": row["seed"],
             "tags.mlflow.user": "somebody",
@@ -122,7 +122,7 @@ def in_wandb(records: Sequence[Record]) -> str:
     writer.writerow([*names, "val/accuracy"])
     for number, row in enumerate(reversed(records)):
         created = row["start_time"].replace(" ", "T").replace("+00:00", "Z")
-        cells = [row[name] for name in ("strategy", "seed", "energy_wh", "val_score")]
+        cells = [row[name] for name in ("strategy", "seed", "energy_wh", "val_accuracy")]
         writer.writerow([f"swift-sun-{number}", "finished", "-", created, 12, *cells])
     return text.getvalue()
 
@@ -192,7 +192,7 @@ def test_equal_energies_of_two_sizes_are_no_copies(write: Write) -> None:
 
 
 def test_trials_that_searches_replay_are_no_copies(write: Write) -> None:
-    rows = [{**row, "energy_wh": 1.23456789, "val_score": 0.9} for row in trials()]
+    rows = [{**row, "energy_wh": 1.23456789, "val_accuracy": 0.9} for row in trials()]
     found = answer("strategies", write(rows), "--order-column", "")
     assert found == answer(
         "strategies", write([{**row, "n": n} for n, row in enumerate(rows)]), "--order-column", ""
@@ -445,8 +445,8 @@ def test_what_a_search_searches_may_differ(write: Write) -> None:
 @pytest.mark.parametrize(
     ("column", "heading"),
     [
-        ("val_score", "validation accuracy"), ("metrics.val_acc", "validation accuracy"),
-        ("test_score", "test accuracy"), ("accuracy", "accuracy"), ("top1", "top1"),
+        ("val_accuracy", "validation accuracy"), ("metrics.val_acc", "validation accuracy"),
+        ("test_accuracy", "test accuracy"), ("accuracy", "accuracy"), ("top1", "top1"),
     ],
 )  # fmt: skip
 def test_an_accuracy_is_called_what_it_is(write: Write, column: str, heading: str) -> None:
@@ -535,7 +535,7 @@ def test_a_trial_that_did_not_complete_is_none_that_was_found(
     write: Write, status: str, counts: tuple[int, int, int]
 ) -> None:
     rows = [{**row, "state": "COMPLETE"} for row in trials()]
-    rows[7] |= {"state": status, "val_score": 0.999}
+    rows[7] |= {"state": status, "val_accuracy": 0.999}
     found = ask("strategies", write(rows))
     tpe = found["answers"][0]["strategies"][1]
     assert tpe["best_accuracy"] < 0.99
@@ -580,7 +580,7 @@ def test_an_export_of_mlflow_is_read_without_options(write: Write) -> None:
 
 def test_parents_of_nested_runs_are_left_out(write: Write) -> None:
     runs = in_mlflow(trials())
-    parent = {**runs[0], "run_id": "p", "metrics.energy_wh": "", "metrics.val_score": ""}
+    parent = {**runs[0], "run_id": "p", "metrics.energy_wh": "", "metrics.val_accuracy": ""}
     nested = [{**run, "tags.mlflow.parentRunId": "p"} for run in runs]
     found = ask("strategies", write([*nested, {**parent, "tags.mlflow.parentRunId": ""}]))
     assert found["answers"] == [answer("strategies", write(runs, "flat.csv"))]
@@ -667,7 +667,7 @@ def test_what_mlflow_writes_is_read(tmp_path: Path) -> None:
     for row in trials(3):
         with mlflow.start_run():
             mlflow.log_params({"strategy": row["strategy"], "seed": row["seed"]})
-            mlflow.log_metrics({n: row[n] for n in ("energy_wh", "val_score")})
+            mlflow.log_metrics({n: row[n] for n in ("energy_wh", "val_accuracy")})
     path = tmp_path / "runs.csv"
     mlflow.search_runs().to_csv(path)
     (tmp_path / "plain.csv").write_text(as_csv(trials(3)))
