@@ -42,7 +42,7 @@ def score_of(row: Row) -> Score:
     """
     if not row.get("score"):
         return ACCURACY
-    return _score(*(row.get(name) or "" for name in COLUMNS))
+    return _score(*(str(row.get(name) or "") for name in COLUMNS))
 
 
 def worst_gain(score: Score) -> float:
