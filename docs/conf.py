@@ -14,6 +14,7 @@ import counter_figures
 import known_scripts_figures
 import speed_figures
 import startup_figures
+import tasks_figures
 import threads_figures
 
 project = "greenbench"
@@ -215,12 +216,18 @@ def _startup() -> dict[str, str]:
 
 
 # Figures in pages come from what the benchmarks wrote.
+def _tasks() -> dict[str, str]:
+    found = _results("tasks")
+    return {"tasks_machine": _machine(found["machine"]), **tasks_figures.figures(found)}
+
+
 myst_substitutions = {
     **_overhead(),
     **_compare(),
     **_search(),
     **_speed(),
     **_startup(),
+    **_tasks(),
     **threads_figures.figures(_results("threads")),
     **counter_figures.figures(_results("counter")),
     **known_scripts_figures.figures(_results("known_scripts")),

@@ -67,7 +67,9 @@ def cost_the_same(one: Size, other: Size) -> bool:
 def size_of(rows: Sequence[Row], counted: Sequence[Row]) -> Size:
     """Return a size by itself: `rows` are all its samples, `counted` those whose energy counts."""
     flops = [row["train_flops"] for row in rows if row.get("train_flops") is not None]
-    parameters = rows[0].get("parameters")
+    # Where networks are searched, repeats may have found different ones.
+    found = {row.get("parameters") for row in rows}
+    parameters = found.pop() if len(found) == 1 else None
     return Size(
         network=rows[0]["architecture"],
         case_id=rows[0]["case_id"],

@@ -148,6 +148,8 @@ class Costs:
         Over all trials.
     uncounted : tuple of str
         Operators that ran whose FLOPs nobody knows; none if all were counted.
+    networks : int or None
+        Different networks of the trials, where networks are searched; None where all have one.
     """
 
     parameters: int
@@ -157,6 +159,7 @@ class Costs:
     epochs: int
     trials: int
     uncounted: tuple[str, ...] = ()
+    networks: int | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Costs":

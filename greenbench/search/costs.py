@@ -32,12 +32,14 @@ def costs_of(
         The best.
     """
     flops: int | None
+    networks = None
     if searches(subject.case, "architecture", "dataset"):
         counts = _Counts(subject, model)
         each = [counts.train_flops(trial) for trial in trials]
         known = [flops for flops in each if flops is not None]
         flops = sum(known) if len(known) == len(each) else None
         model = counts.of(incumbent.hyperparameters) if incumbent else model
+        networks = len(counts)
     else:
         samples = sum(trial.samples_seen for trial in trials)
         of_sample = model.train_flops_per_sample
@@ -48,6 +50,7 @@ def costs_of(
         samples_seen=sum(trial.samples_seen for trial in trials),
         epochs=sum(len(trial.epochs) for trial in trials),
         trials=len(trials),
+        networks=networks,
     )
 
 
@@ -57,6 +60,9 @@ class _Counts:
     def __init__(self, subject: Subject, fallback: ModelCosts) -> None:
         self._subject, self._fallback = subject, fallback
         self._known: dict[str, ModelCosts] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
 
     def train_flops(self, trial: Trial) -> int | None:
         """Return the FLOPs of a trial; None if they are not known."""

@@ -53,6 +53,12 @@ def test_what_is_unknown_differs_from_nothing(
     check_cases([{"case_hash": None, column: value} for value in (first, second)])
 
 
+def test_repeats_that_found_different_networks_are_put_together() -> None:
+    rows = two_networks("parameters", 1234.0, 5678.0)
+    check_cases([{**row, "networks": 8} for row in rows])
+    assert compare_returns([{**row, "networks": 8} for row in rows if row["backend"] == "torch"])
+
+
 @pytest.mark.parametrize("column", ["val_score", "test_score"])
 @pytest.mark.parametrize("value", [1.7, -0.1, float("nan"), float("inf")])
 def test_an_accuracy_that_is_no_share_is_an_error_that_names_the_run(

@@ -83,6 +83,23 @@ def test_costs_are_those_of_each_trials_own_network(bench: Bench) -> None:
     )
     assert result.incumbent is not None
     assert result.costs.parameters == specs[result.incumbent.index].parameters
+    assert result.costs.networks == len({spec.parameters for spec in specs.values()})
+    assert run(bench, replace(CASE, space="rate")).costs.networks is None
+
+
+def test_search_that_was_cut_off_goes_on_with_the_networks_it_would_have_had(bench: Bench) -> None:
+    whole = run(bench, CASE)
+    journal = Journal.of(bench.data_dir, CASE, 0)
+    lines = journal.path.read_text(encoding="utf-8").splitlines(keepends=True)
+    journal.path.write_text("".join(lines[:3]), encoding="utf-8")
+    again = run(bench, CASE)
+    assert again.interruptions == 1
+    found = [
+        [(trial.hyperparameters, trial.val_score, trial.samples_seen) for trial in result.trials]
+        for result in (whole, again)
+    ]
+    assert found[0] == found[1]
+    assert again.test_score == whole.test_score
 
 
 def test_data_of_each_trial_are_those_it_names(bench: Bench) -> None:

@@ -1,0 +1,82 @@
+"""What the suite `tasks` reaches: every kind of task, trained through the command line.
+
+Two repeats of each case, to keep the tests short, whose mean is their median; that of the full five
+is in docs/results/tasks.json.
+"""
+
+import statistics
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from greenbench.datasets import Dataset, LoadContext
+from greenbench.datasets.text import load_text
+from greenbench.tracking import Store
+from tests.conftest import Greenbench
+
+pytestmark = pytest.mark.integration
+
+STRENGTHS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
+LEAST = {
+    ("mlp", "breast_cancer"): ("auroc", 0.98),
+    ("mlp", "diabetes"): ("r2", 0.40),
+    ("resnet_small", "digits"): ("accuracy", 0.95),
+    ("vit_small", "digits"): ("accuracy", 0.95),
+    ("unet", "shapes"): ("miou", 0.80),
+}
+
+
+def counts(text: NDArray[np.int64], order: int, vocabulary: int) -> NDArray[np.float64]:
+    """Return how often each token follows each `order` tokens."""
+    found = np.zeros((vocabulary,) * (order + 1))
+    np.add.at(found, tuple(text[i : len(text) - order + i] for i in range(order + 1)), 1)
+    return found
+
+
+def order_2_bits(dataset: Dataset) -> float:
+    """Return the bits per token of an order-2 n-gram model on the test split.
+
+    A token's probability follows from the two before it, interpolated with those that follow from
+    one and from none (MacKay and Peto 1995, a hierarchical Dirichlet model): ``(count + strength *
+    lower) / (total + strength)``. The strengths are those that are best on the validation split.
+    """
+    assert dataset.vocabulary is not None
+    size = dataset.vocabulary
+    train, validation, test = (
+        np.append(split.inputs.ravel(), split.targets[-1, -1])
+        for split in (dataset.train, dataset.validation, dataset.test)
+    )
+    grams = [counts(train, order, size) for order in range(3)]
+
+    def bits(text: NDArray[np.int64], strengths: tuple[float, float]) -> float:
+        shares: NDArray[np.float64] = np.full(size, 1 / size)
+        for found, strength in zip(grams, (1.0, *strengths), strict=True):
+            shares = (found + strength * shares) / (found.sum(axis=-1, keepdims=True) + strength)
+        return float(-np.log2(shares[text[:-2], text[1:-1], text[2:]]).mean())
+
+    best = min(
+        ((one, two) for one in STRENGTHS for two in STRENGTHS),
+        key=lambda strengths: bits(validation, strengths),
+    )
+    return bits(test, best)
+
+
+def test_every_task_is_learned(greenbench: Greenbench, tmp_path: Path) -> None:
+    done = greenbench("run", "tasks", "--repeats", "2", timeout_s=1200)
+    assert done.returncode == 0, done.stderr
+    found: dict[tuple[str, str], list[float]] = {}
+    names = {}
+    for row in Store(f"sqlite:///{greenbench.folder}/mlruns/mlflow.db").read_rows():
+        key = row["family"], row["dataset"]
+        found.setdefault(key, []).append(row["test_score"])
+        names[key] = row["score"]
+    medians = {key: statistics.median(scores) for key, scores in found.items()}
+    bits = medians.pop(("gpt_small", "text"))
+    assert bits < order_2_bits(load_text(LoadContext(seed=0, data_dir=tmp_path)))
+    assert {key: names[key] for key in medians} == {key: name for key, (name, _) in LEAST.items()}
+    missed = {
+        key: (medians[key], least) for key, (_, least) in LEAST.items() if medians[key] < least
+    }
+    assert not missed, (missed, found)
