@@ -100,7 +100,7 @@ def test_runs_table_shows_parts_energy_and_accuracy(
 
     eventually(lambda: "dense.xs" in text() and "energy/total_wh" in text())
     shown = text()
-    for name in ("strategy", "architecture", "backend", "energy/total_wh", "accuracy/test"):
+    for name in ("strategy", "architecture", "backend", "energy/total_wh", "score/test"):
         assert name in shown, shown
     for value in ("random", "dense.xs", "dense.s", "torch", f"{RUNS} matching runs"):
         assert value in shown, shown
@@ -133,13 +133,13 @@ def test_charts_are_drawn_from_a_run(
         found = [card for card in cards if all(text in card.text for text in texts)]
         return found[0].find_elements("css selector", selector) if found else []
 
-    scatter = ("energy/total_wh vs. accuracy/test",)
+    scatter = ("energy/total_wh vs. score/test",)
     anytime = ("search/incumbent_validation", "search/cumulative_wh")
     eventually(lambda: len(drawn(POINTS, *scatter)) == RUNS)
     eventually(lambda: len(drawn(POINTS, *anytime)) == RUNS * TRIALS)
     eventually(lambda: any(map(is_painted, drawn("canvas", "Parallel Coordinates"))))
     axes = [axis.text.split()[-1] for axis in drawn(".dimension", "Parallel Coordinates")]
-    assert axes == ["strategy", "architecture", "size", "energy/total_wh", "accuracy/test"]
+    assert axes == ["strategy", "architecture", "size", "energy/total_wh", "score/test"]
     shown = browser.find_element("tag name", "body").text
     for text in ("Accuracy against energy", "Cases side by side", f"{RUNS} matching runs"):
         assert text in shown, shown

@@ -190,7 +190,7 @@ def raises(context):
 @register_dataset("tokens")
 def tokens(context):
     dataset = pictures(context)
-    many = replace(dataset.validation, labels=np.repeat(dataset.validation.labels[:, None], 9, 1))
+    many = replace(dataset.validation, targets=np.repeat(dataset.validation.labels[:, None], 9, 1))
     return replace(dataset, validation=many)
 
 

@@ -651,7 +651,7 @@ def test_what_optuna_writes_is_read_and_its_value_is_asked_for(tmp_path: Path) -
             frames.append(study.trials_dataframe().assign(strategy=name, seed=seed))
     path = tmp_path / "optuna.csv"
     pd.concat(frames).iloc[::-1].to_csv(path)
-    assert refusal("strategies", path).endswith("`--accuracy-column`: it may be 'value'")
+    assert refusal("strategies", path).endswith("`--score-column`: it may be 'value'")
     found = answer("strategies", path, "--accuracy-column", "value")
     counts = [(s["trials"], s["stopped_trials"], s["failed_trials"]) for s in found["strategies"]]
     # A trial that was pruned before its first report has no accuracy, either.
