@@ -141,7 +141,7 @@ def test_charts_are_drawn_from_a_run(
     axes = [axis.text.split()[-1] for axis in drawn(".dimension", "Parallel Coordinates")]
     assert axes == ["strategy", "architecture", "size", "energy/total_wh", "score/test"]
     shown = browser.find_element("tag name", "body").text
-    for text in ("Accuracy against energy", "Cases side by side", f"{RUNS} matching runs"):
+    for text in ("Score against energy", "Cases side by side", f"{RUNS} matching runs"):
         assert text in shown, shown
     assert "Error" not in shown, shown
     browser.save_screenshot(str(tmp_path / "charts.png"))
