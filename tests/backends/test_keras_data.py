@@ -2,11 +2,13 @@
 
 import os
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from packaging.version import Version
 
 from greenbench.architectures import Flatten, Linear, Spec, build_architecture
 from greenbench.backends import keras_data
@@ -123,6 +125,10 @@ def test_flip_mirrors_half_of_the_images(pixels: NDArray[np.float32], data_forma
     assert plain.mean() == pytest.approx(0.5, abs=0.12)
 
 
+@pytest.mark.skipif(
+    Version(version("keras")) < Version("3.15.1"),
+    reason="older releases of Keras draw some of RandAugment's numbers without the seed",
+)
 @pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
 def test_randaugment_depends_on_the_seed_alone(
     pixels: NDArray[np.float32], data_format: str
