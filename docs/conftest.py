@@ -1,6 +1,7 @@
 """What the examples in these pages get, and what of this folder pytest leaves alone."""
 
 import importlib
+import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from greenbench.results import CaseResult
 
 DOCS = Path(__file__).parent
+
+# Modules are collected by name, and so Keras may be imported before a backend has chosen its engine.
+os.environ.setdefault("KERAS_BACKEND", "torch")
 
 # The example benchmark trains for minutes. It is run by those whom it is for:
 # `pytest docs/howto/test_my_net.py --greenbench-suite mine`.
