@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 DOCS = Path(__file__).parent
 
-# Modules are collected by name, and so Keras may be imported before a backend has chosen its engine.
+# Modules are collected by name, and so Keras may be imported before a backend
+# has chosen its engine.
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
 # The example benchmark trains for minutes. It is run by those whom it is for:

@@ -1,6 +1,8 @@
 """greenbench: energy-aware benchmarking of deep-learning training."""
 
+import importlib
 import sys
+from typing import TYPE_CHECKING, Any
 
 if sys.argv[:1] == ["-m"] and __name__ in sys.orig_argv and not sys.flags.safe_path:
     # `python -m greenbench` looks into the working folder first, where a queue.py would be taken
@@ -21,12 +23,21 @@ from greenbench.registry import (
     register_task,
 )
 
+if TYPE_CHECKING:
+    from greenbench.cases import Case
+
 __version__ = "0.1.0"
 
 # Where modules used to be, before they moved into rooms; for one release.
 __path__.append(f"{__path__[0]}/moved")
 
+_LATE = {
+    "Case": "greenbench.cases",
+}
+"""Names that are imported when they are first asked for, by their modules."""
+
 __all__ = [
+    "Case",
     "register_architecture",
     "register_backend",
     "register_dataset",
@@ -39,3 +50,9 @@ __all__ = [
     "register_suite",
     "register_task",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_LATE[name]), name)

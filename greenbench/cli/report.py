@@ -25,7 +25,7 @@ def report(*, output: Path | None, tolerance: float, no_log: bool, **given: Any)
     Of the store, or of FILES that `pytest --benchmark-json` wrote.
     """
     from greenbench.compare.samples import again_note  # noqa: PLC0415
-    from greenbench.report import find, write_report  # noqa: PLC0415
+    from greenbench.reports import find, write_report  # noqa: PLC0415
     from greenbench.terminal import mark_lines, provenance_lines  # noqa: PLC0415
     from greenbench.tracking import Store  # noqa: PLC0415
 

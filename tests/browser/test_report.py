@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from greenbench.report import find, write_report
-from greenbench.report.canvas import COLOURS
-from greenbench.report.page import DARK
+from greenbench.reports import find, write_report
+from greenbench.reports.canvas import COLOURS
+from greenbench.reports.page import DARK
 from tests.builders import make_result
-from tests.report.tables import everything, family, table_of
+from tests.reports.tables import everything, family, table_of
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome

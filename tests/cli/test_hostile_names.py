@@ -220,7 +220,7 @@ def test_errors_about_nasty_names_are_one_harmless_line(show: Show, name: str) -
 WAYS_OUT = {
     "echo": ("cli/output.py",),
     "Console": ("terminal/console.py",),
-    "Table": ("terminal", "report"),
+    "Table": ("terminal", "reports"),
     # The worker's is in its log.
     "print": ("terminal", "running/worker.py"),
     "write_line": ("integrations", "pytest_plugin.py"),

@@ -41,7 +41,7 @@ PRELOADED = [
     "greenbench.terminal",
     "greenbench.terminal.progress",
     "greenbench.strategies.random",
-    "greenbench.report.write",
+    "greenbench.reports.write",
     "sklearn.gaussian_process",
     "mlflow.store.tracking.sqlalchemy_store",
 ]

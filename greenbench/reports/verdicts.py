@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from greenbench.compare.ratios import Ratios
 from greenbench.compare.returns import Returns
 from greenbench.compare.strategies import Strategies
-from greenbench.report.findings import Explained, Findings
-from greenbench.report.formats import first_few, joined, provenance_label
+from greenbench.reports.findings import Explained, Findings
+from greenbench.reports.formats import first_few, joined, provenance_label
 
 REFUSED = "not answered"
 

@@ -5,13 +5,13 @@ from xml.etree import ElementTree
 
 import pytest
 
-from greenbench.report.about import about
-from greenbench.report.canvas import SVG
-from greenbench.report.findings import Findings, find
-from greenbench.report.page import Section, render, sections
+from greenbench.reports.about import about
+from greenbench.reports.canvas import SVG
+from greenbench.reports.findings import Findings, find
+from greenbench.reports.page import Section, render, sections
 from greenbench.results.scores import columns_of
 from greenbench.tasks import Score
-from tests.report.tables import Row, Table, family, searches, table_of
+from tests.reports.tables import Row, Table, family, searches, table_of
 
 BITS = Score("bits_per_token", "bits", higher_is_better=False, low=0.0)
 R2 = Score("r2", high=1.0)

@@ -4,12 +4,12 @@ from typing import Any
 import pytest
 
 from greenbench.cases import Case
-from greenbench.report.findings import Findings, find
-from greenbench.report.verdicts import REFUSED, in_words, refusals
+from greenbench.reports.findings import Findings, find
+from greenbench.reports.verdicts import REFUSED, in_words, refusals
 from greenbench.results.marks import DISTURBED
 from greenbench.results.readings import Provenance
 from tests.builders import make_result
-from tests.report.tables import HOST, Table, everything, family, layers, searches, table_of
+from tests.reports.tables import HOST, Table, everything, family, layers, searches, table_of
 
 
 def found(table: Table, **options: Any) -> Findings:

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from greenbench.cli import cli
 from greenbench.tracking import Store
 from tests.builders import make_result
-from tests.report.tables import family, table_of
+from tests.reports.tables import family, table_of
 
 
 def report(*arguments: object) -> Result:

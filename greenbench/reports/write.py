@@ -5,9 +5,9 @@ from pathlib import Path
 
 from greenbench.errors import ReportError
 from greenbench.machine.files import replacing
-from greenbench.report import content
-from greenbench.report.findings import Findings
-from greenbench.report.page import Section, render, sections
+from greenbench.reports import content
+from greenbench.reports.findings import Findings
+from greenbench.reports.page import Section, render, sections
 from greenbench.text import clean
 
 PAGE = "report.html"

@@ -6,17 +6,17 @@ from typing import Any
 
 from greenbench.compare.comparable import value_of
 from greenbench.compare.units import energy_unit, mass_unit
-from greenbench.report.cells import (
+from greenbench.reports.cells import (
     bare_score_cell,
     estimate_cell,
     median_cell,
     number_cell,
     score_cell,
 )
-from greenbench.report.findings import RATIOS, CaseFigures, Findings, Front
-from greenbench.report.formats import three_digits
-from greenbench.report.scores import Part, heading, split_by_score
-from greenbench.report.table import NONE, Cell, Table
+from greenbench.reports.findings import RATIOS, CaseFigures, Findings, Front
+from greenbench.reports.formats import three_digits
+from greenbench.reports.scores import Part, heading, split_by_score
+from greenbench.reports.table import NONE, Cell, Table
 from greenbench.tasks import Score
 
 GIGA = 1e9

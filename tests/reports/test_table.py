@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenbench.report.table import NONE, Cell, Table
+from greenbench.reports.table import NONE, Cell, Table
 from greenbench.text import clean
 
 TEXTS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"))

@@ -8,19 +8,19 @@ from matplotlib.transforms import Bbox
 
 from greenbench.cases import Case
 from greenbench.compare.front import pareto_front
-from greenbench.report.axes import EnergyAxes
-from greenbench.report.canvas import COLOURS, SVG, Canvas, Figure, Look, draw
-from greenbench.report.figures import (
+from greenbench.reports.axes import EnergyAxes
+from greenbench.reports.canvas import COLOURS, SVG, Canvas, Figure, Look, draw
+from greenbench.reports.figures import (
     anytime_figure,
     factors_figure,
     front_figure,
     returns_figure,
 )
-from greenbench.report.findings import Findings, Front, find
-from greenbench.report.page import DARK
+from greenbench.reports.findings import Findings, Front, find
+from greenbench.reports.page import DARK
 from greenbench.results.readings import Provenance
 from tests.builders import make_result
-from tests.report.tables import Table, everything, family, table_of
+from tests.reports.tables import Table, everything, family, table_of
 
 AA = 4.5
 HOSTILE = "<script>alert(1)</script> & \"q\" 'a' $x_1$ #0071b1 url(#a)"

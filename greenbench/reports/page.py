@@ -8,18 +8,18 @@ from importlib.resources import files
 from typing import Any
 
 from greenbench import __version__
-from greenbench.report import answers, content
-from greenbench.report.about import about
-from greenbench.report.canvas import COLOURS, Figure
-from greenbench.report.figures import (
+from greenbench.reports import answers, content
+from greenbench.reports.about import about
+from greenbench.reports.canvas import COLOURS, Figure
+from greenbench.reports.figures import (
     anytime_figure,
     factors_figure,
     front_figure,
     returns_figure,
 )
-from greenbench.report.findings import Findings
-from greenbench.report.table import Table
-from greenbench.report.verdicts import Verdict, in_words, refusals
+from greenbench.reports.findings import Findings
+from greenbench.reports.table import Table
+from greenbench.reports.verdicts import Verdict, in_words, refusals
 
 MOST_FIGURES = 12
 MOST_OF_A_KIND = 8
@@ -149,7 +149,7 @@ def _names(findings: Findings, column: str) -> list[str]:
 
 
 def _asset(name: str) -> str:
-    return (files("greenbench.report") / name).read_text(encoding="utf-8")
+    return (files("greenbench.reports") / name).read_text(encoding="utf-8")
 
 
 def _head(suites: Sequence[str]) -> str:

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from greenbench.errors import ReportError
-from greenbench.report import Findings, find, write_report
-from tests.report.tables import everything, family, table_of
+from greenbench.reports import Findings, find, write_report
+from tests.reports.tables import everything, family, table_of
 
 ROOT = Path(__file__).parents[2]
 AGAIN = """
 import sys
 from pathlib import Path
-from greenbench.report import find, write_report
-from tests.report.tables import everything
+from greenbench.reports import find, write_report
+from tests.reports.tables import everything
 write_report(find(*everything(), {"host": {"cpu": "a CPU"}}), Path(sys.argv[1]), ["note"])
 """
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenbench.report.formats import (
+from greenbench.reports.formats import (
     chance,
     first_few,
     provenance_label,

@@ -1,6 +1,6 @@
 """The report: one self-contained HTML file, its figures and its tables."""
 
-from greenbench.report.findings import Findings, find
-from greenbench.report.write import write_report
+from greenbench.reports.findings import Findings, find
+from greenbench.reports.write import write_report
 
 __all__ = ["Findings", "find", "write_report"]

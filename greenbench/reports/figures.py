@@ -11,10 +11,10 @@ from greenbench.compare.sizes import Size
 from greenbench.compare.stats import Estimate
 from greenbench.compare.strategies import Strategies
 from greenbench.compare.units import with_unit
-from greenbench.report.axes import FULL, EnergyAxes
-from greenbench.report.canvas import COLOURS, SERIES, Canvas, Figure, Look, draw
-from greenbench.report.findings import CaseFigures, Explained, Front
-from greenbench.report.formats import joined, percent, provenance_label, three_digits
+from greenbench.reports.axes import FULL, EnergyAxes
+from greenbench.reports.canvas import COLOURS, SERIES, Canvas, Figure, Look, draw
+from greenbench.reports.findings import CaseFigures, Explained, Front
+from greenbench.reports.formats import joined, percent, provenance_label, three_digits
 from greenbench.tasks import Score
 from greenbench.tasks.score_format import (
     capitalised,

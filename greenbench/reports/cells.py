@@ -3,8 +3,8 @@
 import math
 
 from greenbench.compare.stats import Estimate
-from greenbench.report.formats import chance, percent, three_digits
-from greenbench.report.table import NONE, Cell
+from greenbench.reports.formats import chance, percent, three_digits
+from greenbench.reports.table import NONE, Cell
 from greenbench.tasks import Score
 from greenbench.tasks.score_format import is_share, plain
 

@@ -13,17 +13,17 @@ from greenbench.compare.sizes import Size
 from greenbench.compare.standings import Standing
 from greenbench.compare.strategies import Strategies
 from greenbench.compare.units import energy_unit
-from greenbench.report.cells import (
+from greenbench.reports.cells import (
     bare_score_cell,
     chance_cell,
     estimate_cell,
     number_cell,
     score_cell,
 )
-from greenbench.report.findings import Explained, Findings
-from greenbench.report.formats import joined, provenance_label, three_digits
-from greenbench.report.scores import Part, heading, split_by_score
-from greenbench.report.table import NONE, Cell, Table
+from greenbench.reports.findings import Explained, Findings
+from greenbench.reports.formats import joined, provenance_label, three_digits
+from greenbench.reports.scores import Part, heading, split_by_score
+from greenbench.reports.table import NONE, Cell, Table
 from greenbench.tasks import Score
 from greenbench.tasks.score_format import (
     capitalised,

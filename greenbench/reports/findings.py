@@ -17,7 +17,7 @@ from greenbench.compare.stats import Estimate, estimate
 from greenbench.compare.strategies import OWN_GROUP, Strategies, compare_strategies
 from greenbench.compare.tolerance import Tolerance
 from greenbench.errors import GreenbenchError, NotComparableError
-from greenbench.report.formats import joined, provenance_label
+from greenbench.reports.formats import joined, provenance_label
 from greenbench.results.scores import score_of
 from greenbench.tasks import ACCURACY, Score
 from greenbench.tasks.score_format import words

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from greenbench.report.findings import Findings
-from greenbench.report.scores import all_scores
+from greenbench.reports.findings import Findings
+from greenbench.reports.scores import all_scores
 from greenbench.tasks import ACCURACY, Score
 from greenbench.tasks.score_format import capitalised, is_share, words
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from greenbench.cases import Case
-from greenbench.report.findings import Findings, find
-from greenbench.report.page import DARK, Section, render, sections
+from greenbench.reports.findings import Findings, find
+from greenbench.reports.page import DARK, Section, render, sections
 from greenbench.results.readings import Provenance
 from greenbench.results.table import METRICS, TAGS
 from tests.builders import make_result, make_trial
-from tests.report.tables import Table, everything, family, searches, table_of
+from tests.reports.tables import Table, everything, family, searches, table_of
 
 NOTES = ["Energy is ESTIMATED (model) by a meter.", "See `greenbench doctor`."]
 MACHINE = {"0123456789ab": {"cpu": "a CPU", "threads": "2", "torch": "2.4"}}
@@ -272,7 +272,7 @@ def test_results_that_all_failed_are_rendered() -> None:
 def test_figures_are_drawn_for_the_first_and_tables_have_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("greenbench.report.page.MOST_FIGURES", 2)
+    monkeypatch.setattr("greenbench.reports.page.MOST_FIGURES", 2)
     rows, trials = table_of(family(repeats=1))
     many = [{**row, "setting": f"digits+{i}", "case_hash": f"{row['case_hash']}{i}"}
             for i in range(10) for row in rows]  # fmt: skip

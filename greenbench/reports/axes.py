@@ -10,7 +10,7 @@ from matplotlib.transforms import Bbox
 
 from greenbench.compare.stats import Estimate
 from greenbench.compare.units import energy_unit
-from greenbench.report.canvas import COLOURS, Canvas
+from greenbench.reports.canvas import COLOURS, Canvas
 from greenbench.tasks import ACCURACY, Score
 from greenbench.tasks.score_format import axis_label, scale
 
