@@ -25,6 +25,7 @@ from greenbench.registry import (
 
 if TYPE_CHECKING:
     from greenbench.cases import Case
+    from greenbench.trainings import register_training
 
 __version__ = "0.1.0"
 
@@ -33,6 +34,7 @@ __path__.append(f"{__path__[0]}/moved")
 
 _LATE = {
     "Case": "greenbench.cases",
+    "register_training": "greenbench.trainings",
 }
 """Names that are imported when they are first asked for, by their modules."""
 
@@ -49,6 +51,7 @@ __all__ = [
     "register_strategy",
     "register_suite",
     "register_task",
+    "register_training",
 ]
 
 

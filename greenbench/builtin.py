@@ -32,11 +32,15 @@ ARCHITECTURES: Mapping[str, str] = {
     "keras": "greenbench.architectures.libraries:keras",
 }
 
+TRAININGS: tuple[str, ...] = ()
+"""Architectures that are trainings of one's own."""
+
 BACKENDS: Mapping[str, str] = {
     "torch": "greenbench.backends.torch:TorchBackend",
     "keras": "greenbench.backends.keras:KerasBackend",
     "keras_jax": "greenbench.backends.keras:KerasBackend",
     "keras_tensorflow": "greenbench.backends.keras:KerasBackend",
+    "own": "greenbench.trainings.backend:OwnBackend",
     "tabular": "greenbench.tabular.backend:TabularBackend",
 }
 

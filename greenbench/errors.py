@@ -149,6 +149,10 @@ class TrialError(GreenbenchError):
     """What one trial cannot be trained with, though others may: it fails, the search goes on."""
 
 
+class TrainingError(TrialError):
+    """A training of somebody's own that does what it must not."""
+
+
 class SearchExhaustedError(GreenbenchError):
     """A strategy has nothing left to propose; the case ends with the trials it has."""
 

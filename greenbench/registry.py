@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
@@ -23,6 +23,22 @@ from greenbench.errors import (
 from greenbench.machine.places import ENTRY_POINT_GROUP, Origin, described, origin_of
 
 T = TypeVar("T")
+
+OWN = "own"
+"""The backend and the data set of trainings that bring theirs."""
+
+DECIDED = (
+    "dataset_options",
+    "backend_options",
+    "validate_every",
+    "batched_trials",
+    "task",
+    "optimizer",
+    "optimizer_options",
+    "schedule",
+    "schedule_options",
+)
+"""Fields of a case that such a training decides itself."""
 
 PART_NAME = re.compile(r"[a-z0-9_]+")
 
@@ -80,13 +96,15 @@ class Registry(Generic[T]):
         self._loaded: dict[str, T] = {}
         self._origins: dict[str, Origin] = {}
 
-    def register(self, name: str) -> Callable[[T], T]:
+    def register(self, name: str, origin: Origin | None = None) -> Callable[[T], T]:
         """Return a decorator that registers a part under `name`.
 
         Parameters
         ----------
         name : str
             ``[a-z0-9_]+``; becomes part of case ids.
+        origin : Origin, optional
+            Where the decorator stands; by default, where this was called.
 
         Raises
         ------
@@ -100,7 +118,7 @@ class Registry(Generic[T]):
 
         # Where the decorator stands, not where the part's class was defined: worker
         # processes import that module to know the part, too.
-        origin = origin_of(sys._getframe(1))
+        origin = origin or origin_of(sys._getframe(1))
 
         def decorate(part: T) -> T:
             known = self._origins.get(name, origin)
@@ -134,6 +152,10 @@ class Registry(Generic[T]):
             return self._made[name]
         self._loaded[name] = self._import(name, self._lazy[name])
         return self._loaded[name]
+
+    def loaded(self, name: str) -> T | None:
+        """Return a part that has been registered or imported already; None of another."""
+        return self._loaded.get(name)
 
     def _import(self, name: str, target: str) -> Any:
         module, _, attribute = target.partition(":")
@@ -231,12 +253,57 @@ def check_case(case: Case) -> None:
     check_strategy(case.strategy)
     architectures.check(case.architecture)
     backends.check(case.backend)
-    datasets.check(case.dataset)
+    if case.backend != OWN:
+        datasets.check(case.dataset)
     spaces.check(case.space)
     optimizers.check(case.optimizer)
     schedules.check(case.schedule)
     if case.task is not None:
         tasks.check(case.task)
+
+
+def is_training(architecture: str) -> bool:
+    """Return whether this architecture is a training of somebody's own; imports nothing."""
+    is_built_in = architecture in builtin.TRAININGS
+    return is_built_in or hasattr(architectures.loaded(architecture), "training")
+
+
+def training_of(case: Case) -> Any:
+    """Return the `greenbench.trainings.Training` of a case; None if a backend trains it."""
+    return architectures.get(case.architecture).training if case.backend == OWN else None
+
+
+def settled(case: Case) -> Case:
+    """Return a case with what its architecture decides: a training brings all but its options.
+
+    Raises
+    ------
+    ConfigurationError
+        If the case says what the training decides, or asks for a training that is none.
+    """
+    if not is_training(case.architecture):
+        if case.backend != OWN:
+            return case
+        raise ConfigurationError(
+            f"architecture {case.architecture!r} is no training of one's own, which the backend "
+            f"{OWN!r} is for; choose another backend, or see register_training"
+        )
+    plain = Case()
+    for name in ("backend", "dataset"):
+        if getattr(case, name) not in (OWN, getattr(plain, name)):
+            raise _decides(case, name)
+    for name in DECIDED:
+        if getattr(case, name) != getattr(plain, name):
+            raise _decides(case, name)
+    return replace(case, backend=OWN, dataset=OWN)
+
+
+def _decides(case: Case, name: str) -> ConfigurationError:
+    flag = f"--{name.replace('_', '-')}"
+    return ConfigurationError(
+        f"{name} is {getattr(case, name)!r}, but training {case.architecture!r} brings its own; "
+        f"leave {flag} out"
+    )
 
 
 def check_strategy(name: str) -> None:

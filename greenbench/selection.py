@@ -77,6 +77,7 @@ class Selection:
             self._check_default(budget)
         is_suite = self.suite is not None or not self._has_parts
         cases = self._of_suite(budget) if is_suite else self._of_parts(budget)
+        cases = [registry.settled(case) for case in cases]
         if self.data_dir is not None:
             cases = [spelled_once(case, self.data_dir) for case in cases]
         if self.pattern is not None:
@@ -141,7 +142,8 @@ class Selection:
         for name in self.backends:
             registry.backends.check(name)
         for name in self.datasets:
-            registry.datasets.check(name)
+            if name != registry.OWN:
+                registry.datasets.check(name)
         for owner in (registry.tasks, registry.optimizers, registry.schedules):
             if (named := self.budget.get(owner.kind)) is not None:
                 owner.check(named)

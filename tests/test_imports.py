@@ -32,6 +32,7 @@ ORDER = (
     "results",
     "energy",
     "tabular",
+    "trainings",
     "search",
     "tracking",
     "running",

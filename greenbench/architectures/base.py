@@ -165,8 +165,10 @@ def options_taken(function: Callable[..., Any]) -> dict[str, Any]:
     """Return the options of an architecture's function, with their defaults.
 
     See `greenbench.machine.signatures.options_of`. A vocabulary is none: the data decides on it.
+    A training of somebody's own is called with a run instead of the data's shapes.
     """
-    return {n: v for n, v in options_of(function, given=2).items() if n != "vocabulary"}
+    given = 1 if hasattr(function, "training") else 2
+    return {n: v for n, v in options_of(function, given).items() if n != "vocabulary"}
 
 
 def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:

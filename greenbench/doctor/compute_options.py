@@ -246,7 +246,7 @@ def spelled(options: Options) -> str:
 def _figures(
     options: Options, members: Sequence[CaseResult], ratio: Estimate, loss: Estimate | None
 ) -> OptionFigures:
-    trained = [(training_of(result), result.costs.samples_seen) for result in members]
+    trained = [(training_of(result), result.costs.samples) for result in members]
     return OptionFigures(
         spelled(options),
         samples_per_s=estimate([samples / reading.duration_s for reading, samples in trained]),

@@ -89,7 +89,7 @@ def decisive_of(result: CaseResult, *, is_measured: bool) -> float | None:
     """Return what a sample took; None if it is unknown, or so little that nothing was read."""
     reading = training_of(result)
     figure = reading.energy_j if is_measured else reading.cpu_s
-    return figure / result.costs.samples_seen if figure else None
+    return figure / result.costs.samples if figure else None
 
 
 def per_thousand(figures: Iterable[tuple[float | None, int]]) -> Estimate | None:

@@ -243,7 +243,7 @@ def _judge(case: Case, results: Sequence[CaseResult]) -> NetworkThreads:
 
 def _figures(threads: int, results: Iterable[CaseResult], ratio: Estimate) -> ThreadFigures:
     trained = [
-        (training_of(result), result.costs.samples_seen)
+        (training_of(result), result.costs.samples)
         for result in results
         if result.case.threads == threads
     ]

@@ -122,6 +122,14 @@ class Ledger:
         finally:
             self._switch("other", window.passes)
 
+    def rename(self, phase: str) -> None:
+        """Book the window that is open to another phase: it turned out to be that."""
+        if phase not in PHASES:
+            raise EnergyError(f"unknown phase {phase!r}; known: {', '.join(PHASES)}")
+        if self._phase is None:
+            raise EnergyError("the ledger is not open")
+        self._phase = phase
+
     def take(self) -> Account:
         """Return what was booked since the last call, and start over from zero.
 

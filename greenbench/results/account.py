@@ -6,7 +6,7 @@ from typing import Any
 
 from greenbench.results.readings import Reading
 
-PHASES = ("load", "train", "evaluate", "search", "idle", "other")
+PHASES = ("load", "train", "evaluate", "save", "test", "search", "idle", "other")
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Account:
     Attributes
     ----------
     phases : dict of str to Reading
-        ``load``, ``train``, ``evaluate``, ``search``, ``idle``, ``other``; absent ones saw none.
+        One of `PHASES` each; absent ones saw none.
     uncertainty_j : dict of str to float
         By component, the uncertainty of the total where it is known better than by adding up
         that of phases: what one of two neighbours gets too much of a tick, the other lacks, so

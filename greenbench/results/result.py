@@ -137,14 +137,17 @@ class Costs:
 
     Attributes
     ----------
-    parameters : int
+    parameters : int or None
         Trainable parameters of the architecture; of the incumbent's, where networks are searched.
+        None if a training of somebody's own does not tell.
     train_flops_per_sample : int or None
         Floating-point operations of a forward and backward pass, 2 a multiply-add; None if
         they are not known. Of the incumbent's network, where networks are searched.
     train_flops : int or None
         Over all trials, each with those of its own network.
-    samples_seen, epochs, trials : int
+    samples_seen : int or None
+        Over all trials; None if a training of somebody's own does not tell.
+    epochs, trials : int
         Over all trials.
     uncounted : tuple of str
         Operators that ran whose FLOPs nobody knows; none if all were counted.
@@ -152,14 +155,20 @@ class Costs:
         Different networks of the trials, where networks are searched; None where all have one.
     """
 
-    parameters: int
+    parameters: int | None
     train_flops_per_sample: int | None
     train_flops: int | None
-    samples_seen: int
+    samples_seen: int | None
     epochs: int
     trials: int
     uncounted: tuple[str, ...] = ()
     networks: int | None = None
+
+    @property
+    def samples(self) -> int:
+        """Training samples over all trials, which a backend's networks always tell."""
+        assert self.samples_seen is not None
+        return self.samples_seen
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Costs":

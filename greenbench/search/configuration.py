@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
@@ -58,7 +59,7 @@ def configure(case: Case, hyperparameters: Mapping[str, Scalar]) -> Configuratio
     HyperparameterError
         If a value is none that every backend takes.
     """
-    taken = _taken(case, hyperparameters)
+    taken: dict[str, dict[str, Any]] = defaultdict(dict, _taken(case, hyperparameters))
     of_case = {"batch_size": case.batch_size, "epochs": case.epochs, **taken["case"]}
     optimizer, schedule = _learning(case, hyperparameters)
     return Configuration(
@@ -215,6 +216,8 @@ def _kind(case: Case, space: SearchSpace, name: str) -> str:
 
 def _learning(case: Case, hyperparameters: Mapping[str, Any]) -> tuple[str, str]:
     """Return optimiser and schedule of a trial: they decide what the other names mean."""
+    if case.backend == registry.OWN:
+        return case.optimizer, case.schedule
     found = []
     for field in ("optimizer", "schedule"):
         value = hyperparameters.get(field, hyperparameters.get(f"case.{field}"))
@@ -234,6 +237,8 @@ def _taken(case: Case, hyperparameters: Mapping[str, Scalar]) -> dict[str, dict[
 
 def _choices(case: Case, space: SearchSpace, where: str) -> list[tuple[str, str]]:
     """Return all pairs of optimiser and schedule that a space chooses from, the case's first."""
+    if case.backend == registry.OWN:
+        return [(case.optimizer, case.schedule)]
     choices: list[list[str]] = []
     for field, among in (("optimizer", registry.optimizers), ("schedule", registry.schedules)):
         own = getattr(case, field)

@@ -2,18 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from greenbench.backends.base import OutOfMemoryError
 from greenbench.cases import Scalar
 from greenbench.errors import GreenbenchError
 from greenbench.results import Costs, Trial
 from greenbench.search.configuration import configure, searches
-from greenbench.search.subject import Subject
 from greenbench.search.warming import ModelCosts, count_costs
+
+if TYPE_CHECKING:
+    from greenbench.search.subject import NetworkSubject
 
 
 def costs_of(
-    subject: Subject, model: ModelCosts, trials: Sequence[Trial], incumbent: Trial | None
+    subject: "NetworkSubject", model: ModelCosts, trials: Sequence[Trial], incumbent: Trial | None
 ) -> Costs:
     """Return what the trials of a repeat cost together.
 
@@ -22,7 +25,7 @@ def costs_of(
 
     Parameters
     ----------
-    subject : Subject
+    subject : NetworkSubject
         What was trained.
     model : ModelCosts
         Of the case's own network.
@@ -57,7 +60,7 @@ def costs_of(
 class _Counts:
     """Counts each network once."""
 
-    def __init__(self, subject: Subject, fallback: ModelCosts) -> None:
+    def __init__(self, subject: "NetworkSubject", fallback: ModelCosts) -> None:
         self._subject, self._fallback = subject, fallback
         self._known: dict[str, ModelCosts] = {}
 

@@ -4,11 +4,11 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from greenbench import registry
 from greenbench.backends import Backend
 from greenbench.backends.base import NotingBackend
 from greenbench.backends.process_state import seed_process
 from greenbench.cases import Case
-from greenbench.datasets import Dataset
 from greenbench.energy.calibration import calibrate
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.gpu_states import GpuWatch
@@ -19,9 +19,8 @@ from greenbench.results.account import Account
 from greenbench.results.journal import Journal
 from greenbench.search.basis import Basis, check_basis, data_basis
 from greenbench.search.bench import Bench
-from greenbench.search.costs import costs_of
-from greenbench.search.intact import Intact
-from greenbench.search.lanes import Lanes, choose_lanes
+from greenbench.search.lanes import Lanes
+from greenbench.search.own_subject import OwnSubject
 from greenbench.search.search import Found, Job, Search
 from greenbench.search.subject import Subject, load_dataset, load_subject
 from greenbench.search.warming import ModelCosts
@@ -56,18 +55,11 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
     state = journal.read()
     # For whatever draws without a seed of its own, such as a strategy.
     seed_process(case.derive_seed(repeat, "process"))
-    subject = load_subject(bench, case, repeat)
-    intact = Intact(bench.backend, subject.dataset)
+    subject = subject_of(bench, case, repeat)
     # Before anything is trained: a strategy may refuse its space.
     search = Search(Job(subject, journal))
     model = subject.warm_up()
-    lanes = choose_lanes(
-        bench.backend,
-        subject.base(),
-        case,
-        len(subject.dataset.train),
-        has_spare=bench.min_window_s > 0,
-    )
+    lanes = subject.lanes()
     bench.backend.synchronize()
     basis = _check_basis(subject, journal, model)
     started_at = bench.clock()
@@ -75,14 +67,15 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
     watch = GpuWatch(bench.gpus)
     found = search.run(state.history, lanes.count)
     gpus = watch.end()
-    costs = costs_of(subject, model, found.trials, find_incumbent(found.trials, subject.task.score))
-    _keep_if_intact(intact, subject, journal)
+    incumbent = find_incumbent(found.trials, subject.task.score)
+    costs = subject.costs(model, found.trials, incumbent)
+    _keep_if_intact(subject, journal)
     result = _result(
         subject,
         found,
         suite=suite,
         costs=costs,
-        dataset=_describe_dataset(subject.dataset, basis),
+        dataset=subject.describe(basis),
         interruptions=state.starts,
         started_at=state.started_at or started_at,
         prior=search.prior,
@@ -91,6 +84,13 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
     )
     journal.finish(result)
     return result
+
+
+def subject_of(bench: Bench, case: Case, repeat: int) -> Subject:
+    """Return what the trials of a repeat have in common, loaded and checked."""
+    if training := registry.training_of(case):
+        return OwnSubject(bench, case, repeat, training)
+    return load_subject(bench, case, repeat)
 
 
 def prepare(bench: Bench, case: Case, repeat: int) -> None:
@@ -102,13 +102,12 @@ def prepare(bench: Bench, case: Case, repeat: int) -> None:
     with suppress(Exception):
         # Here, not in a repeat, whose draws must not depend on how often it was warmed up.
         exercise = partial(calibrate, bench.counters, bench.habits) if bench.counters else None
-        load_subject(bench, case, repeat).warm_up(exercise)
+        subject_of(bench, case, repeat).warm_up(exercise)
 
 
-def _keep_if_intact(intact: Intact, subject: Subject, journal: Journal) -> None:
+def _keep_if_intact(subject: Subject, journal: Journal) -> None:
     try:
-        subject.restore()
-        intact.check(subject.case.architecture)
+        subject.check_intact()
     except (ArchitectureError, ChangedError):
         journal.discard()
         raise
@@ -145,6 +144,8 @@ def _compute_notes(backend: Backend, lanes: Lanes) -> tuple[str, ...]:
 def data_of(bench: Bench, case: Case, repeat: int) -> Basis:
     """Return what a repeat's figures would rest on of its data; nothing if it cannot be loaded."""
     try:
+        if training := registry.training_of(case):
+            return OwnSubject(bench, case, repeat, training).basis()
         return data_basis(load_dataset(bench, case, repeat))
     except GreenbenchError:
         # Whoever runs it is told why.
@@ -154,29 +155,14 @@ def data_of(bench: Bench, case: Case, repeat: int) -> Basis:
 def _check_basis(subject: Subject, journal: Journal, model: ModelCosts) -> Basis:
     bench, case = subject.bench, subject.case
     basis = {
-        **data_basis(subject.dataset),
+        **subject.basis(),
         "parameters": model.parameters,
         "train_flops_per_sample": model.train_flops_per_sample,
         "device": bench.environment.get("device"),
     }
     if bench.mixed:
         return basis
-    return check_basis(case, journal, basis, partial(load_dataset, bench, case))
-
-
-def _describe_dataset(dataset: Dataset, basis: Basis) -> dict[str, Any]:
-    return {
-        "name": dataset.name,
-        "digest": dataset.digest,
-        "content": basis["content"],
-        "source": redact(dataset.source),
-        "shape": list(dataset.input_shape),
-        "classes": dataset.classes,
-        "train": len(dataset.train),
-        "validation": len(dataset.validation),
-        "test": len(dataset.test),
-        "notes": [redact(note) for note in dataset.notes],
-    }
+    return check_basis(case, journal, basis, subject.reload)
 
 
 def _emissions(account: Account, intensity: CarbonIntensity) -> dict[str, Any]:

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
-from greenbench.backends import ReplayingBackend, TrainableModel
+from greenbench.backends import ReplayingBackend
 from greenbench.backends.base import BatchingBackend, TrainableBatch
-from greenbench.datasets import Streamed
 from greenbench.energy.host import HostWatch, peak_memory_bytes, reset_peak_memory
 from greenbench.energy.ledger import Ledger
 from greenbench.energy.reconcile import reconcile
@@ -27,11 +26,10 @@ from greenbench.results.account import Account
 from greenbench.results.journal import Journal
 from greenbench.schedulers import make_scheduler
 from greenbench.search.batch_training import BatchTraining
-from greenbench.search.configuration import trial_case
+from greenbench.search.course import Course
 from greenbench.search.proposer import Proposer
-from greenbench.search.scores import further_metrics, score_of
-from greenbench.search.subject import Subject
-from greenbench.search.training import Conditions, Training, attempt
+from greenbench.search.subject import NetworkSubject, Subject
+from greenbench.search.training import Training, Workplace, attempt
 from greenbench.strategies.spaces import Hyperparameters
 
 EVENT_INTERVAL_S = 1.0
@@ -86,28 +84,18 @@ class Search:
         self._ledger = Ledger(
             self._bench.meter, watch, self._bench.stops, counters, self._bench.habits
         )
-        train = subject.dataset.train
-        self._conditions = Conditions(
-            backend,
-            self._case,
-            len(train),
-            self._ledger,
-            self._bench.min_window_s,
-            self._epoch_done,
-            train if isinstance(train, Streamed) else None,
-            self._score,
-        )
+        self._workplace = Workplace(self._ledger, job.journal, self._epoch_done)
         self._proposer = Proposer(self._case, subject.repeat, self._score)
         self._scheduler = make_scheduler(self._case)
         self.prior = self._proposer.prior
         self._trials: dict[int, Trial] = {}
-        self._paused: dict[int, Training] = {}
+        self._paused: dict[int, Course] = {}
         self._lanes = 1
         self._is_exhausted = False
         self._segments = 0
         self._lost: list[Trial] = []
         self._incumbent: int | None = None
-        self._best_model: TrainableModel | None = None
+        self._best_course: Course | None = None
         self._last_event_at = 0.0
 
     def run(self, history: Sequence[Trial], lanes: int = 1) -> Found:
@@ -132,7 +120,8 @@ class Search:
             try:
                 self._search()
                 self._reevaluate()
-                model, test_score = self._test()
+                tested = self._test()
+                test_score = tested.test() if tested else None
             finally:
                 self._ledger.close()
         finally:
@@ -143,7 +132,7 @@ class Search:
             self._ordered(),
             test_score,
             # After all windows: nobody has to know them to have trained.
-            {} if test_score is None else further_metrics(model, self._subject.task, "test"),
+            tested.metrics() if tested and test_score is not None else {},
             earlier + self._ledger.whole(),
             wall_s,
             reconcile(self._ledger.measured, whole),
@@ -160,9 +149,18 @@ class Search:
             self._trials[trial.index] = trial
         if best := self._best(self._searched()):
             self._incumbent = best.index
-        self._lost = [trial for trial in self._searched() if trial.status is TrialStatus.STOPPED]
-        for trial in self._lost:
-            # Its model was in the memory of a process that is gone.
+        for trial in self._searched():
+            if trial.status is TrialStatus.STOPPED:
+                self._find(trial)
+
+    def _find(self, trial: Trial) -> None:
+        """Take up a paused trial of a process that is gone, or know that it is lost."""
+        course = self._course(trial)
+        if course.is_kept(self._journal):
+            course.take_up(self._journal)
+            self._paused[trial.index] = course
+        else:
+            self._lost.append(trial)
             self._scheduler.drop(trial.index)
 
     def _search(self) -> None:
@@ -172,40 +170,45 @@ class Search:
             # Nothing else is left: train the most promising of them once more, from its start.
             trial = max(self._lost, key=lambda each: (len(each.epochs), gain_of(each, self._score)))
             self._lost.remove(trial)
-            training = self._training(trial)
-            self._go_on([training], [training.epochs])
+            course = self._course(trial)
+            self._go_on([course], [course.epochs])
 
-    def _go_on(self, trainings: Sequence[Training], targets: Sequence[int]) -> None:
-        if len(trainings) > 1:
+    def _go_on(self, courses: Sequence[Course], targets: Sequence[int]) -> None:
+        if len(courses) > 1:
             lanes = Counter(targets)
-            for training, target in zip(trainings, targets, strict=True):
-                training.trial = replace(training.trial, lanes=lanes[target])
-        for training in trainings:
-            self._emit_start(training.trial)
-        if len(trainings) == 1:
-            self._advance(trainings[0], targets[0])
+            for course, target in zip(courses, targets, strict=True):
+                course.trial = replace(course.trial, lanes=lanes[target])
+        for course in courses:
+            self._emit_start(course.trial)
+        if len(courses) == 1:
+            self._advance(courses[0], targets[0])
         else:
-            self._advance_batches(trainings, targets)
-        for training in trainings:
-            self._conclude(training)
+            self._advance_batches(cast("Sequence[Training]", courses), targets)
+        for course in courses:
+            self._conclude(course)
 
-    def _conclude(self, training: Training) -> None:
-        trial = training.trial
-        if trial.status is TrialStatus.STOPPED:
-            self._paused[trial.index] = training
+    def _conclude(self, course: Course) -> None:
+        trial = course.trial
         self._trials[trial.index] = trial
-        beaten = self._incumbent
-        if self._best(self._searched()) is trial and training.model is not None:
-            self._incumbent, self._best_model = trial.index, training.model
-            self._journal.save_checkpoint(trial.index, training.model.get_weights())
+        beaten, left = self._incumbent, None
+        if trial.status is TrialStatus.STOPPED:
+            self._paused[trial.index] = course
+        elif self._best(self._searched()) is trial:
+            left, self._best_course = self._best_course, course
+            self._incumbent = trial.index
+            course.keep(self._journal)
+        else:
+            left = course
         self._record(trial)
         if beaten is not None and beaten != self._incumbent:
             # Not before the line that says so is on the disk.
             self._journal.drop_checkpoint(beaten)
+        if left is not None:
+            left.close()
         with self._ledger.phase("search"):
             self._tell(trial)
 
-    def _next(self) -> list[Training]:
+    def _next(self) -> list[Course]:
         """Return a paused trial that goes on, or new ones; none at the end of the search."""
         if not self._is_exhausted and len(self._searched()) < self._case.trials:
             index = self._scheduler.promote(is_last=False)
@@ -216,7 +219,7 @@ class Search:
         index = self._scheduler.promote(is_last=True)
         return [] if index is None else [self._paused.pop(index)]
 
-    def _start(self) -> list[Training]:
+    def _start(self) -> list[Course]:
         """Return new trials, as many as are trained at once; fewer if there are no more."""
         first, started_at = len(self._searched()), self._bench.clock()
         count = min(self._lanes, self._case.trials - first)
@@ -226,38 +229,35 @@ class Search:
                 proposals.append(self._proposer.ask())
         self._is_exhausted = len(proposals) < count
         return [
-            self._training(Trial(first + i, each, TrialStatus.STOPPED, started_at=started_at))
+            self._course(Trial(first + i, each, TrialStatus.STOPPED, started_at=started_at))
             for i, each in enumerate(proposals)
         ]
 
-    def _training(self, trial: Trial) -> Training:
-        order_seed = self._case.derive_seed(self._subject.repeat, "order", trial.index)
-        its_own = trial_case(self._case, trial.hyperparameters)
-        return Training(replace(self._conditions, case=its_own), trial, order_seed)
+    def _course(self, trial: Trial) -> Course:
+        return self._subject.course(self._workplace, trial)
 
-    def _target(self, training: Training) -> int:
+    def _target(self, course: Course) -> int:
         """Return how far a trial is trained now: as far as it says itself, or a scheduler."""
         if self._case.scheduler is None:
-            return training.epochs
-        return self._scheduler.target(training.trial.index)
+            return course.epochs
+        return self._scheduler.target(course.trial.index)
 
-    def _advance(self, training: Training, target: int) -> Trial:
+    def _advance(self, course: Course, target: int) -> Trial:
         """Train a trial to `target` epochs and book it; no error of a training ends the search."""
-        build = partial(self._build, training.trial)
-        attempt(lambda: training.advance(build, target), training.fail)
-        return self._book(training, target, self._ledger.take())
+        attempt(lambda: course.advance(target), course.fail)
+        return self._book(course, target, self._ledger.take())
 
     def _advance_batches(self, trainings: Sequence[Training], targets: Sequence[int]) -> None:
         """Train new trials, those with the same target as one model, and share out the energy."""
+        subject = cast("NetworkSubject", self._subject)
         asked = self._ledger.take() * (1 / len(trainings))
         shares: dict[int, Account] = {}
         for target in dict.fromkeys(targets):
             lanes = [each for each, its in zip(trainings, targets, strict=True) if its == target]
             if len(lanes) == 1:
-                build = partial(self._build, lanes[0].trial)
-                attempt(partial(lanes[0].advance, build, target), lanes[0].fail)
+                attempt(partial(lanes[0].advance, target), lanes[0].fail)
             else:
-                batch = BatchTraining(self._conditions, lanes)
+                batch = BatchTraining(subject.conditions(self._workplace), lanes)
                 build_batch = partial(self._build_batch, lanes)
                 attempt(partial(batch.advance, build_batch, target), batch.fail)
             share = self._ledger.take() * (1 / len(lanes))
@@ -265,29 +265,21 @@ class Search:
         for training, target in zip(trainings, targets, strict=True):
             self._book(training, target, asked + shares[training.trial.index])
 
-    def _book(self, training: Training, target: int, account: Account) -> Trial:
-        trial = training.trial
+    def _book(self, course: Course, target: int, account: Account) -> Trial:
+        trial = course.trial
         if self._case.scheduler and trial.reevaluates is None:
             segment = Segment(self._segments, target, trial.val_score, account)
             trial = trial.with_segment(segment)
             self._segments += 1
         else:
             trial = replace(trial, account=account)
-        training.trial = trial
+        course.trial = trial
         return trial
 
-    def _build(self, trial: Trial) -> TrainableModel:
-        return self._subject.build(trial.hyperparameters, self._seed(trial))
-
     def _build_batch(self, lanes: Sequence[Training]) -> TrainableBatch:
+        subject = cast("NetworkSubject", self._subject)
         backend = cast("BatchingBackend", self._bench.backend)
-        trials = [lane.trial for lane in lanes]
-        return backend.build_batch(
-            [self._subject.request(each.hyperparameters, self._seed(each)) for each in trials]
-        )
-
-    def _seed(self, trial: Trial) -> int:
-        return self._case.derive_seed(self._subject.repeat, "trial", trial.index)
+        return backend.build_batch([subject.trial_request(lane.trial) for lane in lanes])
 
     def _tell(self, trial: Trial) -> None:
         self._proposer.tell(trial)
@@ -318,25 +310,25 @@ class Search:
             reevaluates=original.index,
         )
         self._emit_start(trial)
-        training = self._training(trial)
-        trial = self._advance(training, training.epochs)
+        course = self._course(trial)
+        trial = self._advance(course, course.epochs)
         self._trials[index] = trial
         again = [each for each in self._trials.values() if each.reevaluates == original.index]
-        if training.model is not None and self._best(again) is trial:
-            self._journal.save_checkpoint(index, training.model.get_weights())
+        if self._best(again) is trial and trial.status is TrialStatus.COMPLETED:
+            course.keep(self._journal)
         self._record(trial)
+        course.close()
 
-    def _test(self) -> tuple[TrainableModel | None, float | None]:
-        """Return the incumbent's model with its test score; None without any."""
-        best, model = self._best(self._ordered()), self._best_model
+    def _test(self) -> Course | None:
+        """Return the incumbent where it was at its end; None without any."""
+        best, course = self._best(self._ordered()), self._best_course
         if best is None:
-            return None, None
-        if model is None or best.index != self._incumbent:
+            return None
+        if course is None or best.index != self._incumbent:
             # It was trained before the repeat was interrupted, or again.
-            model = self._build(best)
-            model.set_weights(self._journal.load_checkpoint(best.index))
-        with self._ledger.phase("evaluate"):
-            return model, score_of(model.evaluate("test"), self._case, self._score)
+            course = self._course(best)
+            course.take_up(self._journal)
+        return course
 
     def _best(self, trials: Sequence[Trial]) -> Trial | None:
         return find_incumbent(trials, self._score)

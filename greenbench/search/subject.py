@@ -1,16 +1,17 @@
 """The subject of a repeat: its data in the backend's memory, its task and its architecture."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any, Protocol
 
 from greenbench import registry
 from greenbench.architectures import Native, Spec, build_architecture
 from greenbench.backends import BuildRequest, ReplayingBackend, TrainableModel
 from greenbench.backends.process_state import state_kept
 from greenbench.cases import Case, Options, Scalar, freeze_options
-from greenbench.datasets import Dataset, LoadContext
+from greenbench.datasets import Dataset, LoadContext, Streamed
 from greenbench.errors import (
     ArchitectureError,
     DatasetError,
@@ -19,6 +20,9 @@ from greenbench.errors import (
     TrialError,
 )
 from greenbench.machine.places import at, calling
+from greenbench.machine.secrets import redact
+from greenbench.results import Costs, Trial
+from greenbench.search.basis import Basis, data_basis
 from greenbench.search.batch_training import check_batching
 from greenbench.search.bench import Bench
 from greenbench.search.configuration import (
@@ -28,8 +32,14 @@ from greenbench.search.configuration import (
     first_values,
     outermost,
     searches,
+    trial_case,
 )
+from greenbench.search.costs import costs_of
+from greenbench.search.course import Course
 from greenbench.search.held_data import HeldData
+from greenbench.search.intact import Intact
+from greenbench.search.lanes import Lanes, choose_lanes
+from greenbench.search.training import Conditions, Training, Workplace
 from greenbench.search.warming import Exercise, ModelCosts, warm_up
 from greenbench.tasks import Task, check_loss, find_task
 
@@ -37,9 +47,53 @@ MOST_ARCHITECTURES = 64
 """Specs that are kept; beyond, the oldest is built anew when it is asked for."""
 
 
+class Subject(Protocol):
+    """What the trials of a repeat have in common, and what they are made from."""
+
+    @property
+    def bench(self) -> Bench:
+        """What it is trained with."""
+
+    @property
+    def case(self) -> Case:
+        """The definition."""
+
+    @property
+    def repeat(self) -> int:
+        """Which repeat, from 0."""
+
+    @property
+    def task(self) -> Task:
+        """What is learned, and how it is judged."""
+
+    def warm_up(self, exercise: Exercise | None = None) -> ModelCosts:
+        """Bring the device into the state in which it trains; tell what the model costs."""
+
+    def lanes(self) -> Lanes:
+        """Return how many trials are trained as one."""
+
+    def course(self, workplace: Workplace, trial: Trial) -> Course:
+        """Return a trial that has not begun."""
+
+    def costs(self, model: ModelCosts, trials: Sequence[Trial], incumbent: Trial | None) -> Costs:
+        """Return what the trials cost together."""
+
+    def basis(self) -> Basis:
+        """Return what the figures rest on of its data; see `greenbench.search.basis`."""
+
+    def reload(self, repeat: int) -> Dataset:
+        """Load the data set as another repeat does."""
+
+    def describe(self, basis: Basis) -> dict[str, Any]:
+        """Return what results say of the data; see `CaseResult`."""
+
+    def check_intact(self) -> None:
+        """Raise an error if the data are not what they were."""
+
+
 @dataclass(frozen=True)
-class Subject:
-    """What the trials of a repeat have in common, and what they are built from.
+class NetworkSubject:
+    """A network that a backend trains on a data set.
 
     Attributes
     ----------
@@ -61,6 +115,7 @@ class Subject:
     dataset: Dataset
     task: Task
     _held: HeldData
+    _intact: Intact
     _architectures: dict[tuple[Options, Options], Spec | Native] = field(
         default_factory=dict, repr=False
     )
@@ -116,6 +171,80 @@ class Subject:
             )
         return self._architectures[key]
 
+    def trial_request(self, trial: Trial) -> BuildRequest:
+        """Return what a trial's model is built from; see `request`."""
+        return self.request(trial.hyperparameters, self._seed(trial))
+
+    def course(self, workplace: Workplace, trial: Trial) -> Training:
+        """Return a trial that has not begun."""
+        its_own = trial_case(self.case, trial.hyperparameters)
+        return Training(
+            self.conditions(workplace, its_own),
+            trial,
+            self.case.derive_seed(self.repeat, "order", trial.index),
+            lambda: self.build(trial.hyperparameters, self._seed(trial)),
+        )
+
+    def conditions(self, workplace: Workplace, case: Case | None = None) -> Conditions:
+        """Return under what trials are trained; `case` as a trial runs it."""
+        train = self.dataset.train
+        return Conditions(
+            self.bench.backend,
+            case or self.case,
+            len(train),
+            workplace.ledger,
+            self.bench.min_window_s,
+            workplace.epoch_done,
+            train if isinstance(train, Streamed) else None,
+            self.task,
+        )
+
+    def _seed(self, trial: Trial) -> int:
+        return self.case.derive_seed(self.repeat, "trial", trial.index)
+
+    def lanes(self) -> Lanes:
+        """Return how many trials are trained as one, after a throw-away batch of so many."""
+        return choose_lanes(
+            self.bench.backend,
+            self.base(),
+            self.case,
+            len(self.dataset.train),
+            has_spare=self.bench.min_window_s > 0,
+        )
+
+    def costs(self, model: ModelCosts, trials: Sequence[Trial], incumbent: Trial | None) -> Costs:
+        """Return what the trials cost together; see `costs_of`."""
+        return costs_of(self, model, trials, incumbent)
+
+    def basis(self) -> Basis:
+        """Return content and digest of the data set."""
+        return data_basis(self.dataset)
+
+    def reload(self, repeat: int) -> Dataset:
+        """Load the data set as another repeat does."""
+        return load_dataset(self.bench, self.case, repeat)
+
+    def describe(self, basis: Basis) -> dict[str, Any]:
+        """Return what results say of the data."""
+        dataset = self.dataset
+        return {
+            "name": dataset.name,
+            "digest": dataset.digest,
+            "content": basis["content"],
+            "source": redact(dataset.source),
+            "shape": list(dataset.input_shape),
+            "classes": dataset.classes,
+            "train": len(dataset.train),
+            "validation": len(dataset.validation),
+            "test": len(dataset.test),
+            "notes": [redact(note) for note in dataset.notes],
+        }
+
+    def check_intact(self) -> None:
+        """Raise an error if the data set is another one now, or does not come back."""
+        self.restore()
+        self._intact.check(self.case.architecture)
+
     def base(self) -> BuildRequest:
         """Return what a model of the case itself is built from."""
         return self.request(first_values(self.case), seed=0)
@@ -152,7 +281,7 @@ class Subject:
         self.restore()
 
 
-def load_subject(bench: Bench, case: Case, repeat: int) -> Subject:
+def load_subject(bench: Bench, case: Case, repeat: int) -> NetworkSubject:
     """Load a repeat's data, check its task and build its architecture.
 
     Raises
@@ -169,7 +298,8 @@ def load_subject(bench: Bench, case: Case, repeat: int) -> Subject:
     bench.backend.load(dataset)
     load = partial(load_dataset, bench, case, repeat)
     held = HeldData(bench.backend, dataset, case.dataset_options, load, case.architecture)
-    subject = Subject(bench, case, repeat, dataset, task, held)
+    intact = Intact(bench.backend, dataset)
+    subject = NetworkSubject(bench, case, repeat, dataset, task, held, intact)
     subject.architecture(configure(case, first_values(case)))
     subject.try_values()
     return subject

@@ -72,7 +72,14 @@ class Takers:
 
     def __init__(self, case: Case, optimizer: str, schedule: str) -> None:
         self._case = case
-        self.all: Sequence[Taker] = (
+        if case.backend == registry.OWN:
+            self.all: Sequence[Taker] = (
+                self._of_architecture(),
+                self._of_run(optimizer),
+                Taker("case", "the case", {"epochs": case.epochs}, self._of_case().settled),
+            )
+            return
+        self.all = (
             self._of_dataclass("optimizer", optimizer, registry.optimizers, "optimizer_options"),
             self._of_dataclass("schedule", schedule, registry.schedules, "schedule_options"),
             self._of_architecture(),
@@ -102,6 +109,8 @@ class Takers:
             if (option in each.defaults and kind in ("", each.kind))
             or (dot and kind == each.kind and each.takes_any)
         ]
+        if not found and not dot and self._case.backend == registry.OWN:
+            return Place(self.all[1], name)
         if not found:
             raise SearchSpaceError(self._unread(name, where))
         if len(found) > 1:
@@ -148,6 +157,16 @@ class Takers:
             f"architecture {case.architecture!r}",
             options_taken(function),
             {**settled, **self._set_on_case("architecture_options")},
+        )
+
+    def _of_run(self, optimizer: str) -> Taker:
+        """Return what hands a training its hyperparameters, whatever they are called."""
+        published = fields(registry.optimizers.get(optimizer))
+        return Taker(
+            "run",
+            f"training {self._case.architecture!r}",
+            {each.name: each.default for each in published},
+            takes_any=True,
         )
 
     def _of_dataset(self) -> Taker:

@@ -2,8 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -18,12 +18,32 @@ from greenbench.errors import (
     GreenbenchError,
     TrialError,
 )
-from greenbench.machine.places import described
-from greenbench.results import Epoch, Trial, TrialStatus
-from greenbench.search.scores import score_of
-from greenbench.tasks import ACCURACY, Score
+from greenbench.results import Trial, TrialStatus
+from greenbench.results.journal import Journal
+from greenbench.search.course import Course
+from greenbench.search.scores import further_metrics
+from greenbench.tasks import CLASSIFICATION, Score, Task
 
 Order = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """What a search trains with, whatever it trains.
+
+    Attributes
+    ----------
+    ledger : Ledger
+        Books energy.
+    journal : Journal
+        Of the repeat.
+    epoch_done : callable
+        Told of each epoch.
+    """
+
+    ledger: Ledger
+    journal: Journal
+    epoch_done: Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -47,8 +67,8 @@ class Conditions:
         Told of each epoch.
     stream : Streamed or None
         The training split, where memory does not hold it: it is read block by block.
-    score : Score
-        What validations give.
+    task : Task
+        What is learned.
     """
 
     backend: Backend
@@ -58,7 +78,12 @@ class Conditions:
     min_window_s: float
     epoch_done: Callable[[int], None]
     stream: Streamed | None = None
-    score: Score = ACCURACY
+    task: Task = CLASSIFICATION
+
+    @property
+    def score(self) -> Score:
+        """What validations give."""
+        return self.task.score
 
     def intervals(self, done: int, target: int) -> Iterator[range]:
         """Yield the epochs between validations, from those that are done to `target`."""
@@ -76,8 +101,8 @@ class Conditions:
             window.passes += 1
 
 
-class Training:
-    """One trial in training: its model, how far it is, and what is known if it breaks off.
+class Training(Course):
+    """One trial of a network that a backend trains.
 
     Parameters
     ----------
@@ -87,43 +112,37 @@ class Training:
         What is known before; samples seen are added to its own.
     seed : int
         Decides the order of samples.
+    build : callable
+        Returns a new model.
 
     Attributes
     ----------
-    trial : Trial
-        With the outcome so far.
     model : TrainableModel or None
         Stays in memory between calls of `advance`, with the state of its optimiser.
     """
 
-    def __init__(self, conditions: Conditions, trial: Trial, seed: int) -> None:
-        self.trial = trial
+    def __init__(
+        self,
+        conditions: Conditions,
+        trial: Trial,
+        seed: int,
+        build: Callable[[], TrainableModel],
+    ) -> None:
+        super().__init__(conditions.case, conditions.score, trial)
         self.model: TrainableModel | None = None
         self._spare: TrainableModel | None = None
         self._conditions = conditions
-        self._case = conditions.case
         self._seed = seed
-        self._epochs: list[Epoch] = []
-        self._samples_seen = trial.samples_seen
-        self._passes = 1
-        self._has_lost_score = False
+        self._build = build
 
-    def advance(self, build: Callable[[], TrainableModel], target: int) -> Trial:
-        """Train to `target` epochs, and validate; `build` makes the model at the start.
-
-        Parameters
-        ----------
-        build : callable
-            Returns a new model.
-        target : int
-            Epochs; below those of the case, the trial can go on later.
-        """
+    def advance(self, target: int) -> Trial:
+        """Train to `target` epochs, and validate; below those of the case, it can go on later."""
         if self.model is None:
-            self.model = build()
+            self.model = self._build()
         # Windows of streamed data are as short as their blocks: filling them would read ahead.
         is_filled = self._conditions.min_window_s and self._conditions.stream is None
         if self._spare is None and is_filled:
-            self._spare = build()
+            self._spare = self._build()
         conditions = self._conditions
         val_score: float | None = None
         for epochs in conditions.intervals(len(self._epochs), target):
@@ -139,53 +158,42 @@ class Training:
                 return self.diverge()
         return self.conclude(val_score)
 
-    @property
-    def epochs(self) -> int:
-        """How far it is trained at most."""
-        return self._case.epochs
+    def is_kept(self, journal: Journal) -> bool:
+        """Return False: the model of a paused trial is in memory alone."""
+        return False
 
-    @property
-    def is_finite(self) -> bool:
-        """Whether the loss and the score were finite so far."""
-        has_loss = not self._epochs or self._epochs[-1].train_loss is not None
-        return has_loss and not self._has_lost_score
+    def keep(self, journal: Journal) -> None:
+        """Save the weights; whoever is tested needs no spare model."""
+        assert self.model is not None
+        self._spare = None
+        journal.save_checkpoint(self.trial.index, self.model.get_weights())
+
+    def take_up(self, journal: Journal) -> None:
+        """Have the weights that `keep` saved."""
+        self.model = self._build()
+        self.model.set_weights(journal.load_checkpoint(self.trial.index))
+
+    def test(self) -> float | None:
+        """Return the score on the test split."""
+        assert self.model is not None
+        with self._conditions.ledger.phase("evaluate"):
+            return self.score_of(self.model.evaluate("test"))
+
+    def metrics(self) -> Mapping[str, float]:
+        """Return what the task tells besides."""
+        return further_metrics(self.model, self._conditions.task, "test")
+
+    def close(self) -> None:
+        """Free both models."""
+        self.model = self._spare = None
 
     def order(self, epoch: int) -> Order:
         """Return the samples of an epoch in their order."""
         return sample_order(self._conditions.train_size, self._case.batch_size, self._seed, epoch)
 
-    def epoch_trained(self, epoch: int, samples: int, loss: float) -> None:
-        """Take down an epoch with its mean loss."""
-        self._samples_seen += samples
-        self._epochs.append(Epoch(epoch, loss if math.isfinite(loss) else None))
-
     def end_window(self, window: Window) -> None:
         """Take down how often a window's epochs were trained in it."""
         self._passes = max(self._passes, window.passes)
-
-    def score_of(self, value: float) -> float | None:
-        """Return `score_of` of a value that a model was found to have."""
-        return score_of(value, self._case, self._conditions.score)
-
-    def validated(self, val_score: float | None) -> None:
-        """Take down the score after the last epoch; None if it is not finite."""
-        self._has_lost_score |= val_score is None
-        self._epochs[-1] = replace(self._epochs[-1], val_score=val_score)
-
-    def conclude(self, val_score: float | None) -> Trial:
-        """Return the trial as it is at its target, with its last score."""
-        is_whole = len(self._epochs) == self._case.epochs
-        status = TrialStatus.COMPLETED if is_whole else TrialStatus.STOPPED
-        return self._finish(status, None, val_score)
-
-    def diverge(self) -> Trial:
-        """Return the trial as one whose loss, or score, is not finite."""
-        what = self._conditions.score.name if self._has_lost_score else "loss"
-        return self._finish(TrialStatus.DIVERGED, f"the {what} is not finite")
-
-    def fail(self, status: TrialStatus, error: Exception) -> Trial:
-        """Return the trial as it was when `error` ended it."""
-        return self._finish(status, described(error))
 
     def _train_held(self, epochs: range) -> Window:
         """Train on samples in memory, in one window."""
@@ -222,20 +230,6 @@ class Training:
     def _pass(self, spare: TrainableModel, epochs: range) -> None:
         for epoch in epochs:
             spare.train_epoch(self.order(epoch))
-
-    def _finish(
-        self, status: TrialStatus, error: str | None, val_score: float | None = None
-    ) -> Trial:
-        self.trial = replace(
-            self.trial,
-            status=status,
-            val_score=val_score,
-            epochs=tuple(self._epochs),
-            samples_seen=self._samples_seen,
-            passes=self._passes,
-            error=error,
-        )
-        return self.trial
 
 
 def train_on_blocks(conditions: Conditions, model: TrainableModel, order: Order) -> float:

@@ -22,7 +22,7 @@ Exercise = Callable[[Callable[[], None]], None]
 class ModelCosts:
     """Deterministic costs of an architecture; see `greenbench.results.Costs`."""
 
-    parameters: int
+    parameters: int | None
     train_flops_per_sample: int | None
     uncounted: tuple[str, ...] = ()
 

@@ -240,7 +240,7 @@ def from_result(result: CaseResult, name: str) -> Recording:
         space=check_recordable(case.space),
         epochs=case.epochs,
         batch_size=case.batch_size,
-        parameters=result.costs.parameters,
+        parameters=result.costs.parameters or 0,
         train_flops_per_sample=result.costs.train_flops_per_sample,
         dataset=dict(result.dataset),
         provenance=total.provenance,

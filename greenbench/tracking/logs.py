@@ -205,13 +205,14 @@ def _log_dataset(client: "MlflowClient", run_id: str, result: CaseResult) -> str
     from mlflow.entities import Dataset, DatasetInput, InputTag  # noqa: PLC0415
 
     data = result.dataset
-    sizes = {split: data[split] for split in ("train", "validation", "test")}
+    # A training of somebody's own loads its data itself.
+    sizes = {split: data[split] for split in ("train", "validation", "test") if split in data}
     entity = Dataset(
         name=data["name"],
         digest=data["digest"],
         source_type="local",
         source=json.dumps({"description": data["source"]}),
-        schema=json.dumps({"shape": data["shape"], "classes": data["classes"]}),
+        schema=json.dumps({name: data.get(name) for name in ("shape", "classes")}),
         profile=json.dumps(sizes),
     )
     tag = InputTag("mlflow.data.context", "train")

@@ -320,7 +320,7 @@ def test_backend_that_raises_fails_all_lanes(run: Run, monkeypatch: pytest.Monke
 
     case = replace(CASE, trials=4)
     # The warm-up would find it, too.
-    monkeypatch.setattr("greenbench.search.repeat.choose_lanes", lambda *a, **b: Lanes(4))
+    monkeypatch.setattr("greenbench.search.subject.choose_lanes", lambda *a, **b: Lanes(4))
     monkeypatch.setattr(TorchBatch, "evaluate", broken)
     result = run(case)
     assert statuses(result) == {TrialStatus.FAILED}

@@ -75,8 +75,9 @@ def trained(
     backend: Any = Waiting()
     conditions = Conditions(backend, CASE, SAMPLES, ledger, 5.0, lambda epoch: None, stream=stream)
     ledger.open()
-    training = Training(conditions, Trial(0, {}, TrialStatus.STOPPED), seed=1)
-    trial = training.advance(lambda: model, CASE.epochs)  # type: ignore[arg-type,return-value]
+    new = Trial(0, {}, TrialStatus.STOPPED)
+    training = Training(conditions, new, 1, lambda: model)  # type: ignore[arg-type,return-value]
+    trial = training.advance(CASE.epochs)
     orders = [training.order(epoch) for epoch in range(CASE.epochs)]
     return model, trial, ledger.take(), orders
 

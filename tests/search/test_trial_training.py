@@ -126,9 +126,9 @@ def train(backend: TorchBackend, dataset: Dataset, ticking: Callable[[], float])
 
         ledger.open()
         new = Trial(0, {"learning_rate": learning_rate}, TrialStatus.STOPPED)
-        training = Training(conditions, new, seed=ORDER_SEED)
+        training = Training(conditions, new, ORDER_SEED, build)
         for target in targets or (case.epochs,):
-            trial = training.advance(build, target)
+            trial = training.advance(target)
         ledger.close()
         account = ledger.take()
         assert training.model is not None
@@ -248,10 +248,10 @@ def test_score_outside_its_range_is_an_error(
     model = backend.build(BuildRequest(NEUTRAL, batch_size=CASE.batch_size))
     monkeypatch.setattr(model, "evaluate", lambda split: accuracy)
     conditions = Conditions(backend, CASE, len(dataset.train), ledger, 0.0, lambda epoch: None)
-    training = Training(conditions, Trial(0, {}, TrialStatus.STOPPED), seed=ORDER_SEED)
+    training = Training(conditions, Trial(0, {}, TrialStatus.STOPPED), ORDER_SEED, lambda: model)
     expected = f"backend 'torch' reports an accuracy of {accuracy:.6g}; expected 0 to 1"
     with pytest.raises(ScoreError, match=re.escape(expected)):
-        attempt(lambda: training.advance(lambda: model, CASE.epochs), training.fail)
+        attempt(lambda: training.advance(CASE.epochs), training.fail)
 
 
 @pytest.mark.parametrize("way", ["cached", "new"])
@@ -290,9 +290,9 @@ def test_trial_that_breaks_off_keeps_what_is_known_of_it(
             raise RuntimeError("the machine\n burns")
 
     conditions = Conditions(backend, CASE, len(dataset.train), ledger, 0.0, stop_at_second_epoch)
-    training = Training(conditions, Trial(0, {}, TrialStatus.STOPPED), seed=ORDER_SEED)
+    training = Training(conditions, Trial(0, {}, TrialStatus.STOPPED), ORDER_SEED, lambda: model)
     with pytest.raises(RuntimeError) as error:
-        training.advance(lambda: model, CASE.epochs)
+        training.advance(CASE.epochs)
     trial = training.fail(TrialStatus.FAILED, error.value)
     assert trial.status is TrialStatus.FAILED
     assert (trial.error or "").startswith("RuntimeError: the machine burns (")

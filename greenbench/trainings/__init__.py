@@ -1,0 +1,6 @@
+"""Trainings of people's own: any loop, function or program as a case."""
+
+from greenbench.trainings.declaration import Training, register_training
+from greenbench.trainings.run import Report, Run
+
+__all__ = ["Report", "Run", "Training", "register_training"]

@@ -1,0 +1,85 @@
+"""How a training of one's own is declared."""
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from greenbench import registry
+from greenbench.cases import Scalar
+from greenbench.machine.places import origin_of
+from greenbench.tasks import Score
+from greenbench.trainings.named_scores import named_score
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training of somebody's own, as it was registered.
+
+    Attributes
+    ----------
+    name : str
+        Under which it is registered, among architectures.
+    train : callable
+        A generator function that yields a report an epoch, or a function that returns a score;
+        called with a `Run` and the options of its size.
+    score : Score
+        What it reports.
+    """
+
+    name: str
+    train: Callable[..., Any]
+    score: Score
+
+    @property
+    def is_stepwise(self) -> bool:
+        """Whether it can pause: a generator can, a function cannot."""
+        return inspect.isgeneratorfunction(inspect.unwrap(self.train))
+
+
+def register_training(
+    name: str,
+    *,
+    sizes: Mapping[str, Mapping[str, Scalar]] | None = None,
+    score: str | Score = "accuracy",
+) -> Callable[[Function], Function]:
+    """Return a decorator that registers a training of one's own.
+
+    It is run as ``greenbench run -p FILE -a NAME``, under any strategy and scheduler.
+
+    Parameters
+    ----------
+    name : str
+        ``[a-z0-9_]+``; becomes part of case ids.
+    sizes : mapping of str to mapping, optional
+        Options of the function for each size, smallest first.
+    score : str or Score
+        What it reports: a name that is known, or what it is.
+
+    Raises
+    ------
+    ConfigurationError
+        If the name is malformed or taken, or nobody knows the score.
+
+    Examples
+    --------
+    >>> import greenbench
+    >>> @greenbench.register_training("guess", sizes={"s": {"width": 8}, "m": {"width": 64}})
+    ... def guess(run, width=8):
+    ...     for epoch in run.epochs():
+    ...         yield run.report(loss=1 / (epoch + width), score=1 - 1 / width)
+    ...     run.final(0.5)
+    """
+    origin = origin_of(sys._getframe(1))
+    known = named_score(score)
+
+    def decorate(function: Function) -> Function:
+        registry.architectures.register(name, origin)(function)
+        setattr(function, "sizes", dict(sizes or {}))  # noqa: B010
+        setattr(function, "training", Training(name, function, known))  # noqa: B010
+        return function
+
+    return decorate
