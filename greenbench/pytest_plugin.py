@@ -32,6 +32,7 @@ from greenbench.integrations.pytest_items import (
     name_of,
     on_one_line,
     parameters,
+    room_of,
     said,
     suite,
     write_line,
@@ -252,8 +253,9 @@ class _Summary:
         if reason := _why_untimed(self._config):
             write_line(terminalreporter, reason)
         include = self._config.getoption("greenbench_include_disturbed")
-        for line in summary_lines(rows, encoding(), include_disturbed=include):
-            write_line(terminalreporter, line)
+        room = room_of(terminalreporter)
+        for line in summary_lines(rows, encoding(), width=room, include_disturbed=include):
+            write_line(terminalreporter, line, is_whole=True)
         for failure in registry.broken_plugins():
             write_line(terminalreporter, f"Warning: {failure}")
         for case_id, times in Counter(chain.from_iterable(self._again.values())).items():

@@ -51,7 +51,7 @@ def _own_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep stores, locks and settings of the person who runs the tests out of them."""
     for name in list(os.environ):
         # Inside xdist, a pytest that a test starts would take itself for a part of it.
-        if name.startswith(("MLFLOW_", "CODECARBON_", "PYTEST_XDIST")) or (
+        if name.startswith(("MLFLOW_", "CODECARBON_", "PYTEST_XDIST", "COLUMNS")) or (
             name.startswith("GREENBENCH_")
             and name not in ("GREENBENCH_DATA_DIR", "GREENBENCH_REFERENCE_DIR")
         ):

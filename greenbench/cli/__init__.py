@@ -11,7 +11,7 @@ from greenbench import __version__, registry
 from greenbench.cli.compare import compare
 from greenbench.cli.doctor import doctor
 from greenbench.cli.gate import gate
-from greenbench.cli.output import Group, emit, say, show_traceback, take_streams
+from greenbench.cli.output import Group, emit, say, say_next, show_traceback, take_streams
 from greenbench.cli.record import record
 from greenbench.cli.report import report
 from greenbench.cli.run import run
@@ -83,6 +83,7 @@ def list_command(as_json: bool) -> None:
         say(f"{kind}: {', '.join(names)}")
     for failure in registry.load_plugins():
         say(str(failure))
+    say_next("greenbench run ci")
 
 
 def _listing() -> dict[str, Any]:
@@ -130,4 +131,8 @@ def sync() -> None:
     for error in errors:
         say(f"Error: {error}", err=True)
     say(f"delivered {delivered} results to {settings.tracking_uri}")
+    if errors:
+        say_next("greenbench sync", "with what is said above mended")
+    elif delivered:
+        say_next("greenbench report")
     sys.exit(max((error.exit_code for error in errors), default=0))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from greenbench.cli.output import emit, say
+from greenbench.cli.output import emit, say, say_next
 from greenbench.cli.tables import Wanted, read_tables, selecting_rows, tolerating
 from greenbench.errors import ConfigurationError, UnknownNameError
 from greenbench.text.programs import strict_json
@@ -358,6 +358,8 @@ def _print(
         show(answers)
         for line in notes + _marks(tables, asked):
             say(line)
+        if not tables.is_foreign:
+            say_next(f"greenbench report{asked.wanted.spelled}")
 
 
 def _notes(tables: "Tables") -> list[str]:

@@ -1,15 +1,12 @@
 """`greenbench doctor`: what this machine measures, and what makes training take least on it."""
 
 import os
-import shutil
 import sys
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
 import click
-from click.formatting import wrap_text
 
 from greenbench.cases import Case, split_network
 from greenbench.cli.output import emit, say
@@ -22,9 +19,9 @@ from greenbench.text.programs import strict_json
 if TYPE_CHECKING:
     from greenbench.compare.stats import Estimate
     from greenbench.doctor.compute_options import ComputeOptions
-    from greenbench.doctor.thread_counts import NetworkThreads, ThreadCounts
+    from greenbench.doctor.thread_counts import NetworkThreads
+    from greenbench.terminal.tables import Table
 
-NARROWEST = 80
 UNKNOWN = "unknown"
 PLAIN = 1000
 
@@ -67,24 +64,30 @@ def doctor(*, threads: bool, compute: bool, as_json: bool, **network: str | int 
     if as_json:
         emit(strict_json(findings))
         return
-    width = max(shutil.get_terminal_size().columns, NARROWEST)
     for name, text in findings.items():
         for i, line in enumerate(text if isinstance(text, list) else [text]):
             label = f"{'' if i else name:<18}"
             # A command is for copying: it must stay on one line.
             is_command = line.startswith("$ ")
-            for each in [label + line] if is_command else _wrapped(line, width, label):
-                say(each)
+            for each in [label + line] if is_command else _folded(line, label):
+                say(each, is_whole=True)
 
 
-def _wrapped(line: str, width: int, label: str = "") -> list[str]:
-    return wrap_text(clean(line), width, label, " " * len(label)).splitlines()
+def _folded(line: str, label: str = "") -> list[str]:
+    """Return the lines that a line becomes, behind a label."""
+    from greenbench.terminal.console import USUAL, room_of  # noqa: PLC0415
+    from greenbench.terminal.wrapping import folded  # noqa: PLC0415
+
+    indent = len(label) if label.strip() else 0
+    return folded(label + clean(line), room_of(sys.stdout) or USUAL, indent)
 
 
 def _print_threads(named: dict[str, str | int], *, as_json: bool) -> None:
     from greenbench.doctor.thread_counts import counts_up_to, measure_threads, to_cases  # noqa: PLC0415
     from greenbench.machine.environment import cpu_model  # noqa: PLC0415
+    from greenbench.terminal.console import new_console  # noqa: PLC0415
     from greenbench.terminal.progress import Progress  # noqa: PLC0415
+    from greenbench.terminal.tables import show  # noqa: PLC0415
 
     settings = Settings.from_environment(os.environ)
     cases = to_cases(_networks(named), counts_up_to(available_cores()))
@@ -104,14 +107,20 @@ def _print_threads(named: dict[str, str | int], *, as_json: bool) -> None:
         }
         emit(strict_json({**said, **asdict(found)}))
         return
-    for line in _lines(found):
-        say(line)
+    for network in found.networks:
+        show(new_console(sys.stdout), _threads_table(network))
+        say("")
+    for text in (*(network.sentence for network in found.networks), *found.notes):
+        _say_folded(text)
+    say(f"export GREENBENCH_THREADS={found.best}")
 
 
 def _print_compute(named: dict[str, str | int], *, as_json: bool) -> None:
     from greenbench.doctor.compute_options import NETWORK, measure_options, to_cases  # noqa: PLC0415
     from greenbench.machine.environment import cpu_model  # noqa: PLC0415
+    from greenbench.terminal.console import new_console  # noqa: PLC0415
     from greenbench.terminal.progress import Progress  # noqa: PLC0415
+    from greenbench.terminal.tables import show  # noqa: PLC0415
 
     settings = Settings.from_environment(os.environ)
     network = _named(NETWORK, named)
@@ -132,8 +141,11 @@ def _print_compute(named: dict[str, str | int], *, as_json: bool) -> None:
             strict_json({**said, "sentence": found.sentence, "notes": found.notes, **asdict(found)})
         )
         return
-    for line in _compute_lines(found):
-        say(line)
+    show(new_console(sys.stdout), _compute_table(found))
+    say("")
+    for text in (found.sentence, *found.notes):
+        _say_folded(text)
+    say(found.advice, is_whole=True)
 
 
 def _networks(named: dict[str, str | int]) -> list[Case]:
@@ -151,58 +163,44 @@ def _named(network: Case, named: dict[str, str | int]) -> Case:
     return replace(network, **parts)  # type: ignore[arg-type]
 
 
-def _compute_lines(found: "ComputeOptions") -> Iterator[str]:
-    yield f"{found.network}: median [95% interval] of {found.rounds} rounds"
-    headings = (
-        "options", "samples/s", "CPU s/1000 samples", f"J/1000 samples, {found.provenance}",
-        f"{found.decides}, ratio to first", "loss, ratio to first",
-    )  # fmt: skip
-    rows = [
-        (
-            each.options or "none",
-            *map(_cell, (each.samples_per_s, each.cpu_s, each.energy_j, each.ratio)),
-            _cell(each.loss_ratio),
-        )
-        for each in found.figures
-    ]
-    yield from _aligned([headings, *rows])
-    yield ""
-    width = max(shutil.get_terminal_size().columns, NARROWEST)
-    for text in (found.sentence, *found.notes):
-        yield from _wrapped(text, width)
-    yield found.advice
+def _say_folded(text: str) -> None:
+    for line in _folded(text):
+        say(line, is_whole=True)
 
 
-def _lines(found: "ThreadCounts") -> Iterator[str]:
-    for network in found.networks:
-        yield f"{network.network}: median [95% interval] of {network.rounds} rounds"
-        yield from _table(network)
-        yield ""
-    width = max(shutil.get_terminal_size().columns, NARROWEST)
-    for text in (*(network.sentence for network in found.networks), *found.notes):
-        yield from _wrapped(text, width)
-    yield f"export GREENBENCH_THREADS={found.best}"
+def _compute_table(found: "ComputeOptions") -> "Table":
+    from greenbench.terminal.tables import Table  # noqa: PLC0415
+
+    title = f"{found.network}: median [95% interval] of {found.rounds} rounds"
+    table = Table(title, row="option", elsewhere="`--json`", is_plain=True)
+    table.add_column("options")
+    for heading, rank in (
+        ("samples/s", 2), ("CPU s/1000 samples", 3),
+        (f"J/1000 samples, {found.provenance}", 1), (f"{found.decides}, ratio to first", 0),
+        ("loss, ratio to first", 0),
+    ):  # fmt: skip
+        table.add_column(heading, justify="right", rank=rank)
+    for each in found.figures:
+        figures = (each.samples_per_s, each.cpu_s, each.energy_j, each.ratio, each.loss_ratio)
+        table.add_row(each.options or "none", *map(_cell, figures))
+    return table
 
 
-def _table(network: "NetworkThreads") -> Iterator[str]:
-    headings = (
-        "threads", "samples/s", "CPU s/1000 samples",
-        f"J/1000 samples, {network.provenance}", f"{network.decides}, ratio to best",
-    )  # fmt: skip
-    rows = [
-        (
-            str(each.threads),
-            *map(_cell, (each.samples_per_s, each.cpu_s, each.energy_j, each.ratio)),
-        )
-        for each in network.figures
-    ]
-    yield from _aligned([headings, *rows])
+def _threads_table(network: "NetworkThreads") -> "Table":
+    from greenbench.terminal.tables import Table  # noqa: PLC0415
 
-
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "   ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+    title = f"{network.network}: median [95% interval] of {network.rounds} rounds"
+    table = Table(title, row="number", elsewhere="`--json`", is_plain=True)
+    table.add_column("threads")
+    for heading, rank in (
+        ("samples/s", 2), ("CPU s/1000 samples", 3),
+        (f"J/1000 samples, {network.provenance}", 1), (f"{network.decides}, ratio to best", 0),
+    ):  # fmt: skip
+        table.add_column(heading, justify="right", rank=rank)
+    for each in network.figures:
+        figures = (each.samples_per_s, each.cpu_s, each.energy_j, each.ratio)
+        table.add_row(str(each.threads), *map(_cell, figures))
+    return table
 
 
 def _cell(found: "Estimate | None") -> str:

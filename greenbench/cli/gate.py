@@ -1,6 +1,7 @@
 """`greenbench gate`: whether a change made training cost more than its budget allows."""
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from greenbench.cli.output import emit, emit_commands, say
+from greenbench.cli.output import emit, emit_commands, say, say_next
 from greenbench.cli.tables import Wanted, including, read_tables
 from greenbench.errors import ConfigurationError, GateError
 from greenbench.machine.files import reason, remedy, replacing
@@ -148,7 +149,24 @@ def gate(
         _judge_interleaved(asked, budgets) if asked.revision else _judge_stored(asked, budgets)
     )
     _say(found, rows, output, include_disturbed=asked.include_disturbed)
+    if not as_json and (advice := _next(found, asked)):
+        say_next(advice)
     sys.exit(1 if has_failures else found.exit_code(is_strict=strict))
+
+
+def _next(found: "Judgements", asked: _Asked) -> str | None:
+    """Return what to do about a verdict, where a command does it."""
+    from greenbench.gate.judgement import Verdict  # noqa: PLC0415
+
+    if asked.revision:
+        return None
+    suite = ["--suite", asked.suite] if asked.suite else []
+    if found.verdict is Verdict.FAIL and not asked.files:
+        cases = ["--case", asked.pattern] if asked.pattern else []
+        return shlex.join(["greenbench", "gate", "--history", *suite, *cases])
+    if found.baseline is None and found.verdict is Verdict.INCONCLUSIVE:
+        return shlex.join(["greenbench", "gate", *map(str, asked.files), "--update", *suite])
+    return None
 
 
 def _judge_stored(asked: _Asked, budgets: "Budgets") -> tuple[Sequence[Row], "Judgements", bool]:

@@ -1,5 +1,6 @@
 """What commands say: each line, and each text for other programs, has one way out."""
 
+import shlex
 import sys
 import traceback
 from collections.abc import Iterator
@@ -12,9 +13,12 @@ from greenbench.errors import GreenbenchError
 from greenbench.machine.secrets import redact
 from greenbench.text import Printing, clean, printing
 
+ARGUMENTS = "greenbench.arguments"
+"""Where the context keeps what was typed."""
 
-def say(line: str, *, err: bool = False) -> None:
-    """Print a line of names and words, cleaned.
+
+def say(line: str, *, err: bool = False, is_whole: bool = False) -> None:
+    """Print a line of names and words, cleaned; in a terminal, it breaks between words.
 
     Parameters
     ----------
@@ -22,8 +26,37 @@ def say(line: str, *, err: bool = False) -> None:
         Without an end.
     err : bool
         Whether to standard error.
+    is_whole : bool
+        Whether it stays on one line, such as a command to copy.
     """
-    click.echo(clean(line), err=err)
+    shown, stream = clean(line), sys.stderr if err else sys.stdout
+    # A program or a log gets one line, however long.
+    if not is_whole and shown and printing(stream).isatty():
+        from greenbench.terminal.console import room_of  # noqa: PLC0415
+        from greenbench.terminal.wrapping import folded  # noqa: PLC0415
+
+        shown = "\n".join(folded(shown, room_of(stream) or len(shown)))
+    click.echo(shown, err=err)
+
+
+def say_next(command: str, when: str = "") -> None:
+    """Print what to do next as the last line, where people look at standard output.
+
+    Parameters
+    ----------
+    command : str
+        One that works as it stands.
+    when : str
+        When it will, if not at once.
+    """
+    if printing(sys.stdout).isatty():
+        say(f"Next{when and f', {when}'}: {command}", is_whole=True)
+
+
+def same_command() -> str:
+    """Return the command that was typed, as one that goes on with what it began."""
+    typed = click.get_current_context().meta.get(ARGUMENTS, ())
+    return shlex.join(["greenbench", *(each for each in typed if each != "--fresh")])
 
 
 def emit(text: str) -> None:
@@ -64,6 +97,11 @@ class Group(click.Group):
                 if output.failure is None:
                     raise
                 sys.exit(_told(output.failure, leaving.code))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, and keep what was typed."""
+        ctx.meta[ARGUMENTS] = tuple(args)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""

@@ -111,28 +111,34 @@ def _record(settings: Settings, case: Case, name: str, output_dir: Path) -> None
             Journal.of(session.folder, case, 0).mark_delivered()
             path = write_recording(from_result(result, name), output_dir)
         say(f"recording: {path} ({path.stat().st_size / 1000:.0f} kB)")
-        for line in _summary(read_recording(path)):
-            say(line)
+        _print_recording(read_recording(path))
         session.finish()
     except KeyboardInterrupt:
         say("interrupted: finished trainings are kept; the same command resumes", err=True)
         sys.exit(130)
 
 
-def _summary(recording: "Recording") -> list[str]:
+def _print_recording(recording: "Recording") -> None:
     from greenbench.tabular import Lookup  # noqa: PLC0415
     from greenbench.tabular.faithfulness import faithfulness  # noqa: PLC0415
+    from greenbench.terminal.console import new_console  # noqa: PLC0415
+    from greenbench.terminal.tables import Table, show  # noqa: PLC0415
 
     found = faithfulness(Lookup(recording))
     trainings = recording.trainings
     complete = sum(each.is_complete for each in trainings)
     disturbed = sum(each.is_disturbed for each in trainings)
-    lines = [
-        f"{len(trainings)} trainings: {complete} complete, {disturbed} disturbed by others",
-        *_doubts(recording),
-        f"replays against {len(recording.held_out)} held-out trainings, accuracy in points:",
-        "epoch   error   noise between seeds   rank correlation   best, real   best, replayed",
-    ]
+    say(f"{len(trainings)} trainings: {complete} complete, {disturbed} disturbed by others")
+    for line in _doubts(recording):
+        say(line)
+    title = f"replays against {len(recording.held_out)} held-out trainings, accuracy in points:"
+    table = Table(title, row="epoch", is_plain=True)
+    table.add_column("epoch", justify="right")
+    for heading, rank in (
+        ("error", 0), ("noise between seeds", 1), ("rank correlation", 0), ("best, real", 2),
+        ("best, replayed", 2),
+    ):  # fmt: skip
+        table.add_column(heading, justify="right", rank=rank)
     columns = zip(
         found.error,
         found.noise,
@@ -141,12 +147,10 @@ def _summary(recording: "Recording") -> list[str]:
         found.best_replayed,
         strict=True,
     )
-    for epoch, (error, noise, rank, real, replayed) in enumerate(columns, start=1):
-        lines.append(
-            f"{epoch:>5}   {error:>5.1f}   {noise:>19.1f}   {rank:>16.2f}   "
-            f"{real:>10.1%}   {replayed:>14.1%}"
-        )
-    return lines
+    for epoch, (error, noise, rank_correlation, real, replayed) in enumerate(columns, start=1):
+        figures = (f"{error:.1f}", f"{noise:.1f}", f"{rank_correlation:.2f}")
+        table.add_row(str(epoch), *figures, f"{real:.1%}", f"{replayed:.1%}")
+    show(new_console(sys.stdout), table)
 
 
 def _doubts(recording: "Recording") -> list[str]:

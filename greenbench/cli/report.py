@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from greenbench.cli.output import say
+from greenbench.cli.output import say, say_next
 from greenbench.cli.tables import Wanted, read_tables, selecting_rows, tolerating
 from greenbench.errors import ConfigurationError
 from greenbench.settings import Settings
@@ -55,3 +55,4 @@ def report(*, output: Path | None, tolerance: float, no_log: bool, **given: Any)
     say(f"report: {folder / written[0]}")
     if store is not None and not no_log:
         say(f"in the UI (`greenbench ui`): {store.log_report(folder, written)}")
+        say_next("greenbench ui")

@@ -11,7 +11,7 @@ import click
 from greenbench import registry
 from greenbench.cases import Case, freeze_options
 from greenbench.cases.case import AUTO
-from greenbench.cli.output import say
+from greenbench.cli.output import same_command, say, say_next
 from greenbench.cli.tables import including
 from greenbench.errors import CaseFailedError, ConfigurationError, GreenbenchError
 from greenbench.selection import Selection, parse_options
@@ -215,11 +215,21 @@ def _run_cases(
         print_summary(rows, include_disturbed=include_disturbed)
         if rows and not session.has_undelivered:
             _print_store(settings, suite)
-        if all(isinstance(error, CaseFailedError) for error in failures):
+        is_done = all(isinstance(error, CaseFailedError) for error in failures)
+        if is_done:
             session.finish()
     except KeyboardInterrupt:
         say("interrupted: finished trials are kept; the same command resumes", err=True)
+        say_next(same_command())
         sys.exit(130)
+    if not is_done:
+        say_next(same_command(), "with what is said above mended")
+    elif session.has_undelivered:
+        say_next("greenbench sync", "when the store is back")
+    elif rows:
+        from greenbench.terminal.next_step import after_run  # noqa: PLC0415
+
+        say_next(after_run(rows, suite, include_disturbed=include_disturbed))
     return failures
 
 

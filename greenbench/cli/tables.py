@@ -1,6 +1,7 @@
 """Which table `compare` and `report` read: files, or what is selected from the store."""
 
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -87,6 +88,16 @@ class Wanted:
         if self.files:
             return ", ".join(map(str, self.files))
         return str(Settings.from_environment(os.environ).tracking_uri)
+
+    @property
+    def spelled(self) -> str:
+        """The arguments that say so, for another command."""
+        options = [["--suite", self.suite]] if self.suite else []
+        options += [["--all-sessions"]] if self.all_sessions else []
+        options += [["--where", each] for each in self.where]
+        options += [["--include-disturbed"]] if self.include_disturbed else []
+        words = [*map(str, self.files), *(word for option in options for word in option)]
+        return "".join(f" {shlex.quote(word)}" for word in words)
 
 
 def read_tables(wanted: Wanted, *, with_trials: bool = False) -> "Tables":

@@ -196,7 +196,7 @@ def compare_strategies(
             raise UnknownNameError("column", column, rows[0])
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault(tuple(_shared(row, column) for column in group), []).append(row)
+        groups.setdefault(tuple(without_budget(row, column) for column in group), []).append(row)
     return [
         _compare(dict(zip(group, key, strict=True)), members, tolerance, include_disturbed)
         for key, members in sorted(groups.items())
@@ -204,8 +204,16 @@ def compare_strategies(
     ]
 
 
-def _shared(row: Row, column: str) -> str:
-    """Return what trials of one group share; ``default`` has one trial, whatever the others."""
+def without_budget(row: Row, column: str) -> str:
+    """Return what trials of one group share; ``default`` has one trial, whatever the others.
+
+    Parameters
+    ----------
+    row : mapping
+        A trial, or a result.
+    column : str
+        One of a group's.
+    """
     text = str(row[column])
     return re.sub(r"\+(trials|reevaluate)\d+(?=\+|$)", "", text) if column == "setting" else text
 
@@ -260,7 +268,7 @@ def _check_apart(where: str, rows: Sequence[Row], group: Mapping[str, str]) -> N
 
 
 def _check_definitions(where: str, rows: Sequence[Row], group: Mapping[str, str]) -> None:
-    """Refuse what `_shared` made one: a strategy with several numbers of trials."""
+    """Refuse what `without_budget` made one: a strategy with several numbers of trials."""
     if "setting" in group:
         for name in sorted({str(row["strategy"]) for row in rows}):
             own = [row for row in rows if str(row["strategy"]) == name]

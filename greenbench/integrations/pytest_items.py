@@ -1,5 +1,6 @@
 """Tests that run cases: which they are, their names, and what their reports say."""
 
+import shutil
 import sys
 import warnings
 from typing import Any, NoReturn
@@ -90,6 +91,16 @@ def encoding() -> str:
     return getattr(sys.__stdout__, "encoding", None) or "utf-8"
 
 
-def write_line(reporter: pytest.TerminalReporter, line: str) -> None:
-    """Write a line of ours into pytest's output, cleaned, in letters that it has."""
-    reporter.write_line(fitted(clean(line), encoding()))
+def write_line(reporter: pytest.TerminalReporter, line: str, *, is_whole: bool = False) -> None:
+    """Write a line of ours into pytest's output, cleaned, in letters and width that it has."""
+    from greenbench.terminal.wrapping import folded  # noqa: PLC0415
+
+    shown = fitted(clean(line), encoding())
+    room = None if is_whole else room_of(reporter)
+    for each in [shown] if room is None else folded(shown, room):
+        reporter.write_line(each)
+
+
+def room_of(reporter: pytest.TerminalReporter) -> int | None:
+    """Return how many columns pytest's output has in a terminal, or None for a pipe or a file."""
+    return shutil.get_terminal_size().columns if reporter.isatty else None

@@ -16,7 +16,7 @@ from greenbench.tasks.score_format import (
     unit_apart,
     words,
 )
-from greenbench.terminal.console import Table, new_console, say
+from greenbench.terminal.console import new_console, say
 from greenbench.terminal.formats import (
     apart,
     at_or_above,
@@ -25,6 +25,7 @@ from greenbench.terminal.formats import (
     score_interval,
     signed,
 )
+from greenbench.terminal.tables import Table, show
 
 if TYPE_CHECKING:
     from greenbench.compare.factors import Factors
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from greenbench.compare.strategies import Strategies
 
 MOST_PAIRS = 3
+ELSEWHERE = "`--csv`"
 MOST_NAMED = 3
 
 
@@ -42,7 +44,7 @@ def print_returns(found: Sequence["Returns"], console: Console | None = None) ->
     """Print each family's table, and its answer in one sentence."""
     console = console or new_console(sys.stdout)
     for returns in found:
-        console.print(returns_table(returns))
+        show(console, returns_table(returns))
         say(console, returns.sentence, "bold")
         say(console, returns.proof)
         say(console, _curve(returns))
@@ -55,18 +57,18 @@ def returns_table(returns: "Returns") -> Table:
     """Return the sizes of a family, least energy first."""
     named = (returns.family, returns.strategy, returns.backend, returns.setting)
     title = f"Diminishing returns: {', '.join(filter(None, named))}{_label(returns.provenance)}"
-    table = Table(title)
-    table.add_column("size", no_wrap=True)
+    table = Table(title, row="size", elsewhere=ELSEWHERE)
+    table.add_column("size")
     unit, scale = energy_unit([size.energy_wh.median for size in returns.sizes])
     score = returns.judged_by
     heading = returns.score_name + ("" if score.higher_is_better else " ↓")
-    for column in (
-        "parameters", "train GFLOP", f"energy, {unit}", heading,
-        gain_heading(score, unit),
+    for column, rank in (
+        ("parameters", 3), ("train GFLOP", 4), (f"energy, {unit}", 0), (heading, 0),
+        (gain_heading(score, unit), 1),
     ):  # fmt: skip
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("Pareto", no_wrap=True)
-    table.add_column("p, within", justify="right", no_wrap=True)
+        table.add_column(column, justify="right", rank=rank)
+    table.add_column("Pareto", rank=2)
+    table.add_column("p, within", justify="right", rank=2)
     for size in returns.sizes:
         step = "–" if size.gain_per_wh is None else signed(size.gain_per_wh / scale)
         table.add_row(
@@ -100,8 +102,8 @@ def print_strategies(
     """Print each group's table, its answer in one sentence, and that over all groups."""
     console = console or new_console(sys.stdout)
     for answer in found:
-        console.print(_strategies_table(answer))
-        console.print(_spending_table(answer))
+        show(console, _strategies_table(answer))
+        show(console, _spending_table(answer))
         say(console, answer.sentence, "bold")
         for line in answer.left_out:
             say(console, f"Left out: {line}.")
@@ -114,16 +116,17 @@ def _strategies_table(answer: "Strategies") -> Table:
     score = answer.judged_by
     of_all = f"{', '.join(answer.group.values())}{by_score(score)}"
     title = f"Strategies: {of_all}{_label(answer.provenance)}"
-    table = Table(title)
-    table.add_column("strategy", no_wrap=True)
+    table = Table(title, row="strategy", elsewhere=ELSEWHERE)
+    table.add_column("strategy")
     energies = [s.energy_wh.median for s in answer.strategies if s.energy_wh is not None]
     unit, scale = energy_unit(energies)
-    table.add_column("prior", no_wrap=True)
-    for heading in (
-        "searches", "trials", f"energy, {unit}", "best", "at equal energy", "wins",
-        "at equal trials", "wins", f"to target, {unit}", "reach it", "area",
+    table.add_column("prior", rank=5)
+    for heading, rank in (
+        ("searches", 4), ("trials", 4), (f"energy, {unit}", 0), ("best", 0),
+        ("at equal energy", 1), ("wins", 1), ("at equal trials", 2), ("wins", 2),
+        (f"to target, {unit}", 1), ("reach it", 3), ("area", 5),
     ):  # fmt: skip
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right", rank=rank)
     for standing in answer.strategies:
         to_target = (standing.energy_to_target_wh, standing.energy_to_target_above_wh)
         table.add_row(
@@ -143,13 +146,14 @@ def _strategies_table(answer: "Strategies") -> Table:
 
 
 def _spending_table(answer: "Strategies") -> Table:
-    table, unit = Table("What their energy went into"), unit_apart(answer.judged_by)
-    table.add_column("strategy", no_wrap=True)
-    for heading in (
-        "trials", "stopped", "failed", "re-evaluations", "proposals", "never incumbent",
-        f"optimism, {unit}" if unit else "optimism",
+    table = Table("What their energy went into", row="strategy", elsewhere=ELSEWHERE)
+    unit = unit_apart(answer.judged_by)
+    table.add_column("strategy")
+    for heading, rank in (
+        ("trials", 2), ("stopped", 3), ("failed", 3), ("re-evaluations", 4), ("proposals", 3),
+        ("never incumbent", 1), (f"optimism, {unit}" if unit else "optimism", 1),
     ):  # fmt: skip
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right", rank=rank)
     for one in answer.strategies:
         counts = (one.trials, one.stopped_trials, one.failed_trials, one.reevaluations)
         table.add_row(
@@ -175,18 +179,20 @@ def print_factors(found: Sequence["Factors"], console: Console | None = None) ->
     """Print each response's tables, and its answer in one sentence."""
     console = console or new_console(sys.stdout)
     for answer in found:
-        console.print(_effects_table(answer))
-        console.print(_levels_table(answer))
+        show(console, _effects_table(answer))
+        show(console, _levels_table(answer))
         say(console, answer.sentence, "bold")
         console.print()
 
 
 def _effects_table(answer: "Factors") -> Table:
     title = f"What explains {answer.response}: type III ANOVA, n = {answer.n}"
-    table = Table(title)
-    table.add_column("effect", no_wrap=True)
-    for heading in ("df", "sum of squares", "F", "p", "η²", "partial η²"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = Table(title, row="effect", elsewhere=ELSEWHERE)
+    table.add_column("effect")
+    for heading, rank in (
+        ("df", 2), ("sum of squares", 3), ("F", 1), ("p", 0), ("η²", 0), ("partial η²", 2),
+    ):  # fmt: skip
+        table.add_column(heading, justify="right", rank=rank)
     for effect in (*answer.effects, answer.residual):
         figures = (effect.sum_sq, effect.f, effect.p, effect.eta_sq, effect.partial_eta_sq)
         shown = ("–" if figure is None else f"{figure:.4g}" for figure in figures)
@@ -195,12 +201,13 @@ def _effects_table(answer: "Factors") -> Table:
 
 
 def _levels_table(answer: "Factors") -> Table:
-    table = Table("Each factor by itself: Kruskal-Wallis and pairs")
-    for heading in ("factor", "levels"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("H", "p", "ε²"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("pairs (Holm): A12", no_wrap=True)
+    title = "Each factor by itself: Kruskal-Wallis and pairs"
+    table = Table(title, row="factor", elsewhere="`--json`")
+    table.add_column("factor")
+    table.add_column("levels", rank=2, is_wrapped=True)
+    for heading, rank in (("H", 3), ("p", 0), ("ε²", 1)):
+        table.add_column(heading, justify="right", rank=rank)
+    table.add_column("pairs (Holm): A12", rank=1, is_wrapped=True)
     for factor in answer.factors:
         figures = (factor.h, factor.p, factor.epsilon_sq)
         pairs = [
@@ -223,7 +230,7 @@ def print_ratios(found: Sequence["Ratios"], console: Console | None = None) -> N
     """Print each comparison's table, and its answer in one sentence."""
     console = console or new_console(sys.stdout)
     for ratios in found:
-        console.print(_ratios_table(ratios))
+        show(console, _ratios_table(ratios))
         say(console, ratios.sentence, "bold")
         if ratios.unpaired:
             named = f"{', '.join(ratios.unpaired[:MOST_NAMED])}"
@@ -236,11 +243,13 @@ def _ratios_table(ratios: "Ratios") -> Table:
     title = (
         f"{ratios.compared.capitalize()}s: ratio to {ratios.baseline}{_label(ratios.provenance)}"
     )
-    table = Table(title)
+    table = Table(title, names=2, row="pair", elsewhere=ELSEWHERE)
     for heading in ("group", ratios.compared):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("pairs", "energy", "duration", score_heading(ratios)):
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading)
+    for heading, rank in (
+        ("pairs", 1), ("energy", 0), ("duration", 2), (score_heading(ratios), 0),
+    ):  # fmt: skip
+        table.add_column(heading, justify="right", rank=rank)
     for ratio in (*ratios.ratios, *ratios.overall):
         figures = (ratio.energy, ratio.duration)
         table.add_row(

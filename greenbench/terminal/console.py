@@ -1,43 +1,23 @@
-"""The way to a terminal: lines and tables in which names are names, whatever is in them."""
+"""The way to a terminal: lines in which names are names, whatever is in them."""
 
+import os
 from collections.abc import Iterable
-from typing import IO, Any, TextIO, cast
+from contextlib import suppress
+from typing import IO, TextIO, cast
 
-import rich.table
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
+from greenbench.terminal.wrapping import wrapped
 from greenbench.text import Printing, clean, printing
 from greenbench.text.clean import escaped
 
-WIDTH = 240
-
-
-class Table(rich.table.Table):
-    """A table of names: nothing in its title, headings and cells is markup or obeyed.
-
-    Parameters
-    ----------
-    title : str, optional
-        Stands at the left.
-    **options
-        Of rich's table.
-    """
-
-    def __init__(self, title: str | None = None, **options: Any) -> None:
-        named = None if title is None else text(title, "table.title")
-        super().__init__(title=named, title_justify="left", **options)
-
-    def add_column(self, header: RenderableType = "", *given: Any, **options: Any) -> None:
-        """Add a column, whose heading is cleaned unless `text` made it."""
-        shown = text(header) if isinstance(header, str) else header
-        super().add_column(shown, *given, **options)
-
-    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
-        """Add a row, whose texts are cleaned unless `text` made them."""
-        shown = (text(cell) if isinstance(cell, str) else cell for cell in cells)
-        super().add_row(*shown, **options)
+ROOMY = 240
+"""Columns of a pipe or a file: whoever reads it has all columns, each row on one line."""
+USUAL, HEIGHT = 80, 25
+NARROWEST = 40
+"""Columns that a narrower terminal is treated as."""
 
 
 class _Console(Console):
@@ -51,23 +31,51 @@ class _Console(Console):
             yield Segment(shown, segment.style, segment.control)
 
 
+def room_of(stream: IO[str] | Printing | None) -> int | None:
+    """Return how many columns people have for a stream, or None for a pipe or a file.
+
+    Parameters
+    ----------
+    stream : file or None
+        Such as standard output. ``COLUMNS`` counts more than its terminal, and for pipes, too.
+    """
+    # As Python's own `shutil.get_terminal_size`, which knows standard output alone.
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return max(int(columns), NARROWEST)
+    shown = printing(stream)
+    if not shown.isatty():
+        return None
+    with suppress(OSError, ValueError, AttributeError):
+        if found := os.get_terminal_size(shown.fileno()).columns:
+            return max(found, NARROWEST)
+    return USUAL
+
+
 def new_console(
-    stream: IO[str] | Printing | None, *, width: int | None = WIDTH, is_plain: bool = False
+    stream: IO[str] | Printing | None, *, width: int | None = None, is_plain: bool = False
 ) -> Console:
-    """Return a console with room for whole tables: a number that is cut off misleads.
+    """Return a console with room for whole tables where nobody says how wide it is.
 
     Parameters
     ----------
     stream : file or None
         Where to; with it failing, what is printed is dropped.
     width : int or None
-        In columns; None for that of the terminal.
+        In columns; None for `room_of` the stream.
     is_plain : bool
         Whether there are no colours, whatever the environment forces.
     """
     shown = printing(stream)
     forced = False if is_plain else None
-    console = _Console(file=shown.for_controls, highlight=False, width=width, force_terminal=forced)
+    console = _Console(
+        file=shown.for_controls,
+        highlight=False,
+        width=width or room_of(shown) or ROOMY,
+        # Without it, rich believes its own measure of the width.
+        height=HEIGHT,
+        force_terminal=forced,
+    )
     if not console.is_terminal:
         console.file = cast(TextIO, shown)
     return console
@@ -86,11 +94,6 @@ def text(name: str, style: str = "") -> Text:
     return Text(clean(name), style=style)
 
 
-def lines(*texts: Text) -> Text:
-    """Return texts below each other."""
-    return Text("\n").join(texts)
-
-
 def say(console: Console, line: str, style: str = "", *, is_wrapped: bool = True) -> None:
     """Print a line, cleaned.
 
@@ -103,6 +106,13 @@ def say(console: Console, line: str, style: str = "", *, is_wrapped: bool = True
     style : str
         As rich takes it.
     is_wrapped : bool
-        Whether it goes on below at the console's width.
+        Whether it goes on below at the console's width; it breaks between words.
     """
-    console.print(text(line, style), soft_wrap=not is_wrapped)
+    shown = text(line, style)
+    for each in wrapped(shown, max(console.width, NARROWEST)) if is_wrapped else [shown]:
+        console.print(each, soft_wrap=True)
+
+
+def is_watched(console: Console) -> bool:
+    """Return whether people look at a console, rather than a program or a log."""
+    return console.file.isatty()

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from rich import box
 from rich.console import Console
 from rich.text import Text
 
@@ -17,9 +16,9 @@ from greenbench.gate.wording import (
     sentence,
     value_text,
 )
-from greenbench.terminal.console import WIDTH, Table, lines, new_console, say, text
+from greenbench.terminal.console import is_watched, new_console, say, text
+from greenbench.terminal.tables import Table, show
 
-NARROW = 110
 MOST_QUIET = 10
 STYLES = {
     Verdict.FAIL: "bold red",
@@ -27,9 +26,10 @@ STYLES = {
     Verdict.INCONCLUSIVE: "cyan",
     Verdict.PASS: "green",
 }
-COLUMNS = ("case", "metric", "value", "interval", "limit", "verdict", "n")
-WIDE = tuple((name,) for name in COLUMNS)
-STACKED = (("case", "metric"), ("value", "interval"), ("limit",), ("verdict", "n"))
+COLUMNS = {
+    "case": 0, "metric": 0, "value": 2, "interval": 1, "limit": 0, "verdict": 0, "n": 3,
+}  # fmt: skip
+"""Headings, and the higher the rank, the sooner a column is left out."""
 FIGURES = ("value", "interval", "limit", "n")
 
 
@@ -41,14 +41,13 @@ def print_judgements(found: Judgements, console: Console | None = None) -> None:
     found : Judgements
         What the gate says.
     console : Console, optional
-        Where; by default stdout, as wide as its terminal, or with room for all if it is none.
+        Where; by default stdout.
     """
-    if console is None:
-        console = new_console(sys.stdout, width=None if sys.stdout.isatty() else WIDTH)
+    console = console or new_console(sys.stdout)
     # One line each, however long, for those who search logs.
-    say_line = partial(say, console, is_wrapped=False)
+    say_line = partial(say, console, is_wrapped=is_watched(console))
     if found.all:
-        console.print(gate_table(found, is_narrow=console.width < NARROW))
+        show(console, gate_table(found))
     for line in _lines(worst_first(found, with_passes=False)):
         say_line(line)
     for note in found.notes:
@@ -74,45 +73,36 @@ def _lines(found: Sequence[Judgement]) -> Iterator[str]:
             yield f"{_word(each.verdict)} {metrics} of {of_cases}: {each.reason}"
 
 
-def gate_table(found: Judgements, *, is_narrow: bool = False) -> Table:
+def gate_table(found: Judgements) -> Table:
     """Return the judgements, the worst first, with as many quiet ones as stay readable.
 
     Parameters
     ----------
     found : Judgements
         What the gate says.
-    is_narrow : bool
-        Whether each takes two lines, so that all figures fit into 80 columns.
     """
     judgements = worst_first(found)
     quiet = [each for each in judgements if each.verdict is Verdict.PASS or _is_mute(each)]
     hidden = quiet[MOST_QUIET:]
     table = Table(
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-        caption=f"and, not shown, {counted(Judgements(tuple(hidden), None))}" if hidden else None,
-        caption_justify="left",
+        names=2,
+        row="limit",
+        elsewhere="`--json`",
+        note=f"and, not shown, {counted(Judgements(tuple(hidden), None))}" if hidden else None,
+        is_plain=True,
     )
-    columns = STACKED if is_narrow else WIDE
-    for names in columns:
-        table.add_column(
-            lines(*map(text, names)),
-            justify="right" if names[0] in FIGURES else "left",
-            no_wrap=names[0] != "case",
-            overflow="fold",
-        )
+    for name, rank in COLUMNS.items():
+        table.add_column(name, justify="right" if name in FIGURES else "left", rank=rank)
     for each in [each for each in judgements if each not in hidden]:
-        cells = _cells(each)
-        table.add_row(*(lines(*(cells[name] for name in names)) for names in columns))
+        table.add_row(*_cells(each))
     return table
 
 
-def _cells(found: Judgement) -> dict[str, Text]:
+def _cells(found: Judgement) -> tuple[Text, ...]:
     figures = (value_text(found), compared_text(found), limit_text(found))
     verdict = text(_word(found.verdict), STYLES[found.verdict])
     before = map(text, (found.case_id, found.metric, *figures))
-    return dict(zip(COLUMNS, (*before, verdict, text(counts_text(found))), strict=True))
+    return (*before, verdict, text(counts_text(found)))
 
 
 def _is_mute(found: Judgement) -> bool:

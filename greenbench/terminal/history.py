@@ -7,7 +7,8 @@ from rich.console import Console
 
 from greenbench.gate.history import FEWEST, Series, change_text, value_text
 from greenbench.gate.metrics import Kind
-from greenbench.terminal.console import Table, new_console, say
+from greenbench.terminal.console import new_console, say
+from greenbench.terminal.tables import Table, show
 
 SHORT = 8
 UNKNOWN = "–"
@@ -17,7 +18,7 @@ def print_history(found: Sequence[Series], console: Console | None = None) -> No
     """Print the steps, how many series have some, and how many could not be looked at."""
     console = console or new_console(sys.stdout)
     if any(series.steps for series in found):
-        console.print(_steps_table(found))
+        show(console, _steps_table(found))
     say(console, _summary(found), "bold")
     if short := sum(series.reason is not None for series in found):
         say(
@@ -28,11 +29,15 @@ def print_history(found: Sequence[Series], console: Console | None = None) -> No
 
 
 def _steps_table(found: Sequence[Series]) -> Table:
-    table = Table("History: steps that lasted, oldest first")
-    for heading in ("case", "metric", "host", "first session", "first run", "commit", "previous"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("from", "to", "change"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    title = "History: steps that lasted, oldest first"
+    table = Table(title, names=2, row="step", elsewhere="`--json`")
+    for heading, rank in (
+        ("case", 0), ("metric", 0), ("host", 5), ("first session", 3), ("first run", 4),
+        ("commit", 1), ("previous", 3),
+    ):  # fmt: skip
+        table.add_column(heading, rank=rank)
+    for heading, rank in (("from", 2), ("to", 2), ("change", 0)):
+        table.add_column(heading, justify="right", rank=rank)
     for series in found:
         for step in series.steps:
             cells = (

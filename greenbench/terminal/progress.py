@@ -15,7 +15,7 @@ from greenbench.results import CaseResult
 from greenbench.results.marks import marks_of
 from greenbench.results.readings import JOULES_PER_WH, Provenance
 from greenbench.tasks.score_format import value, words
-from greenbench.terminal.console import new_console, say, text
+from greenbench.terminal.console import is_watched, new_console, say, text
 from greenbench.text import printing
 
 LINE_INTERVAL_S = 20.0
@@ -34,7 +34,7 @@ class Progress:
 
     def __init__(self, cases: Sequence[Case], stream: TextIO | None = None) -> None:
         self._stream = printing(stream or sys.stderr)
-        self._console = new_console(self._stream, width=None)
+        self._console = new_console(self._stream)
         self._live: Live | None = None
         self._cases = cases
         self._total = sum(case.repeats for case in cases)
@@ -59,7 +59,7 @@ class Progress:
 
     def notice(self, message: str) -> None:
         """Show one line that stays."""
-        say(self._console, redact(message), is_wrapped=False)
+        say(self._console, redact(message), is_wrapped=is_watched(self._console))
 
     def repeat_started(
         self, case: Case, repeat: int, done_trials: int, revision: str | None = None
@@ -107,7 +107,7 @@ class Progress:
         if self._live:
             self._live.update(text(line), refresh=True)
         else:
-            say(self._console, line, is_wrapped=False)
+            say(self._console, line, is_wrapped=is_watched(self._console))
 
 
 class _TimeLeft:

@@ -21,8 +21,9 @@ from greenbench.results.scores import score_of
 from greenbench.tasks import Score, score_format
 from greenbench.terminal.answers import print_returns
 from greenbench.terminal.beside import beside_lines
-from greenbench.terminal.console import Table, new_console, say
+from greenbench.terminal.console import new_console, say
 from greenbench.terminal.formats import interval
+from greenbench.terminal.tables import Table, show
 
 Row = Mapping[str, Any]
 
@@ -33,20 +34,20 @@ SHOWN_SHARE = 0.01
 def summary_table(rows: Sequence[Row], *, include_disturbed: bool = False) -> Table:
     """Return the table of cases: energy, emissions and score as medians with intervals."""
     scores = {score_of(row).name: score_of(row) for row in rows}
-    table = Table("Cases: median [95% interval] over repeats")
-    table.add_column("case", no_wrap=True)
+    table = Table("Cases: median [95% interval] over repeats", row="case")
+    table.add_column("case")
     unit, scale = energy_unit([row["energy_wh"] for row in rows])
     gram = "mg" if scale != 1 else "g"
-    for heading in (
-        "n", f"energy, {unit}", "CV", f"emissions, {gram} CO2e", _score_heading(scores),
-        "train GFLOP",
+    for heading, rank in (
+        ("n", 2), (f"energy, {unit}", 0), ("CV", 5), (f"emissions, {gram} CO2e", 4),
+        (_score_heading(scores), 0), ("train GFLOP", 3),
     ):  # fmt: skip
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("energy is", no_wrap=True)
+        table.add_column(heading, justify="right", rank=rank)
+    table.add_column("energy is", rank=1, is_shared=True)
     has_failures = any(row["failed_trials"] for row in rows)
     if has_failures:
-        table.add_column("failed trials", justify="right", no_wrap=True)
-    table.add_column("marks", no_wrap=True)
+        table.add_column("failed trials", justify="right", rank=1)
+    table.add_column("marks", rank=1, is_shared=True)
     for case_id, members in _by_case(rows).items():
         samples = describe_samples(members, include_disturbed=include_disturbed)
         provenance = {Provenance(row["energy_provenance"]).label for row in members}
@@ -152,7 +153,7 @@ def print_summary(
     if not rows:
         return
     console = console or new_console(sys.stdout)
-    console.print(summary_table(rows, include_disturbed=include_disturbed))
+    show(console, summary_table(rows, include_disturbed=include_disturbed))
     for line in mark_lines(rows, include_disturbed=include_disturbed):
         say(console, line)
     console.print()
@@ -165,7 +166,11 @@ def print_summary(
 
 
 def summary_lines(
-    rows: Sequence[Row], encoding: str, *, include_disturbed: bool = False
+    rows: Sequence[Row],
+    encoding: str,
+    *,
+    width: int | None = None,
+    include_disturbed: bool = False,
 ) -> list[str]:
     """Return what `print_summary` prints, for a stream of an encoding.
 
@@ -175,11 +180,14 @@ def summary_lines(
         One a repeat.
     encoding : str
         Whose letters are used.
+    width : int, optional
+        Of the stream's terminal, in columns.
     include_disturbed : bool
         Whether disturbed samples count, too.
     """
     page = _Page(encoding)
-    print_summary(rows, new_console(page, is_plain=True), include_disturbed=include_disturbed)
+    console = new_console(page, width=width, is_plain=True)
+    print_summary(rows, console, include_disturbed=include_disturbed)
     return [line.rstrip() for line in page.getvalue().splitlines()]
 
 

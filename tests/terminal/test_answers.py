@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from rich.table import Table
 
 from greenbench.compare.returns import compare_returns
 from greenbench.results.marks import MEANINGS
@@ -17,6 +16,7 @@ from greenbench.terminal import (
     returns_table,
     summary_table,
 )
+from greenbench.terminal.tables import Table
 from tests.builders import make_row
 
 
@@ -33,9 +33,15 @@ def cells(text: str, containing: str) -> list[str]:
 
 
 def summary_row(rows: Sequence[dict[str, Any]], **options: bool) -> dict[str, str]:
-    """Return the only line of the table of cases, by heading."""
+    """Return the only line of the table of cases, by heading, and what is said below of all."""
     table = shown(summary_table(rows, **options))
-    return dict(zip(cells(table, "┃ case"), cells(table, "default-"), strict=True))
+    said = {"energy is": "", "marks": ""}
+    for line in table.splitlines():
+        if line.startswith("Every case: "):
+            for part in line.removeprefix("Every case: ").rstrip(".").split("; "):
+                name = next(name for name in said if part.startswith(name))
+                said[name] = part.removeprefix(f"{name} ").replace(",", "")
+    return dict(zip(cells(table, "┃ case"), cells(table, "default-"), strict=True)) | said
 
 
 def repeats(*energies_wh: float | None, marks: str | None = None) -> list[dict[str, Any]]:

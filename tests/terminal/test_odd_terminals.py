@@ -9,8 +9,9 @@ import pytest
 
 from greenbench.cases import Case
 from greenbench.terminal import new_console, summary_lines
-from greenbench.terminal.console import Table, say
+from greenbench.terminal.console import say
 from greenbench.terminal.progress import Progress
+from greenbench.terminal.tables import Table
 from greenbench.terminal.uncaptured import Uncaptured
 from tests.builders import make_result, make_row
 
