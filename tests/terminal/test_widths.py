@@ -116,7 +116,8 @@ def test_rows_stack_with_equal_places_for_equal_figures() -> None:
     ids = {result.case.id for result in family(repeats=1)}
     assert ids <= set(lines)
     score = "test accuracy "
-    found = [line for line in lines if line.startswith("  ") and score in line]
+    of_cases = lines[: lines.index("")]
+    found = [line for line in of_cases if score in line]
     places = {line.index(score) for line in found}
     assert len(places) == 1
 
@@ -182,7 +183,7 @@ def test_a_pipe_has_room_for_all_and_columns_says_otherwise(
 def test_the_summary_in_pytest_is_as_wide_as_its_terminal() -> None:
     rows, _ = table_of(family(repeats=1))
     assert max(map(cell_len, summary_lines(rows, "utf-8", width=80))) <= 80
-    assert max(map(cell_len, summary_lines(rows, "utf-8"))) > 120
+    assert max(map(cell_len, summary_lines(rows, "utf-8"))) > 100
 
 
 texts = st.lists(
