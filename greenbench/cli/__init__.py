@@ -13,6 +13,7 @@ from greenbench.cli.compare import compare
 from greenbench.cli.doctor import doctor
 from greenbench.cli.gate import gate
 from greenbench.cli.output import Group, emit, say, show_traceback, take_streams
+from greenbench.cli.parts import loading_parts
 from greenbench.cli.record import record
 from greenbench.cli.report import report
 from greenbench.cli.run import run
@@ -69,6 +70,7 @@ def main() -> None:
 
 
 @cli.command("list")
+@loading_parts
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_command(as_json: bool) -> None:
     """List suites with their cases, parts, and plugins that failed."""
