@@ -1,6 +1,7 @@
 """What the examples in these pages get, and what of this folder pytest leaves alone."""
 
 import importlib
+import inspect
 import os
 import tempfile
 from collections.abc import Callable
@@ -37,6 +38,26 @@ def _known_scripts(
     """Let the page on known scripts train their cases for a moment."""
     monkeypatch.syspath_prepend(DOCS / "howto" / "known_scripts")
     doctest_namespace["trained_briefly"] = trained_briefly
+
+
+@pytest.fixture(autouse=True)
+def _python_page(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the page on Python get the results of a recorded run at once."""
+    if request.node.name != "python.md":
+        return
+    import greenbench  # noqa: PLC0415
+    from greenbench.results.journal import Journal  # noqa: PLC0415
+
+    arguments = inspect.signature(greenbench.run)
+
+    def recorded(*given: Any, **options: Any) -> greenbench.Results:
+        arguments.bind(*given, **options)
+        (journal,) = (DOCS.parent / "tests" / "older").glob("*.jsonl")
+        result = Journal(journal).read().result
+        assert result is not None
+        return greenbench.Results([result])
+
+    monkeypatch.setattr(greenbench, "run", recorded, raising=False)
 
 
 def table_of(page: str, heading: str) -> list[list[str]]:

@@ -25,6 +25,7 @@ from greenbench.registry import (
 
 if TYPE_CHECKING:
     from greenbench.cases import Case
+    from greenbench.integrations.python import Results, run
     from greenbench.trainings import register_training
 
 __version__ = "0.1.0"
@@ -35,11 +36,14 @@ __path__.append(f"{__path__[0]}/moved")
 _LATE = {
     "Case": "greenbench.cases",
     "register_training": "greenbench.trainings",
+    "Results": "greenbench.integrations.python",
+    "run": "greenbench.integrations.python",
 }
 """Names that are imported when they are first asked for, by their modules."""
 
 __all__ = [
     "Case",
+    "Results",
     "register_architecture",
     "register_backend",
     "register_dataset",
@@ -52,6 +56,7 @@ __all__ = [
     "register_suite",
     "register_task",
     "register_training",
+    "run",
 ]
 
 

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from greenbench.text.clean import clean
 
@@ -189,6 +189,25 @@ class CaseFailedError(GreenbenchError):
     """A case in which no trial completed."""
 
     exit_code = 1
+
+
+class RunFailedError(GreenbenchError):
+    """Some repeats of a run failed; others did not, and their results are in `results`.
+
+    Parameters
+    ----------
+    errors : sequence of GreenbenchError
+        What went wrong, at least one.
+    results : sequence of CaseResult
+        What the other repeats gave.
+    """
+
+    exit_code = 1
+
+    def __init__(self, errors: Sequence[GreenbenchError], results: Sequence[object]) -> None:
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        super().__init__(f"{errors[0]}{more}; `results` of this error has what others gave")
+        self.errors, self.results = tuple(errors), results
 
 
 class WorkerError(GreenbenchError):

@@ -244,10 +244,11 @@ def parse_pairs(pairs: Sequence[str], flag: str) -> dict[str, str]:
 
 def parse_options(pairs: Sequence[str], flag: str) -> dict[str, Scalar]:
     """Split ``name=value`` pairs, and read values as bool, int, float or text."""
-    return {name: _parse(text) for name, text in parse_pairs(pairs, flag).items()}
+    return {name: read_scalar(text) for name, text in parse_pairs(pairs, flag).items()}
 
 
-def _parse(text: str) -> Scalar:
+def read_scalar(text: str) -> Scalar:
+    """Read a text as true, false, a whole number or a number, if it is one."""
     words: dict[str, Scalar] = {"true": True, "false": False}
     if text.lower() in words:
         return words[text.lower()]

@@ -8,10 +8,12 @@ from typing import Any
 import click
 
 from greenbench import __version__, registry
+from greenbench.cli.best import best
 from greenbench.cli.compare import compare
 from greenbench.cli.doctor import doctor
 from greenbench.cli.gate import gate
 from greenbench.cli.output import Group, emit, say, say_next, show_traceback, take_streams
+from greenbench.cli.parts import loading_parts
 from greenbench.cli.record import record
 from greenbench.cli.report import report
 from greenbench.cli.run import run
@@ -51,6 +53,7 @@ def cli(context: click.Context) -> None:
 
 cli.add_command(run)
 cli.add_command(record)
+cli.add_command(best)
 cli.add_command(compare)
 cli.add_command(report)
 cli.add_command(gate)
@@ -67,6 +70,7 @@ def main() -> None:
 
 
 @cli.command("list")
+@loading_parts
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_command(as_json: bool) -> None:
     """List suites with their cases, parts, and plugins that failed."""

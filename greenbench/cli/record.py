@@ -12,6 +12,7 @@ from greenbench import registry
 from greenbench.cases import Case, freeze_options, split_network
 from greenbench.cases.spelling import spelled_once
 from greenbench.cli.output import say
+from greenbench.cli.parts import loading_parts
 from greenbench.errors import ConfigurationError
 from greenbench.selection import parse_options
 from greenbench.settings import TABULAR_DIR, Settings
@@ -26,6 +27,7 @@ FEWEST_TRIALS = 24
 
 
 @click.command()
+@loading_parts
 @click.option("--architecture", "-a", required=True, help="With or without size: simple_cnn.m.")
 @click.option("--dataset", "-d", required=True, help="Data set.")
 @click.option("--size", help="Member of the architecture's family: m.")

@@ -12,6 +12,7 @@ from greenbench import registry
 from greenbench.cases import Case, freeze_options
 from greenbench.cases.case import AUTO
 from greenbench.cli.output import same_command, say, say_next
+from greenbench.cli.parts import loading_parts
 from greenbench.cli.tables import including
 from greenbench.errors import CaseFailedError, ConfigurationError, GreenbenchError
 from greenbench.selection import Selection, parse_options
@@ -106,6 +107,7 @@ def _part(given: dict[str, Any], field: str) -> dict[str, Any]:
 
 
 @click.command()
+@loading_parts
 @_selecting
 @click.option("--fresh", is_flag=True, help="Start over instead of resuming.")
 @click.option(
@@ -238,26 +240,15 @@ def _run_repeats(
 ) -> tuple[list[dict[str, Any]], list[GreenbenchError]]:
     """Run and deliver all repeats; return rows, and what went wrong, which is said at once."""
     from greenbench.results.table import to_row  # noqa: PLC0415
-    from greenbench.running.session import check_completed  # noqa: PLC0415
+    from greenbench.running.repeats import outcomes  # noqa: PLC0415
 
     rows: list[dict[str, Any]] = []
     failures: list[GreenbenchError] = []
-    hopeless: set[Case] = set()
-    for case, repeat in session.repeats():
-        if case in hopeless:
-            continue
-        try:
-            result = session.run_repeat(case, repeat)
-            session.deliver(result)
-            rows.append(to_row(result))
-            check_completed(result)
-        except GreenbenchError as error:
-            failures.append(error)
-            progress.notice(f"Error: {error}")
-            if isinstance(error, ConfigurationError):
-                # Another seed would not help, and one line says it.
-                hopeless.add(case)
-                progress.case_dropped(case)
+    for outcome in outcomes(session, progress):
+        if isinstance(outcome, GreenbenchError):
+            failures.append(outcome)
+        else:
+            rows.append(to_row(outcome))
     return rows, failures
 
 

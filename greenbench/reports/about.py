@@ -15,6 +15,13 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "less energy; dominated cases are grey crosses. Bars are 95% intervals. Point at a "
         "mark to read it, or go to a figure with Tab and along its marks with arrow keys.{more}",
     ),
+    "found": (
+        "What the searches found",
+        "Of each case the hyperparameters that won: those of the repeat that is best by "
+        "validation, with their score in the test, by which nothing was chosen. Beside them what "
+        "all repeats found; where that is wide, the score hardly depends on it, or the search was "
+        "too short.",
+    ),
     "returns": (
         "Diminishing returns",
         "{adds}, and how many times the energy it "

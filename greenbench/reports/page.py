@@ -20,6 +20,7 @@ from greenbench.reports.figures import (
 from greenbench.reports.findings import Findings
 from greenbench.reports.table import Table
 from greenbench.reports.verdicts import Verdict, in_words, refusals
+from greenbench.reports.winners import winners_tables
 
 MOST_FIGURES = 12
 MOST_OF_A_KIND = 8
@@ -92,6 +93,7 @@ def _figures_of(findings: Findings) -> dict[str, list[Figure]]:
 def _tables_of(findings: Findings) -> dict[str, Sequence[Table]]:
     return {
         "front": content.cases_tables(findings),
+        "found": winners_tables(findings),
         "returns": answers.returns_tables(findings.returns),
         "strategies": answers.strategies_tables(findings),
         "factors": answers.factors_tables(findings.factors),

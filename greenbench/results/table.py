@@ -94,6 +94,8 @@ TAGS = (
     "score_range",
     "optimizer",
     "schedule",
+    "incumbent_trial",
+    "hyperparameters",
     "data_notes",
     "compute_notes",
     "energy_provenance",
@@ -241,6 +243,20 @@ def optimism_of(
     return score.gain(val_score) - score.gain(test_score)
 
 
+def winner_columns(best: Trial | None) -> Row:
+    """Return which trial won and its hyperparameters as JSON; None without any.
+
+    Parameters
+    ----------
+    best : Trial or None
+        The incumbent of a repeat.
+    """
+    return {
+        "incumbent_trial": None if best is None else str(best.index),
+        "hyperparameters": None if best is None else json.dumps(dict(best.hyperparameters)),
+    }
+
+
 def _numbers(result: CaseResult) -> Row:
     costs, incumbent, total = result.costs, result.incumbent, result.account.total
     train = result.account.phases.get("train")
@@ -353,6 +369,7 @@ def _texts(result: CaseResult) -> Row:
         **columns_of(result.score),
         "optimizer": case.optimizer_variant,
         "schedule": case.schedule_variant,
+        **winner_columns(result.incumbent),
         "data_notes": _data_notes(result.dataset),
         "compute_notes": "; ".join(result.compute_notes) or None,
         "energy_provenance": total.provenance.value,

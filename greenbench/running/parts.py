@@ -4,6 +4,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -17,6 +18,28 @@ from greenbench.errors import ConfigurationError
 from greenbench.machine.places import Origin, described, is_installed
 
 PACKAGE_FILE = "__init__.py"
+
+
+class EnoughError(BaseException):
+    """A script that registers parts has come to where it runs cases, which a worker leaves out.
+
+    No `Exception`, so that the script itself does not catch it.
+    """
+
+
+class _Importing:
+    """Whether this process imports the user's modules for their parts."""
+
+    is_on = False
+
+
+def stop_import() -> None:
+    """End the import of a script here, if it is imported for its parts.
+
+    So a script needs no ``if __name__ == "__main__"`` around what runs cases.
+    """
+    if _Importing.is_on:
+        raise EnoughError
 
 
 def registering_modules(cases: Iterable[Case], meter_names: Iterable[str]) -> list[dict[str, str]]:
@@ -43,8 +66,8 @@ def registering_modules(cases: Iterable[Case], meter_names: Iterable[str]) -> li
     for kind, name, origin in _own_parts(cases, meter_names):
         if origin.file is None:
             raise ConfigurationError(
-                f"{kind} {name!r} is registered in no file, so that no worker can import it; "
-                "write it into a module"
+                f"{kind} {name!r} is registered in no file, as in a notebook's cell, so that no "
+                "worker can import it; write it into a file, such as my_parts.py, and import that"
             )
         files[origin.file] = origin.module
     return [{"name": name, "file": file} for name, file in sorted((n, f) for f, n in files.items())]
@@ -98,6 +121,7 @@ def import_parts(
     sys.meta_path.append(_InSight({**{m["name"]: m["file"] for m in modules}, **in_sight}))
     for module in modules:
         try:
+            _Importing.is_on = True
             _import(module["name"], module["file"])
         except KeyboardInterrupt:
             raise
@@ -106,6 +130,8 @@ def import_parts(
                 f"{module['file']} registers parts of a case, and a worker cannot import it: "
                 f"{described(error)}"
             ) from error
+        finally:
+            _Importing.is_on = False
     for part in parts:
         if part["name"] not in _names(part["kind"]):
             raise ConfigurationError(
@@ -176,7 +202,7 @@ def _import(name: str, file: str) -> None:
         if name in sys.modules:
             return
     elif _is_same(_found(name), file):
-        importlib.import_module(name)
+        _import_found(name)
         return
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
@@ -185,9 +211,28 @@ def _import(name: str, file: str) -> None:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
+    except EnoughError:
+        return
     except BaseException:
         del sys.modules[name]
         raise
+
+
+def _import_found(name: str) -> None:
+    try:
+        importlib.import_module(name)
+    except EnoughError as stop:
+        # Python takes it for a failure, and forgets the module, whose parts are registered.
+        sys.modules.setdefault(name, _imported(stop, name))
+
+
+def _imported(stop: EnoughError, name: str) -> ModuleType:
+    """Return the module whose import was ended, with all that it has defined."""
+    module = ModuleType(name)
+    for frame, _ in traceback.walk_tb(stop.__traceback__):
+        if frame.f_globals.get("__name__") == name:
+            module.__dict__.update(frame.f_globals)
+    return module
 
 
 def _found(name: str) -> str | None:

@@ -14,6 +14,7 @@ from greenbench.compare.returns import compare_returns
 from greenbench.compare.samples import Samples, describe_samples, marks_in
 from greenbench.compare.stats import estimate
 from greenbench.compare.units import energy_unit
+from greenbench.compare.winners import found_lines
 from greenbench.errors import NotComparableError
 from greenbench.results.marks import MEANINGS
 from greenbench.results.readings import Provenance
@@ -149,7 +150,7 @@ def _in_kinds(notes: Iterable[str | None]) -> list[str]:
 def print_summary(
     rows: Sequence[Row], console: Console | None = None, *, include_disturbed: bool = False
 ) -> None:
-    """Print the table of cases, diminishing returns where there are any, and provenance."""
+    """Print the table of cases, what searches found, diminishing returns, and provenance."""
     if not rows:
         return
     console = console or new_console(sys.stdout)
@@ -157,6 +158,8 @@ def print_summary(
     for line in mark_lines(rows, include_disturbed=include_disturbed):
         say(console, line)
     console.print()
+    for line in found_lines(rows):
+        say(console, line)
     try:
         print_returns(compare_returns(rows, include_disturbed=include_disturbed), console)
     except NotComparableError as error:

@@ -30,6 +30,9 @@ from greenbench.tracking.records import (
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+BEST = "best/"
+"""What the names of the incumbent's hyperparameters begin with."""
+
 
 def log_once(
     client: "MlflowClient",
@@ -93,7 +96,7 @@ def _log_case(
             [(name, value, end_ms, 0) for name, value in metrics.items()]
             + list(anytime(result))
             + list(witness_metrics(result, end_ms)),
-            {**result.case.to_dict(), "repeat": result.repeat},
+            {**result.case.to_dict(), "repeat": result.repeat, **_best(result)},
         )
     }
     told[run_id].add(_log_dataset(client, run_id, result))
@@ -177,6 +180,12 @@ def _log_trial(
     status = "FINISHED" if trial.status in ENDED_WELL else "FAILED"
     client.set_terminated(run_id, status, end_ms)
     return {run_id: told}
+
+
+def _best(result: CaseResult) -> dict[str, Any]:
+    """Return the hyperparameters of the incumbent, under names of their own."""
+    found = result.incumbent.hyperparameters if result.incumbent else {}
+    return {f"{BEST}{name}": value for name, value in found.items()}
 
 
 def _log_batch(

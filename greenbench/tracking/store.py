@@ -28,6 +28,7 @@ from greenbench.tracking.schema import check_remote
 from greenbench.tracking.sqlite import sync, tune
 from greenbench.tracking.uris import check_uri, is_database, sqlite_path
 from greenbench.tracking.view import charts_path, seed, ui_address
+from greenbench.tracking.winners import with_winners
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -214,6 +215,19 @@ class Store:
             wanted = {f"{EXPERIMENT_PREFIX}{row['suite']}" for row in rows}
             ids = [i for name, i in self.experiments().items() if name in wanted]
             return read_trials(self._client, ids, rows)
+
+    def with_winners(self, rows: Sequence[Row]) -> list[Row]:
+        """Return rows with what their searches found, also of older versions, which is slow.
+
+        Parameters
+        ----------
+        rows : sequence of dict
+            Repeats, as `read_rows` gives them.
+        """
+        with translated(self.uri):
+            prefix = len(EXPERIMENT_PREFIX)
+            suites = {name[prefix:]: number for name, number in self.experiments().items()}
+            return with_winners(self._client, suites, rows)
 
     def log_idle_drift(self, suite: str, session: str, drift: float) -> None:
         """Log by how much idle power changed during a session, with each of its results.

@@ -95,7 +95,7 @@ def page(findings: Findings, parts: list[Section]) -> str:
 def test_page_opens_with_verdicts_and_has_every_part(page: str) -> None:
     ids = re.findall(r'<section id="([^"]*)">', page)
     assert ids == [
-        "verdicts", "front", "returns", "strategies", "factors", "backends", "ratios",
+        "verdicts", "front", "found", "returns", "strategies", "factors", "backends", "ratios",
         "environment",
     ]  # fmt: skip
     assert page.index("simple_cnn.l reaches") < page.index("<figure>")
