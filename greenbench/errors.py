@@ -153,6 +153,13 @@ class TrainingError(TrialError):
     """A training of somebody's own that does what it must not."""
 
 
+class ProtocolError(ConfigurationError):
+    """A training of somebody's own that does not keep to what is agreed, whatever it trains with.
+
+    No other trial would do better: the case ends.
+    """
+
+
 class SearchExhaustedError(GreenbenchError):
     """A strategy has nothing left to propose; the case ends with the trials it has."""
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from greenbench.backends.process_state import Setting
+from greenbench.backends.process_settings import Setting
 
 
 def settings() -> Iterator[Setting]:

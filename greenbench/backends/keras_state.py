@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from greenbench.backends.process_state import Setting
+from greenbench.backends.process_settings import Setting
 
 PREFIX = "KERAS_"
 
@@ -78,6 +78,11 @@ def settings() -> Iterator[Setting]:
             yield Setting(f"keras.config.set_{name}", get, put)
     yield Setting("keras.utils.set_random_seed", _random_state, _set_random_state, is_random=True)
     yield Setting("state of keras", _others, _set_others, is_computing=False)
+
+
+def seed(number: int) -> None:
+    """Seed its global generator; those beneath are seeded by themselves."""
+    _set_random_state((number, None))
 
 
 def _tracker() -> Any:

@@ -3,85 +3,54 @@
 What a framework keeps is read by a module of its own, once the framework has been imported.
 """
 
-import gc
-import importlib
-import locale
 import logging
-import os
 import random
-import sys
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from greenbench.architectures.spec import Native, Spec
+from greenbench.backends.late_imports import fresh
+from greenbench.backends.process_settings import Setting, all_settings, imported, is_set, read
 
 _log = logging.getLogger(__name__)
 
 ADVICE = "for threads there is --threads, for precision --compute"
 
-_TABLES = {
-    "torch": "greenbench.backends.torch_state",
-    "keras": "greenbench.backends.keras_state",
-    "jax": "greenbench.backends.jax_state",
-    "tensorflow": "greenbench.backends.tensorflow_state",
-}
-"""By package, the module whose ``settings()`` reads it."""
-
-_COMPUTING = (
-    *("BLIS_", "CUBLAS", "CUDA_", "GOMP_", "JAX_", "KERAS_", "KMP_", "MKL_", "NPROC", "NUMEXPR_"),
-    *("NVIDIA_", "OMP_", "OPENBLAS_", "PYTORCH_", "TF_", "TORCH", "VECLIB_", "XLA_"),
-)
-"""How environment variables begin that say how to compute."""
-
-_OF_IMPORTS = ("KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK", "TORCHINDUCTOR_CACHE_DIR")
-"""What importing scikit-learn or torchvision sets, wherever that happens first.
-
-It changes nothing computed.
-"""
-
 # A setting may be put back by another one: some of torch's are two views of the same.
 _PASSES = 3
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Something global that others can change.
-
-    Attributes
-    ----------
-    name : str
-        How people set it.
-    get : callable
-        Returns its value, which ``==`` compares.
-    put : callable
-        Sets it to such a value; may raise if it cannot.
-    is_random : bool
-        Whether it is the state of a random generator, which every build seeds.
-    is_computing : bool
-        Whether it may change what is computed or how fast; people are told of these alone.
-    """
-
-    name: str
-    get: Callable[[], Any]
-    put: Callable[[Any], object]
-    is_random: bool = False
-    is_computing: bool = True
 
 
 class ProcessState:
     """What was set when this was made."""
 
     def __init__(self) -> None:
-        self._before = [(setting, _read(setting)) for setting in _settings()]
+        self._known = imported()
+        self._before = [(setting, read(setting)) for setting in all_settings()]
+
+    def set_since(self) -> dict[str, Any]:
+        """Return what is set otherwise now, by name; random generators are none of it."""
+        return {
+            setting.name: read(setting)
+            for setting, value in self._all()
+            if not setting.is_random and not is_set(setting, value)
+        }
+
+    def _all(self) -> list[tuple[Setting, Any]]:
+        """Return what was set, that of packages included which were imported since."""
+        late = [each for name in imported() - self._known for each in fresh.get(name, ())]
+        return [*self._before, *late]
 
     def put_back(
-        self, who: str, *, after_imports: bool = False, with_random: bool = True
+        self,
+        who: str,
+        *,
+        after_imports: bool = False,
+        with_random: bool = True,
+        is_told: bool = True,
     ) -> list[str]:
         """Set everything as it was, and say what `who` had changed in how is computed.
 
@@ -93,6 +62,8 @@ class ProcessState:
             Leave what says nothing of computing: modules may set such for their own sake.
         with_random : bool
             Random generators, too; else they go on from where they are.
+        is_told : bool
+            Whether to say also what could be put back.
 
         Returns
         -------
@@ -101,20 +72,21 @@ class ProcessState:
         """
         kept = [
             (setting, value)
-            for setting, value in self._before
+            for setting, value in self._all()
             if (not after_imports or setting.is_computing or setting.is_random)
             and (with_random or not setting.is_random)
         ]
-        changed = [each for each in kept if not _is(*each)]
+        changed = [each for each in kept if not is_set(*each)]
         lasting = changed
         for _ in range(_PASSES):
             for setting, value in lasting:
                 with suppress(Exception):
                     setting.put(value)
             # Putting one back may have changed another.
-            lasting = [each for each in kept if not _is(*each)] if lasting else []
+            lasting = [each for each in kept if not is_set(*each)] if lasting else []
         names = [setting.name for setting, _ in lasting]
-        _tell(who, "was put back", [each for each, _ in changed if each.name not in names])
+        if is_told:
+            _tell(who, "was put back", [each for each, _ in changed if each.name not in names])
         _tell(who, "could not be put back", [each for each, _ in lasting])
         return names
 
@@ -135,7 +107,7 @@ RandomStates = dict[str, Any]
 
 def random_states() -> RandomStates:
     """Return where the process's random generators are."""
-    return {setting.name: _read(setting) for setting in _settings() if setting.is_random}
+    return {setting.name: read(setting) for setting in all_settings() if setting.is_random}
 
 
 @contextmanager
@@ -191,6 +163,19 @@ def seed_process(seed: int) -> None:
     np.random.seed(seed % 2**32)
 
 
+def put_settings(values: Mapping[str, Any]) -> None:
+    """Set what is named as it was read; what cannot be set is left."""
+    for setting in all_settings():
+        if setting.name in values:
+            with suppress(Exception):
+                setting.put(values[setting.name])
+
+
+def put_random(states: RandomStates) -> None:
+    """Put random generators where they were; one that is not there is left out."""
+    _set_random(states)
+
+
 def _tell(who: str, what: str, settings: Iterable[Setting]) -> None:
     names = [each.name for each in settings if each.is_computing and not each.is_random]
     if names:
@@ -204,101 +189,6 @@ def _say(message: str) -> None:
 
 
 def _set_random(states: Mapping[str, Any]) -> None:
-    for setting in _settings():
+    for setting in all_settings():
         if setting.is_random and setting.name in states:
             setting.put(states[setting.name])
-
-
-def _settings() -> Iterator[Setting]:
-    yield from _of_process()
-    for package, module in _TABLES.items():
-        if package in sys.modules:
-            yield from _of_package(module)
-
-
-@cache
-def _of_package(module: str) -> tuple[Setting, ...]:
-    return tuple(importlib.import_module(module).settings())
-
-
-def _read(setting: Setting) -> Any:
-    try:
-        return setting.get()
-    except Exception as error:
-        # Torch refuses to read a precision that was set by half.
-        return f"cannot be read: {type(error).__name__}"
-
-
-def _is(setting: Setting, value: Any) -> bool:
-    now = _read(setting)
-    try:
-        # A NaN is not equal to itself.
-        return bool(now == value) or repr(now) == repr(value)
-    except Exception:
-        return False
-
-
-@cache
-def _of_process() -> tuple[Setting, ...]:
-    aside = partial(Setting, is_computing=False)
-    settings: Iterable[Setting] = (
-        Setting("random.seed", random.getstate, random.setstate, is_random=True),
-        Setting("numpy.random.seed", _numpy_state, _set_numpy_state, is_random=True),
-        Setting("numpy.seterr", np.geterr, lambda kept: np.seterr(**kept)),
-        Setting("os.environ", partial(_environ, True), partial(_set_environ, True)),
-        aside("other os.environ", partial(_environ, False), partial(_set_environ, False)),
-        aside("os.chdir", os.getcwd, os.chdir),
-        aside("locale.setlocale", partial(locale.setlocale, locale.LC_ALL), _set_locale),
-        aside("warnings.simplefilter", lambda: list(warnings.filters), _set_filters),
-        Setting("gc", lambda: (gc.isenabled(), gc.get_threshold()), _set_gc),
-        Setting("sys.settrace", sys.gettrace, sys.settrace),
-        Setting("sys.setprofile", sys.getprofile, sys.setprofile),
-        Setting("sys.setswitchinterval", sys.getswitchinterval, sys.setswitchinterval),
-        Setting("sys.setrecursionlimit", sys.getrecursionlimit, sys.setrecursionlimit),
-    )
-    if hasattr(os, "sched_getaffinity"):
-        affinity = partial(os.sched_getaffinity, 0), partial(os.sched_setaffinity, 0)
-        settings = (*settings, Setting("os.sched_setaffinity", *affinity))
-    if hasattr(os, "getpriority"):
-        which = os.PRIO_PROCESS, 0
-        priority = partial(os.getpriority, *which), partial(os.setpriority, *which)
-        settings = (*settings, Setting("os.nice", *priority))
-    return tuple(settings)
-
-
-def _numpy_state() -> tuple[Any, ...]:
-    name, keys, *rest = np.random.get_state()
-    return name, np.asarray(keys).tobytes(), *rest
-
-
-def _set_numpy_state(state: tuple[Any, ...]) -> None:
-    name, keys, *rest = state
-    np.random.set_state((name, np.frombuffer(keys, np.uint32), *rest))
-
-
-def _environ(is_computing: bool) -> dict[str, str]:
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith(_COMPUTING) == is_computing and name not in _OF_IMPORTS
-    }
-
-
-def _set_environ(is_computing: bool, kept: Mapping[str, str]) -> None:
-    for name in set(_environ(is_computing)) - set(kept):
-        del os.environ[name]
-    os.environ.update(kept)
-
-
-def _set_locale(kept: str) -> None:
-    locale.setlocale(locale.LC_ALL, kept)
-
-
-def _set_filters(kept: list[Any]) -> None:
-    warnings.filters[:] = kept  # type: ignore[index]
-
-
-def _set_gc(kept: tuple[bool, tuple[int, int, int]]) -> None:
-    is_enabled, threshold = kept
-    gc.set_threshold(*threshold)
-    (gc.enable if is_enabled else gc.disable)()

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 
-from greenbench.backends.process_state import Setting
+from greenbench.backends.process_settings import Setting
 
 
 def settings() -> Iterator[Setting]:
@@ -37,3 +37,8 @@ def settings() -> Iterator[Setting]:
             getattr(threading, f"get_{scope}_op_parallelism_threads"),
             getattr(threading, f"set_{scope}_op_parallelism_threads"),
         )
+
+
+def seed(number: int) -> None:
+    """Seed its global generator."""
+    sys.modules["tensorflow"].random.set_seed(number)

@@ -9,7 +9,7 @@ import torch
 from torch.backends import cuda, cudnn, mkldnn, opt_einsum
 from torch.nn.modules import module as nn_module
 
-from greenbench.backends.process_state import Setting
+from greenbench.backends.process_settings import Setting
 
 _DEVICES = ("cpu", "cuda")
 
@@ -46,6 +46,11 @@ def settings() -> Iterator[Setting]:
     yield from _precision()
     yield from _algorithms()
     yield from _of_gpus()
+
+
+def seed(number: int) -> None:
+    """Seed its generators, those of GPUs too."""
+    torch.manual_seed(number)
 
 
 def _autocast() -> Iterator[Setting]:

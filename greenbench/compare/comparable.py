@@ -56,6 +56,7 @@ WITHIN_CASE = {
     "parameters": "number of parameters",
     "train_flops_per_sample": "training FLOPs of a sample",
     "data_content": "content of the data set",
+    "training_source": "source of the training",
 }
 """Columns in which all results of one definition of a case agree, unless something is wrong."""
 

@@ -140,12 +140,15 @@ class Bookings:
         self._pieces.append(Piece(phase, self._edge_s, at_s, passes))
         self._edge_s = at_s
 
-    def taken(self, account: Account) -> Account:
+    def taken(self, account: Account, *, stays: bool = False) -> Account:
         """Return an account of the windows since the last call, by what is known by now.
 
-        Of windows that the last tick does not cover, the power of their phases tells.
+        Of windows that the last tick does not cover, the power of their phases tells. What
+        `stays` is returned again by the next call.
         """
-        first, self._taken = self._taken, len(self._pieces)
+        first = self._taken
+        if not stays:
+            self._taken = len(self._pieces)
         pieces = self._pieces[first:]
         if not pieces:
             return account

@@ -141,6 +141,13 @@ class Ledger:
         account, self._account = self._account, Account()
         return self._bookings.taken(account) if self._bookings else account
 
+    def so_far(self) -> Account:
+        """Return what `take` would return, and leave it there."""
+        if self._phase is not None:
+            self._switch(self._phase)
+        account = self._account
+        return self._bookings.taken(account, stays=True) if self._bookings else account
+
     def close(self) -> None:
         """End the account; safe to call twice."""
         if self._phase is not None:

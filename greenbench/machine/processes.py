@@ -1,14 +1,38 @@
 """Processes that lead a group: their children end with them, and nobody else is signalled."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import IO
 
 POLL_S = 0.02
+
+
+def children() -> set[int]:
+    """Return the numbers of the processes that this one has started, and that have not ended.
+
+    Where the system does not list them, they are those that `multiprocessing` knows.
+    """
+    try:
+        listed = [path.read_text().split() for path in Path("/proc/self/task").glob("*/children")]
+    except OSError:
+        listed = []
+    if not listed:
+        return {each.pid for each in multiprocessing.active_children() if each.pid is not None}
+    return {int(pid) for pids in listed for pid in pids if not _is_over(int(pid))}
+
+
+def _is_over(pid: int) -> bool:
+    """Return whether a child has ended, and only nobody has asked for its exit code."""
+    with suppress(OSError):
+        about = Path(f"/proc/{pid}/stat").read_bytes()
+        return about.rpartition(b")")[2].split()[0] == b"Z"
+    return True
 
 
 class GroupLeader:

@@ -215,18 +215,67 @@ class Journal:
                 "start over with `greenbench run --fresh`"
             ) from error
 
+    def save_state(self, trial: int, about: Mapping[str, Any], state: bytes) -> None:
+        """Keep where a training of somebody's own is, so that it goes on from there.
+
+        Parameters
+        ----------
+        trial : int
+            Its index.
+        about : mapping
+            What is known of it, JSON-ready; ``epochs`` is a list, one for each that is done.
+        state : bytes
+            All else.
+        """
+        path = self._state(trial)
+        try:
+            with replacing(path) as file:
+                file.write(json.dumps(dict(about)).encode() + b"\n")
+                file.write(state)
+        except OSError as error:
+            raise self._unwritable(error, f"checkpoint {path}") from error
+
+    def load_state(self, trial: int) -> tuple[dict[str, Any], bytes] | None:
+        """Return what `save_state` kept last of that trial; None if there is nothing.
+
+        Raises
+        ------
+        JournalError
+            If it cannot be read.
+        """
+        path = self._state(trial)
+        try:
+            with path.open("rb") as file:
+                about: dict[str, Any] = json.loads(file.readline())
+                return about, file.read()
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise JournalError(
+                f"checkpoint {path} cannot be read ({error}); "
+                "start over with `greenbench run --fresh`"
+            ) from error
+
     def drop_checkpoint(self, trial: int) -> None:
-        """Drop the weights of a trial that is the incumbent no more."""
+        """Drop the weights of a trial that is the incumbent no more, and where it was."""
         _drop(self._checkpoint(trial))
+        self.drop_state(trial)
+
+    def drop_state(self, trial: int) -> None:
+        """Drop where a training of somebody's own was: it is over."""
+        _drop(self._state(trial))
 
     def drop_checkpoints(self) -> None:
         """Drop all weights, and what is left of one that was cut off."""
-        for suffix in ("npz", "tmp"):
+        for suffix in ("npz", "state", "tmp"):
             for path in self.path.parent.glob(f"{glob.escape(self.path.stem)}.*.{suffix}"):
                 _drop(path)
 
     def _checkpoint(self, trial: int) -> Path:
         return self.path.with_suffix(f".t{trial}.npz")
+
+    def _state(self, trial: int) -> Path:
+        return self.path.with_suffix(f".t{trial}.state")
 
     def _whole_lines(self) -> list[bytes]:
         try:

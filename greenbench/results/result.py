@@ -266,6 +266,9 @@ class CaseResult:
         What `val_score` and `test_score` are; accuracy in older results.
     metrics : dict of str to float
         What else the test of the incumbent told, by name.
+    training_source : str or None
+        Digest of the code of a training of somebody's own; None of a network that a backend
+        trains, and in older results.
     """
 
     case: Case
@@ -291,6 +294,7 @@ class CaseResult:
     task: str = "classification"
     score: Score = ACCURACY
     metrics: Mapping[str, float] = field(default_factory=dict)
+    training_source: str | None = None
 
     @property
     def test_accuracy(self) -> float | None:

@@ -11,8 +11,8 @@ from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.meters import meter_files, meter_names
 from greenbench.machine.environment import describe_environment, git_revision
+from greenbench.machine.sources import digest_files, sources_of
 from greenbench.running.parts import registering_modules
-from greenbench.running.sources import digest_files, sources_of
 from greenbench.settings import Settings
 
 Conditions = Mapping[str, str | float | None]

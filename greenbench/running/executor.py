@@ -16,13 +16,13 @@ from greenbench.energy.meters import meter_names
 from greenbench.errors import WorkerError
 from greenbench.machine.environment import git_revision
 from greenbench.machine.interpreter import worker_command, worker_search_path
+from greenbench.machine.sources import sources_of
 from greenbench.results import CaseResult, Segment, Trial
 from greenbench.results.account import Account
 from greenbench.results.gpus import Gpu
 from greenbench.results.journal import Journal
 from greenbench.running.checkout import WORKER_MODULE, Checkout
 from greenbench.running.parts import PACKAGE_FILE, modules_in_sight, own_parts, registering_modules
-from greenbench.running.sources import sources_of
 from greenbench.running.worker_process import BrokenOffError, OnEvent, WorkerProcess
 from greenbench.settings import Settings
 

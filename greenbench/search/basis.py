@@ -15,6 +15,7 @@ OF_ALL = {
     "parameters": "trainable parameters",
     "train_flops_per_sample": "training FLOPs of a sample",
     "device": "device",
+    "training_source": "source of the training",
 }
 """What is equal in all repeats, and how people call it."""
 

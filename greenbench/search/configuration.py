@@ -189,6 +189,11 @@ def searches(case: Case, *kinds: str) -> bool:
     return any(_kind(case, space, each.name) in kinds for each in space.dimensions)
 
 
+def is_of_run(case: Case, space: SearchSpace, name: str) -> bool:
+    """Return whether a dimension is handed over by a run alone, as trainings of one's own have."""
+    return _kind(case, space, name) == "run"
+
+
 def first_values(case: Case) -> Hyperparameters:
     """Return values of the dimensions that have no default: without one nothing can be built."""
     space = space_of(case)

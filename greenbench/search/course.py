@@ -8,6 +8,7 @@ from dataclasses import replace
 from greenbench.cases import Case
 from greenbench.machine.places import described
 from greenbench.results import Epoch, Trial, TrialStatus
+from greenbench.results.account import Account
 from greenbench.results.journal import Journal
 from greenbench.search.scores import score_of
 from greenbench.tasks import Score
@@ -39,6 +40,7 @@ class Course(ABC):
         self._samples_seen = trial.samples_seen
         self._passes = 1
         self._has_lost_score = False
+        self._has_lost_loss = False
 
     @abstractmethod
     def advance(self, target: int) -> Trial:
@@ -67,6 +69,10 @@ class Course(ABC):
     @abstractmethod
     def close(self) -> None:
         """Let go of what it holds: the trial neither goes on nor is tested."""
+
+    def recovered(self) -> Account:
+        """Return what was booked before the trial was cut off, if it goes on from there; once."""
+        return Account()
 
     @property
     def epochs(self) -> int:

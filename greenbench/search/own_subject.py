@@ -1,26 +1,25 @@
 """The subject of a repeat that is a training of somebody's own."""
 
-import hashlib
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from greenbench.architectures.base import check_arguments
 from greenbench.cases import Case, Scalar
-from greenbench.machine.places import at
+from greenbench.machine.places import place_of
 from greenbench.results import Costs, Trial
 from greenbench.search.basis import Basis
 from greenbench.search.bench import Bench
-from greenbench.search.configuration import configure, trial_case
+from greenbench.search.configuration import configure, is_of_run, trial_case
 from greenbench.search.lanes import Lanes
 from greenbench.search.own_course import OwnCourse
 from greenbench.search.training import Workplace
 from greenbench.search.warming import Exercise, ModelCosts
+from greenbench.strategies.spaces import find_space
 from greenbench.tasks import Score
 from greenbench.trainings import Run, Training
-from greenbench.trainings.driver import Driver
+from greenbench.trainings.driver import Driver, named
+from greenbench.trainings.source import source_of
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,8 @@ class OwnSubject:
     case: Case
     repeat: int
     training: Training
-    _runs: list[Run] = field(default_factory=list, repr=False)
+    _runs: dict[int, Run] = field(default_factory=dict, repr=False)
+    _told: set[str] = field(default_factory=set, repr=False)
 
     @property
     def task(self) -> Any:
@@ -71,29 +71,63 @@ class OwnSubject:
         case = trial_case(self.case, trial.hyperparameters)
         options = {**self._options(), **self._searched(trial.hyperparameters)}
         seed = self.case.derive_seed(self.repeat, "trial", trial.index)
-        who = f"training {self.training.name!r}{at(self.training.train)}"
+        who = named(self.training)
         run = Run(who, trial.hyperparameters, seed, case.epochs, workplace.ledger)
-        self._runs.append(run)
+        self._runs[trial.index] = run
         driver = Driver(self.training, run, options)
-        return OwnCourse(workplace, driver, case, trial)
+        return OwnCourse(workplace, driver, case, trial, self._tell)
+
+    def _tell(self, message: str) -> None:
+        """Tell people what they must know of the training; the same once."""
+        if message not in self._told:
+            self._told.add(message)
+            self.bench.emit("warning", {"message": message})
 
     def costs(self, model: ModelCosts, trials: Sequence[Trial], incumbent: Trial | None) -> Costs:
-        """Return what the training told of them."""
-        samples = sum(trial.samples_seen for trial in trials)
-        told = next((run for run in reversed(self._runs) if run.parameters is not None), None)
-        flops = told.train_flops_per_sample if told else None
+        """Return what the training told of them; None where it did not."""
+        samples = [trial.samples_seen or None for trial in trials if trial.epochs]
+        told = {each: (each.parameters, each.train_flops_per_sample) for each in self._ran()}
+        best = self._runs.get(incumbent.index) if incumbent else None
+        if best not in told:
+            best = next(reversed(told), None)
+        networks = len(set(told.values()))
         return Costs(
-            parameters=told.parameters if told else None,
-            train_flops_per_sample=flops,
-            train_flops=flops * samples if flops is not None and samples else None,
-            samples_seen=samples or None,
+            parameters=best.parameters if best else None,
+            train_flops_per_sample=best.train_flops_per_sample if best else None,
+            train_flops=self._flops(trials, networks),
+            samples_seen=None if None in samples else sum(filter(None, samples)),
             epochs=sum(len(trial.epochs) for trial in trials),
             trials=len(trials),
+            uncounted=best.uncounted if best else (),
+            networks=networks if networks > 1 else None,
         )
+
+    def _ran(self) -> list[Run]:
+        """Return the trials of this process that got as far as a report, in order."""
+        return [run for run in self._runs.values() if run.done]
+
+    def _flops(self, trials: Sequence[Trial], networks: int) -> int | None:
+        """Return the FLOPs of all trials; None if they are not known of one."""
+        total, ran = 0, self._ran()
+        for trial in trials:
+            run = self._runs.get(trial.index)
+            if run not in ran:
+                # Of another process; where all have one network, it had that, too.
+                run = ran[-1] if ran and networks == 1 else None
+            known = run.train_flops_per_sample if run else None
+            if trial.epochs and (known is None or not trial.samples_seen):
+                return None
+            total += (known or 0) * trial.samples_seen
+        return total
 
     def basis(self) -> Basis:
         """Return nothing of the data, which the training loads itself; its source is one."""
-        return {"content": None, "digest": self._digest()}
+        return {"content": None, "digest": None, "training_source": self.source}
+
+    @property
+    def source(self) -> str | None:
+        """The digest of the code that it is made of; None of a training of greenbench's own."""
+        return source_of(self.training)
 
     def reload(self, repeat: int) -> Any:
         """Nothing differs by repeat."""
@@ -103,14 +137,29 @@ class OwnSubject:
         """Return what results say of the data: that nobody knows them."""
         return {
             "name": self.case.dataset,
-            "digest": basis["digest"],
+            "digest": self.source or "unknown",
             "content": None,
-            "source": inspect.getsourcefile(inspect.unwrap(self.training.train)) or "",
+            "source": place_of(self.training.train) or "",
             "notes": [],
         }
 
     def check_intact(self) -> None:
-        """Do nothing: the data are the training's own."""
+        """Say which of the searched hyperparameters no trial has asked for."""
+        ran = self._ran()
+        asked = {name for run in ran for name in run.asked}
+        handed = self._handed() if ran else []
+        if unused := [name for name in handed if name not in asked]:
+            self._tell(
+                f"{named(self.training)} never asks for {', '.join(unused)}, which the search "
+                f"space {self.case.space!r} searches: read run[{unused[0]!r}], or choose another "
+                "with --space"
+            )
+
+    def _handed(self) -> list[str]:
+        """Return the hyperparameters that a run alone hands over: no option of the function is."""
+        space = find_space(self.case.space)
+        searched = [each.name for each in space.dimensions]
+        return [name for name in searched if is_of_run(self.case, space, name)]
 
     def _options(self) -> dict[str, Any]:
         options = dict(self.case.architecture_options)
@@ -120,7 +169,3 @@ class OwnSubject:
         own = dict(self.case.architecture_options)
         searched = configure(self.case, hyperparameters).architecture_options
         return {name: value for name, value in searched.items() if name not in own}
-
-    def _digest(self) -> str:
-        file = inspect.getsourcefile(inspect.unwrap(self.training.train))
-        return hashlib.sha256(Path(file or "").read_bytes()).hexdigest()[:16] if file else ""

@@ -81,6 +81,7 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
         prior=search.prior,
         gpus=gpus,
         compute_notes=_compute_notes(bench.backend, lanes),
+        training_source=basis.get("training_source"),
     )
     journal.finish(result)
     return result

@@ -96,6 +96,7 @@ class Search:
         self._lost: list[Trial] = []
         self._incumbent: int | None = None
         self._best_course: Course | None = None
+        self._recovered = Account()
         self._last_event_at = 0.0
 
     def run(self, history: Sequence[Trial], lanes: int = 1) -> Found:
@@ -126,14 +127,18 @@ class Search:
                 self._ledger.close()
         finally:
             whole = control.end_window()
-        wall_s = self._now_s() - opened_at
+        recovered = self._recovered
+        wall_s = self._now_s() - opened_at + recovered.total.duration_s
         memory_bytes = peak_memory_bytes() if has_peak else None
+        # After all windows: nobody has to know them to have trained.
+        metrics = tested.metrics() if tested and test_score is not None else {}
+        if tested is not None:
+            tested.close()
         return Found(
             self._ordered(),
             test_score,
-            # After all windows: nobody has to know them to have trained.
-            tested.metrics() if tested and test_score is not None else {},
-            earlier + self._ledger.whole(),
+            metrics,
+            earlier + recovered + self._ledger.whole(),
             wall_s,
             reconcile(self._ledger.measured, whole),
             memory_bytes,
@@ -245,7 +250,9 @@ class Search:
     def _advance(self, course: Course, target: int) -> Trial:
         """Train a trial to `target` epochs and book it; no error of a training ends the search."""
         attempt(lambda: course.advance(target), course.fail)
-        return self._book(course, target, self._ledger.take())
+        recovered = course.recovered()
+        self._recovered += recovered
+        return self._book(course, target, recovered + self._ledger.take())
 
     def _advance_batches(self, trainings: Sequence[Training], targets: Sequence[int]) -> None:
         """Train new trials, those with the same target as one model, and share out the energy."""

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from greenbench import registry
 from greenbench.cases import Scalar
-from greenbench.machine.places import origin_of
+from greenbench.errors import ConfigurationError
+from greenbench.machine.places import at, origin_of
 from greenbench.tasks import Score
 from greenbench.trainings.named_scores import named_score
 
@@ -37,7 +38,9 @@ class Training:
     @property
     def is_stepwise(self) -> bool:
         """Whether it can pause: a generator can, a function cannot."""
-        return inspect.isgeneratorfunction(inspect.unwrap(self.train))
+        function = inspect.unwrap(self.train)
+        called = getattr(function, "__call__", None)  # noqa: B004  Of an object that can be called.
+        return inspect.isgeneratorfunction(function) or inspect.isgeneratorfunction(called)
 
 
 def register_training(
@@ -77,9 +80,28 @@ def register_training(
     known = named_score(score)
 
     def decorate(function: Function) -> Function:
+        _check(name, function)
         registry.architectures.register(name, origin)(function)
         setattr(function, "sizes", dict(sizes or {}))  # noqa: B010
         setattr(function, "training", Training(name, function, known))  # noqa: B010
         return function
 
     return decorate
+
+
+def _check(name: str, function: Any) -> None:
+    plain = inspect.unwrap(function) if callable(function) else function
+    if not callable(function) or isinstance(function, type):
+        raise ConfigurationError(f"training {name!r} is {function!r}; expected a function")
+    if inspect.iscoroutinefunction(plain) or inspect.isasyncgenfunction(plain):
+        raise ConfigurationError(
+            f"training {name!r}{at(function)} is asynchronous; expected a generator or a function"
+        )
+    given = list(inspect.signature(function).parameters.values())
+    if not given or given[0].kind not in (
+        inspect.Parameter.POSITIONAL_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    ):
+        raise ConfigurationError(
+            f"training {name!r}{at(function)} takes no run; expected it as the first argument"
+        )

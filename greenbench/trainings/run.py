@@ -1,36 +1,20 @@
 """The run: what a training of one's own is told, and tells."""
 
-import math
+import os
+import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from typing import Any
 
+from greenbench.backends.process_state import put_random
 from greenbench.cases import Scalar
-from greenbench.energy.ledger import Ledger
-from greenbench.errors import TrainingError
+from greenbench.errors import HyperparameterError, ProtocolError
+from greenbench.machine.places import described, place_of_call
+from greenbench.trainings.counting import Counted, count
+from greenbench.trainings.report import Books, Report, Saved
 
 PHASES = ("load", "train", "evaluate", "save", "test")
 """What a training may book its energy to."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a training tells at the end of an epoch.
-
-    Attributes
-    ----------
-    loss, score : float or None
-        Mean training loss, and the validation score.
-    samples : int or None
-        Training samples of the epoch.
-    metrics : mapping of str to float
-        What else it tells.
-    """
-
-    loss: float | None = None
-    score: float | None = None
-    samples: int | None = None
-    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 class Run:
@@ -48,6 +32,13 @@ class Run:
         How far it is trained at most.
     ledger : Ledger
         Books its energy.
+
+    Attributes
+    ----------
+    parameters, train_flops_per_sample : int or None
+        What it told of its costs, or had counted.
+    tested : tuple of float and mapping, or None
+        The score on the test data, and what else was told with it.
     """
 
     def __init__(
@@ -56,53 +47,90 @@ class Run:
         hyperparameters: Mapping[str, Scalar],
         seed: int,
         max_epochs: int,
-        ledger: Ledger,
+        ledger: Books,
     ) -> None:
-        self.hyperparameters = dict(hyperparameters)
         self.seed = seed
         self.max_epochs = max_epochs
-        self._who = who
-        self._ledger = ledger
-        self._done = 0
-        self._leave: Callable[[], None] | None = None
         self.parameters: int | None = None
         self.train_flops_per_sample: int | None = None
+        self.uncounted: tuple[str, ...] = ()
         self.tested: tuple[float, Mapping[str, float]] | None = None
+        self.asked: set[str] = set()
+        self.reported: list[Report] = []
+        self.done = 0
+        self.pending: bytes | None = None
+        self.heard: Callable[[Report], None] | None = None
+        self._hyperparameters = dict(hyperparameters)
+        self._who = who
+        self._ledger = ledger
+        self._process = os.getpid()
+        self._saved: Saved | None = None
+        self._has_begun = False
+        self._usual = "train"
+        self._inside: str | None = None
+        self._leave: Callable[[], object] | None = None
+        self._is_running = False
+
+    @property
+    def hyperparameters(self) -> dict[str, Scalar]:
+        """All of them, by name."""
+        self.asked |= set(self._hyperparameters)
+        return dict(self._hyperparameters)
 
     def __getitem__(self, name: str) -> Scalar:
         """Return a hyperparameter.
 
         Raises
         ------
-        TrainingError
+        HyperparameterError
             If the search space has none of that name.
         """
-        if name not in self.hyperparameters:
-            raise TrainingError(
-                f"{self._who} asks for the hyperparameter {name!r}, which the search space lacks; "
-                f"it has {', '.join(self.hyperparameters)}: choose another with --space"
+        if name not in self._hyperparameters:
+            known = ", ".join(self._hyperparameters) or "none"
+            raise HyperparameterError(
+                f"{self._who} asks for the hyperparameter {name!r}{_here()}, which the search "
+                f"space lacks; it has {known}: choose another with --space"
             )
-        return self.hyperparameters[name]
+        self.asked.add(name)
+        return self._hyperparameters[name]
 
     def epochs(self) -> Iterator[int]:
         """Yield the epochs that are left to train, counted from 0; before is the phase ``load``."""
-        self._ledger.rename("load")
-        self._switch("train")
-        while self._done < self.max_epochs:
-            yield self._done
+        if not self._has_begun and self._is_running and self._inside is None:
+            self._ledger.rename("load")
+            self._switch(self._usual)
+        self._has_begun = True
+        if self._saved is not None:
+            # What it built until here has drawn from them, as before it was cut off.
+            put_random(self._saved.random)
+        yield from range(self.done, self.max_epochs)
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Book what happens inside to a phase: one of `PHASES`."""
+        """Book what happens inside to a phase: one of `PHASES`.
+
+        Raises
+        ------
+        ProtocolError
+            If there is no such phase, or it is inside another.
+        """
         if name not in PHASES:
-            raise TrainingError(
-                f"{self._who} names the phase {name!r}; expected one of {', '.join(PHASES)}"
+            raise ProtocolError(
+                f"{self._who} names the phase {name!r}{_here()}; expected one of "
+                f"{', '.join(PHASES)}"
             )
+        if self._inside is not None:
+            raise ProtocolError(
+                f"{self._who} opens the phase {name!r} inside {self._inside!r}{_here()}; phases "
+                "do not nest: end one before the other"
+            )
+        self._inside = name
         self._switch(name)
         try:
             yield
         finally:
-            self._switch("train")
+            self._inside = None
+            self._switch(self._usual)
 
     def report(
         self,
@@ -123,40 +151,178 @@ class Run:
             Training samples of the epoch, for costs a sample.
         **metrics : float
             What else is to be told.
+
+        Raises
+        ------
+        ProtocolError
+            If one of them is no number.
         """
-        self._done += 1
-        return Report(_plain(loss), _plain(score), samples, metrics)
+        report = Report(
+            self._number("loss", loss),
+            self._number("score", score),
+            self._whole("samples", samples),
+            {name: self._number(name, value) or 0.0 for name, value in metrics.items()},
+        )
+        self.done += 1
+        self.reported.append(report)
+        if self.heard is not None and os.getpid() == self._process:
+            self.heard(report)
+        return report
 
     def final(self, score: float, **metrics: float) -> None:
         """Tell the score on the test data; only the incumbent gets as far."""
-        self.tested = float(score), metrics
+        others = {name: self._number(name, value) or 0.0 for name, value in metrics.items()}
+        found = self._number("score", score)
+        self.tested = None if found is None else (found, others)
+
+    def save(self, state: Any) -> None:
+        """Keep what the training needs to go on after this epoch, if it is cut off.
+
+        Call it in the loop over `epochs`, after an epoch was trained and before its report is
+        yielded: it is on the disk with that report. Random generators of torch, NumPy, Python and
+        Keras are kept with it.
+
+        Parameters
+        ----------
+        state : object
+            Whatever can be pickled, such as the ``state_dict()`` of model and optimiser.
+
+        Raises
+        ------
+        ProtocolError
+            If it cannot be pickled, or no epoch is under way.
+        """
+        if not self._has_begun:
+            raise ProtocolError(
+                f"{self._who} saves before its first epoch{_here()}; save in the loop over "
+                "run.epochs(), before the report is yielded"
+            )
+        with self.aside("save"):
+            try:
+                self.pending = pickle.dumps(state, pickle.HIGHEST_PROTOCOL)
+            except Exception as error:
+                raise ProtocolError(
+                    f"{self._who} saves what cannot be pickled{_here()}: {described(error)}; save "
+                    "a state_dict(), or numbers"
+                ) from error
+
+    def restore(self) -> Any:
+        """Return what was saved last before the training was cut off; None if nothing was."""
+        if self._saved is None or self._saved.state is None:
+            return None
+        with self.aside("load"):
+            state = pickle.loads(self._saved.state)
+        put_random(self._saved.random)
+        return state
 
     def costs(
         self, parameters: int | None = None, train_flops_per_sample: int | None = None
     ) -> None:
-        """Tell what is known of the model: trainable parameters, and FLOPs of a sample."""
-        self.parameters, self.train_flops_per_sample = parameters, train_flops_per_sample
+        """Tell what is known of the model: trainable parameters, and FLOPs of a sample.
+
+        FLOPs are those of a forward and a backward pass, 2 a multiply-add.
+        """
+        self.parameters = self._whole("parameters", parameters)
+        self.train_flops_per_sample = self._whole("train_flops_per_sample", train_flops_per_sample)
+
+    def count(self, module: Any, inputs: Any) -> None:
+        """Count the costs of a torch module, or a Keras model, by one pass that leaves no trace.
+
+        Parameters
+        ----------
+        module : torch.nn.Module or keras.Model
+            What is trained; of a Keras model on another engine, parameters alone are counted.
+        inputs : tensor, sequence or mapping
+            A batch, as the module is called with it; its first axis is that of samples.
+
+        Raises
+        ------
+        ProtocolError
+            If it is neither, or cannot be called so.
+        """
+        with self.aside("load"):
+            try:
+                found: Counted = count(module, inputs)
+            except Exception as error:
+                raise ProtocolError(
+                    f"{self._who} cannot be counted{_here()}: {described(error)}; give a torch "
+                    "module and a batch of its inputs, or tell what is known with run.costs(…)"
+                ) from error
+        self.parameters, self.train_flops_per_sample, self.uncounted = found
 
     # What follows is for whoever drives the training.
+
+    def go_on_from(self, saved: Saved) -> None:
+        """Begin where a training was that was cut off."""
+        self._saved, self.done = saved, saved.epochs
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is at work, and not paused."""
+        return self._is_running
 
     @contextmanager
     def running(self, phase: str = "train") -> Iterator[None]:
         """Let the training run, and book it to a phase until it says otherwise."""
-        self._switch(phase)
+        self._usual, self._is_running = phase, True
+        # It may have been paused inside one.
+        self._switch(self._inside or phase)
         try:
             yield
         finally:
             self._switch(None)
+            self._is_running = False
+
+    @contextmanager
+    def aside(self, phase: str) -> Iterator[None]:
+        """Book to a phase, wherever the training is."""
+        self._switch(phase)
+        try:
+            yield
+        finally:
+            self._switch(self._inside or self._usual)
 
     def _switch(self, phase: str | None) -> None:
+        if not self._is_running or os.getpid() != self._process:
+            # It is being closed, or is a copy of the process, which measures nothing.
+            return
         if self._leave is not None:
-            self._leave()
-            self._leave = None
+            leave, self._leave = self._leave, None
+            leave()
         if phase is not None:
             window = self._ledger.phase(phase)
             window.__enter__()
-            self._leave = lambda: (window.__exit__(None, None, None), None)[1]
+            self._leave = lambda: window.__exit__(None, None, None)
+
+    def _number(self, name: str, value: Any) -> float | None:
+        if value is None:
+            return None
+        try:
+            return float(value)
+        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+            raise ProtocolError(
+                f"{self._who} reports {name}={_shown(value)}{_here()}; expected a number"
+            ) from error
+
+    def _whole(self, name: str, value: Any) -> int | None:
+        if value is None:
+            return None
+        try:
+            found = int(value)
+            is_whole = found == value and found >= 0
+        except (TypeError, ValueError, OverflowError):
+            is_whole = False
+        if not is_whole:
+            raise ProtocolError(
+                f"{self._who} tells {name}={_shown(value)}{_here()}; expected a whole number"
+            )
+        return found
 
 
-def _plain(value: float | None) -> float | None:
-    return None if value is None else float(value) if not math.isnan(value) else math.nan
+def _here() -> str:
+    place = place_of_call()
+    return f" ({place})" if place else ""
+
+
+def _shown(value: Any) -> str:
+    return f"{value!r:.60}"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from greenbench.running.sources import Sources, sources_of
+from greenbench.machine.sources import Sources, sources_of
 
 
 @pytest.fixture
