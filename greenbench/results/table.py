@@ -102,6 +102,7 @@ TAGS = (
     "energy_reason",
     *(f"{part}_provenance" for part in PARTS),
     "meter",
+    "cpu_tdp_w",
     "marks",
     "uncounted",
     "throttled_by",
@@ -139,6 +140,7 @@ OF_CASE = (
     "energy_provenance",
     "energy_scope",
     "meter",
+    "cpu_tdp_w",
     "marks",
     "host",
     "threads",
@@ -366,6 +368,7 @@ def _texts(result: CaseResult) -> Row:
             for name in PARTS
         },
         "meter": result.environment.get("meter"),
+        "cpu_tdp_w": result.environment.get("cpu_tdp_w"),
         "marks": join(marks_of(result)),
         "uncounted": ", ".join(result.costs.uncounted) or None,
         "throttled_by": ", ".join(throttled_by(result.gpus) or ()) or None,
