@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import counter_figures
 import known_scripts_figures
+import meters_figures
 import speed_figures
 import startup_figures
 import tasks_figures
@@ -230,5 +231,7 @@ myst_substitutions = {
     **_tasks(),
     **threads_figures.figures(_results("threads")),
     **counter_figures.figures(_results("counter")),
+    "meters_machine": _machine(_results("meters")["machine"]),
+    **meters_figures.figures(_results("meters")),
     **known_scripts_figures.figures(_results("known_scripts")),
 }

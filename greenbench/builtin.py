@@ -108,6 +108,7 @@ SCHEDULES: Mapping[str, str] = {
 
 METERS: Mapping[str, str] = {
     "codecarbon": "greenbench.energy.codecarbon:CodecarbonMeter",
+    "process": "greenbench.energy.process:ProcessMeter",
     "zeus": "greenbench.energy.zeus:ZeusMeter",
     "replay": "greenbench.energy.replay:ReplayMeter",
 }

@@ -73,6 +73,9 @@ class Settings:
         Recordings that the backend ``tabular`` replays.
     store_timeout_s : float
         Most seconds that an answer of the MLflow store is waited for.
+    cpu_tdp_w : float or None
+        The TDP of all CPUs of this machine together, in W, for meters that model its power; None
+        where they look it up.
     """
 
     runs_dir: Path
@@ -91,6 +94,7 @@ class Settings:
     tabular_dir: Path = Path(TABULAR_DIR)
     store_timeout_s: float = STORE_TIMEOUT_S
     headline: str | None = None
+    cpu_tdp_w: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tracking_uri", StoreUri(self.tracking_uri))
@@ -102,6 +106,11 @@ class Settings:
         if not 0 < self.trial_timeout_s < float("inf"):
             raise ConfigurationError(
                 f"trial timeout is {self.trial_timeout_s}; expected a number of seconds above 0"
+            )
+        if self.cpu_tdp_w is not None and not 0 < self.cpu_tdp_w < float("inf"):
+            raise ConfigurationError(
+                f"TDP of the CPU is {self.cpu_tdp_w:g} W; expected a number above 0 "
+                "(GREENBENCH_CPU_TDP_W)"
             )
         if not 1 <= self.threads <= MOST_THREADS:
             raise ConfigurationError(
@@ -144,6 +153,7 @@ class Settings:
             "headline": environment.get("GREENBENCH_HEADLINE") or None,
             "carbon_g_per_kwh": _number(environment, "GREENBENCH_CARBON_INTENSITY", float),
             "country": environment.get("GREENBENCH_COUNTRY") or None,
+            "cpu_tdp_w": _number(environment, "GREENBENCH_CPU_TDP_W", float),
             "trial_timeout_s": _number(environment, "GREENBENCH_TRIAL_TIMEOUT_S", float),
             "min_window_s": _number(environment, "GREENBENCH_MIN_WINDOW_S", float),
             "idle_s": _number(environment, "GREENBENCH_IDLE_S", float),

@@ -23,6 +23,7 @@ BAD_NUMBERS = ["three", "-1", "nan", "inf", "-inf", "1,5"]
         ("GREENBENCH_METER", "my_meter", "meter", "my_meter"),
         ("GREENBENCH_HEADLINE", "gpu", "headline", "gpu"),
         ("GREENBENCH_CARBON_INTENSITY", "12.5", "carbon_g_per_kwh", 12.5),
+        ("GREENBENCH_CPU_TDP_W", "280", "cpu_tdp_w", 280.0),
         ("GREENBENCH_COUNTRY", "NLD", "country", "NLD"),
         ("GREENBENCH_TRIAL_TIMEOUT_S", "90.5", "trial_timeout_s", 90.5),
         ("GREENBENCH_MIN_WINDOW_S", "2.5", "min_window_s", 2.5),
@@ -52,6 +53,7 @@ def test_variable_sets_the_setting(variable: str, text: str, setting: str, value
         "GREENBENCH_MIN_WINDOW_S",
         "GREENBENCH_IDLE_S",
         "GREENBENCH_TABULAR_DIR",
+        "GREENBENCH_CPU_TDP_W",
     ],
 )
 def test_empty_variable_is_as_good_as_none(variable: str) -> None:
@@ -69,7 +71,9 @@ def test_headline_of_no_known_scope_is_refused_in_one_line(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", [*BAD_NUMBERS, "0"])
-@pytest.mark.parametrize("variable", ["GREENBENCH_THREADS", "GREENBENCH_TRIAL_TIMEOUT_S"])
+@pytest.mark.parametrize(
+    "variable", ["GREENBENCH_THREADS", "GREENBENCH_TRIAL_TIMEOUT_S", "GREENBENCH_CPU_TDP_W"]
+)
 def test_bad_number_is_refused_by_variable_and_value(variable: str, text: str) -> None:
     with pytest.raises(ConfigurationError, match=f"{variable} is '{text}'; expected a .*above 0"):
         Settings.from_environment({variable: text})
@@ -196,3 +200,9 @@ def test_users_with_temporary_folders_of_their_own_meet_at_one_host_lock(
     found = Settings.from_environment({"TMPDIR": str(tmp_path)}).host_lock
     assert found == expected
     assert found.is_absolute()
+
+
+@pytest.mark.parametrize("tdp_w", [0.0, -5.0, float("nan"), float("inf")])
+def test_tdp_that_is_none_is_refused_in_python_too(tdp_w: float) -> None:
+    with pytest.raises(ConfigurationError, match=r"TDP of the CPU is .* W; expected"):
+        Settings.from_environment({}, cpu_tdp_w=tdp_w)

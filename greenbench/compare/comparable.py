@@ -15,6 +15,7 @@ ENERGY = {
     "energy_provenance": "energy provenance",
     "energy_scope": "energy scope",
     "meter": "meter",
+    "cpu_tdp_w": "TDP of the CPU in W (GREENBENCH_CPU_TDP_W)",
     "host": "host",
     "threads": "threads",
 }

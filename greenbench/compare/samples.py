@@ -7,9 +7,12 @@ from typing import Any
 
 from scipy.stats import variation
 
-from greenbench.results.marks import FEW, LEFT_OUT, UNSTABLE_CV
+from greenbench.results.marks import FEW, LEFT_OUT, UNSTABLE_CV, WITHOUT_TIME
 
 Row = Mapping[str, Any]
+
+WALL_TIMES = ("duration_s", "wall_s", "train_s")
+"""Columns of seconds that pass whoever computes."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,15 @@ def marks_in(row: Row) -> list[str]:
     return str(row.get("marks") or "").split()
 
 
-def is_left_out(row: Row) -> bool:
-    """Return whether a sample's energy and time count only if somebody asks for it."""
-    return not LEFT_OUT.isdisjoint(marks_in(row))
+def is_left_out(row: Row, column: str = "energy_wh") -> bool:
+    """Return whether a figure of a sample counts only if somebody asks for it.
+
+    Parameters
+    ----------
+    row : mapping
+        The sample.
+    column : str
+        Of an energy or a time.
+    """
+    marks = WITHOUT_TIME if column in WALL_TIMES else LEFT_OUT
+    return not marks.isdisjoint(marks_in(row))

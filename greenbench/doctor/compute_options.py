@@ -19,7 +19,7 @@ from greenbench.doctor.rounds import (
 )
 from greenbench.errors import ConfigurationError, NotComparableError
 from greenbench.results import CaseResult
-from greenbench.results.marks import DISTURBED, marks_of
+from greenbench.results.marks import BUSY, marks_of
 from greenbench.results.readings import Provenance
 from greenbench.running.session import Listener
 from greenbench.settings import Settings
@@ -231,7 +231,7 @@ def judge_options(cases: Sequence[Case], results: Iterable[CaseResult]) -> Compu
         best=best.options,
         figures=tuple(figures),
         rounds=len(decisive[first]),
-        disturbed=sum(DISTURBED in marks_of(result) for result in results),
+        disturbed=sum(not BUSY.isdisjoint(marks_of(result)) for result in results),
     )
 
 

@@ -18,7 +18,7 @@ from greenbench.machine.environment import cpu_model
 from greenbench.machine.threads import available_cores
 from greenbench.results.marks import REPLAYING
 from greenbench.results.quality import SHARE, others_share
-from greenbench.results.readings import Component, Components, Provenance, headline
+from greenbench.results.readings import Component, Components, Provenance, Reading, headline
 from greenbench.results.scope import Names, to_text
 from greenbench.settings import Settings
 from greenbench.tracking import Store
@@ -46,7 +46,7 @@ def examine(settings: Settings) -> Findings:
     """
     # What a worker would train on that CUDA is shown to; which torch is installed is not asked.
     gpus = gpus_to_read(os.environ)
-    meter = open_meter(settings.meter, gpus)
+    meter = open_meter(settings.meter, gpus, settings.cpu_tdp_w)
     try:
         components: Components = meter.describe()
         witnesses = _witnesses(meter)
@@ -54,8 +54,10 @@ def examine(settings: Settings) -> Findings:
     finally:
         meter.close()
     intensity = carbon_intensity(settings.carbon_g_per_kwh, settings.country)
-    ticks, ticking = find_ticks(SYS / "class" / "powercap", gpus)
-    if meter_names(settings.meter)[0] == TICKING:
+    first = meter_names(settings.meter)[0]
+    powercap = SYS / "class" / "powercap"
+    ticks, ticking = find_ticks(powercap if TICKING.get(first, powercap) else None, gpus)
+    if first in TICKING:
         # As workers do: a counter may be read of what the meter does not find.
         components = {**components, **ticking}
     gpu = components.get("gpu")
@@ -73,8 +75,8 @@ def examine(settings: Settings) -> Findings:
         **{f"{name}, a witness": _lines(parts) for name, parts in witnesses.items()},
         "headline": headlines(components, settings.headline, is_replay=is_replay),
         "figures are for": _uses(components, scope, is_replay=is_replay),
-        "to measure more": _advice(components),
-        "quiet": _quietness(others),
+        "to measure more": _advice(components, settings.cpu_tdp_w),
+        "quiet": _quietness(others, Reading(0.0, components, scope=scope)),
         "carbon intensity": f"{intensity.g_per_kwh:g} g CO2e/kWh, {intensity.source}",
         "data": f"{settings.data_dir} (GREENBENCH_DATA_DIR)",
         "host lock": f"{settings.host_lock} (GREENBENCH_HOST_LOCK)",
@@ -131,11 +133,13 @@ def _uses(components: Components, scope: Names | None, *, is_replay: bool) -> li
     return uses
 
 
-def _advice(components: Components) -> list[str]:
+def _advice(components: Components, cpu_tdp_w: float | None) -> list[str]:
     cpu, gpu = components.get("cpu"), components.get("gpu")
     advice = []
     if cpu is None or not cpu.provenance.is_measured:
         advice += _cpu_advice()
+        if cpu and cpu.provenance is Provenance.MODEL and cpu_tdp_w is None:
+            advice += [_tdp_advice()]
     if gpu is None or not gpu.provenance.is_measured:
         advice += _gpu_advice()
     return advice or ["nothing: all that counts is measured"]
@@ -164,6 +168,15 @@ def _cpu_advice() -> list[str]:
     ]
 
 
+def _tdp_advice() -> str:
+    whose = (
+        "what this virtual machine has of its host's CPU, by its share of the cores"
+        if _is_virtual()
+        else "all CPUs of this machine together, by their maker"
+    )
+    return f"the CPU's power is modelled from its TDP: set GREENBENCH_CPU_TDP_W to that of {whose}"
+
+
 def _gpu_advice() -> list[str]:
     vendors = SYS.glob("bus/pci/devices/*/vendor")
     if not any(_text(vendor) == NVIDIA for vendor in vendors):
@@ -187,10 +200,13 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _quietness(others: float | None) -> str:
+def _quietness(others: float | None, reading: Reading) -> str:
     if others is None:
         return "unknown: the system does not say what other processes use"
-    verdict = "quiet enough" if others <= SHARE else "samples would be marked as disturbed"
+    mark = "disturbed"
+    if not reading.is_affected_by_others:
+        mark = "delayed: it is not in their energy, but their time is longer"
+    verdict = "quiet enough" if others <= SHARE else f"samples would be marked as {mark}"
     return f"others use {others:.1%} of the CPU time now; {verdict} (limit {SHARE:.0%})"
 
 

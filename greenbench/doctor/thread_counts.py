@@ -19,7 +19,7 @@ from greenbench.doctor.rounds import (
 )
 from greenbench.errors import NotComparableError
 from greenbench.results import CaseResult
-from greenbench.results.marks import DISTURBED, marks_of
+from greenbench.results.marks import BUSY, marks_of
 from greenbench.results.readings import Provenance
 from greenbench.running.session import Listener
 from greenbench.settings import Scope, Settings
@@ -237,7 +237,7 @@ def _judge(case: Case, results: Sequence[CaseResult]) -> NetworkThreads:
             for threads, found in decisive.items()
         ),
         rounds=len(decisive[best]),
-        disturbed=sum(DISTURBED in marks_of(result) for result in results),
+        disturbed=sum(not BUSY.isdisjoint(marks_of(result)) for result in results),
     )
 
 

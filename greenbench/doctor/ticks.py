@@ -14,13 +14,13 @@ WATCHED_S = 1.0
 NONE = "no counter that may be read at its ticks"
 
 
-def find_ticks(powercap: Path, gpus: Sequence[Gpu] | None = None) -> tuple[str, Components]:
+def find_ticks(powercap: Path | None, gpus: Sequence[Gpu] | None = None) -> tuple[str, Components]:
     """Return what is found, as a line for people, and the components.
 
     Parameters
     ----------
-    powercap : pathlib.Path
-        Where Linux shows the counters of CPUs.
+    powercap : pathlib.Path or None
+        Where Linux shows the counters of CPUs; None where they are not asked for.
     gpus : sequence of Gpu or None
         The cards that train; None for all that there are.
     """

@@ -17,6 +17,8 @@ from greenbench.errors import EnergyError
 from greenbench.results.readings import Component, Provenance, Reading
 
 JOULES_PER_KWH = 3.6e6
+TOLD = "by GREENBENCH_CPU_TDP_W"
+GUESSED = "guessed (unknown CPU)"
 
 # codecarbon's hardware modes, as its tracker objects name them. A mode that is not listed
 # is treated as modelled: a newer version must not turn an estimate into a measurement.
@@ -39,6 +41,9 @@ class CodecarbonMeter:
     ----------
     gpus : sequence of Gpu, optional
         The cards that train, which alone are read; without, codecarbon chooses.
+    cpu_tdp_w : float, optional
+        The TDP of all CPUs, in W, for its model; without, codecarbon looks it up. A counter that
+        can be read is read all the same.
 
     Attributes
     ----------
@@ -48,26 +53,21 @@ class CodecarbonMeter:
 
     name = "codecarbon"
 
-    def __init__(self, *, gpus: Sequence[Gpu] | None = None) -> None:
-        # Its import, and that of GPU libraries that it tries, may print.
-        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-            from codecarbon import OfflineEmissionsTracker  # noqa: PLC0415
-
-        # Not before the import, which sets the level itself.
-        logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
-        _forget_absent_slurm()
-        with _unconfigured():
-            self._tracker: Any = OfflineEmissionsTracker(**_explicit_arguments(gpus))
+    def __init__(
+        self, *, gpus: Sequence[Gpu] | None = None, cpu_tdp_w: float | None = None
+    ) -> None:
         self._is_open = False
-        # The first task probes the hardware; a window must not pay for that.
-        self._tracker.start_task("probe")
-        self._tracker.stop_task()
+        self._tracker: Any = _open_tracker(gpus)
+        if cpu_tdp_w is not None and _has_modelled_cpu(self._tracker):
+            # Told at once, it would leave a counter unread.
+            self.close()
+            self._tracker = _open_tracker(gpus, cpu_tdp_w)
         if gpus is not None:
             _restrict(self._tracker, gpus)
         self._components = {
             name: Component(None, provenance, source, None, *_bounds(hardware))
             for hardware in self._tracker._hardware
-            for name, provenance, source in [_describe(hardware)]
+            for name, provenance, source in [_describe(hardware, cpu_tdp_w)]
         }
         if gpus:
             self._components["gpu"] = described(
@@ -125,6 +125,25 @@ class CodecarbonMeter:
         self._tracker._tasks.clear()
         # codecarbon's timer starts itself anew if it fires while a task is being stopped.
         self._tracker._scheduler_monitor_power.stop()
+
+
+def _open_tracker(gpus: Sequence[Gpu] | None, cpu_tdp_w: float | None = None) -> Any:
+    """Return a tracker that knows the hardware."""
+    # Its import, and that of GPU libraries that it tries, may print.
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        from codecarbon import OfflineEmissionsTracker  # noqa: PLC0415
+
+    # Not before the import, which sets the level itself.
+    logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
+    _forget_absent_slurm()
+    with _unconfigured():
+        tracker = OfflineEmissionsTracker(
+            **{**_explicit_arguments(gpus), "force_cpu_power": cpu_tdp_w}
+        )
+    # The first task probes the hardware; a window must not pay for that.
+    tracker.start_task("probe")
+    tracker.stop_task()
+    return tracker
 
 
 def _forget_absent_slurm() -> None:
@@ -248,23 +267,55 @@ def _bounds(hardware: Any) -> tuple[float | None, float | None]:
     return NVML_TICK_S if has_ticks else None, limit_w
 
 
-def _tdp(cpu: Any) -> str:
-    """Return the TDP of a CPU's model, and whether codecarbon had to guess it."""
+def look_up_tdp() -> tuple[float, str]:
+    """Return the TDP of all CPUs of this machine by codecarbon's table, in W, and where it is from.
+
+    Of a model that is not in the table it is a guess of so many watts a logical core.
+    """
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        from codecarbon.core import cpu, util  # noqa: PLC0415
+
+    logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
+    lookup: Any = cpu.TDP
+    found = lookup()
+    if not _is_known(found.model):
+        return cpu.DEFAULT_POWER_PER_CORE * float(os.cpu_count() or 1), GUESSED
+    count_sockets: Any = util.count_physical_cpus
+    return float(found.tdp) * count_sockets(), "by codecarbon's table"
+
+
+def _is_known(model: str | None) -> bool:
     from codecarbon.core.cpu import TDP  # noqa: PLC0415
 
     # Its own mark for a guess covers one of three cases, and is lost with its cache.
     lookup: Any = TDP
-    is_known = lookup()._get_cpu_power_from_registry(cpu._model or "") is not None
-    return f"TDP {cpu._tdp:g} W" + ("" if is_known else " guessed (unknown CPU)")
+    return lookup()._get_cpu_power_from_registry(model or "") is not None
 
 
-def _describe(hardware: Any) -> tuple[str, Provenance, str]:
+def _has_modelled_cpu(tracker: Any) -> bool:
+    return any(
+        type(part).__name__ == "CPU" and not _cpu_provenance(part).is_measured
+        for part in tracker._hardware
+    )
+
+
+def _cpu_provenance(cpu: Any) -> Provenance:
+    return CPU_PROVENANCE.get(str(cpu._mode), Provenance.MODEL)
+
+
+def _tdp(cpu: Any, told_w: float | None) -> str:
+    """Return the TDP of a CPU's model, and whether the user told it or codecarbon guessed it."""
+    if told_w is not None:
+        return f"TDP {cpu._tdp:g} W {TOLD}"
+    return f"TDP {cpu._tdp:g} W" + ("" if _is_known(cpu._model) else f" {GUESSED}")
+
+
+def _describe(hardware: Any, told_w: float | None = None) -> tuple[str, Provenance, str]:
     kind = type(hardware).__name__
     release = f"codecarbon {version('codecarbon')}"
     if kind == "CPU":
-        mode = str(hardware._mode)
-        provenance = CPU_PROVENANCE.get(mode, Provenance.MODEL)
-        tdp = "" if provenance.is_measured else f", no readable counter, {_tdp(hardware)}"
+        mode, provenance = str(hardware._mode), _cpu_provenance(hardware)
+        tdp = "" if provenance.is_measured else f", no readable counter, {_tdp(hardware, told_w)}"
         return "cpu", provenance, f"{release}: CPU {mode}{tdp}"
     if kind == "GPU":
         # Without an energy counter, codecarbon integrates power readings instead.

@@ -25,8 +25,9 @@ from greenbench.errors import EnergyError
 from greenbench.machine.interpreter import worker_command, worker_search_path
 from greenbench.results.readings import Component
 
-TICKING = "codecarbon"
-"""The meter whose components are read at the ticks of their counters, where they have any."""
+TICKING: Mapping[str, Path | None] = {"codecarbon": POWERCAP, "process": None}
+"""Meters whose components are read at the ticks of their counters, where they have any; and where
+those of CPUs are: None for a meter whose figure of the CPU is not the machine's."""
 MODULE = "greenbench.energy.sampler"
 PACKAGE = Path(__file__).parents[1] / "__init__.py"
 START_S = 60.0

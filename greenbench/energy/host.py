@@ -1,6 +1,5 @@
 """The host around a measurement: what else uses its CPUs, and the memory of this process."""
 
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -8,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+
+from greenbench.energy.process_tree import TreeClock
 
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _STATUS = Path("/proc/self/status")
@@ -18,7 +19,7 @@ STOP_S = 0.5
 
 
 class HostWatch:
-    """Tells this process's CPU seconds from everybody else's.
+    """Tells the CPU seconds of this process, and of all that it has started, from everybody else's.
 
     Time that a hypervisor stole counts as somebody else's: it makes a measurement longer
     just the same.
@@ -35,11 +36,12 @@ class HostWatch:
         if helper is not None:
             with suppress(psutil.Error):
                 self._helper = psutil.Process(helper)
-        self._own_s, self._helper_s, self._busy_s = _own_s(), self._of_helper_s(0.0), _busy_s()
+        self._tree = TreeClock(without=helper)
+        self._own_s, self._helper_s, self._busy_s = 0.0, self._of_helper_s(0.0), _busy_s()
 
     def lap(self) -> tuple[float, float]:
-        """Return CPU seconds since the last lap: of this process, and of all others."""
-        own_s, helper_s, busy_s = _own_s(), self._of_helper_s(self._helper_s), _busy_s()
+        """Return CPU seconds since the last lap: of this process and its own, and of all others."""
+        own_s, helper_s, busy_s = self._tree.read_s(), self._of_helper_s(self._helper_s), _busy_s()
         own, helped = own_s - self._own_s, helper_s - self._helper_s
         busy = busy_s - self._busy_s
         self._own_s, self._helper_s, self._busy_s = own_s, helper_s, busy_s
@@ -135,11 +137,6 @@ def peak_memory_bytes() -> int | None:
     except OSError:
         return None
     return next((int(x.split()[1]) * 1024 for x in lines if x.startswith("VmHWM:")), None)
-
-
-def _own_s() -> float:
-    children = os.times()
-    return time.process_time() + children.children_user + children.children_system
 
 
 def _busy_s() -> float:

@@ -1,7 +1,7 @@
 """Meters by name: ``codecarbon``, ``codecarbon,zeus``, ``replay:trace.csv``."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,9 @@ def meter_files(names: str) -> list[str]:
     return [argument for _, argument in _parse(names) if argument and Path(argument).is_file()]
 
 
-def open_meter(names: str, gpus: Sequence[Gpu] | None = None) -> Meter:
+def open_meter(
+    names: str, gpus: Sequence[Gpu] | None = None, cpu_tdp_w: float | None = None
+) -> Meter:
     """Return a running meter that records its failures instead of raising them.
 
     Parameters
@@ -53,6 +55,8 @@ def open_meter(names: str, gpus: Sequence[Gpu] | None = None) -> Meter:
     gpus : sequence of Gpu, optional
         The cards that train, for meters with a keyword argument of this name; without, they read
         what they find.
+    cpu_tdp_w : float, optional
+        The TDP of all CPUs, in W, likewise; without, meters that need it look it up.
 
     Raises
     ------
@@ -60,7 +64,8 @@ def open_meter(names: str, gpus: Sequence[Gpu] | None = None) -> Meter:
         If a meter is unknown, lacks its package, or does not take the argument.
     """
     check_meters(names)
-    first, *witnesses = [GuardedMeter(_make(*parsed, gpus)) for parsed in _parse(names)]
+    told = {"gpus": gpus, "cpu_tdp_w": cpu_tdp_w}
+    first, *witnesses = [GuardedMeter(_make(*parsed, told)) for parsed in _parse(names)]
     return PairedMeter(first, witnesses) if witnesses else first
 
 
@@ -79,12 +84,16 @@ def _check_call(name: str, argument: str) -> None:
         raise ConfigurationError(f"meter {name!r} {wanted} ({error})") from error
 
 
-def _make(name: str, argument: str, gpus: Sequence[Gpu] | None) -> Meter:
+def _make(name: str, argument: str, known: Mapping[str, Any]) -> Meter:
     factory: Any = registry.meters.get(name)
     try:
-        taken = inspect.signature(factory).parameters.get("gpus")
+        taken = inspect.signature(factory).parameters
         # Ours take it by name alone; anybody else's may call an argument so.
-        told = {"gpus": gpus} if taken is not None and taken.kind is taken.KEYWORD_ONLY else {}
+        told = {
+            name: value
+            for name, value in known.items()
+            if name in taken and taken[name].kind is inspect.Parameter.KEYWORD_ONLY
+        }
         meter: Meter = factory(*_arguments(argument), **told)
     except GreenbenchError:
         raise

@@ -32,7 +32,7 @@ PLAIN_NAME = re.compile(r"\w[\w .+-]{0,200}")
 
 OF_CASE = (
     "case_hash", "host", "cpu", "device", "threads", "energy_provenance", "energy_scope",
-    "meter", "commit", *COLUMNS,
+    "meter", "cpu_tdp_w", "commit", *COLUMNS,
 )  # fmt: skip
 """Texts that all samples of a case share."""
 

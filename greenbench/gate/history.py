@@ -36,7 +36,7 @@ SMALLEST = {Kind.ENERGY: 0.05, Kind.TIME: 0.05, Kind.SCORE: 0.01}
 COMPARABLE: Mapping[Kind, tuple[str, ...]] = {
     Kind.COUNT: (),
     Kind.SCORE: (),
-    Kind.ENERGY: ("host", "threads", "meter", "energy_provenance", "energy_scope"),
+    Kind.ENERGY: ("host", "threads", "meter", "cpu_tdp_w", "energy_provenance", "energy_scope"),
     Kind.TIME: ("host", "threads"),
 }
 """Columns that must agree in a series, beside the definition of the case."""
@@ -242,7 +242,7 @@ def _score_name(row: Row) -> str:
 def _series(metric: Metric, rows: Sequence[Row], include_disturbed: bool) -> Series:
     kind, first = metric.kind, rows[0]
     if kind in (Kind.ENERGY, Kind.TIME) and not include_disturbed:
-        rows = [row for row in rows if not is_left_out(row)]
+        rows = [row for row in rows if not is_left_out(row, metric.column)]
     points = _points(rows, metric.column)
     steps, reason = [], None
     if len(points) < FEWEST[kind]:

@@ -316,7 +316,7 @@ def _figures(rows: Sequence[Row], *, include_disturbed: bool) -> Iterator[_Figur
         cases.setdefault(clean(str(row["case_id"])), []).append(row)
     for case_id, members in cases.items():
         energies = describe_samples(members, include_disturbed=include_disturbed).counted
-        calm = [row for row in members if include_disturbed or not is_left_out(row)]
+        calm = [row for row in members if include_disturbed or not is_left_out(row, "duration_s")]
         for column in FIGURES:
             chosen = {"train_flops": members, "duration_s": calm}.get(column, energies)
             known = [row for row in chosen if _is_finite(row.get(column))]

@@ -45,6 +45,7 @@ NEEDED_ALIKE = {
         "host": "host",
         "threads": "number of threads",
         "meter": "energy source",
+        "cpu_tdp_w": "TDP of the CPU",
         "energy_provenance": "energy source",
         "energy_scope": "energy scope",
     },
@@ -234,7 +235,7 @@ class Question:
         known = self._known_values(rows)
         if self.include_disturbed or not self._is_noisy:
             return known
-        return [row for row in known if not is_left_out(row)]
+        return [row for row in known if not is_left_out(row, self.metric.column)]
 
     def _values(self, rows: Sequence[Row]) -> tuple[float, ...]:
         return tuple(row[self.metric.column] for row in rows)

@@ -1,9 +1,11 @@
-"""Processes that lead a group: their children end with them, and nobody else is signalled."""
+"""Processes that lead a group, which ends with them; and which processes are ours."""
 
+import ctypes
 import multiprocessing
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -11,6 +13,8 @@ from pathlib import Path
 from typing import IO
 
 POLL_S = 0.02
+PR_SET_CHILD_SUBREAPER = 36
+"""Of ``prctl(2)``, since Linux 3.4."""
 
 
 def children() -> set[int]:
@@ -115,3 +119,28 @@ class GroupLeader:
         self.signal()
         with self._reaping:
             return self._process.wait()
+
+
+def adopt_orphans(wanted: bool = True) -> bool:
+    """Become the parent of processes below this one whose own parent ends, where Linux is there.
+
+    A daemon leaves its parents so; the system would give it to its first process, and nobody could
+    tell any more whose it was. Whoever adopts one does not wait for it: it cannot be told from the
+    children that somebody's own code waits for. So what is left of it stays in the system's table
+    until this process ends.
+
+    Parameters
+    ----------
+    wanted : bool
+        False to stop it.
+
+    Returns
+    -------
+    bool
+        Whether the system does so.
+    """
+    if sys.platform != "linux":
+        return False
+    with suppress(OSError, AttributeError):
+        return bool(ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0) == 0)
+    return False

@@ -138,7 +138,7 @@ def environments_table(findings: Findings) -> Table:
 def _case_record(case: CaseFigures) -> dict[str, Any]:
     columns = (
         "case_id", "case_hash", "dataset", "host", "threads", "energy_provenance", "energy_scope",
-        "meter",
+        "meter", "cpu_tdp_w",
     )  # fmt: skip
     record: dict[str, Any] = {name: case.row.get(name) for name in columns}
     record |= {"n": len(case.samples.counted), "samples": len(case.samples.rows)}

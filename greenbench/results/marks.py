@@ -23,6 +23,7 @@ REPLAYING = ("replay", "tabular")
 """Meters that read what was recorded elsewhere."""
 
 DISTURBED = "disturbed"
+DELAYED = "delayed"
 SUSPENDED = "suspended"
 DRIFTED = "drifted"
 MIXED = "mixed"
@@ -31,12 +32,20 @@ HOT_C = 5.0
 """By how much a card may be warmer or cooler, in °C, than before the family's other samples."""
 LEFT_OUT = frozenset({DISTURBED, SUSPENDED})
 """Marks of samples whose energy and time count in no statistics, unless somebody asks."""
+BUSY = frozenset({DISTURBED, DELAYED})
+"""Marks of samples during which others used the machine."""
+WITHOUT_TIME = LEFT_OUT | BUSY
+"""Marks of samples whose time does not count."""
 
 MEANINGS: Mapping[str, str] = {
     "replayed": "the energy is that of a replayed trace or recording, not of this machine",
     DISTURBED: (
         "something else used over 5% of the host's CPU time, or of the GPU that trained: such "
         "samples are left out of energy statistics (`--include-disturbed` counts them)"
+    ),
+    DELAYED: (
+        "something else used over 5% of the host's CPU time, which is not in the energy, but makes "
+        "the duration longer: such samples are left out of statistics of time"
     ),
     SUSPENDED: (
         "training was stopped for a while, or the machine slept: such samples are left out, too"
@@ -84,11 +93,13 @@ def marks_of(result: CaseResult) -> tuple[str, ...]:
     """
     total = result.account.total
     cores = int(result.environment.get("cores", 1))
+    is_busy = is_disturbed(total.other_cpu_s, total.duration_s, cores)
     found = {
         # The first of several meters counts.
         "replayed": result.environment.get("meter", "").partition(",")[0] in REPLAYING,
-        DISTURBED: is_disturbed(total.other_cpu_s, total.duration_s, cores)
+        DISTURBED: (is_busy and total.is_affected_by_others)
         or (others_gpu_share(result.gpus) or 0.0) > SHARE,
+        DELAYED: is_busy and not total.is_affected_by_others,
         SUSPENDED: was_suspended(total),
         "short": is_short(result.account),
         "unreconciled": _is_unreconciled(result),

@@ -69,6 +69,9 @@ class Component:
         nobody knows, as of a model.
     booked_with : str or None
         The phase whose figure holds its joules, or should: its own lasts less than a tick.
+    is_affected_by_others : bool
+        Whether what others compute on the machine meanwhile may be in it, as in a counter of the
+        whole CPU or a model of its load.
     """
 
     energy_j: float | None
@@ -79,6 +82,7 @@ class Component:
     limit_w: float | None = None
     uncertainty_j: float | None = None
     booked_with: str | None = None
+    is_affected_by_others: bool = True
 
     def __add__(self, other: "Component") -> "Component":
         known = self.energy_j is not None and other.energy_j is not None
@@ -96,6 +100,7 @@ class Component:
             _larger(self.limit_w, other.limit_w),
             _quadrature([self.uncertainty_j, other.uncertainty_j]) if known else None,
             self.booked_with if self.booked_with == other.booked_with else None,
+            self.is_affected_by_others or other.is_affected_by_others,
         )
 
     def __mul__(self, share: float) -> "Component":
@@ -270,6 +275,11 @@ class Reading:
     def provenance(self) -> Provenance:
         """Provenance of `energy_j`."""
         return Provenance.worst(component.provenance for component in self.headline)
+
+    @property
+    def is_affected_by_others(self) -> bool:
+        """Whether what others compute on the machine may be in `energy_j`."""
+        return not self.components or any(part.is_affected_by_others for part in self.headline)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Reading":

@@ -105,6 +105,7 @@ TAGS = (
     "energy_reason",
     *(f"{part}_provenance" for part in PARTS),
     "meter",
+    "cpu_tdp_w",
     "marks",
     "uncounted",
     "throttled_by",
@@ -143,6 +144,7 @@ OF_CASE = (
     "energy_provenance",
     "energy_scope",
     "meter",
+    "cpu_tdp_w",
     "marks",
     "host",
     "threads",
@@ -386,6 +388,7 @@ def _texts(result: CaseResult) -> Row:
             for name in PARTS
         },
         "meter": result.environment.get("meter"),
+        "cpu_tdp_w": result.environment.get("cpu_tdp_w"),
         "marks": join(marks_of(result)),
         "uncounted": ", ".join(result.costs.uncounted) or None,
         "throttled_by": ", ".join(throttled_by(result.gpus) or ()) or None,

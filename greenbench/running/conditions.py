@@ -65,6 +65,7 @@ def conditions_of(
         "threads": settings.threads if any(case.threads is None for case in cases) else None,
         "meter": settings.meter,
         "headline": settings.headline,
+        "TDP of the CPU in W": settings.cpu_tdp_w,
         "shortest window in s": settings.min_window_s,
         "idle measurement in s": settings.idle_s,
         "trial timeout in s": settings.trial_timeout_s,

@@ -208,6 +208,7 @@ class WorkerPool:
             "threads": threads,
             "meter": settings.meter,
             "headline": settings.headline,
+            "cpu_tdp_w": settings.cpu_tdp_w,
             "min_window_s": settings.min_window_s,
             "intensity": asdict(self._intensity),
             "data_dir": str(settings.data_dir.absolute()),

@@ -164,6 +164,7 @@ def _set_up(request: Mapping[str, Any], emit: Emit) -> Bench:
         environment={
             **describe_environment(threads, backend.describe(), request["revision"]),
             "meter": ",".join(meters),
+            **_modelled_with(measuring, request.get("cpu_tdp_w")),
         },
         data_dir=Path(request["data_dir"]),
         emit=emit,
@@ -182,7 +183,8 @@ def _measuring(backend: Backend, request: Mapping[str, Any]) -> dict[str, Any]:
     told = backend.gpu_uuids() if isinstance(backend, LocatingBackend) else None
     gpus = gpus_to_read(os.environ, told)
     first = request["meter"].partition(",")[0]
-    meter = open_meter(request["meter"], gpus)
+    tdp_w = request.get("cpu_tdp_w")
+    meter = open_meter(request["meter"], gpus, tdp_w)
     counters = _counters(first, gpus)
     # Of what a trace was recorded, nobody knows.
     is_replay = meter_names(first)[0] in REPLAYING
@@ -191,7 +193,7 @@ def _measuring(backend: Backend, request: Mapping[str, Any]) -> dict[str, Any]:
     scope = names_in(request.get("headline"), read, device)
     return {
         "meter": ScopedMeter(meter, scope),
-        "control": ScopedMeter(open_meter(first, gpus), scope),
+        "control": ScopedMeter(open_meter(first, gpus, tdp_w), scope),
         "scope": scope,
         "gpus": gpus or (),
         "min_window_s": request["min_window_s"],
@@ -200,11 +202,21 @@ def _measuring(backend: Backend, request: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _modelled_with(measuring: Mapping[str, Any], tdp_w: float | None) -> dict[str, str]:
+    """Return the TDP that the user tells, where the CPU's energy is computed with it."""
+    counters = measuring.get("counters")
+    read = {**measuring["meter"].describe(), **(counters.describe() if counters else {})}
+    is_modelled = "cpu" in read and not read["cpu"].provenance.is_measured
+    is_replay = meter_names(measuring["meter"].name)[0] in REPLAYING
+    return {"cpu_tdp_w": f"{tdp_w:g}"} if tdp_w and is_modelled and not is_replay else {}
+
+
 def _counters(meter: str, gpus: Sequence[Gpu] | None) -> Counters | None:
     # What another meter reads, or replays, is that meter's figure.
-    if meter_names(meter)[0] != TICKING:
+    name = meter_names(meter)[0]
+    if name not in TICKING:
         return None
-    return open_counters(None if gpus is None else [gpu.uuid for gpu in gpus])
+    return open_counters(None if gpus is None else [gpu.uuid for gpu in gpus], TICKING[name])
 
 
 def _watch_stops() -> StopWatch:

@@ -46,6 +46,20 @@ class MeterConformance:
         """Return a new meter without an open window."""
         pytest.fail("override make_meter so that it returns a new meter")
 
+    def spend(self, seconds: float) -> None:
+        """Let energy be used in an open window; wait, unless the meter reads work alone.
+
+        Override it for a meter that reads nothing of a process that waits, with work of so many
+        CPU seconds.
+        """
+        time.sleep(seconds)
+
+    def _read(self, meter: Meter, seconds: float = 0.001) -> Reading:
+        """Return what a window reads in which so much is spent."""
+        meter.begin_window()
+        self.spend(seconds)
+        return meter.end_window()
+
     @pytest.fixture
     def meter(self) -> Iterator[Meter]:
         """Return a meter that is closed after the test."""
@@ -78,21 +92,21 @@ class MeterConformance:
         """What was never begun, or has ended, cannot be read."""
         with pytest.raises(EnergyError):
             meter.end_window()
-        _read(meter)
+        self._read(meter)
         with pytest.raises(EnergyError):
             meter.end_window()
 
     def test_readings_are_plausible(self, meter: Meter) -> None:
         """Seconds and joules are finite and not negative; joules may be unknown."""
-        assert _implausible(_read(meter, duration_s=0.05)) == {}
+        assert _implausible(self._read(meter, 0.05)) == {}
 
     def test_a_millisecond_gives_a_figure_or_none(self, meter: Meter) -> None:
         """A phase may be over before the hardware has updated its counter."""
-        assert _implausible(_read(meter, duration_s=0.001)) == {}
+        assert _implausible(self._read(meter, 0.001)) == {}
 
     def test_a_longer_window_reads_no_less(self, meter: Meter) -> None:
         """Nothing gives energy back."""
-        short, long = _read(meter, WINDOW_S / 20), _read(meter, WINDOW_S)
+        short, long = self._read(meter, WINDOW_S / 20), self._read(meter, WINDOW_S)
         # On a machine that stalls, the short window may have been the longer one.
         if short.duration_s < long.duration_s / 5:
             less = [name for name, (s, x) in _pairs_j(short, long).items() if s > 2 * x]
@@ -106,7 +120,7 @@ class MeterConformance:
         for _ in range(PARTS):
             meter.begin_window()
             inside_s -= time.perf_counter()
-            time.sleep(WINDOW_S / PARTS)
+            self.spend(WINDOW_S / PARTS)
             inside_s += time.perf_counter()
             total += meter.end_window()
         whole = second.end_window()
@@ -123,9 +137,9 @@ class MeterConformance:
 
     def test_two_meters_do_not_disturb_each_other(self, meter: Meter, second: Meter) -> None:
         """Neither takes energy from the other, nor breaks it off when it is closed."""
-        known = set(_known_j(_read(meter)))
+        known = set(_known_j(self._read(meter)))
         second.begin_window()
-        inner = _read(meter, WINDOW_S / 3)
+        inner = self._read(meter, WINDOW_S / 3)
         outer = second.end_window()
         assert set(_known_j(inner)) == set(_known_j(outer)) == known
         assert outer.duration_s >= inner.duration_s
@@ -137,7 +151,7 @@ class MeterConformance:
 
     def test_without_provenance_there_is_no_energy(self, meter: Meter) -> None:
         """A figure that came from nowhere is none."""
-        for component in _read(meter).components.values():
+        for component in self._read(meter).components.values():
             if component.provenance is Provenance.NONE:
                 assert component.energy_j is None
 
@@ -145,12 +159,12 @@ class MeterConformance:
         """One can tell beforehand what will be measured, and how."""
         described = meter.describe()
         assert {component.energy_j for component in described.values()} <= {None}
-        assert set(described) == set(_read(meter).components)
+        assert set(described) == set(self._read(meter).components)
 
     def test_many_short_windows_work(self, meter: Meter) -> None:
         """The ledger opens one for every phase, however short."""
         described = set(meter.describe())
-        assert all(set(_read(meter).components) == described for _ in range(50))
+        assert all(set(self._read(meter).components) == described for _ in range(50))
 
     def test_closing_twice_is_fine(self, meter: Meter) -> None:
         """The clean-up after an error may come second."""
@@ -165,7 +179,7 @@ class MeterConformance:
             resource_tracker.ensure_running()
         before = _work()
         meter = self.make_meter()
-        _read(meter)
+        self._read(meter)
         if is_open:
             meter.begin_window()
         meter.close()
@@ -173,12 +187,6 @@ class MeterConformance:
         while (left := _work() - before) and time.monotonic() < deadline:
             time.sleep(0.01)
         assert left == set()
-
-
-def _read(meter: Meter, duration_s: float = 0.001) -> Reading:
-    meter.begin_window()
-    time.sleep(duration_s)
-    return meter.end_window()
 
 
 def _known_j(reading: Reading) -> dict[str, float]:

@@ -194,6 +194,17 @@ def test_bad_meter_is_one_line_and_leaves_nothing_behind(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("tdp", ["abc", "0", "-5", "nan"])
+def test_bad_tdp_is_one_line_and_leaves_nothing_behind(
+    tdp: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GREENBENCH_CPU_TDP_W", tdp)
+    done = invoke("run", "ci")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == f"Error: GREENBENCH_CPU_TDP_W is {tdp!r}; expected a number above 0\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize("content", [None, "time_s,cpu_w\n0,ten\n"], ids=["missing", "no number"])
 def test_bad_trace_is_one_line_and_leaves_no_run_behind(

@@ -159,6 +159,7 @@ def test_energy_that_a_counter_read_as_zero_is_no_divisor() -> None:
         ("energy_scope", "gpu", r"energy scope \(cpu, gpu\)"),
         ("host", "ffffffffffff", r"host \(0123456789ab, ffffffffffff\)"),
         ("meter", "zeus", r"meter \(codecarbon, zeus\)"),
+        ("cpu_tdp_w", "65", r"TDP of the CPU in W \(GREENBENCH_CPU_TDP_W\) \(65, None\)"),
     ],
 )
 def test_figures_that_differ_in_kind_are_refused_by_what_differs_and_how_to_select(

@@ -395,6 +395,22 @@ def test_quietness_is_what_others_use(
     assert found()["quiet"] == quiet
 
 
+def test_others_work_that_is_not_in_the_energy_delays(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_listen", lambda: 0.9)
+    shown = found("process", cpu_tdp_w=8.0)
+    assert "marked as delayed: it is not in their energy" in shown["quiet"]
+    assert "by GREENBENCH_CPU_TDP_W" in shown["energy"][0]
+    assert not any("GREENBENCH_CPU_TDP_W" in line for line in shown["to measure more"])
+
+
+def test_tdp_is_asked_for_where_a_model_rests_on_it(model: Machine) -> None:
+    assert any("all CPUs of this machine together" in line for line in advice())
+    model.become_virtual()
+    assert any("this virtual machine has of its host's CPU" in line for line in advice())
+
+
 def test_system_that_says_nothing_of_others_is_of_unknown_quietness(
     model: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ import pynvml
 import pytest
 from codecarbon import OfflineEmissionsTracker, emissions_tracker
 from codecarbon.core import config as codecarbon_config
-from codecarbon.core import gpu, gpu_nvidia, resource_tracker, util
+from codecarbon.core import gpu, gpu_nvidia, hardware_cache, resource_tracker, util
 from codecarbon.core.cpu import TDP
 from codecarbon.emissions_tracker import BaseEmissionsTracker
 from codecarbon.external import hardware, ram
@@ -178,6 +178,27 @@ def test_a_guessed_tdp_is_called_one(tmp_path, model):
     cpu = CPU.from_utils(str(tmp_path), "cpu_load", model, 120)
     cpu._model = model  # It looks for a name of its own where it gets none.
     assert component_of(cpu)[1].endswith("TDP 120 W guessed (unknown CPU)")
+
+
+def test_a_told_tdp_is_used_by_its_model_and_named():
+    meter = CodecarbonMeter(cpu_tdp_w=123.0)
+    cpu = meter.describe()["cpu"]
+    if cpu.provenance.is_measured:
+        pytest.skip("the host has a counter of its CPU")
+    assert powers_w(meter)[1] == 123.0
+    assert cpu.source.endswith("TDP 123 W by GREENBENCH_CPU_TDP_W")
+
+
+def test_a_told_tdp_leaves_a_counter_in_its_place(monkeypatch, rapl):
+    folder, _ = rapl
+    monkeypatch.setattr(
+        resource_tracker.CPU, "from_utils", classmethod(lambda *a, **k: rapl_cpu(folder))
+    )
+    monkeypatch.setattr(hardware_cache, "_plans", {})
+    monkeypatch.setattr(hardware_cache, "get_or_run_setup", lambda tracker, setup: setup())
+    meter = CodecarbonMeter(cpu_tdp_w=123.0)
+    assert meter.describe()["cpu"].provenance is Provenance.COUNTER
+    assert meter._tracker._force_cpu_power is None
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,14 @@ import threading
 import time
 from collections import namedtuple
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 import psutil
 import pytest
 
-from greenbench.energy import host
+from greenbench.energy import host, process_tree
 from greenbench.energy.host import HostWatch, peak_memory_bytes, reset_peak_memory
+from greenbench.energy.process_tree import Used
+from greenbench.machine.processes import adopt_orphans
 from greenbench.results.quality import SHARE, TICK_S, is_disturbed, others_share
 
 BUSY = "while True: pass"
@@ -35,6 +36,17 @@ def busy_child():
     process.wait()
 
 
+@pytest.fixture
+def busy_stranger():
+    """One that this process has not started, as far as anybody can tell."""
+    adopt_orphans(wanted=False)
+    command = f'"{sys.executable}" -c "{BUSY}" >/dev/null 2>&1 & echo $!'
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=True)
+    process = psutil.Process(int(done.stdout))
+    yield process
+    process.kill()
+
+
 def used_s(process):
     times = process.cpu_times()
     return times.user + times.system
@@ -47,26 +59,39 @@ def work(seconds):
         pass
 
 
-def test_what_another_process_uses_is_the_others(busy_child):
+def test_what_another_process_uses_is_the_others(busy_stranger):
     watch = HostWatch()
-    began_s = used_s(busy_child)
-    while (child_s := used_s(busy_child) - began_s) < WORK_S:
+    began_s = used_s(busy_stranger)
+    while (used := used_s(busy_stranger) - began_s) < WORK_S:
         time.sleep(0.01)
-    _, other_s = watch.lap()
+    own_s, other_s = watch.lap()
     # Half of it, since kernels account a process and the host in different ways.
-    assert other_s >= child_s / 2
+    assert other_s >= used / 2
+    assert own_s < used
 
 
-def test_what_a_helper_uses_disturbs_nobody(busy_child, monkeypatch):
-    monkeypatch.setattr(host, "_busy_s", lambda: used_s(busy_child) + 1.0)
-    watch, stranger = HostWatch(busy_child.pid), HostWatch()
+def test_what_a_living_child_uses_is_our_own(busy_child, monkeypatch):
+    monkeypatch.setattr(host, "_busy_s", lambda: used_s(busy_child))
+    watch = HostWatch()
     began_s = used_s(busy_child)
     while used_s(busy_child) - began_s < WORK_S:
         time.sleep(0.01)
     busy_child.suspend()
-    (_, other_s), (_, all_s) = watch.lap(), stranger.lap()
-    assert all_s >= WORK_S / 2
-    assert other_s <= all_s / 2
+    own_s, other_s = watch.lap()
+    assert own_s >= 0.9 * WORK_S
+    assert other_s <= 0.1 * WORK_S
+
+
+def test_what_a_helper_uses_disturbs_nobody_and_is_not_ours(busy_child, monkeypatch):
+    monkeypatch.setattr(host, "_busy_s", lambda: used_s(busy_child))
+    watch = HostWatch(busy_child.pid)
+    began_s, ours_s = used_s(busy_child), time.process_time()
+    while used_s(busy_child) - began_s < WORK_S:
+        time.sleep(0.01)
+    busy_child.suspend()
+    own_s, other_s = watch.lap()
+    assert own_s <= time.process_time() - ours_s
+    assert other_s <= 0.1 * WORK_S
     busy_child.kill()
     busy_child.wait()
     monkeypatch.setattr(host, "_busy_s", lambda: 1000.0)
@@ -157,12 +182,12 @@ class Counters:
 @pytest.fixture
 def counters(monkeypatch):
     found = Counters()
-    times = SimpleNamespace(process_time=lambda: found.own_s)
-    children = SimpleNamespace(
-        times=lambda: SimpleNamespace(children_user=found.children_s, children_system=0.0)
+    own = {(1, 0.0): Used(0, 0.0)}
+    monkeypatch.setattr(
+        process_tree,
+        "look",
+        lambda known=(): dict.fromkeys(own, Used(0, found.own_s, found.children_s)),
     )
-    monkeypatch.setattr(host, "time", times)
-    monkeypatch.setattr(host, "os", children)
     monkeypatch.setattr(psutil, "cpu_times", lambda: NO_TIMES._replace(user=found.all_s))
     return found
 

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenbench.compare.samples import describe_samples
+from greenbench.compare.samples import describe_samples, is_left_out
 from greenbench.results import CaseResult, Reconciliation
 from greenbench.results.account import Account
 from greenbench.results.gpus import Gpu, GpuState, TrainedGpu
 from greenbench.results.heat import mark_hot
 from greenbench.results.marks import (
+    DELAYED,
     DRIFTED,
     MEANINGS,
     add_mark,
@@ -122,6 +123,26 @@ def test_replayed_energy_is_marked(result: CaseResult, marks: tuple[str, ...]) -
 )
 def test_sample_that_others_disturbed_is_marked(result: CaseResult, marks: tuple[str, ...]) -> None:
     assert marks_of(result) == marks
+
+
+def test_others_work_that_is_not_in_the_energy_delays_a_sample() -> None:
+    busy = disturbed_by(20.0)
+    total = busy.account.total
+    own = {n: replace(p, is_affected_by_others=False) for n, p in total.components.items()}
+    alone = replace(busy, account=Account({"train": replace(total, components=own)}))
+    assert marks_of(alone) == ("delayed",)
+    assert CaseResult.from_dict(alone.to_dict()) == alone
+    beside = {**own, "gpu": part(1.0, provenance=MODEL)}
+    mixed = replace(busy, account=Account({"train": replace(total, components=beside)}))
+    assert marks_of(mixed) == ("disturbed",)
+
+
+def test_a_delayed_sample_counts_as_an_energy_and_not_as_a_time() -> None:
+    row = make_row(changed={"marks": "delayed"})
+    assert not is_left_out(row)
+    assert not is_left_out(row, "cpu_s")
+    assert is_left_out(row, "duration_s")
+    assert describe_samples([row]).counted == (row,)
 
 
 @pytest.mark.parametrize(
@@ -293,7 +314,9 @@ def test_every_mark_that_can_occur_has_a_meaning() -> None:
     warm = {"gpu_temperature_before_c": 40.0}
     unstable = [{**row, **warm}, {**row, "energy_wh": 2.0, "gpu_temperature_before_c": 60.0}]
     mark_hot(unstable)
-    assert set(describe_samples(unstable, include_disturbed=True).marks) == set(MEANINGS)
+    found = set(describe_samples(unstable, include_disturbed=True).marks)
+    # One or the other.
+    assert found | {DELAYED} == set(MEANINGS)
 
 
 @pytest.mark.parametrize("mark", list(MEANINGS))

@@ -231,3 +231,14 @@ def test_measured_ram_that_was_lost_makes_the_headline_unknown_instead_of_smalle
     lost = Reading(1.0, {"cpu": cpu, "ram": ram.unknown("its counter is gone")})
     assert whole.energy_j == 15.0
     assert (whole + lost).energy_j is None
+
+
+def test_a_sum_is_affected_by_others_if_a_part_of_it_is() -> None:
+    own = Component(1.0, Provenance.MODEL, "own", is_affected_by_others=False)
+    all_of_it = Component(1.0, Provenance.MODEL, "all")
+    assert not (own + own).is_affected_by_others
+    assert (own + all_of_it).is_affected_by_others
+    assert not (own * 0.5).is_affected_by_others
+    assert not Reading(1.0, {"cpu": own, "ram": all_of_it}).is_affected_by_others
+    assert Reading(1.0, {"cpu": own, "gpu": all_of_it}).is_affected_by_others
+    assert Reading(1.0).is_affected_by_others
