@@ -8,6 +8,7 @@ import importlib
 import locale
 import os
 import random
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -38,6 +39,12 @@ _OF_IMPORTS = ("KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK", "TORCHINDUCTOR_CACHE_
 
 It changes nothing computed.
 """
+
+_SIGNALS = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM", "SIGUSR1", "SIGUSR2")
+    if hasattr(signal, name)
+)
 
 
 @dataclass(frozen=True)
@@ -116,6 +123,7 @@ def _of_process() -> tuple[Setting, ...]:
         aside("locale.setlocale", partial(locale.setlocale, locale.LC_ALL), _set_locale),
         aside(ACTIVE_RUNS, _active_runs, _set_active_runs),
         aside("warnings.simplefilter", lambda: list(warnings.filters), _set_filters),
+        aside("signal.signal", _handlers, _set_handlers),
         Setting("gc", lambda: (gc.isenabled(), gc.get_threshold()), _set_gc),
         Setting("sys.settrace", sys.gettrace, sys.settrace),
         Setting("sys.setprofile", sys.getprofile, sys.setprofile),
@@ -178,6 +186,16 @@ def _set_environ(is_computing: bool, kept: Mapping[str, str]) -> None:
 
 def _set_locale(kept: str) -> None:
     locale.setlocale(locale.LC_ALL, kept)
+
+
+def _handlers() -> dict[int, Any]:
+    return {number: signal.getsignal(number) for number in _SIGNALS}
+
+
+def _set_handlers(kept: dict[int, Any]) -> None:
+    for number, handler in kept.items():
+        if signal.getsignal(number) != handler:
+            signal.signal(number, handler)
 
 
 def _set_filters(kept: list[Any]) -> None:
