@@ -25,6 +25,7 @@ from greenbench.registry import (
 
 if TYPE_CHECKING:
     from greenbench.cases import Case
+    from greenbench.machine.reporting import report
     from greenbench.trainings import register_training
 
 __version__ = "0.1.0"
@@ -35,6 +36,7 @@ __path__.append(f"{__path__[0]}/moved")
 _LATE = {
     "Case": "greenbench.cases",
     "register_training": "greenbench.trainings",
+    "report": "greenbench.machine.reporting",
 }
 """Names that are imported when they are first asked for, by their modules."""
 
@@ -52,6 +54,7 @@ __all__ = [
     "register_suite",
     "register_task",
     "register_training",
+    "report",
 ]
 
 

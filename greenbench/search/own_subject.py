@@ -73,6 +73,8 @@ class OwnSubject:
         seed = self.case.derive_seed(self.repeat, "trial", trial.index)
         who = f"training {self.training.name!r}{at(self.training.train)}"
         run = Run(who, trial.hyperparameters, seed, case.epochs, workplace.ledger)
+        run.batch_size = case.batch_size
+        run.place = workplace.journal.path.with_suffix(f".t{trial.index}")
         self._runs.append(run)
         driver = Driver(self.training, run, options)
         return OwnCourse(workplace, driver, case, trial)
@@ -105,7 +107,7 @@ class OwnSubject:
             "name": self.case.dataset,
             "digest": basis["digest"],
             "content": None,
-            "source": inspect.getsourcefile(inspect.unwrap(self.training.train)) or "",
+            "source": ", ".join(self._files()),
             "notes": [],
         }
 
@@ -122,5 +124,11 @@ class OwnSubject:
         return {name: value for name, value in searched.items() if name not in own}
 
     def _digest(self) -> str:
+        digest = hashlib.sha256()
+        for file in self._files():
+            digest.update(Path(file).read_bytes())
+        return digest.hexdigest()[:16] if self._files() else ""
+
+    def _files(self) -> Sequence[str]:
         file = inspect.getsourcefile(inspect.unwrap(self.training.train))
-        return hashlib.sha256(Path(file or "").read_bytes()).hexdigest()[:16] if file else ""
+        return self.training.files or ([file] if file else [])

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from greenbench.cases import Scalar
 from greenbench.energy.ledger import Ledger
@@ -48,6 +49,13 @@ class Run:
         How far it is trained at most.
     ledger : Ledger
         Books its energy.
+
+    Attributes
+    ----------
+    batch_size : int or None
+        Samples a step, as its case says.
+    place : pathlib.Path or None
+        What names of files begin with that are this trial's own.
     """
 
     def __init__(
@@ -61,6 +69,8 @@ class Run:
         self.hyperparameters = dict(hyperparameters)
         self.seed = seed
         self.max_epochs = max_epochs
+        self.batch_size: int | None = None
+        self.place: Path | None = None
         self._who = who
         self._ledger = ledger
         self._done = 0
