@@ -26,6 +26,7 @@ from greenbench.registry import (
 if TYPE_CHECKING:
     from greenbench.cases import Case
     from greenbench.integrations.python import Results, run
+    from greenbench.machine.reporting import report
     from greenbench.trainings import register_training
 
 __version__ = "0.1.0"
@@ -38,6 +39,7 @@ _LATE = {
     "register_training": "greenbench.trainings",
     "Results": "greenbench.integrations.python",
     "run": "greenbench.integrations.python",
+    "report": "greenbench.machine.reporting",
 }
 """Names that are imported when they are first asked for, by their modules."""
 
@@ -56,6 +58,7 @@ __all__ = [
     "register_suite",
     "register_task",
     "register_training",
+    "report",
     "run",
 ]
 

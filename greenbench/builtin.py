@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from greenbench.cases.case import COMMAND
+
 DATASETS: Mapping[str, str] = {
     "breast_cancer": "greenbench.datasets.scikit_tables:load_breast_cancer",
     "diabetes": "greenbench.datasets.scikit_tables:load_diabetes",
@@ -34,6 +36,9 @@ ARCHITECTURES: Mapping[str, str] = {
 
 TRAININGS: tuple[str, ...] = ()
 """Architectures that are trainings of one's own."""
+
+MADE_ARCHITECTURES: Mapping[str, str] = {COMMAND: "greenbench.trainings.command:named"}
+"""Those that are made when they are asked for, by how their names begin."""
 
 BACKENDS: Mapping[str, str] = {
     "torch": "greenbench.backends.torch:TorchBackend",

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from greenbench import builtin
 from greenbench.cases import Case
+from greenbench.cases.case import COMMAND
 from greenbench.errors import (
     BrokenPluginError,
     ConfigurationError,
@@ -207,7 +208,9 @@ class Registry(Generic[T]):
 
 
 datasets: Registry[Any] = Registry("dataset", builtin.DATASETS)
-architectures: Registry[Any] = Registry("architecture", builtin.ARCHITECTURES)
+architectures: Registry[Any] = Registry(
+    "architecture", builtin.ARCHITECTURES, made=builtin.MADE_ARCHITECTURES
+)
 backends: Registry[Any] = Registry("backend", builtin.BACKENDS)
 strategies: Registry[Any] = Registry("strategy", builtin.STRATEGIES)
 schedulers: Registry[Any] = Registry("scheduler", builtin.SCHEDULERS)
@@ -264,13 +267,18 @@ def check_case(case: Case) -> None:
 
 def is_training(architecture: str) -> bool:
     """Return whether this architecture is a training of somebody's own; imports nothing."""
-    is_built_in = architecture in builtin.TRAININGS
-    return is_built_in or hasattr(architectures.loaded(architecture), "training")
+    if (part := architectures.loaded(architecture)) is not None:
+        return hasattr(part, "training")
+    return architecture in builtin.TRAININGS or architecture.startswith(COMMAND)
 
 
 def training_of(case: Case) -> Any:
     """Return the `greenbench.trainings.Training` of a case; None if a backend trains it."""
-    return architectures.get(case.architecture).training if case.backend == OWN else None
+    if case.backend != OWN:
+        return None
+    part = architectures.get(case.architecture)
+    of_case = getattr(part, "of_case", None)
+    return part.training if of_case is None else of_case(case)
 
 
 def settled(case: Case) -> Case:

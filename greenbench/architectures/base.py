@@ -139,6 +139,9 @@ def check_arguments(name: str, size: str | None, options: Mapping[str, Any]) -> 
         If size and options contradict each other, or a size is missing.
     """
     function = registry.architectures.get(name)
+    if hasattr(function, "of_case"):
+        # A command has whatever options and sizes its case gives it.
+        return dict(options)
     is_library = callable(getattr(function, "sizes", None))
     if size is None and is_library:
         raise ArchitectureError(

@@ -35,6 +35,8 @@ OWN_SPACE: Mapping[str, str] = {
 }
 """The search space of each optimiser; of any other, only the learning rate is searched."""
 LEARNING_RATE = "rate"
+COMMAND = "command_"
+"""How architectures begin that are any program."""
 LONGEST_TEXT = 24
 MOST_THREADS = 1024
 MOST_OF_ALL = 1_000_000
@@ -243,7 +245,11 @@ class Case:
     @property
     def network(self) -> str:
         """The architecture with its size and options, such as ``simple_cnn.m``."""
-        return _varied(self.architecture, self.size, *_labels(self.architecture_options))
+        options = self.architecture_options
+        if self.architecture.startswith(COMMAND):
+            # What a size is made of is its own; the command line is too long for a name.
+            options = tuple(each for each in options if self.size is None and each[0] != "command")
+        return _varied(self.architecture, self.size, *_labels(options))
 
     @property
     def backend_variant(self) -> str:

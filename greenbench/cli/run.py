@@ -11,6 +11,7 @@ import click
 from greenbench import registry
 from greenbench.cases import Case, freeze_options
 from greenbench.cases.case import AUTO
+from greenbench.cli.command import commanding, of_command
 from greenbench.cli.output import same_command, say, say_next
 from greenbench.cli.parts import loading_parts
 from greenbench.cli.tables import including
@@ -109,6 +110,7 @@ def _part(given: dict[str, Any], field: str) -> dict[str, Any]:
 @click.command()
 @loading_parts
 @_selecting
+@commanding
 @click.option("--fresh", is_flag=True, help="Start over instead of resuming.")
 @click.option(
     "--resume-anyway",
@@ -172,11 +174,11 @@ def run(
         idle_s=idle,
         cool_down=cool_down,
     )
-    selection = _selection(given, settings)
+    selections = of_command(_selection(given, settings), given)
     failures = _run_cases(
         settings,
-        selection.suite_name,
-        selection.cases(),
+        selections[0].suite_name,
+        [case for selection in selections for case in selection.cases()],
         is_fresh=fresh,
         may_mix=resume_anyway,
         include_disturbed=include_disturbed,

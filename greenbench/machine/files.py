@@ -18,6 +18,9 @@ REMEDIES = {
 }
 """By the number of an error of the system; of others, the folder is the wrong one."""
 
+WORDS_READ, WORDS_LINES = 4096, 3
+"""How much of a log is read for its last lines, in bytes, and how many are told."""
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
@@ -45,6 +48,28 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             scratch.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def last_words(log: Path, since: int = 0) -> str:
+    """Return the last lines of a log, as one line; nothing if it cannot be read.
+
+    Parameters
+    ----------
+    log : pathlib.Path
+        What somebody wrote, in whichever encoding.
+    since : int
+        Bytes that others wrote before.
+    """
+    try:
+        with log.open("rb") as logged:
+            size = logged.seek(0, os.SEEK_END)
+            logged.seek(max(since, size - WORDS_READ))
+            text = logged.read().decode(errors="replace")
+    except OSError:
+        return ""
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    said = " | ".join([line for line in lines if line][-WORDS_LINES:])
+    return "".join(letter if letter.isprintable() else "?" for letter in said)
 
 
 def read_plain(path: Path) -> bytes:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 POLL_S = 0.02
+_PROC = Path("/proc")
 PR_SET_CHILD_SUBREAPER = 36
 """Of ``prctl(2)``, since Linux 3.4."""
 
@@ -93,6 +94,10 @@ class GroupLeader:
             time.sleep(POLL_S)
         return self._reap()
 
+    def wait_unreaped(self) -> None:
+        """Wait for the end, and leave its number with it where the system can."""
+        self._has_ended(0)
+
     def signal(self, number: int = signal.SIGKILL) -> None:
         """Send a signal to it and its children, unless it was reaped."""
         with self._reaping:
@@ -144,3 +149,53 @@ def adopt_orphans(wanted: bool = True) -> bool:
     with suppress(OSError, AttributeError):
         return bool(ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0) == 0)
     return False
+
+
+class Guardian:
+    """Kills a group of processes when this process ends, however it does.
+
+    It is a shell that waits for the end of its standard input, whose other end only we hold. It
+    is in a session of its own, so that whoever kills our group leaves it alone.
+
+    Parameters
+    ----------
+    group : int
+        Number of the group.
+    """
+
+    def __init__(self, group: int) -> None:
+        self._process = subprocess.Popen(
+            ["/bin/sh", "-c", 'read -r _; kill -s KILL -- "-$1"', "sh", str(group)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def dismiss(self) -> None:
+        """Let the group alone from now on; call it while the number is still the group's."""
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+
+def kill_marked(variable: str, value: str) -> int:
+    """Kill the processes that found a variable in their environment, and return how many.
+
+    A daemon leaves its group and its parent; its environment it keeps. Where the system does not
+    show that of processes (it is Linux that does), none is found.
+
+    Parameters
+    ----------
+    variable, value : str
+        Which nobody else has.
+    """
+    mark = f"{variable}={value}".encode()
+    killed = 0
+    for environment in _PROC.glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if mark in environment.read_bytes().split(b"\0"):
+                os.kill(int(environment.parent.name), signal.SIGKILL)
+                killed += 1
+    return killed

@@ -4,6 +4,7 @@ import ast
 import hashlib
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -34,14 +35,36 @@ class Sources:
         return {name: digest_files([path]) for name, path in sorted(self.files.items())}
 
 
-def sources_of(modules: Iterable[Mapping[str, str]]) -> Sources:
+def sources_of(modules: Iterable[Mapping[str, str]], scripts: Iterable[Path] = ()) -> Sources:
     """Return what some modules are made of.
 
     Parameters
     ----------
     modules : iterable of dict
         ``name`` and ``file``, as of `greenbench.running.parts.registering_modules`.
+    scripts : iterable of pathlib.Path
+        Files that others than us run; one in Python imports from its own folder first.
     """
+    found = _sources_of(modules)
+    for script in scripts:
+        with _importing_from(script.parent):
+            its = _sources_of([{"name": script.stem, "file": str(script)}])
+        # Scripts are called by their path: two folders may have one each of the same name.
+        found.files |= {**its.files, str(script): its.files.pop(script.name)}
+        found.packages |= its.packages
+    return found
+
+
+@contextmanager
+def _importing_from(folder: Path) -> Iterator[None]:
+    sys.path.insert(0, str(folder.absolute()))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder.absolute()))
+
+
+def _sources_of(modules: Iterable[Mapping[str, str]]) -> Sources:
     found = Sources()
     listed = [(module["name"], Path(module["file"])) for module in modules]
     tops = {name.partition(".")[0] for name, _ in listed}

@@ -14,6 +14,7 @@ from greenbench.machine.environment import describe_environment, git_revision
 from greenbench.machine.sources import digest_files, sources_of
 from greenbench.running.parts import registering_modules
 from greenbench.settings import Settings
+from greenbench.trainings.command import files_of
 
 Conditions = Mapping[str, str | float | None]
 
@@ -57,7 +58,8 @@ def conditions_of(
     dict
         By a name that says what it is; None where there is nothing of it.
     """
-    sources = sources_of(registering_modules(cases, meter_names(settings.meter)))
+    scripts = dict.fromkeys(path for case in cases for path in files_of(case))
+    sources = sources_of(registering_modules(cases, meter_names(settings.meter)), scripts)
     return {
         **{f"{CODE}{name}": digest for name, digest in sources.digests().items()},
         f"{CODE}greenbench": _digest_of_ours(),

@@ -359,6 +359,8 @@ def check_cases(cases: Sequence[Case]) -> None:
             check_loss(find_task(case.task), case.backend)
         check_arguments(case.architecture, case.size, dict(case.architecture_options))
         space_of(case)
+        # A command says here what it lacks.
+        registry.training_of(case)
         if case.id in seen:
             raise ConfigurationError(f"case {case.id} is listed twice; remove one of them")
         seen.add(case.id)

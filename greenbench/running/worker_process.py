@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from greenbench.energy.idle import IdlePower
 from greenbench.errors import ConfigurationError, WorkerError
-from greenbench.machine.files import reason, remedy
+from greenbench.machine.files import last_words, reason, remedy
 from greenbench.machine.processes import GroupLeader
 from greenbench.results import Trial, TrialStatus
 from greenbench.results.account import Account
@@ -27,9 +27,6 @@ STOP_TIMEOUT_S = 5.0
 
 ANSWERS = ("ready", "warm", "idle", "data", "finished", "failed")
 """Events that end a request."""
-
-WORDS_READ, WORDS_LINES = 4096, 3
-"""How much of a log is read for its last lines, in bytes, and how many are told."""
 
 # Whichever of them a library reads, it reads once, when it is loaded.
 THREAD_VARIABLES = (
@@ -302,16 +299,7 @@ class WorkerProcess:
 
     def _last_words(self) -> str:
         """Return the last lines that it logged, as one line."""
-        try:
-            with self.log.open("rb") as logged:
-                size = logged.seek(0, os.SEEK_END)
-                logged.seek(max(self._logged_before, size - WORDS_READ))
-                text = logged.read().decode(errors="replace")
-        except OSError:
-            return ""
-        lines = [" ".join(line.split()) for line in text.splitlines()]
-        said = " | ".join([line for line in lines if line][-WORDS_LINES:])
-        return "".join(letter if letter.isprintable() else "?" for letter in said)
+        return last_words(self.log, self._logged_before)
 
     def _send(self, request: Mapping[str, Any]) -> None:
         self._request += 1

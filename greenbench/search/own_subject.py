@@ -73,6 +73,8 @@ class OwnSubject:
         seed = self.case.derive_seed(self.repeat, "trial", trial.index)
         who = named(self.training)
         run = Run(who, trial.hyperparameters, seed, case.epochs, workplace.ledger)
+        run.batch_size = case.batch_size
+        run.place = workplace.journal.path.with_suffix(f".t{trial.index}")
         self._runs[trial.index] = run
         driver = Driver(self.training, run, options)
         return OwnCourse(workplace, driver, case, trial, self._tell)
@@ -139,7 +141,7 @@ class OwnSubject:
             "name": self.case.dataset,
             "digest": self.source or "unknown",
             "content": None,
-            "source": place_of(self.training.train) or "",
+            "source": ", ".join(self.training.files) or place_of(self.training.train) or "",
             "notes": [],
         }
 

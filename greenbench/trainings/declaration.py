@@ -29,11 +29,14 @@ class Training:
         called with a `Run` and the options of its size.
     score : Score
         What it reports.
+    files : tuple of str
+        What it is made of, if that is not the file of its function.
     """
 
     name: str
     train: Callable[..., Any]
     score: Score
+    files: tuple[str, ...] = ()
 
     @property
     def is_stepwise(self) -> bool:

@@ -4,6 +4,7 @@ import os
 import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from greenbench.backends.process_state import put_random
@@ -39,6 +40,10 @@ class Run:
         What it told of its costs, or had counted.
     tested : tuple of float and mapping, or None
         The score on the test data, and what else was told with it.
+    batch_size : int or None
+        Samples a step, as its case says.
+    place : pathlib.Path or None
+        What names of files begin with that are this trial's own.
     """
 
     def __init__(
@@ -51,6 +56,8 @@ class Run:
     ) -> None:
         self.seed = seed
         self.max_epochs = max_epochs
+        self.batch_size: int | None = None
+        self.place: Path | None = None
         self.parameters: int | None = None
         self.train_flops_per_sample: int | None = None
         self.uncounted: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 import hashlib
 from functools import cache
+from pathlib import Path
 
 from greenbench import registry
 from greenbench.machine.sources import sources_of
@@ -19,10 +20,20 @@ def source_of(training: Training) -> str | None:
     str or None
         None of a training that is registered in no file of the user's.
     """
+    if training.files:
+        return _of_files(training.files)
     origin = registry.architectures.place(training.name)
     if origin is None or origin.file is None:
         return None
     return _digest(origin.module, origin.file)
+
+
+@cache
+def _of_files(files: tuple[str, ...]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(Path(file).read_bytes())
+    return digest.hexdigest()[:16]
 
 
 @cache
