@@ -11,6 +11,7 @@ from greenbench import __version__, registry
 from greenbench.cli.compare import compare
 from greenbench.cli.doctor import doctor
 from greenbench.cli.gate import gate
+from greenbench.cli.init import init
 from greenbench.cli.output import Group, emit, say, show_traceback, take_streams
 from greenbench.cli.record import record
 from greenbench.cli.report import report
@@ -54,6 +55,7 @@ cli.add_command(record)
 cli.add_command(compare)
 cli.add_command(report)
 cli.add_command(gate)
+cli.add_command(init)
 cli.add_command(doctor)
 
 
