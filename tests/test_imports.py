@@ -40,6 +40,7 @@ ORDER = (
     "gate",
     "reports",
     "doctor",
+    "starting",
     "terminal",
     "testing",
     "moved",

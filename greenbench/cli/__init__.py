@@ -12,6 +12,7 @@ from greenbench.cli.best import best
 from greenbench.cli.compare import compare
 from greenbench.cli.doctor import doctor
 from greenbench.cli.gate import gate
+from greenbench.cli.init import init
 from greenbench.cli.output import Group, emit, say, say_next, show_traceback, take_streams
 from greenbench.cli.parts import loading_parts
 from greenbench.cli.record import record
@@ -57,6 +58,7 @@ cli.add_command(best)
 cli.add_command(compare)
 cli.add_command(report)
 cli.add_command(gate)
+cli.add_command(init)
 cli.add_command(doctor)
 
 
