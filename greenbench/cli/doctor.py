@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING
 import click
 
 from greenbench.cases import Case, split_network
-from greenbench.cli.output import emit, say
+from greenbench.cli.output import emit, folded, say
 from greenbench.errors import ConfigurationError
 from greenbench.machine.threads import available_cores
 from greenbench.settings import Settings
-from greenbench.text import clean
 from greenbench.text.programs import strict_json
 
 if TYPE_CHECKING:
     from greenbench.compare.stats import Estimate
     from greenbench.doctor.compute_options import ComputeOptions
     from greenbench.doctor.thread_counts import NetworkThreads
-    from greenbench.terminal.tables import Table
 
 UNKNOWN = "unknown"
 PLAIN = 1000
@@ -67,27 +65,17 @@ def doctor(*, threads: bool, compute: bool, as_json: bool, **network: str | int 
     for name, text in findings.items():
         for i, line in enumerate(text if isinstance(text, list) else [text]):
             label = f"{'' if i else name:<18}"
+            indent = 0 if i else len(label)
             # A command is for copying: it must stay on one line.
             is_command = line.startswith("$ ")
-            for each in [label + line] if is_command else _folded(line, label):
+            for each in [label + line] if is_command else folded(label + line, indent):
                 say(each, is_whole=True)
-
-
-def _folded(line: str, label: str = "") -> list[str]:
-    """Return the lines that a line becomes, behind a label."""
-    from greenbench.terminal.console import USUAL, room_of  # noqa: PLC0415
-    from greenbench.terminal.wrapping import folded  # noqa: PLC0415
-
-    indent = len(label) if label.strip() else 0
-    return folded(label + clean(line), room_of(sys.stdout) or USUAL, indent)
 
 
 def _print_threads(named: dict[str, str | int], *, as_json: bool) -> None:
     from greenbench.doctor.thread_counts import counts_up_to, measure_threads, to_cases  # noqa: PLC0415
     from greenbench.machine.environment import cpu_model  # noqa: PLC0415
-    from greenbench.terminal.console import new_console  # noqa: PLC0415
     from greenbench.terminal.progress import Progress  # noqa: PLC0415
-    from greenbench.terminal.tables import show  # noqa: PLC0415
 
     settings = Settings.from_environment(os.environ)
     cases = to_cases(_networks(named), counts_up_to(available_cores()))
@@ -108,7 +96,7 @@ def _print_threads(named: dict[str, str | int], *, as_json: bool) -> None:
         emit(strict_json({**said, **asdict(found)}))
         return
     for network in found.networks:
-        show(new_console(sys.stdout), _threads_table(network))
+        _show_threads(network)
         say("")
     for text in (*(network.sentence for network in found.networks), *found.notes):
         _say_folded(text)
@@ -118,9 +106,7 @@ def _print_threads(named: dict[str, str | int], *, as_json: bool) -> None:
 def _print_compute(named: dict[str, str | int], *, as_json: bool) -> None:
     from greenbench.doctor.compute_options import NETWORK, measure_options, to_cases  # noqa: PLC0415
     from greenbench.machine.environment import cpu_model  # noqa: PLC0415
-    from greenbench.terminal.console import new_console  # noqa: PLC0415
     from greenbench.terminal.progress import Progress  # noqa: PLC0415
-    from greenbench.terminal.tables import show  # noqa: PLC0415
 
     settings = Settings.from_environment(os.environ)
     network = _named(NETWORK, named)
@@ -141,7 +127,7 @@ def _print_compute(named: dict[str, str | int], *, as_json: bool) -> None:
             strict_json({**said, "sentence": found.sentence, "notes": found.notes, **asdict(found)})
         )
         return
-    show(new_console(sys.stdout), _compute_table(found))
+    _show_options(found)
     say("")
     for text in (found.sentence, *found.notes):
         _say_folded(text)
@@ -164,43 +150,46 @@ def _named(network: Case, named: dict[str, str | int]) -> Case:
 
 
 def _say_folded(text: str) -> None:
-    for line in _folded(text):
+    for line in folded(text):
         say(line, is_whole=True)
 
 
-def _compute_table(found: "ComputeOptions") -> "Table":
-    from greenbench.terminal.tables import Table  # noqa: PLC0415
+def _show_options(found: "ComputeOptions") -> None:
+    from greenbench.terminal.tables import show_figures  # noqa: PLC0415
 
-    title = f"{found.network}: median [95% interval] of {found.rounds} rounds"
-    table = Table(title, row="option", elsewhere="`--json`", is_plain=True)
-    table.add_column("options")
-    for heading, rank in (
-        ("samples/s", 2), ("CPU s/1000 samples", 3),
+    columns = (
+        ("options", 0), ("samples/s", 2), ("CPU s/1000 samples", 3),
         (f"J/1000 samples, {found.provenance}", 1), (f"{found.decides}, ratio to first", 0),
         ("loss, ratio to first", 0),
-    ):  # fmt: skip
-        table.add_column(heading, justify="right", rank=rank)
-    for each in found.figures:
-        figures = (each.samples_per_s, each.cpu_s, each.energy_j, each.ratio, each.loss_ratio)
-        table.add_row(each.options or "none", *map(_cell, figures))
-    return table
+    )  # fmt: skip
+    rows = [
+        (
+            each.options or "none",
+            *map(_cell, (each.samples_per_s, each.cpu_s, each.energy_j, each.ratio)),
+            _cell(each.loss_ratio),
+        )
+        for each in found.figures
+    ]
+    title = f"{found.network}: median [95% interval] of {found.rounds} rounds"
+    show_figures(title, columns, rows, row="option", elsewhere="`--json`")
 
 
-def _threads_table(network: "NetworkThreads") -> "Table":
-    from greenbench.terminal.tables import Table  # noqa: PLC0415
+def _show_threads(network: "NetworkThreads") -> None:
+    from greenbench.terminal.tables import show_figures  # noqa: PLC0415
 
-    title = f"{network.network}: median [95% interval] of {network.rounds} rounds"
-    table = Table(title, row="number", elsewhere="`--json`", is_plain=True)
-    table.add_column("threads")
-    for heading, rank in (
-        ("samples/s", 2), ("CPU s/1000 samples", 3),
+    columns = (
+        ("threads", 0), ("samples/s", 2), ("CPU s/1000 samples", 3),
         (f"J/1000 samples, {network.provenance}", 1), (f"{network.decides}, ratio to best", 0),
-    ):  # fmt: skip
-        table.add_column(heading, justify="right", rank=rank)
-    for each in network.figures:
-        figures = (each.samples_per_s, each.cpu_s, each.energy_j, each.ratio)
-        table.add_row(str(each.threads), *map(_cell, figures))
-    return table
+    )  # fmt: skip
+    rows = [
+        (
+            str(each.threads),
+            *map(_cell, (each.samples_per_s, each.cpu_s, each.energy_j, each.ratio)),
+        )
+        for each in network.figures
+    ]
+    title = f"{network.network}: median [95% interval] of {network.rounds} rounds"
+    show_figures(title, columns, rows, row="number", elsewhere="`--json`")
 
 
 def _cell(found: "Estimate | None") -> str:

@@ -39,6 +39,22 @@ def say(line: str, *, err: bool = False, is_whole: bool = False) -> None:
     click.echo(shown, err=err)
 
 
+def folded(line: str, indent: int = 0) -> list[str]:
+    """Return the lines that a line becomes in 80 columns, or those that there are.
+
+    Parameters
+    ----------
+    line : str
+        Cleaned.
+    indent : int
+        Of all lines but the first.
+    """
+    from greenbench.terminal.console import USUAL, room_of  # noqa: PLC0415
+    from greenbench.terminal.wrapping import folded  # noqa: PLC0415
+
+    return folded(clean(line), room_of(sys.stdout) or USUAL, indent)
+
+
 def say_next(command: str, when: str = "") -> None:
     """Print what to do next as the last line, where people look at standard output.
 

@@ -123,8 +123,7 @@ def _record(settings: Settings, case: Case, name: str, output_dir: Path) -> None
 def _print_recording(recording: "Recording") -> None:
     from greenbench.tabular import Lookup  # noqa: PLC0415
     from greenbench.tabular.faithfulness import faithfulness  # noqa: PLC0415
-    from greenbench.terminal.console import new_console  # noqa: PLC0415
-    from greenbench.terminal.tables import Table, show  # noqa: PLC0415
+    from greenbench.terminal.tables import show_figures  # noqa: PLC0415
 
     found = faithfulness(Lookup(recording))
     trainings = recording.trainings
@@ -134,14 +133,11 @@ def _print_recording(recording: "Recording") -> None:
     for line in _doubts(recording):
         say(line)
     title = f"replays against {len(recording.held_out)} held-out trainings, accuracy in points:"
-    table = Table(title, row="epoch", is_plain=True)
-    table.add_column("epoch", justify="right")
-    for heading, rank in (
-        ("error", 0), ("noise between seeds", 1), ("rank correlation", 0), ("best, real", 2),
-        ("best, replayed", 2),
-    ):  # fmt: skip
-        table.add_column(heading, justify="right", rank=rank)
-    columns = zip(
+    columns = (
+        ("epoch", 0), ("error", 0), ("noise between seeds", 1), ("rank correlation", 0),
+        ("best, real", 2), ("best, replayed", 2),
+    )  # fmt: skip
+    figures = zip(
         found.error,
         found.noise,
         found.rank_correlation,
@@ -149,10 +145,18 @@ def _print_recording(recording: "Recording") -> None:
         found.best_replayed,
         strict=True,
     )
-    for epoch, (error, noise, rank_correlation, real, replayed) in enumerate(columns, start=1):
-        figures = (f"{error:.1f}", f"{noise:.1f}", f"{rank_correlation:.2f}")
-        table.add_row(str(epoch), *figures, f"{real:.1%}", f"{replayed:.1%}")
-    show(new_console(sys.stdout), table)
+    rows = [
+        (
+            str(epoch),
+            f"{error:.1f}",
+            f"{noise:.1f}",
+            f"{rank:.2f}",
+            f"{real:.1%}",
+            f"{replayed:.1%}",
+        )
+        for epoch, (error, noise, rank, real, replayed) in enumerate(figures, start=1)
+    ]
+    show_figures(title, columns, rows, row="epoch")
 
 
 def _doubts(recording: "Recording") -> list[str]:

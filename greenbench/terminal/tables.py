@@ -1,5 +1,6 @@
 """Tables that fit the width they have: columns go by rank, and in a narrow terminal rows stack."""
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -9,7 +10,7 @@ from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from greenbench.terminal.console import NARROWEST, text
+from greenbench.terminal.console import NARROWEST, new_console, text
 from greenbench.terminal.wrapping import widest_word, wrapped
 
 STACKED = 100
@@ -220,6 +221,33 @@ def show(console: Console, table: Table) -> None:
         Fits its width, but for words that are wider by themselves.
     """
     console.print(table, crop=False)
+
+
+def show_figures(
+    title: str,
+    columns: Sequence[tuple[str, int]],
+    rows: Iterable[Sequence[str]],
+    *,
+    row: str,
+    elsewhere: str = "",
+) -> None:
+    """Print a table without lines to standard output.
+
+    Parameters
+    ----------
+    title, row, elsewhere : str
+        As of `Table`.
+    columns : sequence of (str, int)
+        Headings with their ranks, the name's first.
+    rows : iterable of sequence of str
+        Cells.
+    """
+    table = Table(title, row=row, elsewhere=elsewhere, is_plain=True)
+    for place, (heading, rank) in enumerate(columns):
+        table.add_column(heading, justify="right" if place else "left", rank=rank)
+    for cells in rows:
+        table.add_row(*cells)
+    show(new_console(sys.stdout), table)
 
 
 def _in_lines(columns: Iterable[_Column], width: int) -> Iterator[list[_Column]]:
