@@ -19,6 +19,7 @@ from greenbench.strategies.spaces import find_space
 from greenbench.tasks import Score
 from greenbench.trainings import Run, Training
 from greenbench.trainings.driver import Driver, named
+from greenbench.trainings.imports import import_early
 from greenbench.trainings.source import source_of
 
 
@@ -59,7 +60,8 @@ class OwnSubject:
         return OwnTask(self.training.score)
 
     def warm_up(self, exercise: Exercise | None = None) -> ModelCosts:
-        """Train nothing: nobody knows how to train a little of it."""
+        """Import what it imports; nobody knows how to train a little of it."""
+        import_early(self.training)
         return ModelCosts(None, None)
 
     def lanes(self) -> Lanes:
