@@ -82,7 +82,7 @@ HOMES = {
     "matplotlib": ("reports",),
     "statsmodels": ("compare/anova.py", "compare/pairs.py"),
     "kneed": ("compare/front.py",),
-    "psutil": ("machine", "energy/host.py"),
+    "psutil": ("machine", "energy/host.py", "energy/process_tree.py"),
     "click": ("cli",),
 }
 """Third-party packages, and the modules or folders that alone may import them."""

@@ -168,7 +168,7 @@ def test_help_and_list_import_nothing_heavy(greenbench: Greenbench, arguments: l
 
 BAD_METERS = {
     "unknown": ("no_such", "unknown meter 'no_such'; known: codecarbon, "),
-    "misspelt": ("codecarbon,zeuss", "unknown meter 'zeuss'; did you mean zeus?"),
+    "misspelt": ("codecarbon,zeuss", "unknown meter 'zeuss'; did you mean zeus"),
     "upper case": ("Codecarbon", "unknown meter 'Codecarbon'; did you mean codecarbon?"),
     "empty": ("", "meter is ''; expected a name"),
     "blank": (" ", "meter is ' '; expected a name"),
