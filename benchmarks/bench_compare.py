@@ -32,7 +32,7 @@ from typing import Any, TypeVar
 from make_store import make_store
 
 from greenbench.compare.returns import compare_returns
-from greenbench.compare.rows import select
+from greenbench.compare.sessions import newest
 from greenbench.energy.host import peak_memory_bytes
 from greenbench.machine.environment import describe_environment
 from greenbench.tracking import Store
@@ -95,7 +95,7 @@ def measure(uri: str) -> dict[str, float]:
     store, open_s, _ = timed(lambda: Store.existing(uri))
     rows, read_s, read_cpu_s = timed(store.read_rows)
     _, compare_s, compare_cpu_s = timed(lambda: compare_returns(rows))
-    latest = select(rows, {}, only_latest=True)
+    latest, _ = newest(rows)
     trials, trials_s, _ = timed(lambda: store.read_trials(latest))
     return {
         "runs": len(rows),

@@ -8,7 +8,7 @@ import os
 import random
 import warnings
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from itertools import chain
@@ -18,7 +18,7 @@ import pytest
 
 from greenbench import registry
 from greenbench.cases import Case
-from greenbench.errors import ConfigurationError, GreenbenchError
+from greenbench.errors import GreenbenchError
 from greenbench.integrations.pytest_gate import GATE, Gate
 from greenbench.integrations.pytest_items import (
     BENCHMARK,
@@ -37,6 +37,7 @@ from greenbench.integrations.pytest_items import (
     suite,
     write_line,
 )
+from greenbench.integrations.pytest_marks import Marked, marked, register_suites, suite_of
 from greenbench.integrations.pytest_run import EXTRA_INFO, Run
 from greenbench.integrations.pytest_run import extra_info as _extra_info
 from greenbench.machine.surroundings import provide_home
@@ -104,7 +105,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Register our mark and the summary; whoever takes no case of ours pays for no more."""
     config.addinivalue_line(
-        "markers", "greenbench(cases): run these cases instead of a suite's, a list of Case"
+        "markers",
+        "greenbench(cases, suite=None): run these cases, a list of Case, instead of a suite's; "
+        "with a name, they make a suite",
     )
     provide_home(os.environ, home_of_nobody(os.environ))
     config.pluginmanager.register(_Summary(config), "greenbench-summary")
@@ -139,12 +142,25 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrise a test that takes ``greenbench_case`` with the selected cases."""
     if CASE not in metafunc.fixturenames:
         return
-    marked = _marked(metafunc.definition)
-    cases = _selected(metafunc.config, marked)
+    register_suites(metafunc.module)
+    found = marked(metafunc.definition)
+    if (
+        found
+        and found.suite
+        and metafunc.config.getoption("greenbench_suite")
+        not in (
+            None,
+            found.suite,
+        )
+    ):
+        # Another suite is asked for: its test is skipped.
+        metafunc.parametrize(CASE, [])
+        return
+    cases = _selected(metafunc.config, found)
     if gate := metafunc.config.stash.get(GATE, None):
         # An option may not fit a case that it does not select.
         with suppress(GreenbenchError):
-            gate.expect(_selected(metafunc.config, marked, is_narrowed=False))
+            gate.expect(_selected(metafunc.config, found, is_narrowed=False))
     _register_marks(metafunc.config, cases)
     metafunc.parametrize(CASE, [pytest.param(c, id=c.id, marks=_marks(c)) for c in cases])
 
@@ -159,12 +175,19 @@ def greenbench_session(request: pytest.FixtureRequest) -> Iterator[Any]:
     if config.getoption("benchmark_skip", False) and not config.getoption("benchmark_only"):
         # Whoever asks for us late has started nothing, either.
         pytest.skip("benchmarks are skipped (--benchmark-skip)")
-    found = map(parameters, items)
+    ours = [item for item in items if is_ours(item)]
+    found = map(parameters, ours)
     cases = list(dict.fromkeys(each[CASE] for each in found if CASE in each))
+    suites = list(dict.fromkeys(suite_of(item, suite(config)) for item in ours))
     with (
         Progress(cases, _uncaptured(config)) as progress,
         Session(
-            _settings(config), suite(config), cases, progress, is_fresh=True, is_resumable=False
+            _settings(config),
+            suites[0] if len(suites) == 1 else suite(config),
+            cases,
+            progress,
+            is_fresh=True,
+            is_resumable=False,
         ) as session,
     ):
         yield session
@@ -275,16 +298,16 @@ class _Summary:
 
 
 def _selected(
-    config: pytest.Config, marked: Sequence[Case] | None, *, is_narrowed: bool = True
+    config: pytest.Config, found: Marked | None, *, is_narrowed: bool = True
 ) -> list[Case]:
     def option(name: str) -> Any:
         return config.getoption(f"greenbench_{name}")
 
     registry.load_plugins()
     whole = Selection(
-        suite=suite(config),
+        suite=(found and found.suite) or suite(config),
         budget={name: option(name) for name in BUDGET},
-        listed=marked,
+        listed=found.cases if found else None,
         data_dir=_settings(config).data_dir,
     )
     if not is_narrowed:
@@ -311,19 +334,6 @@ def _settings(config: pytest.Config) -> Settings:
     )
     check_meters(settings.meter)
     return settings
-
-
-def _marked(item: pytest.Item) -> list[Case] | None:
-    """Return the cases that a test's mark names, if it has one that does."""
-    marker = item.get_closest_marker("greenbench")
-    if marker is None or not (marker.args or marker.kwargs):
-        return None
-    cases = marker.kwargs.get("cases", next(iter(marker.args), None))
-    if not isinstance(cases, Iterable) or not all(isinstance(case, Case) for case in (*cases,)):
-        raise ConfigurationError(
-            f"the mark greenbench of {item.nodeid} has {cases!r}; expected a list of Case"
-        )
-    return [*cases]
 
 
 def _parts(case: Case) -> tuple[str, ...]:

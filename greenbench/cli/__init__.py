@@ -18,6 +18,7 @@ from greenbench.cli.parts import loading_parts
 from greenbench.cli.record import record
 from greenbench.cli.report import report
 from greenbench.cli.run import run
+from greenbench.cli.sessions import sessions
 from greenbench.machine.places import described
 from greenbench.machine.surroundings import (
     check_working_folder,
@@ -57,6 +58,7 @@ cli.add_command(record)
 cli.add_command(best)
 cli.add_command(compare)
 cli.add_command(report)
+cli.add_command(sessions)
 cli.add_command(gate)
 cli.add_command(init)
 cli.add_command(doctor)

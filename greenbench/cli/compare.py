@@ -120,11 +120,12 @@ def _naming(*which: str) -> Callable[[Command], Command]:
 def returns(*, tolerance: "Tolerance | None", **given: Any) -> None:
     """Say which size to train: what each larger one costs, and what it buys."""
     from greenbench.compare.columns import to_results  # noqa: PLC0415
+    from greenbench.compare.questions import OF_RETURNS  # noqa: PLC0415
     from greenbench.compare.returns import SERIES, compare_returns  # noqa: PLC0415
     from greenbench.terminal import print_returns  # noqa: PLC0415
 
     asked = _asked(given)
-    tables = read_tables(asked.wanted)
+    tables = read_tables(asked.wanted, question=OF_RETURNS)
     rows, group, notes = (
         to_results(tables.rows, asked.names)
         if tables.is_foreign
@@ -135,7 +136,7 @@ def returns(*, tolerance: "Tolerance | None", **given: Any) -> None:
     )
     if not found:
         advice = OTHER_GROUP if tables.is_foreign else "run a family with `greenbench run scaling`"
-        raise _refusal("results of two sizes", group, asked, advice)
+        raise _refusal(OF_RETURNS.needs, group, asked, advice)
     _print("returns", found, asked, print_returns, tables.noting(notes))
 
 
@@ -148,11 +149,12 @@ def strategies(*, tolerance: "Tolerance | None", **given: Any) -> None:
     from greenbench.compare.columns import to_trials  # noqa: PLC0415
     from greenbench.compare.comparable import check_cases  # noqa: PLC0415
     from greenbench.compare.placings import summarise  # noqa: PLC0415
+    from greenbench.compare.questions import OF_STRATEGIES  # noqa: PLC0415
     from greenbench.compare.strategies import OWN_GROUP, compare_strategies  # noqa: PLC0415
     from greenbench.terminal import print_strategies  # noqa: PLC0415
 
     asked = _asked(given)
-    tables = read_tables(asked.wanted, with_trials=True)
+    tables = read_tables(asked.wanted, with_trials=True, question=OF_STRATEGIES)
     check_cases(tables.rows)
     trials, group, notes = (
         to_trials(tables.trials, asked.names)
@@ -167,7 +169,7 @@ def strategies(*, tolerance: "Tolerance | None", **given: Any) -> None:
     )
     if not found:
         advice = OTHER_GROUP if tables.is_foreign else "run some with `greenbench run strategies`"
-        raise _refusal("searches of two strategies", group, asked, advice)
+        raise _refusal(OF_STRATEGIES.needs, group, asked, advice)
     overall = summarise(found)
     _print(
         "strategies",
@@ -187,11 +189,12 @@ def factors(*, response: tuple[str, ...], factors: tuple[str, ...], **given: Any
     """Say where the energy goes: factorial ANOVA, Kruskal-Wallis, pairs of levels."""
     from greenbench.compare.columns import responses  # noqa: PLC0415
     from greenbench.compare.factors import compare_factors  # noqa: PLC0415
+    from greenbench.compare.questions import of_factors  # noqa: PLC0415
     from greenbench.terminal import print_factors  # noqa: PLC0415
 
     asked = _asked(given)
-    tables = read_tables(asked.wanted)
     named = _listed(factors)
+    tables = read_tables(asked.wanted, question=of_factors(named or LAYER_FACTORS))
     if not named and tables.is_foreign:
         raise ConfigurationError("of a CSV, name the columns that explain: `--factors a,b`")
     rows = tables.rows if tables.is_foreign else _with_factors(tables.rows, named, asked)
@@ -277,13 +280,14 @@ def _variants(compared: str, asked: _Asked) -> tuple["Tables", tuple[str, ...]]:
     """Read results to pair by their repeats, and the columns of their groups."""
     from greenbench.compare.columns import to_variants  # noqa: PLC0415
     from greenbench.compare.parts import ACROSS, to_pairs  # noqa: PLC0415
+    from greenbench.compare.questions import of_variants  # noqa: PLC0415
     from greenbench.compare.ratios import OWN_GROUP  # noqa: PLC0415
 
     wanted = asked.wanted
-    if compared in ACROSS and not wanted.files:
+    if compared in ACROSS and not wanted.files and wanted.session is None:
         # A session has one number of threads, or optimiser, as a rule.
         wanted = replace(wanted, all_sessions=True)
-    tables = read_tables(wanted)
+    tables = read_tables(wanted, question=of_variants(compared))
     if tables.is_foreign:
         rows, group, notes = to_variants(tables.rows, asked.names, compared)
         return replace(tables.noting(notes), rows=rows), group
@@ -346,6 +350,7 @@ def _print(
             "question": question,
             "answers": [*map(to_json, answers)],
             **further,
+            "sessions": tables.sessions,
             "notes": notes,
         }
         emit(strict_json(said))

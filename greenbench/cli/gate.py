@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from greenbench.cli.output import emit, emit_commands, say, say_next
-from greenbench.cli.tables import Wanted, including, read_tables
+from greenbench.cli.tables import Wanted, including, of_session, read_tables
 from greenbench.errors import ConfigurationError, GateError
 from greenbench.machine.files import reason, remedy, replacing
 from greenbench.selection import DEFAULT_SUITE, Selection, cases_by_suite, known_case_ids
@@ -40,6 +40,7 @@ class _Asked:
     suite: str | None
     pattern: str | None
     rounds: int | None
+    session: str | None
     include_disturbed: bool
 
     @property
@@ -53,9 +54,9 @@ class _Asked:
                 "--baseline interleaved needs the revision to compare with, as in "
                 "interleaved:origin/main"
             )
-        if self.files:
+        if self.files or self.session is not None:
             raise ConfigurationError(
-                "--baseline interleaved measures by itself; leave the files out"
+                "--baseline interleaved measures by itself; leave files and --session out"
             )
         return revision
 
@@ -63,8 +64,9 @@ class _Asked:
         """Return the results that are judged, of files or the suite's latest, and notes on them."""
         if self.files and self.suite:
             raise ConfigurationError("--suite selects from the store; leave it or the files out")
-        suite = None if self.files else self.suite or DEFAULT_SUITE
-        wanted = Wanted(self.files, suite, False, (), self.include_disturbed)
+        is_named = self.files or self.session is not None
+        suite = self.suite if is_named else self.suite or DEFAULT_SUITE
+        wanted = Wanted(self.files, suite, False, (), self.include_disturbed, self.session)
         tables = read_tables(wanted)
         if tables.is_foreign:
             raise ConfigurationError(
@@ -113,6 +115,7 @@ def _file(name: str, words: str) -> Callable[[Any], Any]:
 @click.option("--prune", is_flag=True, help="With --update: drop cases that the suite has no more.")
 @click.option("--history", is_flag=True, help="Find when costs changed, over all past runs.")
 @click.option("--suite", help="Of the store, or to measure interleaved; default: ci.")
+@of_session
 @click.option("--case", "pattern", help="Only cases whose id matches this glob.")
 @click.option("--rounds", type=click.IntRange(min=1), help="Interleaved: samples of each revision.")
 @click.option("--strict", is_flag=True, help="Exit with 3 if a limit is inconclusive.")
@@ -285,8 +288,10 @@ def _print_history(asked: _Asked, *, as_json: bool) -> None:
     from greenbench.terminal import print_history  # noqa: PLC0415
     from greenbench.tracking import Store  # noqa: PLC0415
 
-    if asked.files:
-        raise ConfigurationError("--history looks at past runs of the store; leave the files out")
+    if asked.files or asked.session is not None:
+        raise ConfigurationError(
+            "--history looks at all past runs of the store; leave files and --session out"
+        )
     settings = Settings.from_environment(os.environ)
     store = Store.existing(settings.tracking_uri, timeout_s=settings.store_timeout_s)
     rows = store.read_rows(asked.suite or DEFAULT_SUITE)

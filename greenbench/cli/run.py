@@ -20,6 +20,7 @@ from greenbench.selection import Selection, parse_options
 from greenbench.settings import Scope, Settings
 
 if TYPE_CHECKING:
+    from greenbench.results import CaseResult
     from greenbench.running.session import Session
     from greenbench.terminal.progress import Progress
 
@@ -117,6 +118,12 @@ def _part(given: dict[str, Any], field: str) -> dict[str, Any]:
     is_flag=True,
     help="Resume though code, data or settings have changed; results are marked as mixed.",
 )
+@click.option(
+    "--continue-repeats",
+    type=int,
+    metavar="N",
+    help="Add N repeats with new seeds to the last finished run of the same cases.",
+)
 @click.option("--carbon-intensity", type=float, help="Your own figure, in g CO2e/kWh.")
 @click.option("--country", help="Country mix, by ISO code of three letters.")
 @click.option("--trial-timeout", type=float, help="Seconds after which a trial is stopped.")
@@ -141,6 +148,7 @@ def run(
     *,
     fresh: bool,
     resume_anyway: bool,
+    continue_repeats: int | None,
     carbon_intensity: float | None,
     country: str | None,
     trial_timeout: float | None,
@@ -163,6 +171,11 @@ def run(
         )
     if fresh and resume_anyway:
         raise ConfigurationError("--fresh and --resume-anyway contradict each other; choose one")
+    for name, is_given in (("--fresh", fresh), ("--repeats", given["repeats"] is not None)):
+        if is_given and continue_repeats is not None:
+            raise ConfigurationError(
+                f"{name} and --continue-repeats contradict each other; choose one"
+            )
     settings = Settings.from_environment(
         os.environ,
         carbon_g_per_kwh=carbon_intensity,
@@ -181,6 +194,7 @@ def run(
         [case for selection in selections for case in selection.cases()],
         is_fresh=fresh,
         may_mix=resume_anyway,
+        more_repeats=continue_repeats,
         include_disturbed=include_disturbed,
     )
     sys.exit(max((error.exit_code for error in failures), default=0))
@@ -193,28 +207,40 @@ def _run_cases(
     *,
     is_fresh: bool,
     may_mix: bool,
+    more_repeats: int | None,
     include_disturbed: bool,
 ) -> list[GreenbenchError]:
     """Run cases and print what came out; return what went wrong."""
     from greenbench.results.heat import mark_hot  # noqa: PLC0415
     from greenbench.results.marks import mark_drift  # noqa: PLC0415
-    from greenbench.running.session import Session  # noqa: PLC0415
+    from greenbench.results.table import to_row  # noqa: PLC0415
+    from greenbench.running.session import Session, check_cases  # noqa: PLC0415
     from greenbench.terminal.progress import Progress  # noqa: PLC0415
 
+    continued = None
+    if more_repeats is not None:
+        from greenbench.running.continuing import find  # noqa: PLC0415
+
+        check_cases(cases)
+        continued = find(settings, suite, cases, more_repeats, may_mix=may_mix)
+        cases = continued.cases
     try:
         with (
             Progress(cases) as progress,
-            Session(settings, suite, cases, progress, is_fresh, may_mix) as session,
+            Session(
+                settings, suite, cases, progress, is_fresh, may_mix, continues=continued
+            ) as session,
         ):
-            rows, failures = _run_repeats(session, progress)
+            results, failures = _run_repeats(session, progress)
         # SciPy, which it needs, would keep the first trial waiting.
         from greenbench.terminal import print_summary  # noqa: PLC0415
 
         # They ran in random order.
         places = {case.id: place for place, case in enumerate(cases)}
-        rows.sort(key=lambda row: places[row["case_id"]])
-        for row in rows:
-            mark_drift(row, session.idle_drift)
+        results.sort(key=lambda result: places[result.case.id])
+        rows = [to_row(result) for result in results]
+        for row, result in zip(rows, results, strict=True):
+            mark_drift(row, session.drift_of(result))
         mark_hot(rows)
         print_summary(rows, include_disturbed=include_disturbed)
         if rows and not session.has_undelivered:
@@ -239,19 +265,18 @@ def _run_cases(
 
 def _run_repeats(
     session: "Session", progress: "Progress"
-) -> tuple[list[dict[str, Any]], list[GreenbenchError]]:
-    """Run and deliver all repeats; return rows, and what went wrong, which is said at once."""
-    from greenbench.results.table import to_row  # noqa: PLC0415
+) -> "tuple[list[CaseResult], list[GreenbenchError]]":
+    """Run and deliver all repeats; return results, and what went wrong, which is said at once."""
     from greenbench.running.repeats import outcomes  # noqa: PLC0415
 
-    rows: list[dict[str, Any]] = []
+    results: list[CaseResult] = []
     failures: list[GreenbenchError] = []
     for outcome in outcomes(session, progress):
         if isinstance(outcome, GreenbenchError):
             failures.append(outcome)
         else:
-            rows.append(to_row(outcome))
-    return rows, failures
+            results.append(outcome)
+    return results, failures
 
 
 def _print_store(settings: Settings, suite: str) -> None:

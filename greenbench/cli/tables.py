@@ -11,11 +11,12 @@ import click
 
 from greenbench.cases.suites import GATE
 from greenbench.errors import ConfigurationError
-from greenbench.selection import parse_pairs
+from greenbench.selection import ADHOC_SUITE, parse_pairs
 from greenbench.settings import Settings
 
 if TYPE_CHECKING:
     from greenbench.compare.files import Tables
+    from greenbench.compare.sessions import Question
     from greenbench.compare.tolerance import Tolerance
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -45,6 +46,11 @@ including = click.option(
 )
 
 
+of_session = click.option(
+    "--session", metavar="ID", help="Only this one: its id, how that begins, latest or previous."
+)
+
+
 def tolerating(what: str) -> Callable[[Command], Command]:
     """Return the option that says how far below the best score is good enough."""
     return click.option(
@@ -64,6 +70,7 @@ def selecting_rows(command: Command) -> Command:
         click.argument("files", nargs=-1, type=click.Path(path_type=Path)),
         click.option("--suite", help="Only results of this suite."),
         click.option("--all-sessions", is_flag=True, help="Not only the latest of each suite."),
+        of_session,
         click.option("--where", multiple=True, help="Only rows with column=value: host=…."),
         including,
     ]
@@ -81,12 +88,18 @@ class Wanted:
     all_sessions: bool
     where: tuple[str, ...]
     include_disturbed: bool
+    session: str | None = None
 
     @property
     def source(self) -> str:
         """Where the table comes from, for messages."""
         if self.files:
             return ", ".join(map(str, self.files))
+        return f"session {self.session} of {self.store}" if self.session else self.store
+
+    @property
+    def store(self) -> str:
+        """Where the store is, for messages."""
         return str(Settings.from_environment(os.environ).tracking_uri)
 
     @property
@@ -100,7 +113,9 @@ class Wanted:
         return "".join(f" {shlex.quote(word)}" for word in words)
 
 
-def read_tables(wanted: Wanted, *, with_trials: bool = False) -> "Tables":
+def read_tables(
+    wanted: Wanted, *, with_trials: bool = False, question: "Question | None" = None
+) -> "Tables":
     """Read the selected rows, and their trials if they are asked for.
 
     Parameters
@@ -109,6 +124,9 @@ def read_tables(wanted: Wanted, *, with_trials: bool = False) -> "Tables":
         Files, or what is selected from the store.
     with_trials : bool
         Whether trials are read from the store, too.
+    question : Question, optional
+        What is asked of the store: of a suite whose latest session has no answer, the newest
+        that has one is taken, and named in the notes.
 
     Raises
     ------
@@ -121,9 +139,10 @@ def read_tables(wanted: Wanted, *, with_trials: bool = False) -> "Tables":
         from greenbench.compare.rows import once  # noqa: PLC0415
         from greenbench.results.heat import mark_hot  # noqa: PLC0415
 
-        if wanted.suite or wanted.all_sessions:
+        if wanted.suite or wanted.all_sessions or wanted.session is not None:
             raise ConfigurationError(
-                "--suite and --all-sessions select from the store; of a file, select with --where"
+                "--suite, --session and --all-sessions select from the store; of a file, select "
+                "with --where"
             )
         found = read_files(wanted.files, where)
         if found.is_foreign:
@@ -132,29 +151,60 @@ def read_tables(wanted: Wanted, *, with_trials: bool = False) -> "Tables":
         rows = once(found.rows)
         mark_hot(rows)
         return replace(found, rows=rows, trials=once(found.trials))
-    return _read_store(wanted, where, with_trials)
+    return _read_store(wanted, where, with_trials, question)
 
 
-def _read_store(wanted: Wanted, where: Mapping[str, str], with_trials: bool) -> "Tables":
+def _read_store(
+    wanted: Wanted, where: Mapping[str, str], with_trials: bool, question: "Question | None"
+) -> "Tables":
     from greenbench.compare.comparable import check_scores  # noqa: PLC0415
     from greenbench.compare.files import Tables  # noqa: PLC0415
     from greenbench.compare.rows import select  # noqa: PLC0415
+    from greenbench.compare.sessions import sessions_of  # noqa: PLC0415
     from greenbench.results.heat import mark_hot  # noqa: PLC0415
     from greenbench.tracking import Store  # noqa: PLC0415
 
     settings = Settings.from_environment(os.environ)
     store = Store.existing(settings.tracking_uri, timeout_s=settings.store_timeout_s)
-    # What the gate measured is of few cases, and of revisions in between.
-    found = [r for r in store.read_rows(wanted.suite) if wanted.suite or r["suite"] != GATE]
-    rows = select(found, where, only_latest=not wanted.all_sessions)
-    if not rows:
-        conditions = [*([f"suite={wanted.suite}"] if wanted.suite else []), *wanted.where]
-        raise ConfigurationError(
-            f"no results in {wanted.source}"
-            + (f" have {' and '.join(conditions)}" if conditions else "")
-            + "; run some with `greenbench run`"
-        )
+    found = select(_of_session(store.read_rows(wanted.suite), wanted), where)
+    if not found:
+        raise _nothing(wanted)
+    rows, notes = _newest(found, wanted, question)
     mark_hot(rows)
     trials = store.read_trials(rows) if with_trials else []
     check_scores([*rows, *trials])
-    return Tables(rows, trials, is_foreign=False)
+    ids = tuple(dict.fromkeys(each.id for each in sessions_of(rows)))
+    return Tables(rows, trials, is_foreign=False, notes=notes, sessions=ids)
+
+
+def _of_session(rows: list[dict[str, Any]], wanted: Wanted) -> list[dict[str, Any]]:
+    """Return the rows of the session that is asked for; of all but the gate's, if none is."""
+    from greenbench.compare.sessions import LATEST, PREVIOUS, find_session  # noqa: PLC0415
+
+    # What the gate measured is of few cases, and of revisions in between.
+    usual = [row for row in rows if wanted.suite or row["suite"] != GATE]
+    if wanted.session is None:
+        return usual
+    if wanted.all_sessions:
+        raise ConfigurationError("--session and --all-sessions contradict each other; choose one")
+    among = usual if wanted.session in (LATEST, PREVIOUS) else rows
+    return [*find_session(among, wanted.session, wanted.store).rows]
+
+
+def _newest(
+    rows: list[dict[str, Any]], wanted: Wanted, question: "Question | None"
+) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    from greenbench.compare.sessions import newest  # noqa: PLC0415
+
+    if wanted.all_sessions or wanted.session is not None:
+        return rows, ()
+    return newest(rows, question, loose=ADHOC_SUITE)
+
+
+def _nothing(wanted: Wanted) -> ConfigurationError:
+    conditions = [*([f"suite={wanted.suite}"] if wanted.suite else []), *wanted.where]
+    return ConfigurationError(
+        f"no results in {wanted.source}"
+        + (f" have {' and '.join(conditions)}" if conditions else "")
+        + "; run some with `greenbench run`"
+    )

@@ -47,12 +47,15 @@ class Tables:
         Whether columns have whatever names a CSV gave them.
     notes : tuple of str
         What a reader must know of how they were read, such as copies that count once.
+    sessions : tuple of str
+        Ids of the sessions of a store that they come from, the newest first.
     """
 
     rows: list[Row]
     trials: list[Row]
     is_foreign: bool
     notes: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()
 
     def noting(self, notes: Sequence[str]) -> "Tables":
         """Return the same tables with further notes."""
@@ -108,7 +111,7 @@ def to_csv(records: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _select(paths: Sequence[Path], rows: list[Row], where: Mapping[str, str]) -> list[Row]:
-    wanted = select(rows, where, only_latest=False)
+    wanted = select(rows, where)
     if not wanted:
         conditions = " and ".join(f"{column}={text}" for column, text in where.items())
         raise ConfigurationError(f"no row of {', '.join(map(str, paths))} has {conditions}")

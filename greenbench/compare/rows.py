@@ -11,8 +11,8 @@ SAMPLE = ("session", "case_id", "case_hash", "repeat", "trial")
 AnyRow = TypeVar("AnyRow", bound=Mapping[str, Any])
 
 
-def select(rows: Sequence[AnyRow], where: Mapping[str, str], *, only_latest: bool) -> list[AnyRow]:
-    """Return the rows that agree with `where`, of the latest session of each suite.
+def select(rows: Sequence[AnyRow], where: Mapping[str, str]) -> list[AnyRow]:
+    """Return the rows that agree with `where`.
 
     Parameters
     ----------
@@ -21,9 +21,6 @@ def select(rows: Sequence[AnyRow], where: Mapping[str, str], *, only_latest: boo
     where : mapping of str to str
         Column to text. A number matches however it is written; an unknown value matches an
         empty text and ``None``.
-    only_latest : bool
-        Whether to leave out all sessions of a suite but the last, and of a case that several
-        suites have: with the same seeds, it is no further sample.
 
     Raises
     ------
@@ -33,13 +30,7 @@ def select(rows: Sequence[AnyRow], where: Mapping[str, str], *, only_latest: boo
     for column in where:
         if rows and column not in rows[0]:
             raise UnknownNameError("column", column, rows[0])
-    wanted = [r for r in rows if all(_matches(r[name], text) for name, text in where.items())]
-    if not only_latest:
-        return wanted
-    of_suite = {row["suite"]: row["session"] for row in wanted}
-    latest = [row for row in wanted if row["session"] == of_suite[row["suite"]]]
-    of_case = {row["case_id"]: row["session"] for row in latest}
-    return [row for row in latest if row["session"] == of_case[row["case_id"]]]
+    return [r for r in rows if all(_matches(r[name], text) for name, text in where.items())]
 
 
 def once(rows: Iterable[AnyRow]) -> list[AnyRow]:

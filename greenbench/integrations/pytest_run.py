@@ -12,6 +12,7 @@ from greenbench.cases.spelling import spelled_once
 from greenbench.errors import GreenbenchError
 from greenbench.integrations.pytest_gate import GATE
 from greenbench.integrations.pytest_items import said, suite
+from greenbench.integrations.pytest_marks import suite_of
 from greenbench.machine.secrets import redact
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Run:
     def __init__(self, item: pytest.Item, session: "Session", benchmark: Any) -> None:
         self._item, self._session, self._benchmark = item, session, benchmark
         self._samples = item.config.stash.setdefault(SAMPLES, Samples())
+        self._suite = suite_of(item, suite(item.config))
         self._is_timed = False
 
     def __call__(self, case: Case) -> "list[CaseResult]":
@@ -111,7 +113,7 @@ class Run:
         def one_repeat() -> None:
             # A profiler of pytest-benchmark calls once more, which is no sample.
             if (repeat := next(pending, None)) is not None:
-                last.append(self._session.run_repeat(case, repeat))
+                last.append(self._session.run_repeat(case, repeat, self._suite))
                 self._samples.measured[case.hash, repeat] = last[0], self._session.folder.name
 
         def deliver_last() -> None:
@@ -125,7 +127,7 @@ class Run:
                     one_repeat()
             else:
                 self._is_timed = True
-                self._benchmark.group = f"greenbench {suite(self._item.config)}"
+                self._benchmark.group = f"greenbench {self._suite}"
                 # Each round is a repeat, with a seed of its own; the worker warms up by itself.
                 # Logging is none of a round's time.
                 self._benchmark.pedantic(one_repeat, setup=deliver_last, rounds=len(due))

@@ -91,8 +91,10 @@ class Delivery:
             return False
         return True
 
-    def deliver_idle_drift(self, folder: Path, suite: str, drift: float) -> None:
-        """Log by how much idle power changed, with all results of a session.
+    def deliver_idle_drift(
+        self, folder: Path, suite: str, drift: float, since_s: float = 0.0
+    ) -> None:
+        """Log by how much idle power changed, with the results of a session.
 
         Parameters
         ----------
@@ -102,17 +104,20 @@ class Delivery:
             Whose results.
         drift : float
             Share of the idle power before.
+        since_s : float
+            Earlier results, seconds since 1970-01-01 UTC, were measured at another time.
         """
         note = folder / IDLE_DRIFT
         try:
             with replacing(note) as file:
-                file.write(json.dumps({"suite": suite, "drift": drift}).encode())
+                noted = {"suite": suite, "drift": drift, "since_s": since_s}
+                file.write(json.dumps(noted).encode())
         except OSError as error:
             self._listener.notice(
                 f"{note} cannot be written ({reason(error)}): if MLflow cannot be told by how much "
                 f"idle power changed, that is lost; {remedy(error)}"
             )
-        self._log_drift(folder, suite, drift)
+        self._log_drift(folder, suite, drift, since_s)
 
     def deliver_noted_drift(self, folder: Path) -> float | None:
         """Log what a session has noted that was interrupted at its end; return it.
@@ -135,11 +140,11 @@ class Delivery:
             with suppress(OSError):
                 (folder / IDLE_DRIFT).unlink(missing_ok=True)
 
-    def _log_drift(self, folder: Path, suite: str, drift: float) -> None:
+    def _log_drift(self, folder: Path, suite: str, drift: float, since_s: float) -> None:
         if self.has_failed:
             return
         try:
-            self._opened().log_idle_drift(suite, folder.name, drift)
+            self._opened().log_idle_drift(suite, folder.name, drift, since_s)
         except TrackingError as error:
             self._fail(error)
 

@@ -5,24 +5,20 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from greenbench.cases import SCHEMA_VERSION, Case
 from greenbench.cases.case import Options
 from greenbench.errors import JournalError
-from greenbench.machine.files import read_plain, reason, remedy, replacing
 from greenbench.machine.locks import Lock
 from greenbench.results import TrialStatus
 from greenbench.results.journal import Journal
 from greenbench.running.conditions import DATA, Conditions, change, changes, listed
 from greenbench.running.executor import WorkerPool
+from greenbench.running.manifest import DONE, LOCK, MANIFEST, UNREADABLE, Manifest
 from greenbench.search.basis import OF_DATA, differ
-
-MANIFEST = "run.json"
-LOCK = ".lock"
-DONE = "done"
 
 Notice = Callable[[str], None]
 
@@ -50,14 +46,9 @@ class Request:
     may_mix: bool | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what `MANIFEST` holds."""
+        """Return what a run's folder says that it was asked for."""
         cases = sorted((case.to_dict() for case in self.cases), key=json.dumps)
-        return {
-            "schema": SCHEMA_VERSION,
-            "suite": self.suite,
-            "cases": cases,
-            "conditions": dict(self.conditions),
-        }
+        return {"schema": SCHEMA_VERSION, "suite": self.suite, "cases": cases}
 
 
 @dataclass(frozen=True)
@@ -74,12 +65,15 @@ class RunFolder:
         Whether an interrupted run is gone on with.
     mixed : tuple of str
         What had changed when it was gone on with all the same.
+    added : tuple of int
+        Of each time that repeats were added after its end, how many; the request has them all.
     """
 
     path: Path
     request: Request
     is_resumed: bool = False
     mixed: tuple[str, ...] = ()
+    added: tuple[int, ...] = ()
 
     def repeats(self) -> Iterator[tuple[Case, int, Journal]]:
         """Yield all repeats with their journals."""
@@ -90,9 +84,9 @@ class RunFolder:
     def mix(self, differences: Sequence[str]) -> "RunFolder":
         """Go on though something has changed: what was and what will be finished says so."""
         mixed = tuple(dict.fromkeys([*self.mixed, *differences]))
-        # Before anything is run; who is killed in between marks again.
-        _write(self.path / MANIFEST, {**self.request.to_dict(), "mixed": list(mixed)})
         folder = replace(self, mixed=mixed)
+        # Before anything is run; who is killed in between marks again.
+        folder.begin()
         folder.mark()
         return folder
 
@@ -115,7 +109,7 @@ class RunFolder:
 
     def begin(self) -> None:
         """Let later sessions take the run up if it is interrupted."""
-        _write(self.path / MANIFEST, self.request.to_dict())
+        self._manifest.write(self.path)
 
     def is_complete(self) -> bool:
         """Return whether all repeats have their result, and only the end was interrupted."""
@@ -126,7 +120,22 @@ class RunFolder:
 
     def finish(self) -> None:
         """Mark the run as complete, so that it is not taken up again."""
-        _write(self.path / DONE)
+        self._manifest.finish(self.path)
+
+    def added_at(self) -> float:
+        """Return when the first of the repeats started that were added last; 0 if none were."""
+        more = self.added[-1] if self.added else 0
+        starts = [
+            journal.read().started_at
+            for case, repeat, journal in self.repeats()
+            if more and repeat >= case.repeats - more
+        ]
+        return min(filter(None, starts), default=0.0)
+
+    @property
+    def _manifest(self) -> Manifest:
+        request = self.request
+        return Manifest(request.to_dict(), request.conditions, self.mixed, self.added)
 
 
 def make(root: Path, request: Request, stack: ExitStack) -> RunFolder:
@@ -139,7 +148,7 @@ def make(root: Path, request: Request, stack: ExitStack) -> RunFolder:
             break
         folder = root / f"{name}-{number}"
     folder.mkdir()
-    _own(folder, stack)
+    own(folder, stack)
     return RunFolder(folder, request)
 
 
@@ -156,28 +165,28 @@ def take_up(root: Path, request: Request, stack: ExitStack, notice: Notice) -> R
         if not may_write(found.path):
             foreign += [] if found.is_outdated else [found.path]
             continue
-        if found.is_damaged:
+        if (known := found.manifest) is None:
             damaged += [] if found.is_outdated else [found.path]
             continue
-        differences = changes(found.before, request.conditions)
-        folder = RunFolder(found.path, request, is_resumed=True, mixed=found.mixed)
+        differences = changes(known.conditions, request.conditions)
+        folder = RunFolder(found.path, request, True, known.mixed, known.added)
         if differences:
             if request.may_mix or not found.is_outdated:
                 others.append((folder, differences))
-        elif _own(found.path, stack):
+        elif own(found.path, stack):
             folder.tidy()
-            notice(_resume_notice(folder))
+            notice(resume_notice(folder))
             folder.mark()
             return folder
     for folder, differences in others:
         with ExitStack() as attempt:
-            if not _own(folder.path, attempt):
+            if not own(folder.path, attempt):
                 continue
             if request.may_mix:
                 stack.enter_context(attempt.pop_all())
                 folder.tidy()
                 mixed = folder.mix(differences)
-                notice(_resume_notice(mixed))
+                notice(resume_notice(mixed))
                 return mixed
         refuse(folder, differences, notice)
         break
@@ -198,7 +207,7 @@ def refuse(folder: RunFolder, differences: Sequence[str], notice: Notice) -> Non
 def _tell_damaged(folders: Sequence[Path], notice: Notice) -> None:
     for folder in folders:
         with ExitStack() as attempt:
-            if _own(folder, attempt):
+            if own(folder, attempt):
                 notice(
                     f"the interrupted run {folder.name} is not gone on with: its {MANIFEST} cannot "
                     "be read; starting over (delete the folder if you need nothing of it)"
@@ -209,7 +218,7 @@ def _tell_foreign(folders: Sequence[Path], notice: Notice) -> None:
     for folder in folders:
         with ExitStack() as attempt:
             try:
-                is_interrupted = _own(folder, attempt)
+                is_interrupted = own(folder, attempt)
             except OSError:
                 is_interrupted = True
             if is_interrupted:
@@ -266,49 +275,32 @@ def _last_starts(folder: RunFolder) -> Iterator[tuple[Case, int, Mapping[str, An
 @dataclass(frozen=True)
 class _Interrupted:
     path: Path
-    before: Conditions | None = None
-    mixed: tuple[str, ...] = field(default=())
+    manifest: Manifest | None = None
+    """None if it no longer tells what it was of."""
     is_outdated: bool = False
     """Whether a later run of the same cases was finished."""
-    is_damaged: bool = False
-    """Whether it no longer tells what it was of."""
 
 
 def _interrupted(root: Path, request: Request) -> Iterator[_Interrupted]:
     wanted = request.to_dict()
     is_outdated = False
     for path in sorted(root.glob(f"*/{MANIFEST}"), reverse=True):
-        is_done = (path.parent / DONE).exists()
         try:
-            asked, before, mixed = _manifest(path)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            found = Manifest.read(path.parent)
+        except UNREADABLE:
+            is_done = (path.parent / DONE).exists()
             if not is_done and path.parent.name.startswith(f"{request.suite}-"):
-                yield _Interrupted(path.parent, is_outdated=is_outdated, is_damaged=True)
+                yield _Interrupted(path.parent, is_outdated=is_outdated)
             continue
-        if any(asked[name] != wanted[name] for name in asked):
+        if found.asked != wanted:
             continue
-        if is_done:
+        if found.is_done(path.parent):
             is_outdated = True
         else:
-            yield _Interrupted(path.parent, before, mixed, is_outdated)
+            yield _Interrupted(path.parent, found, is_outdated)
 
 
-def _manifest(path: Path) -> tuple[dict[str, Any], Conditions | None, tuple[str, ...]]:
-    """Return what a run was asked for, its conditions, and what had changed when it went on."""
-    values = json.loads(read_plain(path))
-    # The order of the cases did not use to be of no account.
-    asked = {
-        "schema": values["schema"],
-        "suite": values["suite"],
-        "cases": sorted(values["cases"], key=json.dumps),
-    }
-    before, mixed = values.get("conditions"), values.get("mixed", [])
-    if not isinstance(before, dict | None) or not all(isinstance(name, str) for name in mixed):
-        raise TypeError("conditions must be a mapping, and what is mixed, texts")
-    return asked, before, tuple(mixed)
-
-
-def _own(folder: Path, stack: ExitStack) -> bool:
+def own(folder: Path, stack: ExitStack) -> bool:
     """Take the lock that says whose run this is; the system frees it if we are killed."""
     lock = Lock(folder / LOCK)
     if not lock.acquire():
@@ -317,19 +309,8 @@ def _own(folder: Path, stack: ExitStack) -> bool:
     return True
 
 
-def _write(path: Path, values: object = None) -> None:
-    """Write a file as a whole or not at all; an empty one if there is nothing to say."""
-    try:
-        with replacing(path) as file:
-            file.write(json.dumps(values).encode() if values is not None else b"")
-    except OSError as error:
-        raise JournalError(
-            f"{path} cannot be written ({reason(error)}); {remedy(error)}, then run the same "
-            "command again"
-        ) from error
-
-
-def _resume_notice(folder: RunFolder) -> str:
+def resume_notice(folder: RunFolder) -> str:
+    """Return what is said of a run that is gone on with: what is there, and what is not."""
     finished = trials = lost = total = 0
     for _, _, journal in folder.repeats():
         total += 1

@@ -31,6 +31,7 @@ from greenbench.results.journal import Journal
 from greenbench.results.marks import is_drifted
 from greenbench.running.checkout import Checkout
 from greenbench.running.conditions import conditions_of, listed
+from greenbench.running.continuing import Continuation
 from greenbench.running.delivery import Delivery, silence
 from greenbench.running.executor import Job, WorkerPool
 from greenbench.running.run_folder import Request, RunFolder, changed_data, make, refuse, take_up
@@ -88,6 +89,8 @@ class Session:
         Whether a later session may take this one up if it is interrupted.
     base : Checkout or None
         Another revision of the project, whose code `run_base` runs.
+    continues : Continuation or None
+        The run that the cases belong to, and that gets more repeats of them.
     idle_drift : float or None
         By which share idle power changed during the session; known once it is left, and
         None where idle power is not measured.
@@ -101,11 +104,13 @@ class Session:
     may_mix: bool | None = None
     is_resumable: bool = True
     base: Checkout | None = None
+    continues: Continuation | None = None
     _stack: ExitStack = field(default_factory=ExitStack, init=False)
     _has_crashed: bool = field(default=False, init=False)
     _is_complete: bool = field(default=False, init=False)
     _cool_down: CoolDown | None = field(default=None, init=False)
     _pools: list[WorkerPool] = field(default_factory=list, init=False)
+    _suites: dict[str, None] = field(default_factory=dict, init=False)
     idle_drift: float | None = field(default=None, init=False)
 
     def __enter__(self) -> "Session":
@@ -158,17 +163,18 @@ class Session:
             random.Random(f"{self.folder.name} {repeat}").shuffle(due)
             yield from ((case, repeat) for case in due)
 
-    def run_repeat(self, case: Case, repeat: int) -> CaseResult:
+    def run_repeat(self, case: Case, repeat: int, suite: str | None = None) -> CaseResult:
         """Run one repeat, or return its result if the interrupted run had finished it.
 
-        The result is in the journal; `deliver` brings it to MLflow.
+        The result is in the journal; `deliver` brings it to MLflow. It is of the session's
+        suite, unless another one is named.
 
         Raises
         ------
         GreenbenchError
             If the case cannot work or fails outside a trial.
         """
-        return self._run(self._pools[0], Journal.of(self.folder, case, repeat), case, repeat)
+        return self._run(self._pools[0], self._job(case, repeat, self.folder, suite))
 
     def run_base(self, case: Case, repeat: int) -> CaseResult:
         """Run one repeat with the code of the other revision; its result stays in the journal.
@@ -178,32 +184,28 @@ class Session:
         GreenbenchError
             If the case cannot work there or fails outside a trial.
         """
-        journal = Journal.of(self.folder / BASE, case, repeat)
-        revision = self.base.revision if self.base else None
-        return self._run(self._pools[-1], journal, case, repeat, revision)
+        job = self._job(case, repeat, self.folder / BASE)
+        return self._run(self._pools[-1], job, self.base.revision if self.base else None)
 
-    def _run(
-        self,
-        pool: WorkerPool,
-        journal: Journal,
-        case: Case,
-        repeat: int,
-        revision: str | None = None,
-    ) -> CaseResult:
+    def _job(self, case: Case, repeat: int, folder: Path, suite: str | None = None) -> Job:
+        self._suites[suite or self.suite] = None
+        journal, mixed = Journal.of(folder, case, repeat), self._run_folder.mixed
+        return Job(case, repeat, suite or self.suite, journal, self._idle_w, mixed)
+
+    def _run(self, pool: WorkerPool, job: Job, revision: str | None = None) -> CaseResult:
+        case, journal = job.case, job.journal
         if case not in self.cases:
             check_cases([case])
         state = journal.read()
         if state.result is not None:
             # It may have been killed before it could.
             journal.drop_checkpoints()
-        self.listener.repeat_started(case, repeat, len(state.trials), revision)
+        self.listener.repeat_started(case, job.repeat, len(state.trials), revision)
         result = state.result
         try:
             if result is None:
-                mixed = self._run_folder.mixed
                 if self._cool_down:
                     self._cool_down.wait()
-                job = Job(case, repeat, self.suite, journal, self._idle_w, mixed)
                 result = pool.run(job, self.listener.event)
         except GreenbenchError as error:
             self._has_crashed |= isinstance(error, WorkerError)
@@ -211,6 +213,11 @@ class Session:
             raise
         self.listener.repeat_finished(result)
         return result
+
+    def drift_of(self, result: CaseResult) -> float | None:
+        """Return by which share idle power changed while a result was measured, if known."""
+        is_older = result.started_at < self._run_folder.added_at()
+        return None if is_older else self.idle_drift
 
     def deliver(self, result: CaseResult) -> None:
         """Log a result of this session, unless MLflow has it."""
@@ -244,6 +251,8 @@ class Session:
     def _open_folder(
         self, stack: ExitStack, intensity: CarbonIntensity, *, is_fresh: bool
     ) -> RunFolder:
+        if self.continues:
+            return self.continues.take_up(stack, self.listener.notice)
         is_kept = self.is_resumable
         conditions = conditions_of(self.settings, self.cases, intensity) if is_kept else {}
         request = Request(self.suite, self.cases, conditions, self.may_mix)
@@ -268,7 +277,10 @@ class Session:
     def _go_on_or_over(self, stack: ExitStack, intensity: CarbonIntensity) -> None:
         """Start over if what only workers know has changed since the run was interrupted."""
         differences = changed_data(self._run_folder, self._pools[0])
-        if differences and self.may_mix:
+        if self.continues:
+            may_mix = bool(self.may_mix)
+            self._run_folder = self.continues.begin(self._run_folder, differences, may_mix=may_mix)
+        elif differences and self.may_mix:
             self._run_folder = self._run_folder.mix(differences)
             self.listener.notice(f"{listed(differences)} changed: all is marked as mixed")
         elif differences:
@@ -312,7 +324,9 @@ class Session:
                 f"idle power changed by {self.idle_drift:.0%} during the suite: its net figures "
                 "are marked as drifted; let the machine cool down or quieten, and run again"
             )
-        self._delivery.deliver_idle_drift(self.folder, self.suite, self.idle_drift)
+        since_s = self._run_folder.added_at()
+        for suite in self._suites:
+            self._delivery.deliver_idle_drift(self.folder, suite, self.idle_drift, since_s)
 
     def _gpus(self) -> Sequence[Gpu]:
         """Return the GPUs that train, as workers tell; until there are any, by the environment."""

@@ -123,8 +123,8 @@ class _Drift:
                 return False
             if (noted := read_drift(self.note)) is None:
                 raise self._damaged()
-            suite, drift = noted
-            store.log_idle_drift(suite, self.note.parent.name, drift)
+            suite, drift, since_s = noted
+            store.log_idle_drift(suite, self.note.parent.name, drift, since_s)
             self.note.unlink(missing_ok=True)
         return False
 
@@ -140,14 +140,15 @@ class _Drift:
         )
 
 
-def read_drift(note: Path) -> tuple[str, float] | None:
-    """Return suite and idle drift; None if nothing is noted, or what is cannot be understood."""
+def read_drift(note: Path) -> tuple[str, float, float] | None:
+    """Return suite, idle drift, and since when; None if nothing is noted, or not understood."""
     try:
         found = json.loads(read_plain(note))
         suite, drift = str(found["suite"]), float(found["drift"])
+        since_s = float(found.get("since_s", 0.0))
     except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
         return None
-    return (suite, drift) if math.isfinite(drift) else None
+    return (suite, drift, since_s) if math.isfinite(drift + since_s) else None
 
 
 def left_out(journal_dir: Path) -> list[Path]:

@@ -73,6 +73,7 @@ def case_row(run: Any) -> Row:
         "energy_scope": shared(scope_of(tags)),
         "repeat": _whole(run, "repeat", 0),
         "session": shared(tags.get("session")),
+        "started_at": (run.info.start_time or 0) / 1000 or None,
         "run_id": run.info.run_id,
     }
     row = as_of_today(row)

@@ -229,7 +229,7 @@ class Store:
             suites = {name[prefix:]: number for name, number in self.experiments().items()}
             return with_winners(self._client, suites, rows)
 
-    def log_idle_drift(self, suite: str, session: str, drift: float) -> None:
+    def log_idle_drift(self, suite: str, session: str, drift: float, since_s: float = 0.0) -> None:
         """Log by how much idle power changed during a session, with each of its results.
 
         Parameters
@@ -238,11 +238,15 @@ class Store:
             Whose results.
         drift : float
             Share of the idle power before.
+        since_s : float
+            Results that started earlier, in seconds since 1970-01-01 UTC, are left alone.
         """
         with translated(self.uri):
             experiment = self.experiments().get(f"{EXPERIMENT_PREFIX}{suite}")
             experiments = [experiment] if experiment else []
-            found = search(self._client, experiments, f"tags.session = '{_unquoted(session)}'")
+            of_session = f"tags.session = '{_unquoted(session)}'"
+            since_ms = int(since_s * 1000)
+            found = search(self._client, experiments, of_session, since_ms=since_ms)
             for run in list(found):
                 run_id, marks = run.info.run_id, run.data.tags.get("marks")
                 self._client.log_metric(run_id, METRICS["idle_drift"], drift)

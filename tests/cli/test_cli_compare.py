@@ -403,8 +403,8 @@ def test_kinds_of_files_are_not_mixed(table: Any, question: str) -> None:
         (["--where", "size=xl"], "has size=xl"),
         (["--where", "size"], "--where is 'size'; expected name=value"),
         (["--json", "--csv"], "--json and --csv contradict each other"),
-        (["--suite", "ci"], "--suite and --all-sessions select from the store"),
-        (["--all-sessions"], "--suite and --all-sessions select from the store"),
+        (["--suite", "ci"], "--suite, --session and --all-sessions select"),
+        (["--all-sessions"], "--suite, --session and --all-sessions select"),
     ],
 )
 def test_options_that_cannot_work_are_refused(

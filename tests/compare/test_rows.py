@@ -10,25 +10,6 @@ OTHER_SUITE = make_row("dense.m", changed={"session": "s0", "suite": "scaling"})
 ROWS = [OTHER_SUITE, OLD, NEW]
 
 
-def test_latest_session_of_each_suite_is_chosen() -> None:
-    assert select(ROWS, {}, only_latest=True) == [OTHER_SUITE, NEW]
-
-
-def test_a_case_that_two_suites_have_counts_once() -> None:
-    again = {**OLD, "suite": "scaling", "session": "s3"}
-    beside = make_row("dense.m", changed={"session": "s1"})
-    assert select([OLD, beside, again], {}, only_latest=True) == [beside, again]
-
-
-def test_all_sessions_are_chosen_when_asked_for() -> None:
-    assert select(ROWS, {}, only_latest=False) == ROWS
-
-
-def test_all_rows_of_the_latest_session_are_chosen() -> None:
-    rows = [OLD, NEW, {**NEW, "repeat": 1}]
-    assert select(rows, {}, only_latest=True) == rows[1:]
-
-
 @pytest.mark.parametrize(
     ("where", "expected"),
     [
@@ -52,17 +33,16 @@ def test_all_rows_of_the_latest_session_are_chosen() -> None:
 def test_only_rows_that_agree_are_chosen(
     where: dict[str, str], expected: list[dict[str, object]]
 ) -> None:
-    assert select(ROWS, where, only_latest=False) == expected
+    assert select(ROWS, where) == expected
 
 
 def test_unknown_column_offers_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="unknown column 'strateggy'; did you mean strategy"):
-        select(ROWS, {"strateggy": "grid"}, only_latest=True)
+        select(ROWS, {"strateggy": "grid"})
 
 
-@pytest.mark.parametrize("only_latest", [True, False])
-def test_empty_store_has_nothing_to_choose(only_latest: bool) -> None:
-    assert select([], {"host": "x"}, only_latest=only_latest) == []
+def test_empty_store_has_nothing_to_choose() -> None:
+    assert select([], {"host": "x"}) == []
 
 
 def test_a_sample_counts_once_and_its_first_copy_is_kept() -> None:
