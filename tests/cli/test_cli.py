@@ -59,6 +59,7 @@ def test_list_as_json_names_the_same_cases(greenbench: Greenbench) -> None:
         "keras",
         "keras_jax",
         "keras_tensorflow",
+        "own",
         "tabular",
         "torch",
     ]
