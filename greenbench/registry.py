@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from greenbench import builtin
 from greenbench.cases import Case
 from greenbench.cases.case import COMMAND
+from greenbench.cases.case import OWN as OWN  # noqa: PLC0414
 from greenbench.errors import (
     BrokenPluginError,
     ConfigurationError,
@@ -24,9 +25,6 @@ from greenbench.errors import (
 from greenbench.machine.places import ENTRY_POINT_GROUP, Origin, described, origin_of
 
 T = TypeVar("T")
-
-OWN = "own"
-"""The backend and the data set of trainings that bring theirs."""
 
 DECIDED = (
     "dataset_options",

@@ -35,6 +35,8 @@ OWN_SPACE: Mapping[str, str] = {
 }
 """The search space of each optimiser; of any other, only the learning rate is searched."""
 LEARNING_RATE = "rate"
+OWN = "own"
+"""The backend and the data set of trainings that bring theirs."""
 COMMAND = "command_"
 """How architectures begin that are any program."""
 LONGEST_TEXT = 24
@@ -230,7 +232,9 @@ class Case:
     @property
     def own_space(self) -> str:
         """The space that is searched unless another is named: that of the optimiser."""
-        return OWN_SPACE.get(self.optimizer, LEARNING_RATE)
+        # A training of one's own has whichever optimiser it likes.
+        is_own = self.backend == OWN
+        return LEARNING_RATE if is_own else OWN_SPACE.get(self.optimizer, LEARNING_RATE)
 
     @property
     def optimizer_variant(self) -> str:

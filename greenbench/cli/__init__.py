@@ -9,6 +9,7 @@ import click
 
 from greenbench import __version__, registry
 from greenbench.cli.best import best
+from greenbench.cli.check import check
 from greenbench.cli.compare import compare
 from greenbench.cli.doctor import doctor
 from greenbench.cli.gate import gate
@@ -56,6 +57,7 @@ def cli(context: click.Context) -> None:
 cli.add_command(run)
 cli.add_command(record)
 cli.add_command(best)
+cli.add_command(check)
 cli.add_command(compare)
 cli.add_command(report)
 cli.add_command(sessions)

@@ -38,7 +38,8 @@ def _read_lanes(text: str | None) -> int | str | None:
         ) from None
 
 
-def _selecting(command: Command) -> Command:
+def selecting(command: Command) -> Command:
+    """Add the options that say which cases are meant."""
     options = [
         click.argument("suite", required=False),
         click.option("--strategy", "-s", multiple=True, help="Such as bayesian, or bayesian+asha."),
@@ -76,7 +77,8 @@ def _selecting(command: Command) -> Command:
     return command
 
 
-def _selection(given: dict[str, Any], settings: Settings) -> Selection:
+def selection_of(given: dict[str, Any], settings: Settings) -> Selection:
+    """Return what the options of `selecting` ask for."""
     budget_names = (
         "trials", "epochs", "batch_size", "repeats", "validate_every", "space", "seed",
         "reevaluate", "threads", "batched_trials", "task",
@@ -110,7 +112,7 @@ def _part(given: dict[str, Any], field: str) -> dict[str, Any]:
 
 @click.command()
 @loading_parts
-@_selecting
+@selecting
 @commanding
 @click.option("--fresh", is_flag=True, help="Start over instead of resuming.")
 @click.option(
@@ -187,7 +189,7 @@ def run(
         idle_s=idle,
         cool_down=cool_down,
     )
-    selections = of_command(_selection(given, settings), given)
+    selections = of_command(selection_of(given, settings), given)
     failures = _run_cases(
         settings,
         selections[0].suite_name,

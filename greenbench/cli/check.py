@@ -1,0 +1,37 @@
+"""`greenbench check`: whether parts of a case work together, in seconds."""
+
+import os
+from typing import Any
+
+import click
+
+from greenbench.cli.output import say
+from greenbench.cli.parts import loading_parts
+from greenbench.cli.run import selecting, selection_of
+from greenbench.settings import Settings
+
+
+@click.command()
+@loading_parts
+@selecting
+def check(**given: Any) -> None:
+    """Train one batch of a case, or one epoch of a training of your own; measure nothing.
+
+    What does not work is said in one line, with its place in your own code:
+    `greenbench check -p my_parts.py -a unet -d blobs`.
+    """
+    settings = Settings.from_environment(os.environ)
+    cases = selection_of(given, settings).cases()
+    from greenbench.search.trying import try_case  # noqa: PLC0415
+    from greenbench.tasks.score_format import said  # noqa: PLC0415
+
+    for case in dict.fromkeys(cases):
+        tried = try_case(case, settings.threads, settings.data_dir)
+        loss = "" if tried.loss is None else f", loss {tried.loss:.4g}"
+        value = ""
+        if tried.value is not None:
+            value = f", {said(tried.score, tried.value)} in validation"
+        size = "" if tried.parameters is None else f", {tried.parameters:,} parameters"
+        say(f"{case.id}: {tried.what} in {tried.seconds:.1f} s{loss}{value}{size}")
+        for note in tried.notes:
+            say(f"  {note}")
