@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from greenbench.cases import Case
     from greenbench.integrations.python import Results, run
     from greenbench.machine.reporting import report
+    from greenbench.measuring import measure, measured
     from greenbench.trainings import register_training
 
 __version__ = "0.1.0"
@@ -36,6 +37,8 @@ __path__.append(f"{__path__[0]}/moved")
 
 _LATE = {
     "Case": "greenbench.cases",
+    "measure": "greenbench.measuring",
+    "measured": "greenbench.measuring",
     "register_training": "greenbench.trainings",
     "Results": "greenbench.integrations.python",
     "run": "greenbench.integrations.python",
@@ -46,6 +49,8 @@ _LATE = {
 __all__ = [
     "Case",
     "Results",
+    "measure",
+    "measured",
     "register_architecture",
     "register_backend",
     "register_dataset",

@@ -188,6 +188,22 @@ class BudgetWarning(UserWarning):
     """A budget that is exceeded and whose level is to warn; pytest shows it and goes on."""
 
 
+class MeasuringError(GreenbenchError):
+    """A program that cannot be measured, whatever it is."""
+
+
+class OverBudgetError(GreenbenchError):
+    """A measurement that used more energy than its budget allows."""
+
+    exit_code = 1
+
+
+class UndecidedBudgetError(GreenbenchError):
+    """A measurement of which nobody knows whether it kept its budget: that is no pass."""
+
+    exit_code = 3
+
+
 class ReportError(GreenbenchError):
     """A report that cannot be written."""
 

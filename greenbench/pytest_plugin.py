@@ -19,6 +19,7 @@ import pytest
 from greenbench import registry
 from greenbench.cases import Case
 from greenbench.errors import GreenbenchError
+from greenbench.integrations import pytest_energy
 from greenbench.integrations.pytest_gate import GATE, Gate
 from greenbench.integrations.pytest_items import (
     BENCHMARK,
@@ -111,6 +112,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     provide_home(os.environ, home_of_nobody(os.environ))
     config.pluginmanager.register(_Summary(config), "greenbench-summary")
+    config.pluginmanager.register(pytest_energy, "greenbench-energy")
     if config.getoption("greenbench_budget"):
         gate = config.stash[GATE] = Gate(config)
         config.pluginmanager.register(gate, "greenbench-gate")

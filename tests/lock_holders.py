@@ -1,10 +1,13 @@
 """Processes that take the host lock, say so, and keep it until they are told a line."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from greenbench.energy.hostlock import HOLDER as VARIABLE
 
 # Another user may not even start our Python: it changes sides when all is imported.
 HOLDER = """
@@ -35,8 +38,11 @@ def lock_holders(lock: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
 
     def start(*user: int, program: str = HOLDER) -> "subprocess.Popen[str]":
+        # Strangers to this process, whose own children would not wait for it.
+        strangers = {name: text for name, text in os.environ.items() if name != VARIABLE}
         process = subprocess.Popen(
             [sys.executable, "-c", program, str(lock), *map(str, user)],
+            env=strangers,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -38,6 +38,7 @@ ORDER = (
     "running",
     "compare",
     "gate",
+    "measuring",
     "reports",
     "doctor",
     "starting",

@@ -14,6 +14,7 @@ from greenbench.cli.compare import compare
 from greenbench.cli.doctor import doctor
 from greenbench.cli.gate import gate
 from greenbench.cli.init import init
+from greenbench.cli.measure import measure
 from greenbench.cli.output import Group, emit, say, say_next, show_traceback, take_streams
 from greenbench.cli.parts import loading_parts
 from greenbench.cli.record import record
@@ -39,6 +40,8 @@ from greenbench.text.streams import open_closed
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Benchmark the energy of training: run cases, compare them, look at them in MLflow."""
+    # A program that we run gets what we got.
+    context.obj = dict(os.environ)
     check_working_folder()
     provide_home(os.environ, home_of_nobody(os.environ))
     draw_without_screen(os.environ)
@@ -64,6 +67,7 @@ cli.add_command(sessions)
 cli.add_command(gate)
 cli.add_command(init)
 cli.add_command(doctor)
+cli.add_command(measure)
 
 
 def main() -> None:

@@ -85,10 +85,15 @@ class StopWatch:
         self._lock = threading.Lock()
         self._last = clock(), cpu_clock(), sleep_clock()
         self._lost_s = 0.0
+        self._is_closed = threading.Event()
 
     def start(self) -> None:
-        """Beat from now on, as long as the process lives."""
+        """Beat from now on, until `close`, or as long as the process lives."""
         threading.Thread(target=self._beat_on, daemon=True).start()
+
+    def close(self) -> None:
+        """Beat no more."""
+        self._is_closed.set()
 
     def beat(self) -> None:
         """Note the time; what is missing since the last beat was a stop."""
@@ -108,9 +113,16 @@ class StopWatch:
         return lost_s
 
     def _beat_on(self) -> None:
-        while True:
-            time.sleep(BEAT_S)
+        while not self._is_closed.wait(BEAT_S):
             self.beat()
+
+
+def descends_from(pid: int) -> bool:
+    """Return whether this process is the one of that number, or was started by it or its tree."""
+    own = psutil.Process()
+    with suppress(psutil.Error):
+        return pid == own.pid or any(parent.pid == pid for parent in own.parents())
+    return False
 
 
 def own_pids() -> set[int]:

@@ -1,9 +1,10 @@
 """Marks: what a reader must know of a sample before trusting its energy."""
 
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from typing import Any
 
-from greenbench.results.gpus import is_shared, is_throttled, others_gpu_share
+from greenbench.results.account import Account
+from greenbench.results.gpus import TrainedGpu, is_shared, is_throttled, others_gpu_share
 from greenbench.results.quality import (
     DISAGREEMENT,
     DRIFT,
@@ -91,25 +92,44 @@ def marks_of(result: CaseResult) -> tuple[str, ...]:
     result : CaseResult
         What the repeat gave.
     """
-    total = result.account.total
-    cores = int(result.environment.get("cores", 1))
-    is_busy = is_disturbed(total.other_cpu_s, total.duration_s, cores)
     found = {
-        # The first of several meters counts.
-        "replayed": result.environment.get("meter", "").partition(",")[0] in REPLAYING,
-        DISTURBED: (is_busy and total.is_affected_by_others)
-        or (others_gpu_share(result.gpus) or 0.0) > SHARE,
-        DELAYED: is_busy and not total.is_affected_by_others,
-        SUSPENDED: was_suspended(total),
-        "short": is_short(result.account),
+        **energy_marks(result.account, result.environment, result.gpus),
         "unreconciled": _is_unreconciled(result),
-        "disagreeing": (disagreement(total, beyond_ticks=True) or 0.0) > DISAGREEMENT,
         "incomplete": result.costs.train_flops is None,
-        "throttled": is_throttled(result.gpus),
-        "shared": is_shared(result.gpus),
         MIXED: bool(result.mixed),
     }
-    return tuple(mark for mark, applies in found.items() if applies)
+    return tuple(mark for mark in MEANINGS if found.get(mark))
+
+
+def energy_marks(
+    account: Account, environment: Mapping[str, str], gpus: Sequence[TrainedGpu]
+) -> dict[str, bool]:
+    """Return which marks energies have for themselves, whatever was measured.
+
+    Parameters
+    ----------
+    account : Account
+        The energies.
+    environment : mapping of str to str
+        ``meter`` and ``cores``.
+    gpus : sequence of TrainedGpu
+        The cards that were read.
+    """
+    total = account.total
+    cores = int(environment.get("cores", 1))
+    is_busy = is_disturbed(total.other_cpu_s, total.duration_s, cores)
+    return {
+        # The first of several meters counts.
+        "replayed": environment.get("meter", "").partition(",")[0] in REPLAYING,
+        DISTURBED: (is_busy and total.is_affected_by_others)
+        or (others_gpu_share(gpus) or 0.0) > SHARE,
+        DELAYED: is_busy and not total.is_affected_by_others,
+        SUSPENDED: was_suspended(total),
+        "short": is_short(account),
+        "disagreeing": (disagreement(total, beyond_ticks=True) or 0.0) > DISAGREEMENT,
+        "throttled": is_throttled(gpus),
+        "shared": is_shared(gpus),
+    }
 
 
 def is_drifted(idle_drift: float | None) -> bool:

@@ -22,6 +22,7 @@ from greenbench.tracking.experiments import open_experiment
 from greenbench.tracking.limits import Limited, within
 from greenbench.tracking.local import Say, check_folder, check_readable, is_fresh, make_ready
 from greenbench.tracking.logs import log_once
+from greenbench.tracking.measurements import Record, make_run
 from greenbench.tracking.reports import log_report
 from greenbench.tracking.rows import environment
 from greenbench.tracking.schema import check_remote
@@ -287,6 +288,17 @@ class Store:
         with translated(self.uri):
             path = log_report(self._client, self.uri, folder, files, self._artifacts)
             return ui_address(self.uri) + path
+
+    def measurements(self, name: str) -> Record:
+        """Return a new run for measurements that belong to no case.
+
+        Parameters
+        ----------
+        name : str
+            Of the run.
+        """
+        with translated(self.uri):
+            return make_run(self._client, self.uri, self._artifacts, name)
 
     def experiments(self) -> dict[str, str]:
         """Return greenbench's experiments, name to id."""

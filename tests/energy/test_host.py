@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from greenbench.energy import host, process_tree
-from greenbench.energy.host import HostWatch, peak_memory_bytes, reset_peak_memory
+from greenbench.energy.host import HostWatch, StopWatch, peak_memory_bytes, reset_peak_memory
 from greenbench.energy.process_tree import Used
 from greenbench.machine.processes import adopt_orphans
 from greenbench.results.quality import SHARE, TICK_S, is_disturbed, others_share
@@ -298,3 +298,13 @@ def test_a_status_without_a_peak_is_unknown(monkeypatch, tmp_path):
     status.write_text("Name:\tpython\nVmRSS:\t  2056 kB\n")
     monkeypatch.setattr(host, "_STATUS", status)
     assert peak_memory_bytes() is None
+
+
+def test_a_watch_for_stops_ends_with_its_window():
+    watch = StopWatch()
+    before = set(threading.enumerate())
+    watch.start()
+    (beating,) = set(threading.enumerate()) - before
+    watch.close()
+    beating.join(60)
+    assert not beating.is_alive()

@@ -1,6 +1,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -8,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from greenbench.energy.hostlock import HOLDER as HOLDER_VARIABLE
 from greenbench.energy.hostlock import host_lock
 from greenbench.errors import ConfigurationError
+from greenbench.machine.locks import Lock
 from tests.lock_holders import HOLDER, Start, end, lock_holders, said
 
 
@@ -159,3 +163,45 @@ def test_lock_that_cannot_be_written_is_reported_with_what_to_set(
         host_lock(path, lambda _: None),
     ):
         pass
+
+
+CHILD = """
+import os, sys
+from pathlib import Path
+from greenbench.energy.hostlock import host_lock
+def waiting(seconds):
+    print("waiting", flush=True)
+    os._exit(1)
+with host_lock(Path(sys.argv[1]), waiting):
+    print("inside", flush=True)
+"""
+
+
+def output_of_child(lock: Path) -> str:
+    command = [sys.executable, "-c", CHILD, str(lock)]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def test_what_the_holder_has_started_is_a_part_of_it(lock: Path) -> None:
+    told: list[float] = []
+    with host_lock(lock, told.append):
+        assert output_of_child(lock) == "inside\n"
+        with host_lock(lock, told.append):
+            pass
+        # The inner one has let nothing go.
+        assert not Lock(lock).acquire()
+        # Another lock is another matter, and changes nothing for this one.
+        with host_lock(lock.with_name("other.lock"), told.append):
+            pass
+        assert output_of_child(lock) == "inside\n"
+    assert told == []
+    assert HOLDER_VARIABLE not in os.environ
+
+
+def test_variable_that_names_a_stranger_is_no_proof(
+    start: Start, lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder = start()
+    assert said(holder) == "held"
+    monkeypatch.setenv(HOLDER_VARIABLE, f"{holder.pid} {lock}")
+    assert output_of_child(lock) == "waiting\n"
