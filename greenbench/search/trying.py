@@ -3,21 +3,25 @@
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from greenbench import registry
+from greenbench.architectures import Native
+from greenbench.backends import BuildRequest
 from greenbench.backends.base import sample_order
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
-from greenbench.errors import TrialError
+from greenbench.errors import ArchitectureError, TrialError
+from greenbench.machine.places import calling
 from greenbench.results import TrialStatus
 from greenbench.results.journal import Journal
 from greenbench.results.readings import Component, Reading
 from greenbench.search.bench import Bench
 from greenbench.search.repeat import run_repeat
-from greenbench.search.subject import load_subject
+from greenbench.search.subject import NetworkSubject, load_subject
 from greenbench.search.warming import count_costs
 from greenbench.tasks import Score
 
@@ -112,6 +116,18 @@ def try_case(case: Case, threads: int, data_dir: Path) -> Tried:
 def _network(bench: Bench, case: Case) -> Tried:
     subject = load_subject(bench, case, 0)
     request = subject.base()
+    architecture = request.architecture
+    guard = (
+        calling(f"architecture {architecture.name!r}", architecture.build, ArchitectureError)
+        if isinstance(architecture, Native)
+        else nullcontext()
+    )
+    with guard:
+        return _batch(subject, request)
+
+
+def _batch(subject: NetworkSubject, request: BuildRequest) -> Tried:
+    case = subject.case
     size = len(subject.dataset.train)
     batch = sample_order(size, request.batch_size, seed=0, epoch=0)[: request.batch_size]
     model = subject.build({}, seed=0)
