@@ -76,6 +76,8 @@ class Settings:
     cpu_tdp_w : float or None
         The TDP of all CPUs of this machine together, in W, for meters that model its power; None
         where they look it up.
+    keep_models : bool
+        Whether the incumbent's model becomes an artifact of its run.
     """
 
     runs_dir: Path
@@ -95,6 +97,7 @@ class Settings:
     store_timeout_s: float = STORE_TIMEOUT_S
     headline: str | None = None
     cpu_tdp_w: float | None = None
+    keep_models: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tracking_uri", StoreUri(self.tracking_uri))
@@ -161,6 +164,7 @@ class Settings:
             "tabular_dir": Path(
                 environment.get("GREENBENCH_TABULAR_DIR") or TABULAR_DIR
             ).absolute(),
+            "keep_models": _is_on(environment, "GREENBENCH_KEEP_MODELS"),
             "branch": next((environment[name] for name in BRANCH if environment.get(name)), None),
         }
         chosen = {name: value for name, value in overrides.items() if value is not None}
@@ -192,6 +196,15 @@ def home_of_nobody(environment: Mapping[str, str]) -> Path:
 
 def _runs_dir(environment: Mapping[str, str]) -> Path:
     return Path(environment.get("GREENBENCH_RUNS_DIR") or RUNS_DIR).absolute()
+
+
+def _is_on(environment: Mapping[str, str], name: str) -> bool | None:
+    text = environment.get(name)
+    if not text:
+        return None
+    if text not in ("0", "1"):
+        raise ConfigurationError(f"{name} is {text!r}; expected 1 or 0")
+    return text == "1"
 
 
 def _number(

@@ -144,6 +144,14 @@ class Backend(Protocol):
 
 
 @runtime_checkable
+class NativeModel(Protocol):
+    """A model that is one of a framework, which others may go on with."""
+
+    def native(self) -> object:
+        """Return the framework's own model, as it is trained so far."""
+
+
+@runtime_checkable
 class TrainableBatch(Protocol):
     """Models of one architecture that are trained as one; each is a lane of it."""
 

@@ -87,6 +87,10 @@ class KerasModel:
         model.compile(optimizer=make_optimizer(request), loss=self._loss)
         self.parameters = sum(math.prod(v.shape) for v in model.trainable_variables)
 
+    def native(self) -> Any:
+        """Return the Keras model itself."""
+        return self._model
+
     def train_epoch(self, order: NDArray[np.int64]) -> float:
         """Train once on the samples in `order`; the loss is read back once, at the end."""
         epoch = Epoch(self._bound.splits["train"], order, self._request.batch_size)

@@ -105,6 +105,10 @@ class TorchModel:
         self._own_state = OwnState(request.architecture)
         self.parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
 
+    def native(self) -> nn.Module:
+        """Return the module itself."""
+        return self._module
+
     def train_epoch(self, order: NDArray[np.int64]) -> float:
         """Train once on the samples in `order`; the loss is read back once, at the end."""
         self._module.train()

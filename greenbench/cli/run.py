@@ -145,6 +145,12 @@ def _part(given: dict[str, Any], field: str) -> dict[str, Any]:
     is_flag=True,
     help="Before each repeat, wait until the GPU is as cool as before the first one.",
 )
+@click.option(
+    "--keep-models",
+    is_flag=True,
+    default=None,
+    help="Log each search's best model to MLflow; takes seconds a repeat, and its size.",
+)
 @including
 def run(
     *,
@@ -159,6 +165,7 @@ def run(
     min_window: float | None,
     idle: float | None,
     cool_down: bool,
+    keep_models: bool | None,
     include_disturbed: bool,
     **given: Any,
 ) -> None:
@@ -188,6 +195,7 @@ def run(
         min_window_s=min_window,
         idle_s=idle,
         cool_down=cool_down,
+        keep_models=keep_models,
     )
     selections = of_command(selection_of(given, settings), given)
     failures = _run_cases(

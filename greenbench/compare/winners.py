@@ -108,8 +108,10 @@ class Found:
 
     def scores_of(self, winner: Winner) -> str:
         """Return both scores in words: ``"95.0% in validation, 94.4% in the test"``."""
-        test = value(self.judged_by, winner.test_score)
-        return f"{said(self.judged_by, winner.val_score)} in validation, {test} in the test"
+        validation = f"{said(self.judged_by, winner.val_score)} in validation"
+        if winner.test_score is None:
+            return f"{validation}, and no test score"
+        return f"{validation}, {value(self.judged_by, winner.test_score)} in the test"
 
     def spread(self) -> dict[str, str]:
         """Return by hyperparameter what the repeats found: a value, or from which to which."""

@@ -40,6 +40,7 @@ def run(
     min_window: float | None = None,
     idle: float | None = None,
     cool_down: bool = False,
+    keep_models: bool | None = None,
 ) -> Results:
     """Run cases as ``greenbench run`` does: in worker processes, one measurement at a time.
 
@@ -66,7 +67,8 @@ def run(
         lock, goes to standard error all the same.
     tracking_uri : str, optional
         MLflow store; default: ``MLFLOW_TRACKING_URI``, or ``mlruns/mlflow.db``.
-    threads, meter, headline, carbon_intensity, country, trial_timeout, min_window, idle, cool_down
+    threads, meter, headline, carbon_intensity, country, trial_timeout, min_window, idle, \
+    cool_down, keep_models
         As the command's options; unset ones are taken from the environment.
 
     Returns
@@ -100,6 +102,7 @@ def run(
         min_window_s=min_window,
         idle_s=idle,
         cool_down=cool_down,
+        keep_models=keep_models,
     )
     registry.load_plugins()
     asked = _asked(cases, further, repeats, settings)

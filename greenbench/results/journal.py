@@ -4,6 +4,7 @@ import dataclasses
 import glob
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -121,6 +122,7 @@ class Journal:
         """Drop what the repeat has achieved: it was achieved on something else than recorded."""
         self.path.unlink(missing_ok=True)
         self.drop_checkpoints()
+        self.drop_model()
 
     def mark_attempted(self) -> None:
         """Record that somebody else than the run's session is about to tell MLflow."""
@@ -133,6 +135,15 @@ class Journal:
     def mark_mixed(self, changes: Sequence[str]) -> None:
         """Record that the run went on after changes; MLflow is to be told of it."""
         self._append("mixed", {"changes": list(changes)})
+
+    @property
+    def model(self) -> Path:
+        """The folder of the incumbent's model, until MLflow has it."""
+        return self.path.with_suffix(".model")
+
+    def drop_model(self) -> None:
+        """Drop the incumbent's model: MLflow has it, or it is of a repeat that is dropped."""
+        shutil.rmtree(self.model, ignore_errors=True)
 
     def siblings(self) -> list["Journal"]:
         """Return the journals of the case's other repeats in this run."""

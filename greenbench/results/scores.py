@@ -50,6 +50,18 @@ def worst_gain(score: Score) -> float:
     return min(score.gain(score.low), score.gain(score.high))
 
 
+def optimism_of(
+    val_score: float | None, test_score: float | None, score: Score = ACCURACY
+) -> float | None:
+    """Return by how much validation flatters an incumbent; None if one of both is unknown.
+
+    It is positive where validation looks better, whichever way the score points.
+    """
+    if val_score is None or test_score is None:
+        return None
+    return score.gain(val_score) - score.gain(test_score)
+
+
 def range_of(score: Score) -> str:
     """Return what a figure of a score is: ``"a share from 0 to 1"``, ``"a number up to 1"``."""
     kind = "a share" if score.unit == "share" else "a number"

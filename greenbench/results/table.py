@@ -12,8 +12,8 @@ from greenbench.results.marks import join, marks_of
 from greenbench.results.quality import disagreement, net_j, others_share
 from greenbench.results.readings import JOULES_PER_WH, Reading
 from greenbench.results.scope import PARTS
-from greenbench.results.scores import columns_of, with_older_names
-from greenbench.tasks import ACCURACY, Score
+from greenbench.results.scores import columns_of, optimism_of, with_older_names
+from greenbench.results.winner import winner_columns
 
 Row = dict[str, Any]
 
@@ -233,32 +233,6 @@ def proposal_wh(
     """Return the energy of a trial's proposal: none of one that trains another's again."""
     is_none = search_wh is None and energy_wh is not None and reevaluates is not None
     return 0.0 if is_none else search_wh
-
-
-def optimism_of(
-    val_score: float | None, test_score: float | None, score: Score = ACCURACY
-) -> float | None:
-    """Return by how much validation flatters an incumbent; None if one of both is unknown.
-
-    It is positive where validation looks better, whichever way the score points.
-    """
-    if val_score is None or test_score is None:
-        return None
-    return score.gain(val_score) - score.gain(test_score)
-
-
-def winner_columns(best: Trial | None) -> Row:
-    """Return which trial won and its hyperparameters as JSON; None without any.
-
-    Parameters
-    ----------
-    best : Trial or None
-        The incumbent of a repeat.
-    """
-    return {
-        "incumbent_trial": None if best is None else str(best.index),
-        "hyperparameters": None if best is None else json.dumps(dict(best.hyperparameters)),
-    }
 
 
 def _numbers(result: CaseResult) -> Row:

@@ -84,8 +84,12 @@ class Delivery:
                 if not state.is_delivered:
                     may_exist |= state.is_attempted
                     key = session_key(journal.path)
-                    self._opened().log_result(result, key, may_exist=may_exist)
+                    store = self._opened()
+                    store.log_model(
+                        store.log_result(result, key, may_exist=may_exist), journal.model
+                    )
                     journal.mark_delivered()
+                    journal.drop_model()
         except TrackingError as error:
             self._fail(error)
             return False

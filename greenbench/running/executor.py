@@ -210,6 +210,8 @@ class WorkerPool:
             "headline": settings.headline,
             "cpu_tdp_w": settings.cpu_tdp_w,
             "min_window_s": settings.min_window_s,
+            # Of another revision, nothing goes to MLflow.
+            "keep_models": settings.keep_models and self._checkout is None,
             "intensity": asdict(self._intensity),
             "data_dir": str(settings.data_dir.absolute()),
             # Workers of older revisions take it from here.

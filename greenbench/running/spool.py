@@ -106,8 +106,10 @@ class _Result:
                 return False
             # If we are cut off, a session that goes on knows that it is not the first.
             self.journal.mark_attempted()
-            store.log_result(state.result, session_key(self.journal.path), may_exist=True)
+            run_id = store.log_result(state.result, session_key(self.journal.path), may_exist=True)
+            store.log_model(run_id, self.journal.model)
             self.journal.mark_delivered()
+            self.journal.drop_model()
             return True
 
 

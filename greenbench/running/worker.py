@@ -51,6 +51,7 @@ from greenbench.running.worker_warnings import Warnings
 from greenbench.search.bench import Bench, Emit
 from greenbench.search.repeat import data_of, prepare, run_repeat
 from greenbench.tracking.autologging import forbid_autologging
+from greenbench.tracking.models import save_model
 
 
 def main() -> None:
@@ -167,6 +168,7 @@ def _set_up(request: Mapping[str, Any], emit: Emit) -> Bench:
             **_modelled_with(measuring, request.get("cpu_tdp_w")),
         },
         data_dir=Path(request["data_dir"]),
+        keep=save_model if request.get("keep_models") else None,
         emit=emit,
     )
 

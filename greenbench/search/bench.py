@@ -56,6 +56,8 @@ class Bench:
         Energy counters that are read at each of their ticks, where the machine has any.
     habits : Habits
         What repeats of this process learned of them; each one adds to it.
+    keep : callable or None
+        Writes a framework's model to a folder; None if models are not kept.
     """
 
     backend: Backend
@@ -74,3 +76,4 @@ class Bench:
     scope: Names | None = None
     counters: Counters | None = None
     habits: Habits = field(default_factory=Habits)
+    keep: Callable[[object, Path], None] | None = None

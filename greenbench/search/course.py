@@ -66,6 +66,11 @@ class Course(ABC):
     def metrics(self) -> Mapping[str, float]:
         """Return what else the test told, by name; outside all windows."""
 
+    @property
+    def native(self) -> object | None:
+        """The framework's own model; None where nobody knows it."""
+        return None
+
     @abstractmethod
     def close(self) -> None:
         """Let go of what it holds: the trial neither goes on nor is tested."""

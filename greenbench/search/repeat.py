@@ -83,6 +83,8 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
         compute_notes=_compute_notes(bench.backend, lanes),
         training_source=basis.get("training_source"),
     )
+    # Before the result: whoever reads that finds the model, if there is one.
+    _keep_model(bench, found, journal)
     journal.finish(result)
     return result
 
@@ -104,6 +106,16 @@ def prepare(bench: Bench, case: Case, repeat: int) -> None:
         # Here, not in a repeat, whose draws must not depend on how often it was warmed up.
         exercise = partial(calibrate, bench.counters, bench.habits) if bench.counters else None
         subject_of(bench, case, repeat).warm_up(exercise)
+
+
+def _keep_model(bench: Bench, found: Found, journal: Journal) -> None:
+    if bench.keep is None or found.model is None:
+        return
+    try:
+        bench.keep(found.model, journal.model)
+    except GreenbenchError as error:
+        # The result counts all the same.
+        bench.emit("warning", {"message": f"{journal.path.stem}: {error}"})
 
 
 def _keep_if_intact(subject: Subject, journal: Journal) -> None:

@@ -56,6 +56,8 @@ class Found:
     wall_s: float
     reconciliation: Reconciliation
     peak_memory_bytes: int | None
+    model: object | None = None
+    """The incumbent's, as its framework has it."""
 
 
 class Search:
@@ -142,6 +144,7 @@ class Search:
             wall_s,
             reconcile(self._ledger.measured, whole),
             memory_bytes,
+            tested.native if tested else None,
         )
 
     def _replay(self, history: Sequence[Trial]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from greenbench.backends import Backend, TrainableModel
-from greenbench.backends.base import OutOfMemoryError, sample_order
+from greenbench.backends.base import NativeModel, OutOfMemoryError, sample_order
 from greenbench.cases import Case
 from greenbench.datasets import Streamed
 from greenbench.energy.ledger import Ledger, Window
@@ -182,6 +182,11 @@ class Training(Course):
     def metrics(self) -> Mapping[str, float]:
         """Return what the task tells besides."""
         return further_metrics(self.model, self._conditions.task, "test")
+
+    @property
+    def native(self) -> object | None:
+        """The framework's own model, if there is one."""
+        return self.model.native() if isinstance(self.model, NativeModel) else None
 
     def close(self) -> None:
         """Free both models."""

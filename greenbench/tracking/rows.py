@@ -15,7 +15,7 @@ from typing import Any
 from greenbench.errors import TrackingError
 from greenbench.results.expected import NEEDED, missed
 from greenbench.results.scope import scope_of
-from greenbench.results.scores import OLDER_NAMES, as_of_today, score_of
+from greenbench.results.scores import OLDER_NAMES, as_of_today, optimism_of, score_of
 from greenbench.results.table import (
     ENDED_WELL,
     FURTHER,
@@ -24,7 +24,6 @@ from greenbench.results.table import (
     OF_CASE,
     TAGS,
     Row,
-    optimism_of,
     proposal_wh,
 )
 

@@ -23,6 +23,7 @@ from greenbench.tracking.limits import Limited, within
 from greenbench.tracking.local import Say, check_folder, check_readable, is_fresh, make_ready
 from greenbench.tracking.logs import log_once
 from greenbench.tracking.measurements import Record, make_run
+from greenbench.tracking.models import log_model
 from greenbench.tracking.reports import log_report
 from greenbench.tracking.rows import environment
 from greenbench.tracking.schema import check_remote
@@ -182,6 +183,20 @@ class Store:
             if self._database is not None:
                 sync(self._database)
             return run_id
+
+    def log_model(self, run_id: str, folder: Path) -> None:
+        """Upload the model of a repeat, if it has one, as the artifact ``model`` of its run.
+
+        Parameters
+        ----------
+        run_id : str
+            As `log_result` returned it.
+        folder : Path
+            In MLflow's own format; absent where no model was kept.
+        """
+        if folder.is_dir():
+            with translated(self.uri):
+                log_model(self._client, run_id, folder)
 
     def read_rows(self, suite: str | None = None, tag: tuple[str, str] | None = None) -> list[Row]:
         """Return all finished repeats, oldest first, with ``session`` and ``run_id``.

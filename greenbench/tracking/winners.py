@@ -7,7 +7,8 @@ from greenbench.cases import Scalar
 from greenbench.errors import TrackingError
 from greenbench.results import Trial, TrialStatus, find_incumbent
 from greenbench.results.scores import score_of
-from greenbench.results.table import Row, winner_columns
+from greenbench.results.table import Row
+from greenbench.results.winner import winner_columns
 from greenbench.selection import read_scalar
 from greenbench.tracking.bulk import PARENT, search
 from greenbench.tracking.rows import trial_row

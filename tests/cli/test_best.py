@@ -24,7 +24,8 @@ def searched(val: float, settings: dict[str, object], **changed: object) -> Case
 
 @pytest.fixture(scope="module", autouse=True)
 def _filled(store: Store) -> None:
-    store.log_result(searched(0.99, {"learning_rate": 0.5}, suite="mine"), "earlier/a")
+    earlier = searched(0.99, {"learning_rate": 0.5}, suite="mine", started_at=1.0e9)
+    store.log_result(earlier, "earlier/a")
     store.log_result(searched(0.8, SETTINGS, suite="mine"), "later/a")
     store.log_result(searched(0.7, SETTINGS, suite="mine", repeat=1), "later/b")
     store.log_result(make_result(Case("random"), suite="mine"), "later/c")
@@ -69,9 +70,8 @@ def test_name_of_no_case_or_several_is_one_line(best: Best, name: str, said: str
 
 
 def test_runs_of_older_versions_tell_by_their_trials(store: Store) -> None:
-    rows = [row for row in store.read_rows("mine") if row["session"] == "later"]
+    rows = [row for row in store.read_rows("mine") if row["case_id"] == SEARCH.id]
     older = [{**row, "hyperparameters": None, "incumbent_trial": None} for row in rows[:1]]
     (found,) = store.with_winners(older)
     assert found["incumbent_trial"] == "1"
-    # Of a text that reads like a number, only the tag tells what it is.
-    assert json.loads(found["hyperparameters"]) == {**SETTINGS, "act": 3}
+    assert json.loads(found["hyperparameters"]) == {"learning_rate": 0.5}

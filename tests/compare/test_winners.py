@@ -43,6 +43,11 @@ def test_repeats_that_agree_are_said_to() -> None:
     assert found_lines(rows)[0].endswith("; all 2 repeats found the same.")
 
 
+def test_training_that_tests_nothing_is_said_to() -> None:
+    (line,) = found_lines([row(trial(0, 0.8, width=64), test_score=None)])
+    assert line.endswith("80.0% in validation, and no test score.")
+
+
 def test_lower_is_better_where_the_score_says_so() -> None:
     rows = [
         row(trial(0, loss, width=repeat), score=LOSS, repeat=repeat)

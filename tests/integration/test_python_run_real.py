@@ -25,11 +25,12 @@ def tiny(image_shape, classes):
 async def in_a_notebook():
     # Notebooks run cells in a loop.
     return greenbench.run(
-        greenbench.Case("random", "tiny", trials=6, epochs=1), repeats=1,
+        greenbench.Case("random", "tiny", trials=60, epochs=1), repeats=1,
         idle=0, country="NLD", progress=True,
     )
 
-results = asyncio.run(in_a_notebook())
+# As Jupyter does: `asyncio.run` would keep Ctrl+C for itself until the cell has ended.
+results = asyncio.new_event_loop().run_until_complete(in_a_notebook())
 print(json.dumps([len(results), results[0].interruptions, results[0].incumbent.index]))
 """
 
@@ -48,6 +49,7 @@ def test_script_without_a_guard_goes_on_after_ctrl_c(tmp_path: Path) -> None:
         first.send_signal(signal.SIGINT)
         said = first.stderr.read()
     assert "KeyboardInterrupt" in said
-    second = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    second = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert second.returncode == 0, second.stderr
     assert "resuming adhoc-" in second.stderr
     assert json.loads(second.stdout)[:2] == [1, 1]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from greenbench.errors import TrackingError
 from greenbench.results.journal import Journal
@@ -21,6 +22,22 @@ class Notices:
         self.lines.append(message)
 
 
+def save_nothing(journal: Journal) -> None:
+    """Put into the place of a repeat's model what looks like one to whoever brings it on."""
+    (journal.model / "data").mkdir(parents=True)
+    for name in ("MLmodel", "data/model.pth"):
+        (journal.model / name).write_text(name)
+
+
+def assert_model(settings: Settings, run_id: str, journal: Journal) -> None:
+    """Make sure that MLflow has all of it, and nobody else."""
+    client = MlflowClient(settings.tracking_uri.reveal())
+    found = [each.path for each in client.list_artifacts(run_id, "model")]
+    assert found == ["model/MLmodel", "model/data"]
+    assert [e.path for e in client.list_artifacts(run_id, "model/data")] == ["model/data/model.pth"]
+    assert not journal.model.exists()
+
+
 def test_idle_drift_waits_with_the_results_until_the_store_is_back(tmp_path: Path) -> None:
     settings = Settings.from_environment({"GREENBENCH_RUNS_DIR": str(tmp_path)})
     session = settings.journal_dir / "ci-1"
@@ -28,6 +45,7 @@ def test_idle_drift_waits_with_the_results_until_the_store_is_back(tmp_path: Pat
     result = make_result()
     journal = Journal.of(session, result.case, result.repeat)
     journal.finish(result)
+    save_nothing(journal)
     notices = Notices()
     # A file is in the way of the store's folder.
     (tmp_path / "file").touch()
@@ -41,6 +59,7 @@ def test_idle_drift_waits_with_the_results_until_the_store_is_back(tmp_path: Pat
 
     assert deliver_all(settings) == (1, [])
     (row,) = Store.existing(settings.tracking_uri).read_rows()
+    assert_model(settings, row["run_id"], journal)
     assert (row["idle_drift"], row["marks"]) == (0.2, "drifted")
     assert not (session / IDLE_DRIFT).exists()
     assert deliver_all(settings) == (0, [])
@@ -51,13 +70,15 @@ def test_store_is_made_by_the_first_delivery_and_not_before_training(tmp_path: P
     notices, result = Notices(), make_result()
     journal = Journal.of(tmp_path, result.case, result.repeat)
     journal.finish(result)
+    save_nothing(journal)
 
     delivery = Delivery(settings.tracking_uri, notices)
     with pytest.raises(TrackingError, match="there is no store"):
         Store.existing(settings.tracking_uri)
 
     assert delivery.deliver(journal, result, may_exist=False)
-    assert len(Store.existing(settings.tracking_uri).read_rows()) == 1
+    (row,) = Store.existing(settings.tracking_uri).read_rows()
+    assert_model(settings, row["run_id"], journal)
     assert journal.read().is_delivered
     assert notices.lines == []
 
