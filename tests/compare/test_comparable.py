@@ -25,6 +25,7 @@ DIFFERENT = [
     ("parameters", 1234.0, 5678.0, "number of parameters (1234, 5678)"),
     ("train_flops_per_sample", 1e6, 2e6, "training FLOPs of a sample (1000000, 2000000)"),
     ("data_content", "aaa", "bbb", "content of the data set (aaa, bbb)"),
+    ("training_source", "aaa", "bbb", "source of the training (aaa, bbb)"),
 ]
 
 
