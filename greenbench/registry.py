@@ -29,7 +29,6 @@ T = TypeVar("T")
 DECIDED = (
     "dataset_options",
     "backend_options",
-    "batch_size",
     "validate_every",
     "batched_trials",
     "task",

@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 PROGRAM = "import finetune; from greenbench.cli import main; main()"
 ARGUMENTS = (
     *("run", "-a", "finetune_killed.s", "-s", "sobol+asha", "--space", "rate"),
-    *("--trials", "4", "--epochs", "9", "--idle", "0", "--country", "NLD"),
+    *("--trials", "4", "--epochs", "9", "--repeats", "1", "--idle", "0", "--country", "NLD"),
 )
 
 
