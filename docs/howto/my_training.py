@@ -1,3 +1,4 @@
+# ruff: noqa: PLC0415  What is heavy is imported by whoever trains.
 """A training of one's own, as docs/howto/own-training.md shows it."""
 
 import greenbench
@@ -24,7 +25,7 @@ def finetune(run, width=16):
     if state := run.restore():
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
-    for epoch in run.epochs():
+    for _ in run.epochs():
         for batch in torch.randperm(len(train)).split(64):
             optimizer.zero_grad()
             loss = torch.nn.functional.cross_entropy(model(train[batch]), train_y[batch])

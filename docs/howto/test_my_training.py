@@ -7,4 +7,4 @@ from greenbench.testing import TrainingConformance
 
 class TestFinetune(TrainingConformance):
     training = "finetune.s"
-    hyperparameters = {"learning_rate": 1e-3}
+    hyperparameters = {"learning_rate": 1e-3}  # noqa: RUF012
