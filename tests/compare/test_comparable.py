@@ -60,6 +60,15 @@ def test_repeats_that_found_different_networks_are_put_together() -> None:
     assert compare_returns([{**row, "networks": 8} for row in rows if row["backend"] == "torch"])
 
 
+def test_training_that_tells_no_test_score_is_refused_with_what_to_do() -> None:
+    rows = [
+        {**make_row(f"tuned.{size}", backend="own", energy_wh=wh), "test_score": None}
+        for size, wh in (("s", 1.0), ("m", 2.0))
+    ]
+    with pytest.raises(NotComparableError, match=r"tells no test score .* call run\.final"):
+        compare_returns(rows)
+
+
 @pytest.mark.parametrize("column", ["val_score", "test_score"])
 @pytest.mark.parametrize("value", [1.7, -0.1, float("nan"), float("inf")])
 def test_an_accuracy_that_is_no_share_is_an_error_that_names_the_run(
