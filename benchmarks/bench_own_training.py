@@ -44,7 +44,7 @@ from greenbench.trainings.driver import Driver, named
 
 EPOCHS = 3
 EPOCH_S = 1.0
-EMPTY = 200
+EMPTY = 100
 METER = "codecarbon"
 BAR = 0.01
 

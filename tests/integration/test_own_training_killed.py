@@ -23,7 +23,7 @@ ARGUMENTS = (
 def run(runs: Path, kills: Path, *, is_killed: bool = False) -> None:
     environment = {
         **os.environ,
-        "PYTHONPATH": str(HERE),
+        "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]),
         "GREENBENCH_RUNS_DIR": str(runs),
         "GREENBENCH_HOST_LOCK": str(runs.with_suffix(".lock")),
         "GREENBENCH_THREADS": "1",
@@ -65,16 +65,22 @@ def test_search_that_is_killed_with_its_worker_and_without_equals_a_whole_one(
     run(tmp_path / "whole", whole_kills)
     whole = result_of(tmp_path / "whole")
     trained = (whole_kills / "epochs").read_text().splitlines()
-    # In the first trial, in one that was paused, and near the end; each takes an epoch again.
-    middle, last = len(trained) // 2, len(trained)
-    for order in (f"worker-{2}", f"parent-{middle}", f"worker-{middle + 2}", f"parent-{last}"):
-        (kills / order).touch()
+    # A trial that has saved nothing yet is lost with its worker.
+    saved = [place for place, line in enumerate(trained, start=1) if not line.endswith(" 0")]
+    count = len(saved)
+    chosen = (saved[0], saved[count // 3], saved[2 * count // 3], saved[-1])
+    for kills_before, place in enumerate(chosen):
+        # Each takes the epoch again that it has cut off.
+        who = "parent" if kills_before % 2 else "worker"
+        (kills / f"{who}-{place + kills_before}").touch()
     run(tmp_path / "killed", kills, is_killed=True)
     run(tmp_path / "killed", kills, is_killed=True)
     run(tmp_path / "killed", kills)
 
     result = result_of(tmp_path / "killed")
     assert outcome(result) == outcome(whole)
+    assert not list(kills.glob("worker-*"))
+    assert not list(kills.glob("parent-*"))
     # The four epochs that were cut off were begun once more, and no other.
     assert len((kills / "epochs").read_text().splitlines()) == len(trained) + 4
     assert result.interruptions > whole.interruptions
