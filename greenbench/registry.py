@@ -317,8 +317,10 @@ def settled(case: Case) -> Case:
 def decides(case: Case, name: str, value: object) -> ConfigurationError:
     """Return what is raised where a case says what its training decides itself."""
     flag = _FLAGS.get(name) or f"--{name.replace('_', '-')}"
+    pairs = dict(value) if isinstance(value, dict | tuple) else None
+    shown = repr(value) if pairs is None else ", ".join(f"{n}={v}" for n, v in pairs.items())
     return ConfigurationError(
-        f"{name} is {value!r}, but training {case.architecture!r} brings its own; leave {flag} out"
+        f"{flag} is {shown}, but training {case.architecture!r} brings its own; leave it out"
     )
 
 
