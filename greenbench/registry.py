@@ -39,6 +39,16 @@ DECIDED = (
 )
 """Fields of a case that such a training decides itself."""
 
+_FLAGS = {
+    "backend": "-b (--backend)",
+    "dataset": "-d (--dataset)",
+    "dataset_options": "--data",
+    "backend_options": "--compute",
+    "optimizer_options": "--optimizer-option",
+    "schedule_options": "--schedule-option",
+}
+"""What the command line calls fields of a case, where it is not their name."""
+
 PART_NAME = re.compile(r"[a-z0-9_]+")
 
 
@@ -297,18 +307,20 @@ def settled(case: Case) -> Case:
     plain = Case()
     for name in ("backend", "dataset"):
         if getattr(case, name) not in (OWN, getattr(plain, name)):
-            raise _decides(case, name)
+            raise decides(case, name, getattr(case, name))
     for name in DECIDED:
         if getattr(case, name) != getattr(plain, name):
-            raise _decides(case, name)
+            raise decides(case, name, getattr(case, name))
     return replace(case, backend=OWN, dataset=OWN)
 
 
-def _decides(case: Case, name: str) -> ConfigurationError:
-    flag = f"--{name.replace('_', '-')}"
+def decides(case: Case, name: str, value: object) -> ConfigurationError:
+    """Return what is raised where a case says what its training decides itself."""
+    flag = _FLAGS.get(name) or f"--{name.replace('_', '-')}"
+    pairs = dict(value) if isinstance(value, dict | tuple) else None
+    shown = repr(value) if pairs is None else ", ".join(f"{n}={v}" for n, v in pairs.items())
     return ConfigurationError(
-        f"{name} is {getattr(case, name)!r}, but training {case.architecture!r} brings its own; "
-        f"leave {flag} out"
+        f"{flag} is {shown}, but training {case.architecture!r} brings its own; leave it out"
     )
 
 

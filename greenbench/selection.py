@@ -77,6 +77,7 @@ class Selection:
             self._check_default(budget)
         is_suite = self.suite is not None or not self._has_parts
         cases = self._of_suite(budget) if is_suite else self._of_parts(budget)
+        self._check_trainings(cases, budget)
         cases = [registry.settled(case) for case in cases]
         if self.data_dir is not None:
             cases = [spelled_once(case, self.data_dir) for case in cases]
@@ -147,6 +148,20 @@ class Selection:
         for owner in (registry.tasks, registry.optimizers, registry.schedules):
             if (named := self.budget.get(owner.kind)) is not None:
                 owner.check(named)
+
+    def _check_trainings(self, cases: Sequence[Case], budget: Mapping[str, Any]) -> None:
+        """Refuse what a training decides itself, even where it is what is usual elsewhere."""
+        trainings = [case for case in cases if registry.is_training(case.architecture)]
+        if not trainings:
+            return
+        typed = {"backend": self.backends, "dataset": self.datasets}
+        given: dict[str, Any] = {name: names[0] for name, names in typed.items() if names}
+        given |= {name: budget[name] for name in registry.DECIDED if name in budget}
+        if self.dataset_options:
+            given["dataset_options"] = dict(self.dataset_options)
+        for name, value in given.items():
+            if value != registry.OWN:
+                raise registry.decides(trainings[0], name, value)
 
     def _check_default(self, budget: Mapping[str, Any]) -> None:
         if budget.get("trials", 1) != 1:

@@ -6,6 +6,7 @@ from math import isfinite
 from typing import Any
 
 from greenbench.errors import ConfigurationError, NotComparableError
+from greenbench.registry import OWN
 from greenbench.results.scope import scope_of
 from greenbench.results.scores import range_of, score_of
 
@@ -120,6 +121,28 @@ def check_cases(rows: Iterable[Row]) -> None:
                     "behind its name changed; select one with "
                     f"`--where {column}={_shown(known[column])}`"
                 )
+
+
+def is_untested(row: Row) -> bool:
+    """Return whether a training of somebody's own has found something, and not tested it."""
+    is_own = row.get("backend") == OWN and row.get("status") == "finished"
+    return is_own and row.get("test_score") is None
+
+
+def check_tested(rows: Iterable[Row]) -> None:
+    """Refuse results of trainings of somebody's own that tell no test score.
+
+    Raises
+    ------
+    NotComparableError
+        If there are such: a validation that has chosen the incumbent flatters it.
+    """
+    for row in rows:
+        if is_untested(row):
+            raise NotComparableError(
+                f"{row.get('case_id')}: the training tells no test score to compare by; call "
+                "run.final(score) after its epochs, and run it again"
+            )
 
 
 def _shown(value: Any) -> str:

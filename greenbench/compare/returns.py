@@ -5,7 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from greenbench.compare.comparable import ENERGY, SCORED, check_agree, check_cases
+from greenbench.compare.comparable import (
+    ENERGY,
+    SCORED,
+    check_agree,
+    check_cases,
+    check_tested,
+)
 from greenbench.compare.decision import Decision, decide
 from greenbench.compare.doubts import AS_FAR
 from greenbench.compare.fit import Saturation, fit_saturation
@@ -222,6 +228,8 @@ def compare_returns(
     for row in rows:
         # One with further options is no member of the family; a foreign size has its own name.
         plain = (f"{row['family']}.{row['size']}", row["size"])
+        if row["architecture"] in plain:
+            check_tested([row])
         if row["architecture"] in plain and row["test_score"] is not None:
             series.setdefault(tuple(row[name] for name in SERIES), []).append(row)
     return [

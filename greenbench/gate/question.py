@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from greenbench.compare.comparable import ENERGY, check_agree, value_of
+from greenbench.compare.comparable import ENERGY, check_agree, is_untested, value_of
 from greenbench.compare.samples import is_left_out, once_each
 from greenbench.errors import BudgetError
 from greenbench.gate.baselines import Baseline
@@ -282,7 +282,9 @@ class Question:
             other = f"its score is {name}, not accuracy: limit `score` instead"
             return Finding(None, None, None, None, other)
         if kind is Kind.SCORE and (lost := len(self.rows) - len(self._known_values(self.rows))):
-            failed = f"{lost} of {len(self.rows)} repeats have no {name}: no trial completed"
+            is_untold = all(is_untested(row) for row in self.rows)
+            why = "call run.final(score) in the training" if is_untold else "no trial completed"
+            failed = f"{lost} of {len(self.rows)} repeats have no {name}: {why}"
             return Finding(True, None, None, None, failed)
         is_relative = self.limit.rule.is_relative
         reason = self._incomparable(known) if is_relative else None

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from typing import Any
 
+from greenbench.registry import OWN
 from greenbench.results.account import Account
 from greenbench.results.gpus import TrainedGpu, is_shared, is_throttled, others_gpu_share
 from greenbench.results.quality import (
@@ -23,6 +24,7 @@ UNSTABLE_CV = 0.05
 REPLAYING = ("replay", "tabular")
 """Meters that read what was recorded elsewhere."""
 
+UNTOLD = "untold"
 DISTURBED = "disturbed"
 DELAYED = "delayed"
 SUSPENDED = "suspended"
@@ -64,6 +66,11 @@ MEANINGS: Mapping[str, str] = {
     "incomplete": (
         "training FLOPs are unknown, because something ran that is in no formula of the counter"
     ),
+    UNTOLD: (
+        "training FLOPs are unknown, because the training does not tell them: "
+        "`run.count(model, inputs)` counts them, `run.costs(…)` and the samples of `run.report(…)` "
+        "tell them"
+    ),
     "throttled": (
         "heat or its power supply held the GPU's clock down (`throttled_by` says what): cool it "
         "better, or pause between repeats with `--cool-down`"
@@ -95,7 +102,8 @@ def marks_of(result: CaseResult) -> tuple[str, ...]:
     found = {
         **energy_marks(result.account, result.environment, result.gpus),
         "unreconciled": _is_unreconciled(result),
-        "incomplete": result.costs.train_flops is None,
+        "incomplete": result.costs.train_flops is None and not _is_untold(result),
+        UNTOLD: _is_untold(result),
         MIXED: bool(result.mixed),
     }
     return tuple(mark for mark in MEANINGS if found.get(mark))
@@ -130,6 +138,12 @@ def energy_marks(
         "throttled": is_throttled(gpus),
         "shared": is_shared(gpus),
     }
+
+
+def _is_untold(result: CaseResult) -> bool:
+    """Return whether nobody has counted: a training of somebody's own tells nothing of itself."""
+    costs = result.costs
+    return result.case.backend == OWN and costs.train_flops is None and not costs.uncounted
 
 
 def is_drifted(idle_drift: float | None) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import greenbench
+from greenbench import registry
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.idle import IdlePower
@@ -17,7 +18,7 @@ from greenbench.errors import WorkerError
 from greenbench.machine.environment import git_revision
 from greenbench.machine.interpreter import worker_command, worker_search_path
 from greenbench.machine.sources import sources_of
-from greenbench.results import CaseResult, Segment, Trial
+from greenbench.results import CaseResult, Segment, Trial, TrialStatus
 from greenbench.results.account import Account
 from greenbench.results.gpus import Gpu
 from greenbench.results.journal import Journal
@@ -25,6 +26,7 @@ from greenbench.running.checkout import WORKER_MODULE, Checkout
 from greenbench.running.parts import PACKAGE_FILE, modules_in_sight, own_parts, registering_modules
 from greenbench.running.worker_process import BrokenOffError, OnEvent, WorkerProcess
 from greenbench.settings import Settings
+from greenbench.trainings.driver import named
 
 _Kind = tuple[str, int]
 
@@ -128,6 +130,7 @@ class WorkerPool:
         WorkerError
             If the case fails outside a trial.
         """
+        taken_up: dict[int, int] = {}
         while True:
             self.launch([job.case])
             self.wait_until_ready()
@@ -139,7 +142,9 @@ class WorkerPool:
                 worker.run(request, watch, self._settings.trial_timeout_s)
             except BrokenOffError as broken:
                 del self._workers[self._kind(job.case)]
-                if _record_lost(broken.trials, job, watch):
+                if _goes_on(broken.trials, job, taken_up) or _record_lost(
+                    broken.trials, job, watch
+                ):
                     continue
                 if job.journal.read().result is None:
                     raise WorkerError(f"{job.case.id}: {broken}; see {worker.log}") from broken
@@ -280,14 +285,38 @@ class _Watch:
         return {trial.index: trial for trial in self._journal.read().history[self._told :]}
 
 
+def _goes_on(lost: Sequence[Trial], job: Job, taken_up: dict[int, int]) -> bool:
+    """Return whether a trial whose worker died goes on from a checkpoint of its own.
+
+    It does as long as each worker that it kills leaves a later one than the last did.
+    """
+    for trial in lost:
+        found = job.journal.load_state(trial.index)
+        if found is None or trial.status is not TrialStatus.CRASHED:
+            return False
+        epochs = len(found[0]["epochs"])
+        if epochs <= taken_up.get(trial.index, 0):
+            return False
+        taken_up[trial.index] = epochs
+    return bool(lost)
+
+
 def _record_lost(lost: Sequence[Trial], job: Job, watch: _Watch) -> bool:
     """Record the trials that a worker was at when it died; return whether there were any."""
     ended = watch.untold()
     for trial in lost:
         if trial.index not in ended:
-            job.journal.add_trial(_with_what_was(trial, job))
+            job.journal.add_trial(_with_what_was(_with_its_name(trial, job.case), job))
+            job.journal.drop_state(trial.index)
         watch("trial_finished", _trial_event(ended.get(trial.index, trial)))
     return bool(lost)
+
+
+def _with_its_name(lost: Trial, case: Case) -> Trial:
+    """Return a trial that was lost, whose error names the training that was under way."""
+    if training := registry.training_of(case):
+        return replace(lost, error=f"{named(training)}: {lost.error}")
+    return lost
 
 
 def _with_what_was(lost: Trial, job: Job) -> Trial:

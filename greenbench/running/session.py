@@ -40,6 +40,7 @@ from greenbench.search.configuration import configure, space_of
 from greenbench.settings import Settings
 from greenbench.tasks import check_loss, find_task
 from greenbench.tracking.uris import check_uri
+from greenbench.trainings import check_fidelity
 
 BASE = "base"
 """Folder of the journals of another revision."""
@@ -368,6 +369,8 @@ def check_cases(cases: Sequence[Case]) -> None:
     for case in cases:
         registry.check_case(case)
         make_scheduler(case)
+        if training := registry.training_of(case):
+            check_fidelity(case, training)
         configure(case, {})
         if case.task is not None:
             check_loss(find_task(case.task), case.backend)

@@ -9,6 +9,7 @@ from greenbench.testing.meters import MeterConformance
 from greenbench.testing.schedulers import SchedulerConformance
 from greenbench.testing.strategies import StrategyConformance
 from greenbench.testing.tasks import TaskConformance
+from greenbench.testing.trainings import TrainingConformance
 
 __all__ = [
     "DatasetConformance",
@@ -19,4 +20,5 @@ __all__ = [
     "SchedulerConformance",
     "StrategyConformance",
     "TaskConformance",
+    "TrainingConformance",
 ]

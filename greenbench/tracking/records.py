@@ -66,7 +66,9 @@ def trial_metrics(trial: Trial, end_ms: int) -> Iterator[MetricStep]:
     yield "time/total_s", total.duration_s, end_ms, 0
     if total.cpu_s is not None:
         yield "cost/cpu_s", total.cpu_s, end_ms, 0
-    yield "cost/samples_seen", float(trial.samples_seen), end_ms, 0
+    if trial.samples_seen or not trial.epochs:
+        # A training of somebody's own that was trained and tells none has not seen 0 of them.
+        yield "cost/samples_seen", float(trial.samples_seen), end_ms, 0
 
 
 def learning_curve(trial: Trial, score: Score, start_ms: int, end_ms: int) -> Iterator[MetricStep]:

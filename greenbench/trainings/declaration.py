@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from greenbench import registry
-from greenbench.cases import Scalar
+from greenbench.cases import Case, Scalar
 from greenbench.errors import ConfigurationError
 from greenbench.machine.places import at, origin_of
 from greenbench.tasks import Score
@@ -44,6 +44,22 @@ class Training:
         function = inspect.unwrap(self.train)
         called = getattr(function, "__call__", None)  # noqa: B004  Of an object that can be called.
         return inspect.isgeneratorfunction(function) or inspect.isgeneratorfunction(called)
+
+
+def check_fidelity(case: Case, training: Training) -> None:
+    """Refuse a scheduler for a training that cannot pause.
+
+    Raises
+    ------
+    ConfigurationError
+        If a function is to be trained only so far.
+    """
+    if case.scheduler is not None and not training.is_stepwise:
+        raise ConfigurationError(
+            f"scheduler {case.scheduler!r} stops trials early, but training {training.name!r}"
+            f"{at(training.train)} is a function, which is trained as a whole; choose strategy "
+            f"{case.proposer!r}, or make it a generator that yields run.report(…) each epoch"
+        )
 
 
 def register_training(

@@ -20,6 +20,10 @@ _HELPERS = (b"resource_tracker", b"forkserver", b"loky")
 """Processes of libraries, which idle and end by themselves: to end them would break the library."""
 
 
+_QUIET = ("greenbench", "codecarbon", "zeus", "tqdm", "joblib")
+"""Packages whose threads are ours, or wait and end by themselves."""
+
+
 class Leaks:
     """Knows what one training has started; trainings take turns, and each has its own."""
 
@@ -35,7 +39,11 @@ class Leaks:
         try:
             yield
         finally:
-            self._threads |= set(threading.enumerate()) - threads
+            self._threads |= {
+                each
+                for each in set(threading.enumerate()) - threads
+                if _package(each) not in _QUIET
+            }
             self._processes |= children() - processes
             self._gpu_bytes += _gpu_bytes() - gpu_bytes
 
@@ -63,6 +71,12 @@ class Leaks:
 
     def _is_any(self) -> bool:
         return any(each.is_alive() for each in self._threads) or bool(self._processes & children())
+
+
+def _package(thread: threading.Thread) -> str:
+    """Return the package of what a thread does: that of a timer or a function, or of its class."""
+    does = getattr(thread, "function", None) or getattr(thread, "_target", None) or type(thread)
+    return str(getattr(does, "__module__", "")).partition(".")[0]
 
 
 def _gpu_bytes() -> int:

@@ -25,6 +25,7 @@ DIFFERENT = [
     ("parameters", 1234.0, 5678.0, "number of parameters (1234, 5678)"),
     ("train_flops_per_sample", 1e6, 2e6, "training FLOPs of a sample (1000000, 2000000)"),
     ("data_content", "aaa", "bbb", "content of the data set (aaa, bbb)"),
+    ("training_source", "aaa", "bbb", "source of the training (aaa, bbb)"),
 ]
 
 
@@ -57,6 +58,15 @@ def test_repeats_that_found_different_networks_are_put_together() -> None:
     rows = two_networks("parameters", 1234.0, 5678.0)
     check_cases([{**row, "networks": 8} for row in rows])
     assert compare_returns([{**row, "networks": 8} for row in rows if row["backend"] == "torch"])
+
+
+def test_training_that_tells_no_test_score_is_refused_with_what_to_do() -> None:
+    rows = [
+        {**make_row(f"tuned.{size}", backend="own", energy_wh=wh), "test_score": None}
+        for size, wh in (("s", 1.0), ("m", 2.0))
+    ]
+    with pytest.raises(NotComparableError, match=r"tells no test score .* call run\.final"):
+        compare_returns(rows)
 
 
 @pytest.mark.parametrize("column", ["val_score", "test_score"])

@@ -16,6 +16,7 @@ from greenbench.results.marks import (
     DELAYED,
     DRIFTED,
     MEANINGS,
+    UNTOLD,
     add_mark,
     is_drifted,
     join,
@@ -249,6 +250,16 @@ def test_meters_may_differ_by_what_ticks_explain(
     assert marks_of(result_of(reading)) == marks
 
 
+def test_costs_that_a_training_does_not_tell_are_told_from_those_that_nobody_can_count() -> None:
+    costs = replace(witnessed_by(0.0).costs, train_flops=None)
+    own = replace(witnessed_by(0.0).case, backend="own")
+    untold = result_of(costs=costs, case=own)
+    assert "untold" in marks_of(untold)
+    assert "incomplete" not in marks_of(untold)
+    uncounted = replace(untold, costs=replace(costs, uncounted=("aten::hidden",)))
+    assert "incomplete" in marks_of(uncounted)
+
+
 def test_several_marks_stand_side_by_side() -> None:
     result = replace(of_meter("replay"), account=measured(part(100.0, 6.0)).account)
     assert marks_of(result) == ("replayed", "short")
@@ -316,7 +327,7 @@ def test_every_mark_that_can_occur_has_a_meaning() -> None:
     mark_hot(unstable)
     found = set(describe_samples(unstable, include_disturbed=True).marks)
     # One or the other.
-    assert found | {DELAYED} == set(MEANINGS)
+    assert found | {DELAYED, UNTOLD} == set(MEANINGS)
 
 
 @pytest.mark.parametrize("mark", list(MEANINGS))
