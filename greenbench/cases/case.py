@@ -252,7 +252,10 @@ class Case:
         options = self.architecture_options
         if self.architecture.startswith(COMMAND):
             # What a size is made of is its own; the command line is too long for a name.
-            options = tuple(each for each in options if self.size is None and each[0] != "command")
+            unnamed = ("command", "report")
+            options = tuple(
+                each for each in options if self.size is None and each[0] not in unnamed
+            )
         return _varied(self.architecture, self.size, *_labels(options))
 
     @property

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from greenbench import registry
 from greenbench.cases import Case
 from greenbench.cases.spelling import spelled_once
 from greenbench.errors import GreenbenchError
@@ -74,7 +73,7 @@ class Run:
         from greenbench.results.table import to_row  # noqa: PLC0415
         from greenbench.running.session import check_completed  # noqa: PLC0415
 
-        case = spelled_once(registry.settled(case), self._session.settings.data_dir)
+        case = spelled_once(case, self._session.settings.data_dir)
         keys = self._run(case)
         samples = [self._samples.measured[key] for key in keys]
         rows = [{**to_row(result), "session": session} for result, session in samples]

@@ -144,7 +144,7 @@ def _asked(
             )
     if repeats is not None:
         listed = [replace(case, repeats=repeats) for case in listed]
-    return [spelled_once(registry.settled(case), settings.data_dir) for case in listed]
+    return [spelled_once(case, settings.data_dir) for case in listed]
 
 
 def _run(session: Session, listener: Progress) -> Results:

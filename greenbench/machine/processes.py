@@ -40,6 +40,9 @@ def _is_over(pid: int) -> bool:
     return True
 
 
+_PROC = Path("/proc")
+
+
 class GroupLeader:
     """A process that leads its session, and whose children go with it.
 

@@ -78,6 +78,8 @@ class OwnSubject:
         run.batch_size = case.batch_size
         run.place = workplace.journal.path.with_suffix(f".t{trial.index}")
         self._runs[trial.index] = run
+        run.batch_size = case.batch_size
+        run.place = workplace.journal.path.with_suffix(f".t{trial.index}")
         driver = Driver(self.training, run, options)
         return OwnCourse(workplace, driver, case, trial, self._tell)
 

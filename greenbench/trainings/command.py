@@ -10,7 +10,7 @@ from typing import Any
 
 from greenbench.cases import Case, Scalar
 from greenbench.cases.case import COMMAND as PREFIX
-from greenbench.errors import ConfigurationError, TrainingError
+from greenbench.errors import ConfigurationError, ProtocolError, TrainingError
 from greenbench.machine.files import last_words
 from greenbench.strategies.spaces import find_space, spelled_out
 from greenbench.trainings.command_line import CommandLine, quoted
@@ -71,9 +71,9 @@ class Command:
         since = log.stat().st_size if log.exists() else 0
         try:
             yield from self._reports(run, self.line.filled(values), log, file)
-        except TrainingError as error:
+        except (TrainingError, ProtocolError) as error:
             said = f": {words}" if (words := last_words(log, since)) else ""
-            raise TrainingError(f"command {self.name!r}: {error}{said}; see {log}") from error
+            raise type(error)(f"command {self.name!r}: {error}{said}; see {log}") from error
 
     def _reports(
         self, run: Run, arguments: list[str], log: Path, file: str | None
@@ -81,33 +81,30 @@ class Command:
         environment = {"PYTHONUNBUFFERED": "1", SEED: str(run.seed)}
         program = Program(arguments, environment, log, Path(file) if file else None)
         reading = _Reading(self.score, run)
-        report: Report | None = None
         try:
             for line, is_meant in program.lines():
                 message = reading.read(line, is_meant=is_meant)
                 if message is None:
                     continue
-                if message.ends_epoch:
-                    report = reading.report(message, self.is_stepwise)
-                    if self.is_stepwise:
-                        program.pause()
-                        yield report
+                if message.ends_epoch and self.is_stepwise:
+                    program.pause()
+                    yield reading.report()
                 program.go_on(waits=message.waits)
             self._check_end(program.wait(), reading)
         finally:
             program.close()
-        if report is not None and not self.is_stepwise:
-            yield report
+        if not self.is_stepwise:
+            yield reading.report()
 
     def _check_end(self, code: int, reading: "_Reading") -> None:
         if code:
             raise TrainingError(f"it {_ended(code)}")
-        if not reading.count:
-            raise TrainingError(f"it ended without a report; {reading.advice(self.file)}")
-        if not reading.has_score:
-            raise TrainingError(f"its last report has no score; expected a line such as {EXAMPLE}")
+        if reading.last is None:
+            raise ProtocolError(f"it ended without a report; {reading.advice(self.file)}")
+        if "score" not in reading.last.told:
+            raise ProtocolError(f"its last report has no score; expected a line such as {EXAMPLE}")
         if self.is_scheduled and reading.count == 1 < reading.run.max_epochs:
-            raise TrainingError(
+            raise ProtocolError(
                 "it reports once, at its end, so that no scheduler can stop it earlier; report "
                 "each epoch, or choose a strategy without a scheduler"
             )
@@ -121,7 +118,7 @@ class _Reading:
         self._merged = Merged()
         self._misspelled: bytes | None = None
         self.count = 0
-        self.has_score = False
+        self.last: Message | None = None
 
     def read(self, line: bytes, *, is_meant: bool) -> Message | None:
         """Return what a line tells, and hand on what is no report of an epoch."""
@@ -141,20 +138,21 @@ class _Reading:
                 )
             )
         merged = self._merged.add(message)
-        return message if merged is None else merged
+        if merged is not None:
+            self.count, self.last = self.count + 1, merged
+        return merged or message
 
-    def report(self, message: Message, is_stepwise: bool) -> Report:
-        """Return the report of an epoch."""
-        self.count += 1
-        if is_stepwise and self.count > self.run.max_epochs:
-            raise TrainingError(
+    def report(self) -> Report:
+        """Return the report of the last epoch."""
+        assert self.last is not None
+        if self.run.done == self.run.max_epochs:
+            raise ProtocolError(
                 f"it reports more than the {self.run.max_epochs} epochs that it was given; report "
                 "once an epoch, and only as many"
             )
-        told = message.told
-        self.has_score = "score" in told
+        told = self.last.told
         samples = int(told["samples"]) if "samples" in told else None
-        return self.run.report(told.get("loss"), told.get("score"), samples, **message.metrics)
+        return self.run.report(told.get("loss"), told.get("score"), samples, **self.last.metrics)
 
     def advice(self, file: str | None) -> str:
         """Return how it could have reported."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from greenbench.errors import TrainingError
+from greenbench.errors import ProtocolError
 from greenbench.machine.reporting import WAITS
 
 SPELLINGS: Mapping[str, tuple[str, ...]] = {
@@ -63,7 +63,7 @@ def read_message(line: bytes, score: str, *, is_meant: bool) -> Message | None:
 
     Raises
     ------
-    TrainingError
+    ProtocolError
         If a message has a text where a number should be, or what is meant to be one is none.
     """
     entry = _object_of(line)
@@ -75,7 +75,7 @@ def read_message(line: bytes, score: str, *, is_meant: bool) -> Message | None:
                 known.add(key)
     if entry is None or not told:
         if is_meant and line.strip():
-            raise TrainingError(f"it reports {shown(line)}; expected a line such as {EXAMPLE}")
+            raise ProtocolError(f"it reports {shown(line)}; expected a line such as {EXAMPLE}")
         return None
     metrics = {
         key: float(value)
@@ -127,7 +127,7 @@ class Merged:
 
         Raises
         ------
-        TrainingError
+        ProtocolError
             If the epoch is none that comes next.
         """
         self._kept |= message.told
@@ -135,7 +135,7 @@ class Merged:
             return None
         epoch = message.told.get("epoch")
         if epoch is not None and self._epochs and not epoch > self._epochs[0]:
-            raise TrainingError(
+            raise ProtocolError(
                 f"it reports epoch {epoch:g} after epoch {self._epochs[0]:g}; expected one line "
                 "an epoch, which has the loss and the score"
             )
@@ -170,8 +170,8 @@ def _is_number(value: object) -> bool:
 
 def _number(key: str, value: Any, line: bytes) -> float:
     if not _is_number(value):
-        raise TrainingError(f"it reports {shown(line)}; expected a number as {key!r}")
+        raise ProtocolError(f"it reports {shown(line)}; expected a number as {key!r}")
     try:
         return float(value)
     except OverflowError:
-        raise TrainingError(f"it reports {shown(line)}; {key!r} is too large") from None
+        raise ProtocolError(f"it reports {shown(line)}; {key!r} is too large") from None

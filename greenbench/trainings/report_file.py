@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from greenbench.errors import TrainingError
+from greenbench.errors import ProtocolError
 from greenbench.trainings.messages import Lines
 
 WHOLE = ".json"
@@ -49,7 +49,7 @@ class ReportFile:
         try:
             document = json.loads(self._path.read_bytes())
         except (OSError, ValueError, RecursionError) as error:
-            raise TrainingError(f"its report {self._path} cannot be read: {error}") from error
+            raise ProtocolError(f"its report {self._path} cannot be read: {error}") from error
         entries = document if isinstance(document, list) else [document]
         yield from (json.dumps(entry).encode() for entry in entries)
 

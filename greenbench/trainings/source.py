@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from greenbench import registry
-from greenbench.machine.sources import sources_of
+from greenbench.machine.sources import Sources, sources_of
 from greenbench.trainings.declaration import Training
 
 
@@ -21,7 +21,7 @@ def source_of(training: Training) -> str | None:
         None of a training that is registered in no file of the user's.
     """
     if training.files:
-        return _of_files(training.files)
+        return _digest_of_scripts(training.files)
     origin = registry.architectures.place(training.name)
     if origin is None or origin.file is None:
         return None
@@ -29,14 +29,14 @@ def source_of(training: Training) -> str | None:
 
 
 @cache
-def _of_files(files: tuple[str, ...]) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(Path(file).read_bytes())
-    return digest.hexdigest()[:16]
+def _digest(module: str, file: str) -> str:
+    return _digest_of(sources_of([{"name": module, "file": file}]))
 
 
 @cache
-def _digest(module: str, file: str) -> str:
-    digests = sources_of([{"name": module, "file": file}]).digests()
-    return hashlib.sha256(repr(sorted(digests.items())).encode()).hexdigest()[:16]
+def _digest_of_scripts(files: tuple[str, ...]) -> str:
+    return _digest_of(sources_of([], map(Path, files)))
+
+
+def _digest_of(sources: Sources) -> str:
+    return hashlib.sha256(repr(sorted(sources.digests().items())).encode()).hexdigest()[:16]

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from greenbench.machine.processes import GroupLeader
+from greenbench.machine.processes import GroupLeader, kill_marked
 
 Eventually = Callable[[Callable[[], object]], None]
 
@@ -108,3 +108,39 @@ def test_children_that_the_system_reaps_are_not_signalled(
     finally:
         signal.signal(signal.SIGCHLD, before)
         os.kill(child, signal.SIGKILL)
+
+
+GUARDED = """
+import subprocess, sys, time
+from greenbench.machine.processes import Guardian
+other = subprocess.Popen(["sleep", "600"], start_new_session=True)
+guardian = Guardian(other.pid)
+if sys.argv[1] == "dismiss":
+    guardian.dismiss()
+print(other.pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("how", ["keep", "dismiss"])
+def test_a_group_ends_with_the_process_that_is_killed_unless_its_guardian_was_dismissed(
+    how: str, eventually: Eventually
+) -> None:
+    ours = subprocess.Popen([sys.executable, "-c", GUARDED, how], stdout=subprocess.PIPE)
+    assert ours.stdout is not None
+    other = int(ours.stdout.readline())
+    os.killpg(other, signal.SIGSTOP)
+    ours.kill()
+    ours.wait()
+    if how == "keep":
+        eventually(lambda: is_gone(other))
+    else:
+        assert not is_gone(other)
+        os.kill(other, signal.SIGKILL)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows the environment of others")
+def test_processes_are_found_by_their_environment(eventually: Eventually) -> None:
+    marked = subprocess.Popen(["sleep", "600"], env={**os.environ, "A_MARK": "of this test"})
+    eventually(lambda: kill_marked("A_MARK", "of this test"))
+    assert marked.wait() == -signal.SIGKILL
