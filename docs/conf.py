@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import counter_figures
 import known_scripts_figures
 import meters_figures
+import own_scripts_figures
 import speed_figures
 import startup_figures
 import tasks_figures
@@ -234,4 +235,5 @@ myst_substitutions = {
     "meters_machine": _machine(_results("meters")["machine"]),
     **meters_figures.figures(_results("meters")),
     **known_scripts_figures.figures(_results("known_scripts")),
+    **own_scripts_figures.figures(_results("own_scripts")),
 }

@@ -22,7 +22,8 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 
 # The example benchmark trains for minutes. It is run by those whom it is for:
 # `pytest docs/howto/test_my_net.py --greenbench-suite mine`.
-collect_ignore_glob = ["_build/*", "howto/test_my_net.py"]
+# Those of frameworks, some of which may be missing, are run by tests/integration/test_adapters.py.
+collect_ignore_glob = ["_build/*", "howto/test_my_net.py", "howto/your_framework/*"]
 
 
 @pytest.fixture(autouse=True)

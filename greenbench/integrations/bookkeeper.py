@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from functools import wraps
 from typing import Any, SupportsFloat
 
-from greenbench.errors import TrainingError
+from greenbench.errors import ProtocolError
 from greenbench.trainings import Report, Run
 
 _TAKEN = ("loss", "score", "samples")
@@ -74,7 +74,7 @@ class Bookkeeper:
 
         Raises
         ------
-        TrainingError
+        ProtocolError
             If the score is not among them, though there was an evaluation.
         """
         if not self._is_under_way:
@@ -84,7 +84,7 @@ class Bookkeeper:
             name: value for name, each in metrics.items() if (value := _number(each)) is not None
         }
         if self._monitor not in logged and (self._has_evaluated or is_last):
-            raise TrainingError(
+            raise ProtocolError(
                 f"monitor={self._monitor!r} was never logged; expected one of "
                 f"{', '.join(map(repr, sorted(logged))) or 'none, since nothing was logged'}"
             )

@@ -32,7 +32,7 @@ def fit(
 
     Raises
     ------
-    TrainingError
+    ProtocolError
         If `monitor` was never logged.
     """
     x = data[0] if data else options.get("x")

@@ -41,7 +41,7 @@ def fit(
 
     Raises
     ------
-    TrainingError
+    ProtocolError
         If `monitor` was never logged.
     """
     trainer.fit_loop.max_epochs = run.max_epochs

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator
 from typing import Any
 
-from greenbench.errors import TrainingError
+from greenbench.errors import ProtocolError
 from greenbench.integrations.bookkeeper import size_of
 from greenbench.trainings import Report, Run
 
@@ -44,7 +44,7 @@ def fit(
 
     Raises
     ------
-    TrainingError
+    ProtocolError
         If it cannot grow.
     """
     scored = _scorer(estimator, scoring)
@@ -68,7 +68,7 @@ def _step(run: Run, estimator: Any, grow: str | None) -> int:
         return 1
     params = estimator.get_params()
     if not params.get("warm_start") or grow not in params:
-        raise TrainingError(
+        raise ProtocolError(
             f"{type(estimator).__name__} cannot grow by grow={grow!r}; expected warm_start=True "
             f"and one of {', '.join(params)}"
         )

@@ -3,7 +3,7 @@
 from collections.abc import Generator
 from typing import Any
 
-from greenbench.errors import TrainingError
+from greenbench.errors import ProtocolError
 from greenbench.integrations.bookkeeper import Bookkeeper, size_of
 from greenbench.integrations.hand_over import handed_over
 from greenbench.trainings import Report, Run
@@ -31,11 +31,11 @@ def train(run: Run, trainer: Any, *, monitor: str, **options: Any) -> Generator[
 
     Raises
     ------
-    TrainingError
+    ProtocolError
         If `monitor` was never logged, or steps end the training.
     """
     if trainer.args.max_steps > 0:
-        raise TrainingError(
+        raise ProtocolError(
             f"the trainer has max_steps={trainer.args.max_steps}; expected -1, since the epochs of "
             "the case say how far it trains"
         )

@@ -31,7 +31,7 @@ def train(
 
     Raises
     ------
-    TrainingError
+    ProtocolError
         If `monitor` was never logged.
     """
     import xgboost  # noqa: PLC0415
@@ -68,7 +68,7 @@ def fit(
 
     Raises
     ------
-    TrainingError
+    ProtocolError
         If `monitor` was never logged.
     """
 

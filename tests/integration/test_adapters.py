@@ -1,21 +1,27 @@
 """Trainings by Lightning, Hugging Face, Keras and XGBoost, whose loops call back."""
 
-# ruff: noqa: PLC0415  Each may be missing.
+# ruff: noqa: PLC0415, F811  Each may be missing; a fixture is named as it is imported.
 
 import importlib.util
 import os
+import runpy
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from greenbench.errors import TrainingError
-from tests.integrations.conftest import Booked, booked  # noqa: F401  A fixture.
+from greenbench.backends.process_state import state_kept
+from greenbench.errors import ProtocolError
+from greenbench.trainings import Training
+from greenbench.trainings.driver import Driver
+from tests.integrations.conftest import Booked, booked  # noqa: F401
 
 pytestmark = pytest.mark.integration
 
+EXAMPLES = Path(__file__).parents[2] / "docs" / "howto" / "your_framework"
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(96, 4)).astype(np.float32)
 Y = (X[:, 0] > 0).astype(np.int64)
@@ -163,7 +169,7 @@ def steps(request: pytest.FixtureRequest, monkeypatch: Any, tmp_path: Any) -> St
 
 
 @pytest.fixture
-def made(booked: Callable[..., Booked]) -> Booked:  # noqa: F811
+def made(booked: Callable[..., Booked]) -> Booked:
     return booked(3)
 
 
@@ -182,15 +188,17 @@ def test_training_is_booked_apart_from_evaluations(steps: Steps, made: Booked) -
 
 
 def test_metric_that_nobody_logged_is_told_in_one_line(steps: Steps, made: Booked) -> None:
-    with pytest.raises(TrainingError, match=r"monitor='f2' was never logged; expected one of '.*'"):
+    with pytest.raises(ProtocolError, match=r"monitor='f2' was never logged; expected one of '.*'"):
         made.reports(steps(made, "f2"))
 
 
 def test_two_take_turns_and_end_in_their_middle(steps: Steps, made: Booked) -> None:
     handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     first, second = steps(made, None), steps(made, None)
-    with made.run.running():
-        told = [next(first), next(second), next(first)]
+    told = []
+    for each in (first, second, first):
+        with made.run.running(), state_kept("a training"):
+            told.append(next(each))
     first.close()
     second.close()
     assert [report.score is not None for report in told] == [True] * 3
@@ -222,7 +230,7 @@ def test_interrupt_comes_through_lightning_as_one(
 
 @needs("transformers")
 def test_steps_that_end_a_trainer_are_refused(made: Booked, tmp_path: Any) -> None:
-    with pytest.raises(TrainingError, match="max_steps=5; expected -1"):
+    with pytest.raises(ProtocolError, match="max_steps=5; expected -1"):
         transformers_steps(made, None, output_dir=tmp_path, max_steps=5)
 
 
@@ -250,3 +258,33 @@ def test_estimator_of_xgboost_has_rounds_for_epochs(made: Booked) -> None:
     assert len(made.reports(steps)) == 3
     assert estimator.get_booster().num_boosted_rounds() == 3
     assert estimator.get_params()["callbacks"] is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=needs(name))
+        for name in ("lightning", "transformers", "keras", "sklearn", "xgboost")
+    ],
+)
+def test_example_of_the_documentation_trains_and_tests(
+    name: str,
+    booked: Callable[..., Booked],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = runpy.run_path(str(EXAMPLES / f"{name}_training.py"))
+    (training,) = (each.training for each in found.values() if is_training(each))
+    made = booked(2, learning_rate=0.05)
+    driver = Driver(training, made.run, {"width": 16} if name != "xgboost" else {"depth": 2})
+    reports = [driver.step(), driver.step()]
+    driver.finish()
+    assert [report is not None and report.score is not None for report in reports] == [True] * 2
+    assert driver.is_over
+    assert made.run.tested is not None
+    assert driver.close() == []
+
+
+def is_training(thing: Any) -> bool:
+    return isinstance(getattr(thing, "training", None), Training)

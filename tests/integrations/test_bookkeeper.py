@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from greenbench.errors import TrainingError
+from greenbench.errors import ProtocolError
 from greenbench.integrations.bookkeeper import Bookkeeper
 from greenbench.integrations.hand_over import handed_over
 from greenbench.trainings import Report
@@ -81,7 +81,7 @@ def test_report_has_score_loss_and_every_other_number(booked: Callable[..., Book
 def test_metric_that_was_never_logged_is_named_with_those_that_were(
     booked: Callable[..., Booked],
 ) -> None:
-    with pytest.raises(TrainingError) as raised:
+    with pytest.raises(ProtocolError) as raised:
         reports_of(booked(), {"val_f1": 0.5, "loss": 2.0})
     assert str(raised.value) == ("monitor='f1' was never logged; expected one of 'loss', 'val_f1'")
 
@@ -97,5 +97,5 @@ def test_metric_may_come_with_a_later_evaluation(booked: Callable[..., Booked]) 
 
 
 def test_no_evaluation_at_all_is_told_at_the_end(booked: Callable[..., Booked]) -> None:
-    with pytest.raises(TrainingError, match="none, since nothing was logged"):
+    with pytest.raises(ProtocolError, match="none, since nothing was logged"):
         reports_of(booked(), {}, evaluates=False)

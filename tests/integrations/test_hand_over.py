@@ -52,6 +52,17 @@ def test_several_take_turns() -> None:
     assert list(second) == [1]
 
 
+def test_goes_on_for_whoever_resumes_it_next() -> None:
+    steps = counting([])
+    next(steps)
+
+    def fit(tell: Tell) -> None:
+        tell(10 * next(steps))
+
+    assert list(handed_over(fit)) == [10]
+    assert next(steps) == 2
+
+
 @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), SystemExit(3)])
 def test_error_reaches_whoever_resumes(error: BaseException) -> None:
     def fit(tell: Tell) -> None:
@@ -119,20 +130,21 @@ def test_error_of_tidying_up_is_raised_by_close() -> None:
 
 
 def test_runs_in_the_same_thread_with_variables_of_its_own() -> None:
-    variable = contextvars.ContextVar("variable", default="outer")
+    variable = contextvars.ContextVar("variable", default="default")
     seen = []
 
     def fit(tell: Tell) -> None:
-        seen.append(threading.get_ident())
+        seen.append((threading.get_ident(), variable.get()))
         variable.set("its own")
         tell(0)
-        seen.append(variable.get())
+        seen.append((threading.get_ident(), variable.get()))
 
     steps = handed_over(fit)
+    variable.set("outer")
     next(steps)
     assert variable.get() == "outer"
     assert list(steps) == []
-    assert seen == [threading.get_ident(), "its own"]
+    assert seen == [(threading.get_ident(), "outer"), (threading.get_ident(), "its own")]
 
 
 @pytest.mark.parametrize("end", ["whole", "closed", "failed"])

@@ -8,7 +8,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import SGDClassifier
 from sklearn.svm import SVC
 
-from greenbench.errors import TrainingError
+from greenbench.errors import ProtocolError
 from greenbench.integrations.sklearn import fit
 from tests.integrations.conftest import Booked
 
@@ -40,5 +40,5 @@ def test_any_other_is_fitted_once(booked: Callable[..., Booked]) -> None:
 
 def test_estimator_that_cannot_grow_is_named(booked: Callable[..., Booked]) -> None:
     made = booked()
-    with pytest.raises(TrainingError, match=r"SVC cannot grow by grow='n_estimators'; expected"):
+    with pytest.raises(ProtocolError, match=r"SVC cannot grow by grow='n_estimators'; expected"):
         made.reports(fit(made.run, SVC(), X, Y, validation=HELD, grow="n_estimators"))
