@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from greenbench import registry
 from greenbench.cases.case import LABEL_PART
 from greenbench.cli.output import say
 from greenbench.errors import ConfigurationError, UnknownNameError
@@ -26,10 +27,11 @@ def init(of: str | None, name: str | None, github: bool, gitlab: bool) -> None:
     """
     found = find(Path())
     chosen = _chosen(of, found)
-    label = case_name(chosen.name if chosen else "training") if name is None else name
-    if not LABEL_PART.fullmatch(label):
+    label = _free(case_name(chosen.name if chosen else "training")) if name is None else name
+    if not LABEL_PART.fullmatch(label) or label != _free(label):
         raise ConfigurationError(
-            f"--name is {label!r}; expected lower-case letters, digits and _, such as my_net"
+            f"--name is {label!r}; expected lower-case letters, digits and _, and no name that "
+            "`greenbench list` shows, such as my_net"
         )
     services = [each for each, is_asked in (("github", github), ("gitlab", gitlab)) if is_asked]
     done = write(Path(), chosen, label, services)
@@ -45,6 +47,12 @@ def init(of: str | None, name: str | None, github: bool, gitlab: bool) -> None:
             say(f"  {line}")
     say("")
     say(f"Next: {done.command}")
+
+
+def _free(label: str) -> str:
+    """Return a name that no part of greenbench has."""
+    taken = (*registry.architectures.names(), *registry.suites.names())
+    return f"my_{label}" if label in taken else label
 
 
 def _chosen(of: str | None, found: list[Find]) -> Find | None:

@@ -4,7 +4,7 @@ import ast
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -46,6 +46,8 @@ class Find:
         Module and class of Lightning's data, if there is one.
     flags : tuple of str
         What a program takes, such as ``--lr``.
+    logged : tuple of str
+        What a module of Lightning's logs by name.
     engine : bool
         Whether its file says on which engine Keras is.
     """
@@ -59,6 +61,7 @@ class Find:
     needs: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    logged: tuple[str, ...] = ()
     engine: bool = False
 
     @property
@@ -192,15 +195,23 @@ def _finds(source: _Source, classes: Mapping[str, Sequence[str]]) -> Iterator[Fi
             kinds: tuple[Kind, ...] = ("lightning", "torch", "keras")
             kind = next((each for each in kinds if _is_a(node.name, each, classes)), None)
             if kind:
-                yield Find(
-                    kind, node.name, *where, node.lineno, *how, needs=_needs(node), engine=engine
-                )
+                needs = _needs(node)
+                one = Find(kind, node.name, *where, node.lineno, *how, needs=needs, engine=engine)
+                yield replace(one, logged=tuple(_logged(node))) if kind == "lightning" else one
         elif isinstance(node, ast.FunctionDef) and _builds_keras(node, source.names):
             needs = _required(node.args)
             yield Find("keras", node.name, *where, node.lineno, *how, needs=needs, engine=engine)
     if line := _starts_at(source.tree):
         flags = tuple(_flags(source.tree))
         yield Find("script", source.file.stem, *where, line, *how, flags=flags)
+
+
+def _logged(node: ast.ClassDef) -> Iterator[str]:
+    for each in ast.walk(node):
+        if isinstance(each, ast.Call) and ast.unparse(each.func) == "self.log" and each.args:
+            name = each.args[0]
+            if isinstance(name, ast.Constant) and isinstance(name.value, str):
+                yield name.value
 
 
 def _needs(node: ast.ClassDef) -> tuple[str, ...]:
@@ -253,4 +264,4 @@ def _parts(sources: Sequence[_Source], names: set[str]) -> set[str]:
 
 def _with_data(one: Find, data: Sequence[tuple[str, str]]) -> Find:
     near = sorted(data, key=lambda each: each[0] != one.module)
-    return Find(**{**vars(one), "data": near[0]}) if near else one
+    return replace(one, data=near[0]) if near else one

@@ -90,6 +90,20 @@ def train(run):
         run.final(model.evaluate(inputs, targets, verbose=0, return_dict=True)["loss"])
 """
 
+_LIGHTNING = """\
+@greenbench.register_training("{name}", score="{score}")
+def train(run):
+    import lightning
+    from greenbench.integrations.lightning import fit
+    {import_line}{import_data}
+
+    module = {call}
+    quiet = {{"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}}
+    trainer = lightning.Trainer(max_epochs=run.max_epochs, **quiet)
+    yield from fit(run, trainer, module{data}, monitor="{monitor}")
+    {test}
+"""
+
 _SCRIPT = """
 import subprocess
 import sys
@@ -248,7 +262,9 @@ def bench(find: Find | None, name: str, path: str, budgets: str) -> str:
             " --greenbench-budget {budgets}", ""
         )
         return (head + _SCRIPT).format(**values, file=find.file.as_posix(), depth=depth)
-    body = _KERAS if find.kind == "keras" else _TORCH
+    bodies = {"keras": _KERAS, "lightning": _LIGHTNING}
+    if find.kind == "lightning":
+        values |= _of_lightning(find)
     needs = ", ".join(f"{each}=..." for each in find.needs)
     inner = "" if find.folder == "." else f' / "{find.folder}"'
     # Keras is on TensorFlow unless something says otherwise.
@@ -260,7 +276,30 @@ def bench(find: Find | None, name: str, path: str, budgets: str) -> str:
         "engine_lines": "import os\n" if is_free else "",
         "engine": 'os.environ.setdefault("KERAS_BACKEND", "torch")\n' if is_free else "",
     }
-    return (_HEAD + _IMPORTS + body + _SUITE).format(**values)
+    return (_HEAD + _IMPORTS + bodies.get(find.kind, _TORCH) + _SUITE).format(**values)
+
+
+def _of_lightning(find: Find) -> dict[str, object]:
+    """Return what its benchmark needs to know: which metric is the score, and of which data."""
+    validated = [each for each in find.logged if "val" in each]
+    tested = [each for each in find.logged if "test" in each]
+    monitor = next(iter(validated or find.logged), "val_loss")
+    data = f", {find.data[1]}()" if find.data else ""
+    test = "# Tell the score on the test data here: run.final(...)"
+    if tested:
+        first = next((each for each in tested if each[-3:] == monitor[-3:]), tested[0])
+        test = (
+            'with run.phase("test"):\n'
+            f"        (tested,) = trainer.test(module{data}, verbose=False)\n"
+            f'        run.final(tested["{first}"])'
+        )
+    return {
+        "monitor": monitor,
+        "score": "accuracy" if "acc" in monitor else "f1" if "f1" in monitor else "loss",
+        "data": data,
+        "test": test,
+        "import_data": f"\n    from {find.data[0]} import {find.data[1]}" if find.data else "",
+    }
 
 
 def tox(command: str, budgets: str, requirements: Sequence[str], *, is_package: bool) -> str:

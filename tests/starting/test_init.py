@@ -80,6 +80,12 @@ def test_one_is_chosen(here: Path) -> None:
     assert "from nets import Wide" in (here / "benchmarks/bench_wide_one.py").read_text()
 
 
+def test_the_name_is_none_that_is_taken(here: Path) -> None:
+    project(here, nets=NETS.replace("Net(Base)", "Unet(Base)"))
+    assert init().exit_code == 0
+    assert (here / "benchmarks/bench_my_unet.py").is_file()
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -88,6 +94,7 @@ def test_one_is_chosen(here: Path) -> None:
             "unknown part of the project 'nets.py:Wid'; did you mean",
         ),
         (["--name", "My Net"], "--name is 'My Net'; expected lower-case letters, digits and _"),
+        (["--name", "unet"], "--name is 'unet'; expected lower-case letters, digits and _, and no"),
     ],
 )
 def test_bad_input_is_one_line(here: Path, arguments: list[str], expected: str) -> None:
@@ -108,8 +115,39 @@ def test_nothing_is_left_half_written(here: Path) -> None:
     assert list(files_of(here)) == ["benchmarks"]
 
 
+LIT = """
+import lightning as L
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+class Digits(L.LightningModule):
+    def __init__(self, width=8):
+        super().__init__()
+        self.layer = torch.nn.Linear(4, 2)
+
+    def training_step(self, batch, index):
+        return torch.nn.functional.cross_entropy(self.layer(batch[0]), batch[1])
+
+    def validation_step(self, batch, index):
+        self.log("val_loss", self.training_step(batch, index))
+
+    def test_step(self, batch, index):
+        self.log("test_loss", self.training_step(batch, index))
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+class Data(L.LightningDataModule):
+    def train_dataloader(self):
+        data = TensorDataset(torch.rand(32, 4), torch.randint(2, (32,)))
+        return DataLoader(data, batch_size=8)
+
+    val_dataloader = test_dataloader = train_dataloader
+"""
+
+
 @pytest.mark.integration
-@pytest.mark.parametrize("text", ["", MODEL])
+@pytest.mark.parametrize("text", ["", MODEL, LIT])
 def test_what_is_written_runs_as_it_stands(here: Path, text: str) -> None:
     project(here, nets=text)
     done = init()
