@@ -14,7 +14,8 @@ from greenbench.settings import Settings
 @click.command()
 @loading_parts
 @selecting
-def check(**given: Any) -> None:
+@click.option("--seeds", is_flag=True, help="Train twice, to see that equal seeds give the same.")
+def check(seeds: bool, **given: Any) -> None:
     """Train one batch of a case, or one epoch of a training of your own; measure nothing.
 
     What does not work is said in one line, with its place in your own code:
@@ -26,7 +27,7 @@ def check(**given: Any) -> None:
     from greenbench.tasks.score_format import said  # noqa: PLC0415
 
     for case in dict.fromkeys(cases):
-        tried = try_case(case, settings.threads, settings.data_dir)
+        tried = try_case(case, settings.threads, settings.data_dir, seeds=seeds)
         loss = "" if tried.loss is None else f", loss {tried.loss:.4g}"
         value = ""
         if tried.value is not None:

@@ -12,7 +12,7 @@ from greenbench import registry
 from greenbench.architectures import Native
 from greenbench.backends import BuildRequest
 from greenbench.backends.base import sample_order
-from greenbench.cases import Case
+from greenbench.cases import Case, Scalar
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.errors import ArchitectureError, TrialError
 from greenbench.machine.places import calling
@@ -24,6 +24,7 @@ from greenbench.search.repeat import run_repeat
 from greenbench.search.subject import NetworkSubject, load_subject
 from greenbench.search.warming import count_costs
 from greenbench.tasks import Score
+from greenbench.trainings import check_seeds
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class _NoMeter:
         """Nothing runs."""
 
 
-def try_case(case: Case, threads: int, data_dir: Path) -> Tried:
+def try_case(case: Case, threads: int, data_dir: Path, *, seeds: bool = False) -> Tried:
     """Train a little of a case in this process.
 
     Of a network it is one batch; a training of one's own is run for one epoch, and tests.
@@ -92,6 +93,8 @@ def try_case(case: Case, threads: int, data_dir: Path) -> Tried:
         Of an operation.
     data_dir : pathlib.Path
         Local image files.
+    seeds : bool
+        Whether to try, too, that a training of one's own comes to the same with the same seed.
 
     Raises
     ------
@@ -109,7 +112,14 @@ def try_case(case: Case, threads: int, data_dir: Path) -> Tried:
     backend = registry.backends.get(case.backend)(case.backend, threads=threads)
     unused = CarbonIntensity(0.0, "nothing is measured")
     bench = Bench(backend, _NoMeter(), _NoMeter(), unused, {}, data_dir, emit)
-    tried = _own(bench, plain) if registry.training_of(case) else _network(bench, plain)
+    if registry.training_of(case):
+        tried, hyperparameters = _own(bench, plain)
+        if seeds:
+            options = dict(case.architecture_options)
+            network = ".".join(filter(None, (case.architecture, case.size)))
+            notes.append(check_seeds(network, hyperparameters, options=options).sentence)
+    else:
+        tried = _network(bench, plain)
     return replace(tried, seconds=time.perf_counter() - started_s, notes=tuple(notes))
 
 
@@ -140,7 +150,7 @@ def _batch(subject: NetworkSubject, request: BuildRequest) -> Tried:
     )  # fmt: skip
 
 
-def _own(bench: Bench, case: Case) -> Tried:
+def _own(bench: Bench, case: Case) -> tuple[Tried, Mapping[str, Scalar]]:
     case = replace(case, epochs=1)
     with tempfile.TemporaryDirectory() as folder:
         journal = Journal.of(Path(folder), case, 0)
@@ -149,7 +159,8 @@ def _own(bench: Bench, case: Case) -> Tried:
     if trial.status is not TrialStatus.COMPLETED:
         raise TrialError(f"{case.id}: {trial.error}")
     loss = trial.epochs[-1].train_loss
-    return Tried(
+    tried = Tried(
         case, "an epoch", 0.0, result.score, loss, trial.val_score,
         result.costs.parameters, result.costs.train_flops_per_sample,
     )  # fmt: skip
+    return tried, trial.hyperparameters
