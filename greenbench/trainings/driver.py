@@ -12,6 +12,7 @@ from greenbench.backends.process_state import RandomStates
 from greenbench.cases import Scalar
 from greenbench.errors import GreenbenchError, ProtocolError, TrainingError
 from greenbench.machine.places import at, described, place_of_error
+from greenbench.text.clean import clean
 from greenbench.trainings.declaration import Training
 from greenbench.trainings.leaks import Leaks
 from greenbench.trainings.report import Report, Saved
@@ -186,7 +187,8 @@ class Driver:
     def _end_copies(self) -> None:
         """End a copy of the process that a fork has left: journal and events are not its own."""
         if os.getpid() != self._process:
-            print(f"{self._who} has forked: its copy of the process ends", file=sys.stderr)
+            told = clean(f"{self._who} has forked: its copy of the process ends")
+            print(told, file=sys.stderr)
             sys.stderr.flush()
             os._exit(1)
 

@@ -222,7 +222,8 @@ WAYS_OUT = {
     "Console": ("terminal/console.py",),
     "Table": ("terminal", "reports"),
     # The worker's is in its log.
-    "print": ("terminal", "running/worker.py"),
+    # What a program of the user's tells is for us, and what a copy of a process says, for its log.
+    "print": ("terminal", "running/worker.py", "machine/reporting.py", "trainings/driver.py"),
     "write_line": ("integrations", "pytest_plugin.py"),
     # Of a process of ours, too, which others read.
     "stdout": (
@@ -232,8 +233,12 @@ WAYS_OUT = {
         "tracking/ui.py",
         "machine",
         "energy/counters.py",
+        "measuring/program.py",
+        "trainings/program.py",
     ),
     "stderr": (
+        # Into the worker's log.
+        "trainings/driver.py",
         # What a part prints while it is made.
         "machine/places.py",
         "terminal",

@@ -76,7 +76,7 @@ class Cut:
     has_undelivered = False
     idle_drift = None
 
-    def __init__(self, *given: object) -> None:
+    def __init__(self, *given: object, **_: object) -> None:
         self.cases: list[Case] = list(given[2])  # type: ignore[call-overload]
 
     def __enter__(self) -> "Cut":
