@@ -10,6 +10,7 @@ import click
 
 from greenbench.cases.suites import GATE
 from greenbench.cli.output import emit, say
+from greenbench.cli.tables import of_session
 from greenbench.errors import ConfigurationError, UnknownNameError
 from greenbench.settings import Settings
 from greenbench.text import clean
@@ -28,7 +29,8 @@ MOST_NAMED = 5
 @click.argument("case")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--python", "as_python", is_flag=True, help="Print a dict, to go on with in Python.")
-def best(*, case: str, as_json: bool, as_python: bool) -> None:
+@of_session
+def best(*, case: str, as_json: bool, as_python: bool, session: str | None) -> None:
     """Print the hyperparameters that the search of CASE found, with their scores.
 
     CASE is the id of a case in the store, or a part of it that no other one has. Of several
@@ -36,7 +38,7 @@ def best(*, case: str, as_json: bool, as_python: bool) -> None:
     """
     if as_json and as_python:
         raise ConfigurationError("--json and --python contradict each other; choose one")
-    found = _found(case)
+    found = _found(case, session)
     if as_json:
         emit(strict_json(_to_json(found)))
     elif as_python:
@@ -47,7 +49,8 @@ def best(*, case: str, as_json: bool, as_python: bool) -> None:
             say(f"  {name} = {value!r}")
 
 
-def _found(case: str) -> "Found":
+def _found(case: str, session: str | None) -> "Found":
+    from greenbench.compare.sessions import find_session  # noqa: PLC0415
     from greenbench.compare.winners import winners  # noqa: PLC0415
     from greenbench.tracking import Store  # noqa: PLC0415
 
@@ -55,6 +58,8 @@ def _found(case: str) -> "Found":
     store = Store.existing(settings.tracking_uri, timeout_s=settings.store_timeout_s)
     # What the gate measured is of revisions in between.
     rows = [row for row in store.read_rows() if row["suite"] != GATE]
+    if session is not None:
+        rows = [*find_session(rows, session, str(settings.tracking_uri)).rows]
     case_id = _named(case, list(dict.fromkeys(str(row["case_id"]) for row in rows)), settings)
     rows = _latest([row for row in rows if row["case_id"] == case_id], store)
     for found in winners(rows):

@@ -21,6 +21,7 @@ from greenbench.settings import Scope, Settings
 
 if TYPE_CHECKING:
     from greenbench.results import CaseResult
+    from greenbench.running.continuing import Continuation
     from greenbench.running.session import Session
     from greenbench.terminal.progress import Progress
 
@@ -221,19 +222,11 @@ def _run_cases(
     include_disturbed: bool,
 ) -> list[GreenbenchError]:
     """Run cases and print what came out; return what went wrong."""
-    from greenbench.results.heat import mark_hot  # noqa: PLC0415
-    from greenbench.results.marks import mark_drift  # noqa: PLC0415
-    from greenbench.results.table import to_row  # noqa: PLC0415
-    from greenbench.running.session import Session, check_cases  # noqa: PLC0415
+    from greenbench.running.session import Session  # noqa: PLC0415
     from greenbench.terminal.progress import Progress  # noqa: PLC0415
 
-    continued = None
-    if more_repeats is not None:
-        from greenbench.running.continuing import find  # noqa: PLC0415
-
-        check_cases(cases)
-        continued = find(settings, suite, cases, more_repeats, may_mix=may_mix)
-        cases = continued.cases
+    continued = _continued(settings, suite, cases, more_repeats, may_mix=may_mix)
+    cases = continued.cases if continued else cases
     try:
         with (
             Progress(cases) as progress,
@@ -242,17 +235,7 @@ def _run_cases(
             ) as session,
         ):
             results, failures = _run_repeats(session, progress)
-        # SciPy, which it needs, would keep the first trial waiting.
-        from greenbench.terminal import print_summary  # noqa: PLC0415
-
-        # They ran in random order.
-        places = {case.id: place for place, case in enumerate(cases)}
-        results.sort(key=lambda result: places[result.case.id])
-        rows = [to_row(result) for result in results]
-        for row, result in zip(rows, results, strict=True):
-            mark_drift(row, session.drift_of(result))
-        mark_hot(rows)
-        print_summary(rows, include_disturbed=include_disturbed)
+        rows = _summary(session, cases, results, include_disturbed=include_disturbed)
         if rows and not session.has_undelivered:
             _print_store(settings, suite)
         is_done = all(isinstance(error, CaseFailedError) for error in failures)
@@ -271,6 +254,50 @@ def _run_cases(
 
         say_next(after_run(rows, suite, include_disturbed=include_disturbed))
     return failures
+
+
+def _continued(
+    settings: Settings,
+    suite: str,
+    cases: Sequence[Case],
+    more_repeats: int | None,
+    *,
+    may_mix: bool,
+) -> "Continuation | None":
+    """Return the run that repeats are added to, if any are."""
+    if more_repeats is None:
+        return None
+    from greenbench.running.continuing import find  # noqa: PLC0415
+    from greenbench.running.session import check_cases  # noqa: PLC0415
+
+    check_cases(cases)
+    return find(settings, suite, cases, more_repeats, may_mix=may_mix)
+
+
+def _summary(
+    session: "Session",
+    cases: Sequence[Case],
+    results: "list[CaseResult]",
+    *,
+    include_disturbed: bool,
+) -> list[dict[str, Any]]:
+    """Print what came out, in the order of the cases, and return its rows."""
+    from greenbench.results.heat import mark_hot  # noqa: PLC0415
+    from greenbench.results.marks import mark_drift  # noqa: PLC0415
+    from greenbench.results.table import to_row  # noqa: PLC0415
+
+    # SciPy, which it needs, would keep the first trial waiting.
+    from greenbench.terminal import print_summary  # noqa: PLC0415
+
+    # They ran in random order.
+    places = {case.id: place for place, case in enumerate(cases)}
+    results.sort(key=lambda result: places[result.case.id])
+    rows = [to_row(result) for result in results]
+    for row, result in zip(rows, results, strict=True):
+        mark_drift(row, session.drift_of(result))
+    mark_hot(rows)
+    print_summary(rows, include_disturbed=include_disturbed)
+    return rows
 
 
 def _run_repeats(
