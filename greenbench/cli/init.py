@@ -1,5 +1,6 @@
 """`greenbench init`: a benchmark of what the project in the working folder trains."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -71,7 +72,20 @@ def _tell_what(chosen: Find | None, found: list[Find]) -> None:
         say(f"found {chosen.place} (line {chosen.line})")
     if chosen and chosen.needs:
         say(f"  it needs {', '.join(chosen.needs)}: fill in the ... in the benchmark")
+    if chosen and chosen.kind == "script":
+        say(f"  once it reports a score, search: {_search(chosen)}")
     others = [each.place for each in found if each is not chosen]
     if others:
         more = f" and {len(others) - MOST_SHOWN} more" if len(others) > MOST_SHOWN else ""
         say(f"  also: {', '.join(others[:MOST_SHOWN])}{more}; choose with --of")
+
+
+def _search(program: Find) -> str:
+    """Return the command that searches a program's options, by the flags that it has."""
+    known = {
+        "--lr": "learning_rate", "--learning-rate": "learning_rate",
+        "--learning_rate": "learning_rate", "--epochs": "epochs", "--seed": "seed",
+    }  # fmt: skip
+    flags = "".join(f" {flag} {{{known[flag]}}}" for flag in program.flags if flag in known)
+    line = f"python {program.file.as_posix()}{flags}"
+    return f"greenbench run --command {shlex.quote(line)} --space rate"

@@ -57,6 +57,11 @@ def test_all_that_is_written_can_be_read(here: Path, text: str) -> None:
     assert {".github/workflows/greenbench.yml", ".gitlab-ci.yml"} <= set(files)
 
 
+def test_a_program_can_be_searched_by_its_flags(here: Path) -> None:
+    project(here, train=TRAIN)
+    assert "--command 'python train.py --lr {learning_rate}' --space rate" in init().output
+
+
 def test_nothing_is_overwritten(here: Path) -> None:
     project(here, nets=NETS)
     before = {"tox.ini": "[tox]\n", "budgets.toml": "# mine\n", ".gitlab-ci.yml": "a: 1\n"}
