@@ -5,8 +5,8 @@
 them, and as trainings of their own. Each pair runs both, in random order, in one process that has
 run both before, so that neither pays for imports or for what a framework does at its first step.
 What is compared is what the meter ``process`` charges: CPU seconds times a constant.
-``--processes`` says how much more a script takes as a process: the interpreter and imports, which
-are outside a case.
+``--measured`` adds to each pair the script under ``greenbench measure --``, and its imports alone
+under the same: the interpreter and imports are outside a case.
 """
 
 import difflib
@@ -15,7 +15,6 @@ import io
 import json
 import os
 import random
-import resource
 import statistics
 import subprocess
 import sys
@@ -36,6 +35,7 @@ from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.process import ProcessMeter
 from greenbench.results.journal import Journal
+from greenbench.results.readings import JOULES_PER_WH
 from greenbench.search.bench import Bench
 from greenbench.search.repeat import run_repeat
 from greenbench.trainings.backend import OwnBackend
@@ -119,7 +119,7 @@ def case_j(name: str, epochs: int, repeat: int) -> tuple[float, float]:
     return sum(booked.values()), sum(booked.values()) - aside
 
 
-def pairs_of(name: str, pairs: int) -> list[dict[str, float]]:
+def pairs_of(name: str, pairs: int, *, is_measured: bool = False) -> list[dict[str, float]]:
     """Return the energy of both, in J, for each pair.
 
     Parameters
@@ -128,6 +128,8 @@ def pairs_of(name: str, pairs: int) -> list[dict[str, float]]:
         Of a module in `SCRIPTS`.
     pairs : int
         How many.
+    is_measured : bool
+        Whether each has the script under ``greenbench measure --``, too.
     """
     sys.path.insert(0, str(SCRIPTS))
     importlib.import_module(f"{name}_case")
@@ -141,6 +143,8 @@ def pairs_of(name: str, pairs: int) -> list[dict[str, float]]:
                     each["bare_j"] = bare_j(name, its)
                 else:
                     each["case_j"], each["phases_j"] = case_j(name, its, max(pair, 0))
+        if pair >= 0 and is_measured:
+            each |= measured_j(name, epochs)
         if pair >= 0:
             found.append(each)
             click.echo(f"{name}: {each}")
@@ -162,29 +166,38 @@ def lines_of(name: str) -> int:
     return sum(line.startswith("+ ") for line in difflib.ndiff(script, case))
 
 
-def processes_s(name: str) -> dict[str, float]:
-    """Return CPU seconds of the script as a process, and of one that only imports it.
+def measured_j(name: str, epochs: int) -> dict[str, float]:
+    """Return what ``greenbench measure --`` says of a script, and of its imports alone, in J.
 
     Parameters
     ----------
     name : str
         Of a module in `SCRIPTS`.
+    epochs : int
+        How far it trains.
     """
     imports = f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); import {name}"
-    arguments = CHOSEN[name].arguments(CHOSEN[name].epochs)
+    arguments = CHOSEN[name].arguments(epochs)
     return {
-        "whole_s": _cpu_s(str(SCRIPTS / f"{name}.py"), *arguments),
-        "imports_s": _cpu_s("-c", imports),
+        "measured_j": _measured_j(str(SCRIPTS / f"{name}.py"), *arguments),
+        "imports_j": _measured_j("-c", imports),
     }
 
 
-def _cpu_s(*arguments: str) -> float:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+def _measured_j(*arguments: str) -> float:
+    settings = {"GREENBENCH_METER": "process", "GREENBENCH_THREADS": "1", "OMP_NUM_THREADS": "1"}
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, *arguments]
-        subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        told = Path(folder) / "told.json"
+        measure = ["-m", "greenbench", "measure", "--no-mlflow", "--json", str(told), "--"]
+        subprocess.run(
+            [sys.executable, *measure, sys.executable, *arguments],
+            cwd=folder,
+            env={**os.environ, **settings, "GREENBENCH_HOST_LOCK": str(Path(folder) / "lock")},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=True,
+        )
+        return float(json.loads(told.read_text(encoding="utf-8"))["energy_wh"]) * JOULES_PER_WH
 
 
 class _Nobody(io.TextIOBase):
@@ -203,30 +216,35 @@ def summary(name: str, found: Sequence[Mapping[str, float]]) -> dict[str, Any]:
         As `pairs_of` returns them.
     """
     ratios = [each["case_j"] / each["bare_j"] for each in found]
+    told = [each for each in found if "measured_j" in each]
+    measured = [each["case_j"] / (each["measured_j"] - each["imports_j"]) for each in told]
     return {
         "script": name,
         "lines": lines_of(name),
         "epochs": CHOSEN[name].epochs,
         "pairs": [dict(each) for each in found],
-        "ratio": {"median": statistics.median(ratios), "low": min(ratios), "high": max(ratios)},
+        "ratio": _spread(ratios),
+        **({"measured_ratio": _spread(measured)} if measured else {}),
     }
+
+
+def _spread(ratios: Sequence[float]) -> dict[str, float]:
+    return {"median": statistics.median(ratios), "low": min(ratios), "high": max(ratios)}
 
 
 @click.command()
 @click.option("--script", "names", multiple=True, help="Of one file; default: all.")
 @click.option("--pairs", default=5, show_default=True)
-@click.option("--processes", is_flag=True, help="Run each script as a process, too.")
+@click.option("--measured", is_flag=True, help="Run each under `greenbench measure`, too.")
 @click.option("--out", type=click.Path(path_type=Path), help="Updates this JSON.")
-def main(names: tuple[str, ...], pairs: int, processes: bool, out: Path | None) -> None:
+def main(names: tuple[str, ...], pairs: int, measured: bool, out: Path | None) -> None:
     """Train scripts and cases, print what they cost, and write it as JSON."""
     scripts = {}
     if out and out.exists():
         scripts = {each["script"]: each for each in json.loads(out.read_text())["scripts"]}
     for name in names or CHOSEN:
-        scripts[name] = summary(name, pairs_of(name, pairs))
+        scripts[name] = summary(name, pairs_of(name, pairs, is_measured=measured))
         click.echo(f"{name}: {scripts[name]['ratio']}")
-        if processes:
-            scripts[name]["process"] = processes_s(name)
         if out:
             everything = {
                 "date": f"{datetime.now(UTC):%Y-%m-%d}",
