@@ -116,6 +116,8 @@ def _take_over() -> tuple[BinaryIO, BinaryIO]:
     events = os.fdopen(os.dup(1), "wb", buffering=0)
     given = os.fdopen(os.dup(0), "rb")
     os.dup2(2, 1)
+    # Into the log line by line: what waits in a buffer would be gone with the process.
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     return events, given

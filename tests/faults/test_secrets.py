@@ -31,9 +31,12 @@ ARGUMENTS = {
     "run": [*CASE, "--trials", "1", "--epochs", "1", "--repeats", "1"],
     "record": ["-a", "dense.xs", "-d", "synthetic", "--trials", "24", "--epochs", "1"],
     "gate": ["--budget", "budgets.toml"],
+    "best": ["dense"],
+    "check": ["-a", "dense.xs", "-d", "synthetic"],
+    "measure": ["--", sys.executable, "-c", "pass"],
 }
 """Of commands that need some."""
-MEASURING = {"run", "record", "doctor"}
+MEASURING = {"run", "record", "doctor", "measure"}
 """Commands that take seconds: with one address each, in processes of their own."""
 
 BUDGETS = '[[budget]]\ncase = "*"\nenergy_wh = { max = 1.0 }\n'
@@ -213,7 +216,7 @@ def watched(command: list[str], folder: Path) -> tuple[str, str, int]:
 
 @pytest.mark.parametrize(
     ("command", "address"),
-    [("run", "refused"), ("record", "query"), ("doctor", "token")],
+    [("run", "refused"), ("record", "query"), ("doctor", "token"), ("measure", "refused")],
     indirect=["address"],
 )
 @pytest.mark.usefixtures("address")

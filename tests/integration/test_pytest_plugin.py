@@ -60,7 +60,9 @@ def test_energy_and_costs_are_in_the_summary_the_json_and_the_store(
     result = run(own_project, "--benchmark-json", "out.json", "-k", "random and s-torch")
 
     result.assert_outcomes(passed=1, deselected=3)
-    result.stdout.fnmatch_lines(["*random-own_net.s-torch-digits*2*estimated*"])
+    result.stdout.fnmatch_lines(
+        ["*random-own_net.s-torch-digits*2*", "Every case: energy is estimated*"]
+    )
     (benchmark,) = json.loads((own_project.path / "out.json").read_text())["benchmarks"]
     info = benchmark["extra_info"]
     assert benchmark["stats"]["rounds"] == 2
