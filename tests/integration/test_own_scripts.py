@@ -70,7 +70,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, CaseResult
     greenbench = Greenbench(tmp_path_factory.mktemp("own"), dict(os.environ))
     names = [name for name in NAMES if has(name)]
     chosen = [each for name in names for each in ("-p", f"{SCRIPTS / name}_case.py", "-a", name)]
-    search = ("-s", "random_log+asha", "--space", "rate", "--trials", "2", "--epochs", "4")
+    search = ("-s", "random_log+asha", "--trials", "2", "--epochs", "4", "--repeats", "1")
     done = greenbench("run", *chosen, *search)
     assert done.returncode == 0, done.stdout + done.stderr
     found = [Journal(path).read().result for path in greenbench.journals]
