@@ -15,26 +15,26 @@ import greenbench
 from greenbench import register_architecture, register_training
 from greenbench.architectures import native
 
-@register_architecture("narrow")
+@register_architecture("tried_narrow")
 @native("torch")
-def narrow(image_shape, classes):
+def tried_narrow(image_shape, classes):
     import torch
     return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(63, classes))
 
-@register_training("fair")
-def fair(run, width=1):
+@register_training("tried_fair")
+def tried_fair(run, width=1):
     for epoch in run.epochs():
         yield run.report(loss=1.0, score=0.25 * width)
     run.final(0.5)
 
-@register_training("unseeded")
-def unseeded(run):
+@register_training("tried_unseeded")
+def tried_unseeded(run):
     import time
     for epoch in run.epochs():
         yield run.report(score=time.perf_counter() % 1)
 
-@register_training("forgetful")
-def forgetful(run):
+@register_training("tried_forgetful")
+def tried_forgetful(run):
     for epoch in run.epochs():
         yield run.report(loss=0.5)
 """
@@ -59,7 +59,7 @@ def check(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
     new = {origin.owner for origin in registry.architectures.origins()} - before
     registry.architectures.forget(new)
     for name in new:
-        del sys.modules[name]
+        sys.modules.pop(name, None)
 
 
 def test_a_network_is_trained_on_one_batch(check: Callable[..., Result]) -> None:
@@ -72,10 +72,13 @@ def test_a_network_is_trained_on_one_batch(check: Callable[..., Result]) -> None
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["-a", "narrow"], "architecture 'narrow' failed: RuntimeError: "),
-        (["-a", "forgetful"], "forgetful"),
-        (["-a", "fair", "--set", "depth=1"], "unknown option of fair 'depth'; did you mean width?"),
-        (["-a", "fair", "-b", "torch"], "training 'fair' brings its own"),
+        (["-a", "tried_narrow"], "architecture 'tried_narrow' failed: RuntimeError: "),
+        (["-a", "tried_forgetful"], "tried_forgetful"),
+        (
+            ["-a", "tried_fair", "--set", "depth=1"],
+            "unknown option of tried_fair 'depth'; did you mean width?",
+        ),
+        (["-a", "tried_fair", "-b", "torch"], "training 'tried_fair' brings its own"),
     ],
 )
 def test_what_does_not_work_is_one_line(
@@ -87,5 +90,5 @@ def test_what_does_not_work_is_one_line(
 
 
 def test_seeds_of_a_training_are_tried(check: Callable[..., Result]) -> None:
-    assert "comes to the same with the same seed" in check("-a", "fair", "--seeds").output
-    assert "does not come to the same" in check("-a", "unseeded", "--seeds").output
+    assert "comes to the same with the same seed" in check("-a", "tried_fair", "--seeds").output
+    assert "does not come to the same" in check("-a", "tried_unseeded", "--seeds").output
