@@ -27,9 +27,10 @@ collect_ignore_glob = ["_build/*", "howto/test_my_net.py", "howto/your_framework
 
 
 @pytest.fixture(autouse=True)
-def _page_tables(doctest_namespace: dict[str, Callable[..., object]]) -> None:
-    """Let a page compare its own tables with the code."""
+def _page_tables(doctest_namespace: dict[str, object]) -> None:
+    """Let a page compare its own tables with the code, and know where the pages are."""
     doctest_namespace["table_of"] = table_of
+    doctest_namespace["pages"] = DOCS
 
 
 @pytest.fixture(autouse=True)
