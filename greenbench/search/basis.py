@@ -26,7 +26,7 @@ def data_basis(dataset: Dataset) -> Basis:
 
 
 def check_basis(
-    case: Case, journal: Journal, basis: Basis, reload: Callable[[int], Dataset]
+    case: Case, journal: Journal, basis: Basis, content_of: Callable[[int], str | None]
 ) -> Basis:
     """Make sure that a repeat rests on what the case's repeats in this run rest on so far.
 
@@ -38,8 +38,8 @@ def check_basis(
         Of the repeat; those of the others lie beside it.
     basis : mapping
         Of the repeat: the values of `OF_ALL` and `OF_DATA`.
-    reload : callable
-        Loads the data set as another repeat does.
+    content_of : callable
+        Tells the content of the data set as another repeat loads it.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def check_basis(
             if any(differ(earlier.get(name), basis.get(name)) for name in OF_DATA):
                 raise _changed(case, f"the data set {case.dataset}")
         elif differ(earlier.get("content"), basis.get("content")):
-            if reload(repeat).content != earlier["content"]:
+            if content_of(repeat) != earlier["content"]:
                 raise _changed(case, f"the data set {case.dataset}")
             basis = {**basis, "content": None}
     return basis

@@ -135,9 +135,9 @@ class OwnSubject:
         """The digest of the code that it is made of; None of a training of greenbench's own."""
         return source_of(self.training)
 
-    def reload(self, repeat: int) -> Any:
-        """Nothing differs by repeat."""
-        raise NotImplementedError
+    def content_of(self, repeat: int) -> str | None:
+        """Return None: nobody knows the data, which the training loads itself."""
+        return None
 
     def describe(self, basis: Basis) -> dict[str, Any]:
         """Return what results say of the data: that nobody knows them."""

@@ -175,7 +175,7 @@ def _check_basis(subject: Subject, journal: Journal, model: ModelCosts) -> Basis
     }
     if bench.mixed:
         return basis
-    return check_basis(case, journal, basis, subject.reload)
+    return check_basis(case, journal, basis, subject.content_of)
 
 
 def _emissions(account: Account, intensity: CarbonIntensity) -> dict[str, Any]:

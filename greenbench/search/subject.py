@@ -81,8 +81,8 @@ class Subject(Protocol):
     def basis(self) -> Basis:
         """Return what the figures rest on of its data; see `greenbench.search.basis`."""
 
-    def reload(self, repeat: int) -> Dataset:
-        """Load the data set as another repeat does."""
+    def content_of(self, repeat: int) -> str | None:
+        """Return the content of the data set as another repeat loads it; None if unknown."""
 
     def describe(self, basis: Basis) -> dict[str, Any]:
         """Return what results say of the data; see `CaseResult`."""
@@ -220,9 +220,9 @@ class NetworkSubject:
         """Return content and digest of the data set."""
         return data_basis(self.dataset)
 
-    def reload(self, repeat: int) -> Dataset:
-        """Load the data set as another repeat does."""
-        return load_dataset(self.bench, self.case, repeat)
+    def content_of(self, repeat: int) -> str | None:
+        """Return the content of the data set as another repeat loads it."""
+        return load_dataset(self.bench, self.case, repeat).content
 
     def describe(self, basis: Basis) -> dict[str, Any]:
         """Return what results say of the data."""
