@@ -28,9 +28,9 @@ from greenbench.tabular import write_recording
 from greenbench.tabular.backend import TabularBackend
 from tests.tabular.recordings import EPOCHS, make_recording
 
-CASE = Case("random", "dense", "tabular", size="xs", trials=12, epochs=EPOCHS)
+CASE = Case("random", "dense", "tabular", size="xs", trials=8, epochs=EPOCHS)
 FEW = replace(CASE, trials=2)
-AGAIN = replace(CASE, trials=4, reevaluate=2)
+AGAIN = replace(CASE, trials=3, reevaluate=2)
 PAUSING = replace(CASE, strategy="random+asha", trials=6)
 CASES = pytest.mark.parametrize(
     "case",
