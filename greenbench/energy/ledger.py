@@ -152,7 +152,8 @@ class Ledger:
         """End the account; safe to call twice."""
         if self._phase is not None:
             phase, at_s = self._phase, self._clock()
-            self._end()
+            self._book(phase, self._meter.end_window())
+            self._phase = None
             self._note(phase, at_s)
 
     def whole(self) -> Account:
@@ -177,9 +178,13 @@ class Ledger:
 
     def _switch(self, phase: str, passes: int = 1) -> None:
         # What it takes to read the meter is booked to other.
-        ended, at_s = self._phase or phase, self._clock()
-        self._end(passes)
+        if self._phase is None:
+            raise EnergyError("the ledger is not open")
+        ended, at_s = self._phase, self._clock()
+        reading = self._meter.end_window()
+        # Before the books are kept: what that takes would be in no window.
         self._begin(phase)
+        self._book(ended, reading, passes)
         self._note(ended, self._clock() if ended == "other" else at_s, passes)
 
     def _note(self, phase: str, at_s: float, passes: int = 1) -> None:
@@ -190,15 +195,11 @@ class Ledger:
         self._meter.begin_window()
         self._phase = phase
 
-    def _end(self, passes: int = 1) -> None:
-        reading: Reading = self._meter.end_window()
+    def _book(self, phase: str, reading: Reading, passes: int = 1) -> None:
         cpu_s, other_cpu_s = self._watch.lap() if self._watch else (None, None)
         stopped_s = self._stops.lap_s() if self._stops else 0.0
         reading = replace(reading, cpu_s=cpu_s, other_cpu_s=other_cpu_s, stopped_s=stopped_s)
-        if self._phase is None:
-            raise EnergyError("the ledger is not open")
         self._measured += reading
-        booked = Account({self._phase: reading * (1 / passes) if passes > 1 else reading})
+        booked = Account({phase: reading * (1 / passes) if passes > 1 else reading})
         self._account += booked
         self._whole += booked
-        self._phase = None

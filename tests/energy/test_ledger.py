@@ -236,6 +236,22 @@ def test_cpu_seconds_of_one_pass_are_booked_while_all_are_measured(watched, watc
     )
 
 
+def test_what_keeping_the_books_takes_is_in_a_window(clock):
+    class Slow:
+        def lap(self):
+            clock.advance(0.5)
+            return 0.0, 0.0
+
+    ledger = Ledger(FakeMeter(clock, POWER_W), Slow())
+    ledger.open()
+    began_s = clock()
+    for _ in range(3):
+        spend(ledger, clock, "train", 1.0)
+    ended_s = clock()
+    ledger.close()
+    assert ledger.measured.duration_s == pytest.approx(ended_s - began_s)
+
+
 def test_without_a_watch_cpu_seconds_are_unknown(ledger, clock):
     spend(ledger, clock, "train", 2.0)
     train = ledger.take().phases["train"]
