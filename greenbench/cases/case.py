@@ -27,6 +27,12 @@ LATER: Mapping[str, Any] = {
 """Fields that older versions lack; at these values they are left out of a definition."""
 UNSEEDED = ("strategy", "space", "trials", "validate_every", "backend", "repeats", *LATER)
 """What no seed depends on: cases that differ in nothing else are compared in pairs."""
+SPLIT, ORDER, RUN = "split", "order", "run"
+DRAWING = (SPLIT, ORDER, RUN)
+"""Purposes of seeds that draw data: the split, the order of samples, and whatever a training of
+one's own draws, which has one seed for all."""
+DATA = ("dataset", "dataset_options", "seed")
+"""What those depend on, besides the name of such a training, which brings its data."""
 VARYING = ("crop", "flip", "randaugment")
 """Options of data sets on which no seed depends, either: they vary images, and draw none."""
 AUTO = "auto"
@@ -266,30 +272,28 @@ class Case:
     @property
     def hash(self) -> str:
         """First 12 hex digits of the SHA-256 of the definition; `repeats` does not count."""
-        return self._hash_without("repeats")
+        return _digest_without(self.to_dict(), "repeats")
 
     def derive_seed(self, *index: int | str) -> int:
         """Return a 32-bit seed that depends on `index` and on what is trained.
 
         Neither the strategy nor the backend has an influence, nor how far a search goes, nor
         how images are varied: in the same repeat all of them meet the same split, initial
-        weights and order of samples.
-        """
-        drawn = tuple(pair for pair in self.dataset_options if pair[0] not in VARYING)
-        plain = (
-            self
-            if drawn == self.dataset_options
-            else dataclasses.replace(self, dataset_options=drawn)
-        )
-        text = ":".join(map(str, (plain._hash_without(*UNSEEDED), *index)))
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
+        weights and order of samples. The seed of the split and that of the order (`DRAWING`)
+        depend on the data set alone, so that networks and sizes, too, meet the same of both.
 
-    def _hash_without(self, *names: str) -> str:
-        definition = {"schema": SCHEMA_VERSION, **self.to_dict()}
-        for name in names:
-            definition.pop(name, None)
-        text = json.dumps(definition, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        Parameters
+        ----------
+        *index : int or str
+            What it is for, such as ``0, "split"``: the repeat, the purpose, the trial.
+        """
+        drawn = {name: v for name, v in self.dataset_options if name not in VARYING}
+        definition = {**self.to_dict(), "dataset_options": drawn}
+        if not set(DRAWING).isdisjoint(map(str, index)):
+            brings = ("architecture",) if self.backend == OWN else ()
+            definition = {name: definition[name] for name in (*DATA, *brings)}
+        text = ":".join(map(str, (_digest_without(definition, *UNSEEDED), *index)))
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the definition as JSON-ready values, without what older versions lack."""
@@ -345,6 +349,14 @@ def split_network(network: str) -> tuple[str, str | None]:
     """Split ``"simple_cnn.m"`` into architecture and size."""
     architecture, _, size = network.partition(".")
     return architecture, size or None
+
+
+def _digest_without(values: Mapping[str, Any], *names: str) -> str:
+    definition = {"schema": SCHEMA_VERSION, **values}
+    for name in names:
+        definition.pop(name, None)
+    text = json.dumps(definition, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _varied(name: str, *labels: str | None) -> str:

@@ -1,22 +1,25 @@
 """The smallest size that is as good as the best, but for a tolerance, with the proof of it."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.stats import ttest_ind_from_stats
+
+from greenbench.compare.noninferiority import (
+    FEWEST_FOR_TEST,
+    SLACK,
+    Floats,
+    p_values,
+    share_blocks,
+)
 
 TOLERANCE = 0.01
 CONFIDENCE = 0.95
-FEWEST_FOR_TEST = 2
-# Exactly the tolerance less is within it, whatever rounding makes of the difference; and
-# repeats without noise are compared by a test that has hardly any left.
-SLACK = 1e-9
-LEAST_NOISE = 1e-3 * SLACK
+PAIRED = "paired"
 
-Floats = NDArray[np.float64]
 Size = tuple[str, float, Sequence[float]]
+Blocks = Mapping[str, Sequence[Hashable | None]]
+"""The block of each gain of a size, by its name; None for a gain without any."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ class Decision:
         best than the tolerance.
     candidates : tuple of Candidate
         By energy, least first.
+    is_paired : bool
+        Whether all sizes were compared within repeats that met the same data.
     """
 
     choice: str | None
@@ -72,6 +77,7 @@ class Decision:
     tolerance: float
     confidence: float
     candidates: tuple[Candidate, ...]
+    is_paired: bool = False
 
     @property
     def is_proven(self) -> bool:
@@ -80,21 +86,20 @@ class Decision:
 
 
 def decide(
-    sizes: Sequence[Size], *, tolerance: float = TOLERANCE, confidence: float = CONFIDENCE
+    sizes: Sequence[Size],
+    *,
+    tolerance: float = TOLERANCE,
+    confidence: float = CONFIDENCE,
+    blocks: Blocks | None = None,
 ) -> Decision:
     """Return the smallest size whose score is within a tolerance of the best.
 
-    Non-inferiority, tested over repeats. For each size in turn, suppose that it is the best,
-    and test each other against it, less the tolerance: those of less energy in descending order
-    until one fails, which needs no correction; those of more energy with Bonferroni's; where
-    there are both, each at half of the error. A size is proven if it passes whichever is the
-    best. As one of the suppositions is true, all that are proven are within the tolerance at
-    once at the stated confidence (partitioning: Finner and Strassburger 2002). To suppose only
-    that the size of the largest mean is the best would not do: noise often picks another.
+    Non-inferiority, tested over repeats; see `greenbench.compare.noninferiority.p_values`. To
+    suppose only that the size of the largest mean is the best would not do: noise often picks
+    another.
 
-    The tests are Welch's, one-sided. No size's standard deviation counts as smaller than the
-    median of all sizes': a few repeats often agree by chance, above all where noise is skewed
-    or scores are coarse, and then Welch's test errs more often than it says.
+    Where most samples of two sizes share a block, the test of these is a paired t test of their
+    differences, otherwise Welch's of independent samples; both are one-sided.
 
     Parameters
     ----------
@@ -105,6 +110,8 @@ def decide(
         In the gains' unit; of an accuracy, of 1.
     confidence : float
         Of the proof, in (0, 1).
+    blocks : mapping of str to sequence, optional
+        The block of each gain, in their order: what decides the data that a repeat meets.
     """
     ordered = sorted(sizes, key=lambda size: (size[1], size[0]))
     names = [name for name, _, _ in ordered]
@@ -112,11 +119,13 @@ def decide(
     medians = [np.median(repeats) for repeats in gains]
     described = next(i for i, m in enumerate(medians) if m >= max(medians) - tolerance - SLACK)
     reason = _why_no_test(names, gains)
-    ps = [None] * len(names) if reason else _ps(gains, tolerance)
+    table = _by_block(gains, [(blocks or {}).get(name, ()) for name in names])
+    ps = [None] * len(names) if reason else [*map(float, p_values(table, tolerance))]
+    is_paired = reason is None and bool(share_blocks(table).all())
     chosen = next((i for i, p in enumerate(ps) if p is not None and p <= 1 - confidence), None)
     p = ps[described]
     if p is not None and (chosen is None or described < chosen):
-        reason = _why_not_proven(gains, p)
+        reason = _why_not_proven(gains, p, is_paired=is_paired)
     return Decision(
         choice=None if chosen is None else names[chosen],
         p=None if chosen is None else ps[chosen],
@@ -128,7 +137,25 @@ def decide(
             Candidate(name, len(repeats), p)
             for name, repeats, p in zip(names, gains, ps, strict=True)
         ),
+        is_paired=is_paired,
     )
+
+
+def _by_block(gains: Sequence[Floats], blocks: Sequence[Sequence[Hashable | None]]) -> Floats:
+    """Return the gains, a size a row and a block a column; NaN where a size has none."""
+    columns: dict[Hashable, int] = {}
+    found = []
+    for size, (repeats, own) in enumerate(zip(gains, blocks, strict=True)):
+        # What has no block, or shares it with another repeat of its size, has one of its own.
+        keys = [None if block is None else (block,) for block in own] or [None] * len(repeats)
+        for place, (gain, key) in enumerate(zip(repeats, keys, strict=True)):
+            is_first = key is not None and key not in keys[:place]
+            column = columns.setdefault(key if is_first else (size, place, ()), len(columns))
+            found.append((size, column, gain))
+    table = np.full((len(gains), len(columns)), np.nan)
+    for size, column, gain in found:
+        table[size, column] = gain
+    return table
 
 
 def _why_no_test(names: Sequence[str], gains: Sequence[Floats]) -> str | None:
@@ -140,39 +167,8 @@ def _why_no_test(names: Sequence[str], gains: Sequence[Floats]) -> str | None:
     return None
 
 
-def _why_not_proven(gains: Sequence[Floats], p: float) -> str:
+def _why_not_proven(gains: Sequence[Floats], p: float, *, is_paired: bool) -> str:
     fewest, most = min(map(len, gains)), max(map(len, gains))
     repeats = f"{fewest}" if fewest == most else f"{fewest} to {most}"
-    return f"{repeats} repeats don't prove it (p = {p:.3g})"
-
-
-def _ps(gains: Sequence[Floats], tolerance: float) -> list[float]:
-    """Return p of each size, corrected for their number; sizes come by energy, least first."""
-    pairs = _pairs(gains, tolerance)
-    corrected = np.zeros_like(pairs)
-    for best in range(len(pairs)):
-        smaller, larger = pairs[:best, best], pairs[best + 1 :, best]
-        ways = 2 if smaller.size and larger.size else 1
-        corrected[:best, best] = ways * np.maximum.accumulate(smaller[::-1])[::-1]
-        corrected[best + 1 :, best] = ways * larger.size * larger
-    return [min(float(p), 1.0) for p in corrected.max(axis=1)]
-
-
-def _pairs(gains: Sequence[Floats], tolerance: float) -> Floats:
-    """Return p of each size (row) against each other (column) less the tolerance."""
-    n = np.array([len(repeats) for repeats in gains])
-    mean = np.array([repeats.mean() for repeats in gains])
-    deviation = np.array([repeats.std(ddof=1) for repeats in gains])
-    deviation = np.maximum(deviation, max(float(np.median(deviation)), LEAST_NOISE))
-    one, other = (slice(None), None), (None, slice(None))
-    found = ttest_ind_from_stats(
-        mean[one] + tolerance + SLACK,
-        deviation[one],
-        n[one],
-        mean[other],
-        deviation[other],
-        n[other],
-        equal_var=False,
-        alternative="greater",
-    )
-    return np.asarray(found.pvalue)
+    how = f", {PAIRED}," if is_paired else ""
+    return f"{repeats} repeats{how} don't prove it (p = {p:.3g})"

@@ -12,16 +12,15 @@ from greenbench.compare.comparable import (
     check_cases,
     check_tested,
 )
-from greenbench.compare.decision import Decision, decide
+from greenbench.compare.decision import PAIRED, Decision, decide
 from greenbench.compare.doubts import AS_FAR
 from greenbench.compare.fit import Saturation, fit_saturation
-from greenbench.compare.samples import describe_samples, once_each
+from greenbench.compare.samples import block_of, describe_samples, once_each
 from greenbench.compare.sizes import (
     Size,
     beside_each_other,
     cost_the_same,
     knee_of,
-    scores_of,
     size_of,
 )
 from greenbench.compare.stats import Estimate
@@ -177,6 +176,7 @@ class Returns:
                 said += f"; nearest to a proof is {nearest.network} (p = {nearest.p:.2g})"
             return f"{said}."
         proven = f"Within {self.within} of the best at {decision.confidence:.0%} confidence"
+        proven += f" ({PAIRED})" if decision.is_paired else ""
         saves = self.saved if self.best is not self.choice else None
         proven += f"; it saves {saves:.0%} of the energy." if saves else "."
         if decision.reason is None:
@@ -268,10 +268,12 @@ def _returns(
         (size_of(members, counted[network]) for network, members in by_size.items()),
         key=lambda size: (size.energy_wh.median, size.network),
     )
-    gains = {n: [*map(score.gain, scores_of(members))] for n, members in by_size.items()}
+    repeats = {network: once_each(members) for network, members in by_size.items()}
+    gains = {n: [score.gain(row["test_score"]) for row in found] for n, found in repeats.items()}
     decision = decide(
         [(s.network, s.energy_wh.median, gains[s.network]) for s in sizes],
         tolerance=allowed.of(max(map(statistics.median, gains.values()))),
+        blocks={network: [*map(block_of, found)] for network, found in repeats.items()},
     )
     pairs = [_pairs(counted[size.network]) for size in sizes]
     return Returns(

@@ -7,10 +7,10 @@ from greenbench.errors import ConfigurationError
 from greenbench.results.chronology import SEGMENT, read_segments
 from greenbench.results.readings import Provenance
 from greenbench.results.scores import HIGHER, LOWER, columns_of, read_range
-from greenbench.results.table import TAGS
+from greenbench.results.table import TAGS, WHOLE
 from greenbench.tasks import ACCURACY, Score
 
-TEXTS = frozenset(TAGS)
+TEXTS = frozenset(TAGS) - frozenset(WHOLE)
 LARGEST = 1e100
 """Beyond it a sum of squares may have no finite value."""
 
@@ -53,6 +53,9 @@ def missed(name: str, value: Any, score: Score = ACCURACY) -> str | None:
     if name == "score_range":
         is_range = isinstance(value, str) and read_range(value)
         return None if is_range else "two numbers, such as 0 to 1"
+    if name in WHOLE:
+        is_whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        return None if is_whole else "a whole number"
     if name in TEXTS:
         return None if isinstance(value, str) else "a text"
     least, most = LIMITS.get(name, (-LARGEST, LARGEST))

@@ -269,6 +269,9 @@ class CaseResult:
     training_source : str or None
         Digest of the code of a training of somebody's own; None of a network that a backend
         trains, and in older results.
+    split_seed : int or None
+        What the split and the order of samples were drawn by, which cases on one data set share
+        in the same repeat; None where nothing was drawn, and in older results.
     """
 
     case: Case
@@ -295,6 +298,7 @@ class CaseResult:
     score: Score = ACCURACY
     metrics: Mapping[str, float] = field(default_factory=dict)
     training_source: str | None = None
+    split_seed: int | None = None
 
     @property
     def test_accuracy(self) -> float | None:

@@ -86,6 +86,7 @@ TAGS = (
     "dataset",
     "data_content",
     "training_source",
+    "split_seed",
     "setting",
     "space",
     "task",
@@ -118,7 +119,9 @@ TAGS = (
     "branch",
     "status",
 )
-"""Text columns, each a tag of the same name in MLflow."""
+"""Columns that are no figures, each a tag of the same name in MLflow: texts, but for `WHOLE`."""
+WHOLE = ("split_seed",)
+"""Tags that are whole numbers."""
 
 OF_CASE = (
     "case_id",
@@ -133,6 +136,7 @@ OF_CASE = (
     "dataset",
     "data_content",
     "training_source",
+    "split_seed",
     "setting",
     "task",
     "score",
@@ -342,6 +346,7 @@ def _texts(result: CaseResult) -> Row:
         "dataset": case.dataset,
         "data_content": result.dataset.get("content"),
         "training_source": result.training_source,
+        "split_seed": result.split_seed,
         "setting": case.setting,
         "space": case.space,
         "task": result.task,

@@ -6,6 +6,7 @@ from typing import Any
 
 from greenbench.architectures.base import check_arguments
 from greenbench.cases import Case, Scalar
+from greenbench.cases.case import RUN
 from greenbench.machine.places import place_of
 from greenbench.results import Costs, Trial
 from greenbench.search.basis import Basis
@@ -72,14 +73,13 @@ class OwnSubject:
         """Return a trial that has not begun."""
         case = trial_case(self.case, trial.hyperparameters)
         options = {**self._options(), **self._searched(trial.hyperparameters)}
-        seed = self.case.derive_seed(self.repeat, "trial", trial.index)
+        # It draws its data and its weights by one seed, which its sizes share.
+        seed = self.case.derive_seed(self.repeat, RUN, trial.index)
         who = named(self.training)
         run = Run(who, trial.hyperparameters, seed, case.epochs, workplace.ledger)
         run.batch_size = case.batch_size
         run.place = workplace.journal.path.with_suffix(f".t{trial.index}")
         self._runs[trial.index] = run
-        run.batch_size = case.batch_size
-        run.place = workplace.journal.path.with_suffix(f".t{trial.index}")
         driver = Driver(self.training, run, options)
         return OwnCourse(workplace, driver, case, trial, self._tell)
 

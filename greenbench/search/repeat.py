@@ -6,9 +6,10 @@ from typing import Any
 
 from greenbench import registry
 from greenbench.backends import Backend
-from greenbench.backends.base import NotingBackend
+from greenbench.backends.base import NotingBackend, ReplayingBackend
 from greenbench.backends.process_state import seed_process
 from greenbench.cases import Case
+from greenbench.cases.case import SPLIT
 from greenbench.energy.calibration import calibrate
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.gpu_states import GpuWatch
@@ -82,6 +83,7 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
         gpus=gpus,
         compute_notes=_compute_notes(bench.backend, lanes),
         training_source=basis.get("training_source"),
+        split_seed=_split_seed(bench, case, repeat),
     )
     # Before the result: whoever reads that finds the model, if there is one.
     _keep_model(bench, found, journal)
@@ -106,6 +108,13 @@ def prepare(bench: Bench, case: Case, repeat: int) -> None:
         # Here, not in a repeat, whose draws must not depend on how often it was warmed up.
         exercise = partial(calibrate, bench.counters, bench.habits) if bench.counters else None
         subject_of(bench, case, repeat).warm_up(exercise)
+
+
+def _split_seed(bench: Bench, case: Case, repeat: int) -> int | None:
+    """Return what the split and the order of samples were drawn by; None if nobody knows it."""
+    # Replays draw neither, and what was taken up after a change may have drawn both otherwise.
+    is_drawn = not bench.mixed and not isinstance(bench.backend, ReplayingBackend)
+    return case.derive_seed(repeat, SPLIT) if is_drawn else None
 
 
 def _keep_model(bench: Bench, found: Found, journal: Journal) -> None:

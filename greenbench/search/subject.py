@@ -11,6 +11,7 @@ from greenbench.architectures import Native, Spec, build_architecture
 from greenbench.backends import BuildRequest, ReplayingBackend, TrainableModel
 from greenbench.backends.process_state import state_kept
 from greenbench.cases import Case, Options, Scalar, freeze_options
+from greenbench.cases.case import ORDER, SPLIT
 from greenbench.datasets import Dataset, LoadContext, Streamed
 from greenbench.errors import (
     ArchitectureError,
@@ -181,7 +182,7 @@ class NetworkSubject:
         return Training(
             self.conditions(workplace, its_own),
             trial,
-            self.case.derive_seed(self.repeat, "order", trial.index),
+            self.case.derive_seed(self.repeat, ORDER, trial.index),
             lambda: self.build(trial.hyperparameters, self._seed(trial)),
         )
 
@@ -327,7 +328,7 @@ def load_dataset(bench: Bench, case: Case, repeat: int, options: Options | None 
     if isinstance(bench.backend, ReplayingBackend):
         return bench.backend.open(case)
     load = registry.datasets.get(case.dataset)
-    context = LoadContext(seed=case.derive_seed(repeat, "split"), data_dir=bench.data_dir)
+    context = LoadContext(seed=case.derive_seed(repeat, SPLIT), data_dir=bench.data_dir)
     given = dict(case.dataset_options if options is None else options)
     name = f"dataset {case.dataset!r}"
     try:

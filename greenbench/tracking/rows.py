@@ -10,7 +10,7 @@ import math
 import reprlib
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from greenbench.errors import TrackingError
 from greenbench.results.expected import NEEDED, missed
@@ -23,6 +23,7 @@ from greenbench.results.table import (
     METRICS,
     OF_CASE,
     TAGS,
+    WHOLE,
     Row,
     proposal_wh,
 )
@@ -30,6 +31,7 @@ from greenbench.results.table import (
 MOST_NAMED = 3
 SCORES = ("val_score", "test_score")
 OLDER_SCORE = "accuracy/validation"
+Usual = TypeVar("Usual", int, None)
 OF_TRIAL = ("energy_wh", "search_wh", "duration_s", "val_score", "segments")
 
 logger = logging.getLogger(__name__)
@@ -64,6 +66,7 @@ def case_row(run: Any) -> Row:
     tags, metrics = run.data.tags, run.data.metrics
     row = {
         **{name: shared(tags.get(name)) for name in TAGS},
+        **{name: _whole(run, name, None) for name in WHOLE},
         **{name: metrics.get(metric) for name, metric in METRICS.items()},
         **_further(metrics),
         # Which older runs have under this name alone.
@@ -141,7 +144,7 @@ def shared(text: str | None) -> str | None:
     return None if text is None else sys.intern(text)
 
 
-def _whole(run: Any, tag: str, usual: int) -> int:
+def _whole(run: Any, tag: str, usual: Usual) -> int | Usual:
     text = run.data.tags.get(tag)
     if text is None:
         return usual

@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import json
 import re
@@ -249,6 +250,48 @@ def test_images_that_are_varied_are_those_of_the_plain_case() -> None:
     assert varied.derive_seed(0, "split") == plain.derive_seed(0, "split")
     assert fewer.derive_seed(0, "split") != plain.derive_seed(0, "split")
     assert varied.hash != plain.hash
+
+
+@pytest.mark.parametrize(
+    "compared",
+    [
+        {"architecture": "dense"},
+        {"size": "xl"},
+        {"architecture_options": {"width": 2}},
+        {"optimizer": "sgd", "schedule": "cosine"},
+        {"batch_size": 8},
+        {"epochs": 3},
+        {"task": "binary"},
+        {"strategy": "random", "trials": 4},
+        {"backend": "keras"},
+    ],
+    ids=lambda compared: next(iter(compared)),
+)
+def test_what_is_compared_meets_the_same_split_and_order(compared: dict[str, Any]) -> None:
+    case, other = Case(size="s"), Case(**{"size": "s", **compared})
+    for index in ((1, "split"), (1, "order", 2)):
+        assert case.derive_seed(*index) == other.derive_seed(*index)
+
+
+@pytest.mark.parametrize(
+    "drawn", [{"dataset": "mnist"}, {"dataset_options": {"samples": 90}}, {"seed": 1}]
+)
+def test_other_data_and_another_seed_draw_another_split_and_order(drawn: dict[str, Any]) -> None:
+    for index in ((1, "split"), (1, "order", 2)):
+        assert Case().derive_seed(*index) != Case(**drawn).derive_seed(*index)
+
+
+def test_each_repeat_has_its_split_and_each_trial_its_order() -> None:
+    indices = [(0, "split"), (1, "split"), (0, "order", 0), (0, "order", 1), (1, "order", 0)]
+    assert len({Case().derive_seed(*index) for index in indices}) == len(indices)
+
+
+def test_sizes_of_a_training_of_ones_own_have_its_seed_and_other_trainings_others() -> None:
+    one = Case(architecture="mine", backend="own", dataset="own", size="s")
+    sized = dataclasses.replace(one, size="m", architecture_options={"depth": 3}, epochs=2)  # type: ignore[arg-type]
+    other = dataclasses.replace(one, architecture="another")
+    assert one.derive_seed(0, "run", 3) == sized.derive_seed(0, "run", 3)
+    assert one.derive_seed(0, "run", 3) != other.derive_seed(0, "run", 3)
 
 
 def test_seed_fits_32_bits_and_is_the_same_in_every_process() -> None:

@@ -1,5 +1,6 @@
 """One repeat of a case from ask to journal, with the real backend, meter and images."""
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -100,6 +101,19 @@ def test_equal_definitions_give_equal_results_and_repeats_differ(run: Run) -> No
     assert outcome(first) == outcome(again)
     assert first.test_score == again.test_score
     assert outcome(first) != outcome(other)
+
+
+def test_sizes_meet_the_same_split_and_say_so_and_repeats_another(run: Run) -> None:
+    one, larger, other = run(), run(replace(CASE, size="s", epochs=1)), run(repeat=1)
+    digests = [result.dataset["digest"] for result in (one, larger, other)]
+    assert digests[0] == digests[1] != digests[2]
+    assert to_row(one)["split_seed"] == CASE.derive_seed(0, "split")
+    assert one.split_seed == larger.split_seed != other.split_seed
+    assert CaseResult.from_dict(json.loads(json.dumps(one.to_dict()))) == one
+
+
+def test_what_was_taken_up_after_a_change_has_no_split_that_it_shares(run: Run) -> None:
+    assert run(replace(CASE, trials=1, epochs=1), mixed=("code",)).split_seed is None
 
 
 def test_the_incumbent_has_the_best_validation_accuracy(run: Run) -> None:

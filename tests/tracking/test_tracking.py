@@ -101,6 +101,16 @@ def test_every_check_comes_back_as_it_went_in(store: Store, suite: str) -> None:
     assert (row["ram_provenance"], row["meter"]) == ("model", "codecarbon,zeus")
 
 
+def test_split_seed_comes_back_as_a_number_and_older_results_have_none(
+    store: Store, suite: str
+) -> None:
+    store.log_result(make_result(suite=suite, split_seed=2**32 - 1), "s/a")
+    store.log_result(make_result(suite=suite, repeat=1), "s/b")
+    rows = store.read_rows(suite)
+    for found in (rows, store.read_trials(rows)):
+        assert {row["repeat"]: row["split_seed"] for row in found} == {0: 2**32 - 1, 1: None}
+
+
 def test_reason_for_unknown_energy_comes_back(store: Store, suite: str) -> None:
     store.log_result(checked_result(suite, energy_j=None), "s/a")
     (row,) = store.read_rows(suite)

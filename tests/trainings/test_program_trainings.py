@@ -95,7 +95,7 @@ def test_places_are_filled_inside_their_words_and_no_shell_reads_them(run: Run) 
     result = run(line, options=options)
     (trial,) = result.trials
     said = next(Path.cwd().glob("*.log")).read_text().partition("{")[0]
-    rate, seed = trial.hyperparameters["learning_rate"], result.case.derive_seed(0, "trial", 0)
+    rate, seed = trial.hyperparameters["learning_rate"], result.case.derive_seed(0, "run", 0)
     assert said.startswith(f"a=64b|true|{seed}|3|$HOME; a 'b|{rate}|")
 
 

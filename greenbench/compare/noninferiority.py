@@ -1,0 +1,166 @@
+"""Non-inferiority: how sure it is that sizes are as good as the best, for many experiments at once.
+
+Whatever decides a single experiment is what simulations of thousands ask: all leading axes of the
+gains are experiments.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special, stats
+
+# Exactly the tolerance less is within it, whatever rounding makes of the difference; and
+# repeats without noise are compared by a test that has hardly any left.
+SLACK = 1e-9
+LEAST_NOISE = 1e-3 * SLACK
+FEWEST_FOR_TEST = 2
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+def p_values(gains: Floats, tolerance: Floats | float, *, in_blocks: bool = True) -> Floats:
+    """Return p of each size: that it is further below the best than the tolerance.
+
+    For each size in turn, suppose that it is the best, and test each other against it, less the
+    tolerance: those of less energy in descending order until one fails, which needs no
+    correction; those of more energy with Bonferroni's; where there are both, each at half of the
+    error. A size is proven if it passes whichever is the best. As one of the suppositions is
+    true, all that are proven are within the tolerance at once at the stated confidence
+    (partitioning: Finner and Strassburger 2002).
+
+    Parameters
+    ----------
+    gains : array of float, shape (..., sizes, blocks)
+        More is better; sizes by energy, least first; NaN where a size has none of a block, and
+        at least two of each.
+    tolerance : float, or array of float that broadcasts to (..., sizes, sizes)
+        In the gains' unit.
+    in_blocks : bool
+        Whether the gains of a block met the same data; otherwise their order says nothing.
+
+    Returns
+    -------
+    array of float, shape (..., sizes)
+        Corrected for the number of sizes.
+    """
+    pairs = welch(gains, tolerance)
+    if in_blocks:
+        pairs = np.where(share_blocks(gains), paired(gains, tolerance), pairs)
+    return _corrected(pairs)
+
+
+def share_blocks(gains: Floats) -> Bools:
+    """Return which two sizes are tested in pairs: most samples of both have a partner.
+
+    Parameters
+    ----------
+    gains : array of float, shape (..., sizes, blocks)
+        See `p_values`.
+
+    Returns
+    -------
+    array of bool, shape (..., sizes, sizes)
+        Two pairs or more, and at least half of the samples of either.
+    """
+    there = (~np.isnan(gains)).astype(float)
+    shared = there @ np.swapaxes(there, -1, -2)
+    own = there.sum(axis=-1)
+    most = np.maximum(own[..., :, None], own[..., None, :])
+    return np.asarray((shared >= FEWEST_FOR_TEST) & (2 * shared >= most))
+
+
+def paired(gains: Floats, tolerance: Floats | float) -> Floats:
+    """Return p of each size (row) against each other (column) less the tolerance, in pairs.
+
+    One-sided t tests of the differences within blocks. No standard deviation counts as smaller
+    than what rounding alone makes of a difference, h/√6 where scores are multiples of h: few
+    differences of coarse scores are often equal by chance. The step h is that of the gains:
+    the least by which two of an experiment's differ.
+
+    Parameters
+    ----------
+    gains : array of float, shape (..., sizes, blocks)
+        See `p_values`.
+    tolerance : float, or array of float
+        See `p_values`.
+
+    Returns
+    -------
+    array of float, shape (..., sizes, sizes)
+        NaN where fewer than two blocks are shared.
+    """
+    sizes = gains.shape[-2]
+    least = np.maximum(_step(gains) / np.sqrt(6), LEAST_NOISE)[..., None, None]
+    # One column after the other, as all at once would not fit in memory.
+    moments = [_moments(gains - gains[..., other, None, :]) for other in range(sizes)]
+    n, mean, deviation = (np.stack(each, axis=-1) for each in zip(*moments, strict=True))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        t = (mean + tolerance + SLACK) / (np.maximum(deviation, least) / np.sqrt(n))
+        return np.asarray(special.stdtr(n - 1, -t))
+
+
+def welch(gains: Floats, tolerance: Floats | float) -> Floats:
+    """Return p of each size (row) against each other (column) less the tolerance, by Welch's test.
+
+    No size's standard deviation counts as smaller than the median of all sizes': a few repeats
+    often agree by chance, above all where noise is skewed or scores are coarse.
+
+    Parameters
+    ----------
+    gains : array of float, shape (..., sizes, blocks)
+        See `p_values`; which block it is says nothing.
+    tolerance : float, or array of float
+        See `p_values`.
+
+    Returns
+    -------
+    array of float, shape (..., sizes, sizes)
+    """
+    n, mean, deviation = _moments(gains)
+    usual = np.median(deviation, axis=-1, keepdims=True)
+    deviation = np.maximum(deviation, np.maximum(usual, LEAST_NOISE))
+    counts = n.astype(int)
+    one, other = (..., slice(None), None), (..., None, slice(None))
+    found = stats.ttest_ind_from_stats(
+        mean[one] + tolerance + SLACK,
+        deviation[one],
+        counts[one],
+        mean[other],
+        deviation[other],
+        counts[other],
+        equal_var=False,
+        alternative="greater",
+    )
+    return np.asarray(found.pvalue)
+
+
+def _moments(values: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return number, mean and standard deviation (n - 1) of what is there, over the last axis."""
+    there = ~np.isnan(values)
+    n = there.sum(axis=-1).astype(float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(there, values, 0.0).sum(axis=-1) / n
+        squares = np.where(there, values - mean[..., None], 0.0) ** 2
+        return n, mean, np.sqrt(squares.sum(axis=-1) / (n - 1))
+
+
+def _step(gains: Floats) -> Floats:
+    """Return the least by which two gains of an experiment differ; 0 if none do."""
+    flat = np.sort(gains.reshape(*gains.shape[:-2], -1), axis=-1)
+    steps = np.diff(flat, axis=-1)
+    least: Floats = np.where(steps > SLACK, steps, np.inf).min(axis=-1, initial=np.inf)
+    return np.where(np.isfinite(least), least, 0.0)
+
+
+def _corrected(pairs: Floats) -> Floats:
+    """Return p of each size, corrected for their number, of the p of each against each other."""
+    corrected = np.zeros_like(pairs)
+    sizes = pairs.shape[-1]
+    for best in range(sizes):
+        smaller, larger = pairs[..., :best, best], pairs[..., best + 1 :, best]
+        number = sizes - best - 1
+        ways = 2 if best and number else 1
+        down = np.maximum.accumulate(smaller[..., ::-1], axis=-1)[..., ::-1]
+        corrected[..., :best, best] = ways * down
+        corrected[..., best + 1 :, best] = ways * number * larger
+    return np.asarray(np.minimum(corrected.max(axis=-1), 1.0))
