@@ -239,14 +239,13 @@ def judge_turns(
     found = decide(looks(new, old, new_first), log(most), family=family, fewest=fewest)
     ratio, low, high = (exp(each[0]) for each in (found.growth, found.low, found.high))
     verdict = True if found.is_violated[0] else False if found.is_kept[0] else None
-    count = f"{found.pairs[0]} pairs"
-    said = [_said(verdict), *([BY_PAIRS] if found.by_pairs[0] else [])]
-    if verdict is None and low > most:
-        said[0] = f"that it grew at all is less certain than {REAL:.0%}"
-    said.append(f"after {count}" if verdict is None else f"decided after {count}")
-    confidence = 1 - AT_LIMIT - KEPT
-    reason = "; ".join(said)
-    return Finding(verdict, ratio, low, high, reason, verdict is None, confidence)
+    reason, after = _said(verdict), f"after {found.pairs[0]} pairs"
+    if verdict is None:
+        unsure = f"that it grew at all is less certain than {REAL:.0%}"
+        reason = f"{unsure if low > most else reason} {after}"
+    reason += f"; {BY_PAIRS}" if found.by_pairs[0] else ""
+    reason += "" if verdict is None else f"; decided {after}"
+    return Finding(verdict, ratio, low, high, reason, verdict is None, 1 - AT_LIMIT - KEPT)
 
 
 def _grown(ratio: float, bounds: Callable[[float], Bounds], most: float, real: float) -> Finding:

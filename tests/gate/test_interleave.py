@@ -183,7 +183,8 @@ def test_a_case_that_fails_here_is_a_failure_and_not_run_again(bench: Bench) -> 
     found = measure()
     assert found.has_failures
     assert len(found.rows) == 1
-    (note,) = found.notes
+    note, took = found.notes
+    assert took == f"pairs that it took: {SMALL.id} 1"
     assert note.startswith(
         f"{SMALL.id} cannot run here: {SMALL.id}: no trial of repeat 1 completed"
     )

@@ -272,7 +272,7 @@ def turns(here: Sequence[float], base: Sequence[float], most: float = 1.1, **how
     [
         (0.5, False, "the limit is kept; decided after 3 pairs"),
         (1.0, False, "the limit is kept; decided after 3 pairs"),
-        (1.1, None, "the interval straddles the limit; after 5 pairs"),
+        (1.1, None, "the interval straddles the limit after 5 pairs"),
         (1.3, True, "the limit is exceeded; decided after 3 pairs"),
     ],
 )
