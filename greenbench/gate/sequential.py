@@ -217,5 +217,5 @@ def _quantile(level: float, freedom: Floats) -> Floats:
     # Few degrees are many times in an array of simulations.
     degrees, places = np.unique(freedom, return_inverse=True)
     # Where there are none, there is no error, either, and no look is due.
-    quantiles = stats.t.isf(level, np.maximum(degrees, 1.0))
-    return np.asarray(quantiles[places].reshape(freedom.shape), np.float64)
+    quantiles = np.asarray(stats.t.isf(level, np.maximum(degrees, 1.0)), np.float64)
+    return quantiles[places].reshape(freedom.shape)
