@@ -1,8 +1,10 @@
 """`greenbench gate`: whether a change made training cost more than its budget allows."""
 
+import math
 import os
 import shlex
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -28,6 +30,7 @@ Row = dict[str, Any]
 
 BUDGETS = Path("benchmarks/budgets.toml")
 INTERLEAVED = "interleaved"
+MOST_PAIRS = 20
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ class _Asked:
     baseline: str | None
     suite: str | None
     pattern: str | None
-    rounds: int | None
+    max_pairs: int | None
+    max_minutes: float | None
     session: str | None
     include_disturbed: bool
 
@@ -117,7 +121,18 @@ def _file(name: str, words: str) -> Callable[[Any], Any]:
 @click.option("--suite", help="Of the store, or to measure interleaved; default: ci.")
 @of_session
 @click.option("--case", "pattern", help="Only cases whose id matches this glob.")
-@click.option("--rounds", type=click.IntRange(min=1), help="Interleaved: samples of each revision.")
+@click.option(
+    "--max-pairs",
+    "--rounds",
+    "max_pairs",
+    type=click.IntRange(1, MOST_PAIRS),
+    help=f"Interleaved: most pairs of a case; it stops when it knows.  [default: {MOST_PAIRS}]",
+)
+@click.option(
+    "--max-minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Interleaved: begin no pair later; what is open then is inconclusive.",
+)
 @click.option("--strict", is_flag=True, help="Exit with 3 if a limit is inconclusive.")
 @including
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
@@ -178,9 +193,10 @@ def _judge_stored(asked: _Asked, budgets: "Budgets") -> tuple[Sequence[Row], "Ju
     from greenbench.gate.gone import gone_note  # noqa: PLC0415
     from greenbench.gate.judging import judge  # noqa: PLC0415
 
-    if asked.rounds:
+    if asked.max_pairs or asked.max_minutes:
+        name = "--max-pairs" if asked.max_pairs else "--max-minutes"
         raise ConfigurationError(
-            "--rounds is for --baseline interleaved:REVISION, which measures; stored results have "
+            f"{name} is for --baseline interleaved:REVISION, which measures; stored results have "
             "the repeats that they were run with"
         )
     rows, said = asked.rows()
@@ -204,8 +220,9 @@ def _judge_stored(asked: _Asked, budgets: "Budgets") -> tuple[Sequence[Row], "Ju
 def _judge_interleaved(
     asked: _Asked, budgets: "Budgets"
 ) -> tuple[Sequence[Row], "Judgements", bool]:
+    from greenbench.gate.builds import family_of  # noqa: PLC0415
     from greenbench.gate.interleave import interleave  # noqa: PLC0415
-    from greenbench.gate.judging import judge  # noqa: PLC0415
+    from greenbench.gate.judging import is_open, judge  # noqa: PLC0415
     from greenbench.terminal.progress import Progress  # noqa: PLC0415
 
     suite = asked.suite or DEFAULT_SUITE
@@ -214,9 +231,9 @@ def _judge_interleaved(
     cases = [case for case in asked_for.cases() if budgets.of(case.id)]
     if not cases:
         raise ConfigurationError(f"{asked.budget} limits no case of {suite!r} that is asked for")
-    limits = [limit for case in cases for limit in budgets.of(case.id)]
-    rounds = asked.rounds or max(limit.rounds for limit in limits)
-    twice = [replace(case, repeats=rounds) for case in cases] * 2
+    most, disturbed = asked.max_pairs or MOST_PAIRS, asked.include_disturbed
+    family = family_of(budgets, [case.id for case in cases])
+    twice = [replace(case, repeats=most) for case in cases] * 2
     try:
         with Progress(twice) as progress:
             found = interleave(
@@ -224,8 +241,12 @@ def _judge_interleaved(
                 cases,
                 str(asked.revision),
                 progress,
-                rounds=rounds,
-                include_disturbed=asked.include_disturbed,
+                lambda case_id, rows, baseline: is_open(
+                    case_id, rows, budgets, baseline, include_disturbed=disturbed, family=family
+                ),
+                most=most,
+                is_late=_deadline(asked.max_minutes),
+                include_disturbed=disturbed,
             )
     except KeyboardInterrupt:
         say("interrupted: nothing is judged; finished repeats are kept", err=True)
@@ -235,10 +256,16 @@ def _judge_interleaved(
         budgets,
         found.baseline,
         known_cases=known_case_ids(settings.data_dir),
-        include_disturbed=asked.include_disturbed,
+        include_disturbed=disturbed,
     )
     judged = replace(judged, notes=(*judged.notes, *found.notes))
     return found.rows, judged, found.has_failures
+
+
+def _deadline(minutes: float | None) -> Callable[[], bool]:
+    """Return what tells whether so many minutes are over."""
+    end = time.monotonic() + 60 * minutes if minutes else math.inf
+    return lambda: time.monotonic() >= end
 
 
 def _update(asked: _Asked, *, is_pruned: bool) -> None:

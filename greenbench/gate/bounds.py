@@ -15,9 +15,6 @@ from scipy import stats
 SESSIONS = 5
 """Sessions of a baseline from which their noise is estimated instead of assumed."""
 
-DRIFTED = 0.98
-"""Confidence of the test for drift: pairs of a steady machine are hardly ever taken for others."""
-
 # Lower and upper, each at the confidence that was asked for; infinite where nothing is known.
 Bounds = tuple[float, float]
 
@@ -50,6 +47,61 @@ def ratio_bounds(
     return _widened(middle, bounds, confidence, noise, 2)
 
 
+def student_bounds(
+    samples: Sequence[float], baseline: Sequence[float], confidence: float, noise: float = 0.0
+) -> Bounds:
+    """Return Student's bounds of the ratio of two costs, with the noise between sessions.
+
+    As `ratio_bounds`, for confidences that the ranks of few samples never reach.
+
+    Parameters
+    ----------
+    samples, baseline : sequence of float
+        Above 0.
+    confidence : float
+        Of each bound.
+    noise : float
+        Standard deviation between sessions, as a share.
+    """
+    new, old = np.log(samples), np.log(baseline)
+    freedom = len(new) + len(old) - 2
+    if not freedom:
+        return 0.0, inf
+    squares = float(((new - new.mean()) ** 2).sum() + ((old - old.mean()) ** 2).sum())
+    error = sqrt(squares / freedom * (1 / len(new) + 1 / len(old)))
+    middle, half = float(new.mean() - old.mean()), float(stats.t.ppf(confidence, freedom)) * error
+    bounds = exp(middle - half), exp(middle + half)
+    return _widened(exp(middle), bounds, confidence, noise, 2)
+
+
+def session_width(confidence: float, noise: float, sessions: int) -> float:
+    """Return how far noise between sessions alone puts the logarithm of a bound.
+
+    Parameters
+    ----------
+    confidence : float
+        Of the bound.
+    noise : float
+        Standard deviation between sessions, as a share.
+    sessions : int
+        How many are compared: 1 with a budget, 2 with one another.
+    """
+    # The variance of the logarithm of what is log-normal and deviates by this share.
+    return float(stats.norm.ppf(confidence)) * sqrt(sessions * log1p(noise**2))
+
+
+def session_noise(sessions: Sequence[Sequence[float]]) -> float:
+    """Return the standard deviation between sessions, as a share, as their medians show it.
+
+    Parameters
+    ----------
+    sessions : sequence of sequence of float
+        At least two, above 0.
+    """
+    medians = np.log([np.median(each) for each in sessions])
+    return float(np.sqrt(np.expm1(medians.var(ddof=1))))
+
+
 def session_bounds(
     samples: Sequence[float], sessions: Sequence[Sequence[float]], confidence: float
 ) -> Bounds:
@@ -73,42 +125,6 @@ def session_bounds(
     spread = float(medians.std(ddof=1)) * sqrt(1 + 1 / count)
     half = float(stats.t.ppf(confidence, count - 1)) * spread
     return exp(middle - half), exp(middle + half)
-
-
-def has_drifted(pairs: Sequence[tuple[float, float]]) -> bool:
-    """Return whether a machine's pace changed over the rounds of a session.
-
-    An F test of logarithms: whether the means of pairs vary by more than the differences within
-    them explain.
-
-    Parameters
-    ----------
-    pairs : sequence of (float, float)
-        What two revisions took in the same round, above 0.
-    """
-    if len(pairs) < 3:  # noqa: PLR2004
-        return False
-    logarithms = np.log(pairs)
-    between = float(logarithms.mean(axis=1).var(ddof=1))
-    within = float(np.diff(logarithms, axis=1).var(ddof=1)) / 4
-    freedom = len(pairs) - 1
-    return between > within * float(stats.f.ppf(DRIFTED, freedom, freedom))
-
-
-def pair_bounds(pairs: Sequence[tuple[float, float]], confidence: float) -> Bounds:
-    """Return Student's bounds of the ratio of the first of each pair to the second.
-
-    What changes from round to round is no noise to them.
-
-    Parameters
-    ----------
-    pairs : sequence of (float, float)
-        What two revisions took in the same round, above 0.
-    confidence : float
-        Of each bound.
-    """
-    low, high = mean_bounds([log(new / old) for new, old in pairs], confidence)
-    return exp(low), exp(high)
 
 
 def level_bounds(samples: Sequence[float], confidence: float, noise: float) -> Bounds:
@@ -156,9 +172,7 @@ def _widened(
 ) -> Bounds:
     if not noise:
         return bounds
-    # The variance of the logarithm of what is log-normal and deviates by this share.
-    variance = sessions * log1p(noise**2)
-    between = float(stats.norm.ppf(confidence)) * sqrt(variance)
+    between = session_width(confidence, noise, sessions)
     below = hypot(log(middle / bounds[0]), between)
     above = hypot(log(bounds[1] / middle), between)
     return middle * exp(-below), middle * exp(above)

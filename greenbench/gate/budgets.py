@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from greenbench.errors import BudgetError, ConfigurationError, UnknownNameError
-from greenbench.gate.limits import FEWEST, ROUNDS, SESSION_NOISE, Budgets, Level, Limit
+from greenbench.gate.limits import (
+    FEWEST,
+    FEWEST_PAIRS,
+    MOST_PAIRS,
+    ROUNDS,
+    SESSION_NOISE,
+    Budgets,
+    Level,
+    Limit,
+)
 from greenbench.gate.lines import Key, key_lines, line_of
 from greenbench.gate.metrics import METRICS, SHORT, Kind, Metric, Rule
 
@@ -228,7 +237,9 @@ def _resolved(
     outer = dict(inherited)
     if metric.kind is Kind.COUNT:
         outer.pop("rounds", None)
-    return {**built_in, **outer, **own}
+    said = {**outer, **own}
+    pairs = min(max(said.get("rounds", FEWEST_PAIRS), FEWEST_PAIRS), MOST_PAIRS)
+    return {**built_in, **said, "pairs": pairs, "is_noise_known": "session_noise" in said}
 
 
 def _rules(metric: Metric) -> dict[str, _Reader]:

@@ -55,6 +55,10 @@ class Judgement:
         File and line of the limit: ``benchmarks/budgets.toml:7``.
     score : Score
         What the score of the case is.
+    is_open : bool
+        Whether more samples may decide what is inconclusive.
+    confidence : float or None
+        Of the interval; None for that of its kind of limit.
     """
 
     case_id: str
@@ -75,6 +79,8 @@ class Judgement:
     accept: str
     budget: str
     score: Score = ACCURACY
+    is_open: bool = False
+    confidence: float | None = None
 
 
 @dataclass(frozen=True)

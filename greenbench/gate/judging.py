@@ -2,12 +2,14 @@
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from greenbench.compare.comparable import check_scores
 from greenbench.compare.rows import once
 from greenbench.errors import BudgetError
 from greenbench.gate.baselines import Baseline
+from greenbench.gate.builds import holm, is_of_family
 from greenbench.gate.judgement import Judgements
 from greenbench.gate.limits import Budgets, Level
 from greenbench.gate.question import Question
@@ -22,6 +24,7 @@ def judge(
     *,
     known_cases: Iterable[str] = (),
     include_disturbed: bool = False,
+    family: int = 1,
 ) -> Judgements:
     """Apply budgets to results.
 
@@ -37,6 +40,8 @@ def judge(
         Ids of cases that exist, whether they ran or not; in their order the answers come.
     include_disturbed : bool
         Whether samples count during which other processes used the host.
+    family : int
+        Limits of the build that may fail it by chance, if it has more than those of these results.
 
     Raises
     ------
@@ -55,16 +60,62 @@ def judge(
     places = {case_id: place for place, case_id in enumerate(known_cases)}
     cases = dict(sorted(cases.items(), key=lambda each: places.get(each[0], len(places))))
     notes = _notes(budgets, list(cases))
-    found = []
-    for case_id, members in cases.items():
-        known = once(baseline.of(case_id)) if baseline else []
-        for limit in budgets.of(case_id):
-            one = Question(
-                limit, case_id, members, known, baseline, budgets.path, include_disturbed
-            )
-            if one.level is not Level.OFF:
-                found.append(one.judge())
+    asked = [
+        one
+        for case_id, members in cases.items()
+        for one in questions(case_id, members, budgets, baseline, include_disturbed)
+    ]
+    family = max(family, sum(is_of_family(one.limit, one.level) for one in asked))
+    found = holm(lambda left: [replace(one, family=left).judge() for one in asked], family)
     return Judgements(tuple(found), baseline.label if baseline else None, tuple(notes))
+
+
+def questions(
+    case_id: str,
+    rows: Sequence[Row],
+    budgets: Budgets,
+    baseline: Baseline | None = None,
+    include_disturbed: bool = False,
+) -> list[Question]:
+    """Return what is to be judged of one case.
+
+    Parameters
+    ----------
+    case_id : str
+        See `greenbench.cases.Case.id`.
+    rows : sequence of row
+        Its results.
+    budgets, baseline, include_disturbed
+        As of `judge`.
+    """
+    known = once(baseline.of(case_id)) if baseline else []
+    asked = [
+        Question(limit, case_id, rows, known, baseline, budgets.path, include_disturbed)
+        for limit in budgets.of(case_id)
+    ]
+    return [one for one in asked if one.level is not Level.OFF]
+
+
+def is_open(
+    case_id: str,
+    rows: Sequence[Row],
+    budgets: Budgets,
+    baseline: Baseline,
+    *,
+    include_disturbed: bool = False,
+    family: int = 1,
+) -> bool:
+    """Return whether more samples of a case may decide a limit that is inconclusive.
+
+    Parameters
+    ----------
+    case_id, rows, budgets, baseline, include_disturbed
+        As of `questions`.
+    family : int
+        Limits of the build that may fail it by chance.
+    """
+    asked = questions(case_id, rows, budgets, baseline, include_disturbed)
+    return any(replace(one, family=family).judge().is_open for one in asked)
 
 
 def check_cases(budgets: Budgets, cases: Sequence[str]) -> None:

@@ -6,13 +6,16 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from greenbench.gate.metrics import Kind, Rule
+from greenbench.gate.metrics import METRICS, Kind, Rule
 
 ROUNDS = {Kind.COUNT: 1, Kind.SCORE: 3, Kind.ENERGY: 5, Kind.TIME: 5}
 """How many samples a limit needs, if its budget does not say."""
 
 FEWEST = {Rule.MAX: 2, Rule.MIN: 2, Rule.MAX_DROP: 2, Rule.MAX_INCREASE: 4}
 """Samples of a noisy metric without which nothing can be proven, whatever they are."""
+
+FEWEST_PAIRS, MOST_PAIRS = 3, 20
+"""Pairs of the first look at two revisions that are measured in turn, and of the last."""
 
 SESSION_NOISE = 0.10
 """Standard deviation of energies between sessions on a shared machine, if nobody says."""
@@ -51,6 +54,10 @@ class Limit:
         Standard deviation between sessions that are not interleaved, as a share.
     line : int
         Of the file, counted from 1.
+    pairs : int
+        Of two revisions that are measured in turn: how many the first look needs.
+    is_noise_known : bool
+        Whether the budget says the noise between sessions; else it is assumed.
     """
 
     pattern: str
@@ -62,6 +69,14 @@ class Limit:
     on_estimated: Level
     session_noise: float
     line: int
+    pairs: int = FEWEST_PAIRS
+    is_noise_known: bool = False
+
+    @property
+    def is_sequential(self) -> bool:
+        """Whether it is judged after each pair, if two revisions are measured in turn."""
+        is_noisy = METRICS[self.metric].kind in (Kind.ENERGY, Kind.TIME)
+        return is_noisy and self.rule is Rule.MAX_INCREASE
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from greenbench.gate.rules import (
     judge_least,
     judge_turns,
 )
+from greenbench.gate.sequential import is_new_first
 from greenbench.results.readings import Provenance
 from greenbench.results.scope import total_of
 from greenbench.results.scores import score_of
@@ -73,6 +74,7 @@ class Question:
     baseline: Baseline | None
     path: Path
     include_disturbed: bool
+    family: int = 1
 
     @property
     def metric(self) -> Metric:
@@ -143,6 +145,8 @@ class Question:
             accept=self._accept(),
             budget=f"{self.path}:{self.limit.line}",
             score=self.score,
+            is_open=finding.is_open,
+            confidence=finding.confidence,
         )
 
     def _check_direction(self) -> None:
@@ -185,12 +189,15 @@ class Question:
                 return judge_cost(values, limit, self.limit.session_noise, doubt)
             case _ if self._is_in_turn:
                 pairs = list(zip(*self._pairs(rows, known), strict=True))
-                return judge_turns(values, self._values(known), pairs, limit)
+                first = [is_new_first(row["repeat"]) for row in self._in_both(rows, known)]
+                few = self.limit.pairs
+                return judge_turns(pairs, first, limit, family=self.family, fewest=few)
             case _:
                 sessions: dict[str, list[float]] = {}
                 for row in known:
                     sessions.setdefault(row["session"], []).append(row[self.metric.column])
-                return judge_increase(values, sessions, limit, self.limit.session_noise)
+                noise = self.limit.session_noise
+                return judge_increase(values, sessions, limit, noise, family=self.family)
 
     def _gains(self, values: Sequence[float]) -> list[float]:
         return [self.score.gain(value) for value in values]
@@ -269,15 +276,26 @@ class Question:
         """Return values of the repeats that both have, which had the same seeds."""
         column = self.metric.column
         before = {row["repeat"]: row[column] for row in known}
-        common = [row for row in rows if row["repeat"] in before]
+        common = self._in_both(rows, known)
         has_same_seeds = rows[0].get("case_hash") == known[0].get("case_hash")
         if self.metric.kind is Kind.COUNT and not (common and has_same_seeds):
             return [max(self._values(rows))], [max(before.values())]
         return [row[column] for row in common], [before[row["repeat"]] for row in common]
 
+    def _in_both(self, rows: Sequence[Row], known: Sequence[Row]) -> list[Row]:
+        """Return the results of repeats that the baseline has, too."""
+        repeats = {row["repeat"] for row in known}
+        return [row for row in rows if row["repeat"] in repeats]
+
+    @property
+    def _needed(self) -> int:
+        """How many samples are needed on each side."""
+        is_sequential = self._is_in_turn and self.limit.is_sequential
+        return self.limit.pairs if is_sequential else self.limit.rounds
+
     def _missing(self, rows: Sequence[Row], known: Sequence[Row]) -> Finding | None:
         """Return why the limit cannot be judged, or that a case without score violates it."""
-        kind, needed, name = self.metric.kind, self.limit.rounds, words(self.score)
+        kind, needed, name = self.metric.kind, self._needed, words(self.score)
         if self.metric.is_accuracy and self.score.name != "accuracy":
             other = f"its score is {name}, not accuracy: limit `score` instead"
             return Finding(None, None, None, None, other)
@@ -292,11 +310,21 @@ class Question:
             reason = self._too_few(rows)
         if reason is None and is_relative and len(known) < needed:
             reason = f"the baseline has {_count(known)} that count, and {needed} are needed"
-        if reason is None and self.limit.rule is Rule.MAX_DROP:
-            pairs = len(self._pairs(rows, known)[0])
+        is_paired = self.limit.rule is Rule.MAX_DROP or (
+            self._is_in_turn and self.limit.is_sequential
+        )
+        if reason is None and is_paired:
+            pairs = len(self._in_both(rows, known))
             if pairs < needed:
                 reason = f"{pairs} repeats are in both, and {needed} are needed"
-        return Finding(None, None, None, None, reason) if reason else None
+        return Finding(None, None, None, None, reason, self._may_tell) if reason else None
+
+    @property
+    def _may_tell(self) -> bool:
+        """Whether more samples may be judged where those that there are cannot."""
+        if not self._known_values(self.rows):
+            return len(self.rows) < self._needed
+        return not self.limit.rule.is_relative or bool(self.known and self._comparable())
 
     def _incomparable(self, known: Sequence[Row]) -> str | None:
         if self.baseline is None:
@@ -336,8 +364,8 @@ class Question:
         parts = {"disturbed": disturbed, "unknown": len(unknown)}
         why = ", ".join(f"{number} {what}" for what, number in parts.items() if number)
         return (
-            f"{_count(rows)} count{'s' if len(rows) == 1 else ''}, and {self.limit.rounds} "
-            f"{'is' if self.limit.rounds == 1 else 'are'} needed{why and f' ({why})'}: run more "
+            f"{_count(rows)} count{'s' if len(rows) == 1 else ''}, and {self._needed} "
+            f"{'is' if self._needed == 1 else 'are'} needed{why and f' ({why})'}: run more "
             "repeats"
         )
 

@@ -7,23 +7,28 @@ cannot tell; what becomes of a violation is not its business.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import partial
 from math import exp, inf, log
 from statistics import mean, median
+
+import numpy as np
 
 from greenbench.gate.bounds import (
     SESSIONS,
     Bounds,
-    has_drifted,
     level_bounds,
     mean_bounds,
-    pair_bounds,
     ratio_bounds,
     session_bounds,
+    session_noise,
+    session_width,
+    student_bounds,
 )
+from greenbench.gate.limits import FEWEST_PAIRS
+from greenbench.gate.sequential import AT_LIMIT, KEPT, decide, looks
 
 REAL = 0.98
-"""Confidence that a case costs more at all, or more than its budget."""
+"""Confidence that a case costs more at all, or more than its budget; in a build with several noisy
+limits, that none is wrongly said to."""
 BEYOND = 0.95
 """Confidence that it costs more by more than is allowed; the bound that people see."""
 
@@ -44,6 +49,10 @@ class Finding:
         Its bounds; None where there are none.
     reason : str
         What was found, without a full stop.
+    is_open : bool
+        Whether more samples may tell.
+    confidence : float or None
+        Of the interval from `low` to `high`; None for that of its kind of limit.
     """
 
     is_violated: bool | None
@@ -51,6 +60,8 @@ class Finding:
     low: float | None
     high: float | None
     reason: str
+    is_open: bool = False
+    confidence: float | None = None
 
 
 def judge_count(values: Sequence[float], most: float) -> Finding:
@@ -143,7 +154,7 @@ def judge_cost(
     if found.is_violated is not None and abs(middle - most) <= uncertainty * middle:
         reason = f"the limit is within the {uncertainty:.1%} that a sample is uncertain by"
         return replace(found, is_violated=None, reason=f"{reason}: train for longer")
-    return found
+    return _open(found, most, noise, session_width(REAL, noise, 1))
 
 
 def judge_increase(
@@ -151,12 +162,14 @@ def judge_increase(
     sessions: Mapping[str, Sequence[float]],
     most: float,
     noise: float,
+    *,
+    family: int = 1,
 ) -> Finding:
     """Judge by which ratio a noisy cost grew.
 
-    It is violated if the cost grew at all, which must be shown at `REAL`, and by more than is
-    allowed, which must be shown at `BEYOND`. So unchanged code fails with a chance of 2% at most,
-    whatever is allowed.
+    It is violated if the cost grew at all, which must be shown at `REAL` for all noisy limits of
+    the build together (Bonferroni), and by more than is allowed, which must be shown at `BEYOND`.
+    So a build of unchanged code fails with a chance of 2% at most, whatever is allowed.
 
     Parameters
     ----------
@@ -169,56 +182,111 @@ def judge_increase(
     noise : float
         Standard deviation between sessions, as a share; 0 if all were measured in one. From
         `greenbench.gate.bounds.SESSIONS` on, the sessions themselves say it.
+    family : int
+        Noisy limits that the build has.
     """
     known = [value for values in sessions.values() for value in values]
     if min(*samples, *known) <= 0:
         return _not_positive(None)
 
-    def bounds(confidence: float) -> Bounds:
-        if noise and len(sessions) >= SESSIONS:
-            return session_bounds(samples, list(sessions.values()), confidence)
-        return ratio_bounds(samples, known, confidence, noise)
+    real = 1 - (1 - REAL) / family
+    if noise and len(sessions) >= SESSIONS:
+        levels = list(sessions.values())
+        found = _grown(
+            median(samples) / median(known), lambda each: session_bounds(samples, levels, each),
+            most, real,
+        )  # fmt: skip
+        width = log(found.high / found.compared) if found.high and found.compared else 0.0
+        return _open(found, most, session_noise(levels), width)
 
-    return _grown(median(samples) / median(known), bounds, most)
+    def bounds(confidence: float) -> Bounds:
+        # Few samples have no ranks that are as sure as many limits need.
+        of = student_bounds if family > 1 and confidence == real else ratio_bounds
+        return of(samples, known, confidence, noise)
+
+    found = _grown(median(samples) / median(known), bounds, most, real)
+    return _open(found, most, noise, session_width(BEYOND, noise, 2))
 
 
 def judge_turns(
-    samples: Sequence[float],
-    baseline: Sequence[float],
     pairs: Sequence[tuple[float, float]],
+    new_first: Sequence[bool],
     most: float,
+    *,
+    family: int = 1,
+    fewest: int = FEWEST_PAIRS,
 ) -> Finding:
     """Judge by which ratio a noisy cost grew, of two revisions that were measured in turn.
 
-    As `judge_increase` without noise between sessions. If the machine's pace changed from round
-    to round by more than within one, pairs of a round are compared instead of all samples.
+    The first look that decides, counts: whoever measures on for other limits changes nothing.
 
     Parameters
     ----------
-    samples, baseline : sequence of float
-        Of the two revisions.
     pairs : sequence of (float, float)
-        Those of rounds in which both count.
+        What the two took in the rounds in which both count, in the order of time; at least one.
+    new_first : sequence of bool
+        Whether the first of the two was measured first.
     most : float
         The ratio that is allowed.
+    family : int
+        Noisy limits that the build has.
+    fewest : int
+        Pairs of the first look.
     """
-    if min(*samples, *baseline) <= 0:
+    if min(min(pair) for pair in pairs) <= 0:
         return _not_positive(None)
-    if not has_drifted(pairs):
-        return judge_increase(samples, {"": baseline}, most, 0.0)
-    ratio = exp(mean(log(new / old) for new, old in pairs))
-    found = _grown(ratio, partial(pair_bounds, pairs), most)
-    return replace(found, reason=f"{found.reason}; {BY_PAIRS}")
+    new, old = np.log(pairs).T[:, None]
+    found = decide(looks(new, old, new_first), log(most), family=family, fewest=fewest)
+    ratio, low, high = (exp(each[0]) for each in (found.growth, found.low, found.high))
+    verdict = True if found.is_violated[0] else False if found.is_kept[0] else None
+    reason, after = _said(verdict), f"after {found.pairs[0]} pairs"
+    if verdict is None:
+        unsure = f"that it grew at all is less certain than {REAL:.0%}"
+        reason = f"{unsure if low > most else reason} {after}"
+    reason += f"; {BY_PAIRS}" if found.by_pairs[0] else ""
+    reason += "" if verdict is None else f"; decided {after}"
+    return Finding(verdict, ratio, low, high, reason, verdict is None, 1 - AT_LIMIT - KEPT)
 
 
-def _grown(ratio: float, bounds: Callable[[float], Bounds], most: float) -> Finding:
+def _grown(ratio: float, bounds: Callable[[float], Bounds], most: float, real: float) -> Finding:
     shown = bounds(BEYOND)
     is_beyond = shown[0] > most
-    is_real = is_beyond and bounds(REAL)[0] > 1
+    is_real = is_beyond and bounds(real)[0] > 1
     if is_beyond and not is_real:
         reason = f"that it grew at all is less certain than {REAL:.0%}: run more repeats"
         return Finding(None, ratio, *shown, reason)
     return _finding(ratio, shown, is_real, shown[1] <= most)
+
+
+def hopeless(compared: float, most: float, noise: float, width: float) -> str | None:
+    """Return why no number of further repeats decides a limit; None if some number may.
+
+    Repeats lessen the noise within a session alone.
+
+    Parameters
+    ----------
+    compared, most : float
+        What is compared with the limit, and the limit; above 0.
+    noise : float
+        Standard deviation between sessions, as a share.
+    width : float
+        How far the logarithm of a bound is from that of `compared`, by that noise alone.
+    """
+    if not compared * exp(-width) <= most < compared * exp(width):
+        return None
+    return (
+        f"more repeats cannot decide it: noise between sessions is {noise:.0%}; measure in turn: "
+        "--baseline interleaved:auto"
+    )
+
+
+def _open(found: Finding, most: float, noise: float, width: float) -> Finding:
+    """Return what was found and straddles a limit with whether more samples may tell."""
+    if found.is_violated is not None or found.compared is None:
+        return found
+    if found.low is None or not noise or not (why := hopeless(found.compared, most, noise, width)):
+        return replace(found, is_open=True)
+    return replace(found, reason=f"{found.reason.partition(':')[0]}; {why}")
 
 
 def _exceeds(value: float, known: float, most: float = 1.0) -> bool:

@@ -160,7 +160,8 @@ def _basis(found: Judgement) -> str:
     parts += [found.provenance or ""]
     if _interval(found):
         # Each of two bounds may be missed.
-        confidence = 2 * (BEYOND if found.rule is Rule.MAX_INCREASE else REAL) - 1
+        of_kind = 2 * (BEYOND if found.rule is Rule.MAX_INCREASE else REAL) - 1
+        confidence = of_kind if found.confidence is None else found.confidence
         parts += [f"{confidence:.0%} interval"]
     return ", ".join(filter(None, parts))
 

@@ -11,6 +11,7 @@ import pytest
 from greenbench.cases import Case
 from greenbench.errors import ConfigurationError
 from greenbench.gate import interleave as module
+from greenbench.gate.baselines import Baseline
 from greenbench.gate.interleave import Alternation, interleave
 from greenbench.results import CaseResult
 from greenbench.results.account import Account
@@ -80,8 +81,9 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 def measure(cases: Sequence[Case] = (SMALL,), **options: Any) -> Alternation:
     settings = Settings.from_environment({})
+    options = {"is_open": lambda *_: True, "most": 3, **options}
     with Progress(cases) as progress:
-        return interleave(settings, cases, "main", progress, **{"rounds": 3, **options})
+        return interleave(settings, cases, "main", progress, **options)
 
 
 def test_each_round_runs_each_case_once_with_each_revision(bench: Bench) -> None:
@@ -96,12 +98,37 @@ def test_each_round_runs_each_case_once_with_each_revision(bench: Bench) -> None
     assert found.baseline.is_interleaved
     assert found.baseline.update is None
     assert found.baseline.label == "main (0123456789ab), measured in turn with this"
-    assert (found.notes, found.has_failures) == ((), False)
+    assert found.notes == (f"pairs that it took: {MEDIUM.id} 3, {SMALL.id} 3",)
+    assert not found.has_failures
 
 
-def test_neither_revision_is_always_the_first(bench: Bench) -> None:
-    measure(rounds=20)
-    assert {side for side, _, _ in bench.asked[::2]} == {"here", "base"}
+def test_the_revisions_take_turns_in_being_the_first(bench: Bench) -> None:
+    measure([SMALL, MEDIUM], most=4)
+    for case in (SMALL, MEDIUM):
+        sides = [side for side, name, _ in bench.asked if name == case.id]
+        assert sides == ["base", "here", "here", "base"] * 2
+
+
+def test_a_case_that_is_decided_runs_no_further_pair(bench: Bench) -> None:
+    asked: list[tuple[str, int, int]] = []
+
+    def is_open(case_id: str, rows: Sequence[Any], baseline: Baseline) -> bool:
+        asked.append((case_id, len(rows), len(baseline.of(case_id))))
+        return case_id == MEDIUM.id and len(rows) < 4
+
+    found = measure([SMALL, MEDIUM], is_open=is_open, most=20)
+
+    assert bench.repeats("here", SMALL) == bench.repeats("base", SMALL) == [0]
+    assert bench.repeats("here", MEDIUM) == bench.repeats("base", MEDIUM) == [0, 1, 2, 3]
+    assert asked == [(SMALL.id, 1, 1), *((MEDIUM.id, count, count) for count in (1, 2, 3, 4))]
+    assert found.notes == (f"pairs that it took: {MEDIUM.id} 4, {SMALL.id} 1",)
+
+
+def test_no_pair_begins_when_time_is_over_and_that_is_said(bench: Bench) -> None:
+    late = iter([False, True])
+    found = measure([SMALL], is_late=lambda: next(late), most=20)
+    assert bench.repeats("here") == [0, 1]
+    assert found.notes[1:] == (f"--max-minutes are over, before this was decided: {SMALL.id}",)
 
 
 def test_only_results_of_the_working_folder_are_delivered(bench: Bench) -> None:
@@ -139,6 +166,7 @@ def test_a_case_that_the_base_lacks_is_said_and_still_run_here(bench: Bench) -> 
     found = measure([SMALL, MEDIUM])
     assert found.notes == (
         f"{SMALL.id} cannot run at main (0123456789ab): unknown architecture 'dense'",
+        f"pairs that it took: {MEDIUM.id} 3",
     )
     assert not found.has_failures
     assert (bench.repeats("base"), bench.repeats("here")) == ([0], [0, 1, 2])
@@ -155,7 +183,8 @@ def test_a_case_that_fails_here_is_a_failure_and_not_run_again(bench: Bench) -> 
     found = measure()
     assert found.has_failures
     assert len(found.rows) == 1
-    (note,) = found.notes
+    note, took = found.notes
+    assert took == f"pairs that it took: {SMALL.id} 1"
     assert note.startswith(
         f"{SMALL.id} cannot run here: {SMALL.id}: no trial of repeat 1 completed"
     )

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+from dataclasses import replace
 from math import inf
 
 import pytest
@@ -15,6 +17,7 @@ from greenbench.gate.rules import (
     judge_least,
     judge_turns,
 )
+from greenbench.gate.sequential import is_new_first
 
 BIG = 2**53
 STEADY = (1.0, 1.02, 0.99, 1.01, 0.98)
@@ -236,8 +239,8 @@ def test_growth_that_is_likely_but_not_sure_is_unclear_and_says_so() -> None:
 
 def test_too_few_samples_for_an_interval_are_unclear_and_say_so() -> None:
     expected = Finding(None, 2.0, None, None, "there are too few samples for an interval")
-    assert judge_increase([2.0], {"s": [1.0]}, 1.1, 0.0) == expected
-    assert judge_cost([2.0], 1.0, 0.1) == expected
+    assert judge_increase([2.0], {"s": [1.0]}, 1.1, 0.0) == replace(expected, is_open=True)
+    assert judge_cost([2.0], 1.0, 0.1) == replace(expected, is_open=True)
     assert judge_least([2.0], 3.0) == expected
     assert judge_drop([2.0], 0.01) == expected
 
@@ -259,18 +262,52 @@ def test_no_finding_has_a_bound_that_is_infinite() -> None:
     assert inf not in (found.low, found.high)
 
 
-def test_turns_of_a_steady_machine_are_compared_as_two_samples() -> None:
-    base = list(STEADY[::-1])
-    pairs = list(zip(times(1.3), base, strict=True))
-    expected = judge_increase(times(1.3), {"s": base}, 1.1, 0.0)
-    assert judge_turns(times(1.3), base, pairs, 1.1) == expected
+def turns(here: Sequence[float], base: Sequence[float], most: float = 1.1, **how: int) -> Finding:
+    first = [is_new_first(number) for number in range(len(here))]
+    return judge_turns(list(zip(here, base, strict=True)), first, most, **how)
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict", "reason"),
+    [
+        (0.5, False, "the limit is kept; decided after 3 pairs"),
+        (1.0, False, "the limit is kept; decided after 3 pairs"),
+        (1.1, None, "the interval straddles the limit after 5 pairs"),
+        (1.3, True, "the limit is exceeded; decided after 3 pairs"),
+    ],
+)
+def test_turns_are_kept_open_or_violated_after_as_many_pairs_as_it_takes(
+    factor: float, verdict: bool | None, reason: str
+) -> None:
+    found = turns(times(factor), STEADY[::-1])
+    assert (found.is_violated, found.reason) == (verdict, reason)
+    assert found.is_open is (verdict is None)
+    assert found.low is not None
+    assert found.high is not None
+    assert (found.low > 1.1) is (verdict is True)
+    assert (found.high <= 1.1) is (verdict is False)
+
+
+def test_pairs_after_the_decision_change_nothing() -> None:
+    few = turns(times(1.3)[:3], STEADY[::-1][:3])
+    assert turns([*times(1.3), 0.1, 0.1], [*STEADY[::-1], 5.0, 5.0]) == few
+
+
+def test_no_look_is_earlier_than_the_first() -> None:
+    assert turns(times(1.3), STEADY[::-1], fewest=4).reason.endswith("after 4 pairs")
+
+
+def test_growth_that_is_sure_enough_for_one_limit_is_not_for_many() -> None:
+    alone, many = (turns(times(1.06), STEADY[::-1], 1.0, family=each) for each in (1, 200))
+    assert (alone.is_violated, many.is_violated) == (True, None)
+    assert many.reason.startswith("that it grew at all is less certain than 98%")
 
 
 def test_turns_of_a_machine_that_drifts_are_compared_round_by_round() -> None:
     base = [pace * value for pace, value in zip((1.0, 1.5, 2.1, 3.0, 4.2), STEADY, strict=True)]
     here = [1.3 * pace for pace in (1.0, 1.5, 2.1, 3.0, 4.2)]
 
-    found = judge_turns(here, base, list(zip(here, base, strict=True)), 1.1)
+    found = turns(here, base, fewest=5)
 
     assert found.is_violated
     assert found.compared == pytest.approx(1.3, rel=0.01)
@@ -282,5 +319,5 @@ def test_turns_of_a_machine_that_drifts_are_compared_round_by_round() -> None:
 
 
 def test_a_sample_of_zero_has_no_pair() -> None:
-    found = judge_turns([1.0, 0.0], [1.0, 1.0], [(1.0, 1.0), (0.0, 1.0)], 1.1)
+    found = turns([1.0, 0.0], [1.0, 1.0])
     assert (found.is_violated, found.compared) == (None, None)

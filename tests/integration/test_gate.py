@@ -169,7 +169,7 @@ def test_useless_work_is_caught_and_a_case_that_the_base_lacks_is_said(
 ) -> None:
     project.change("WASTE_S = 0.0", "WASTE_S = 0.02", LATER)
 
-    done = project.command(*INTERLEAVED, "--case", "*-l*", "--rounds", "5")
+    done = project.command(*INTERLEAVED, "--case", "*-l*", "--max-pairs", "20")
 
     assert done.returncode == 1, done.stderr
     commit = project.git("rev-parse", "v1")[:12]
@@ -182,9 +182,15 @@ def test_useless_work_is_caught_and_a_case_that_the_base_lacks_is_said(
     # Ours alone are results of the project.
     (log,) = (tmp_path / "mlruns" / "journal").glob("*/base/worker-torch-*.log")
     rows = rows_of(store, log.parent.parent.name)
-    assert Counter(row["case_id"] for row in rows) == {
-        CASE.format("later"): 5, CASE.format("linear"): 5,
-    }  # fmt: skip
+    taken = Counter(row["case_id"] for row in rows)
+    # Nothing can be compared with nothing, and five or so pairs show what is twice as much.
+    assert taken.keys() == {CASE.format("later"), CASE.format("linear")}
+    assert taken[CASE.format("later")] == 1
+    assert 3 <= taken[CASE.format("linear")] < 20
+    assert (
+        f"Note: pairs that it took: {CASE.format('linear')} {taken[CASE.format('linear')]}\n"
+        in (done.stdout)
+    )
     assert "greenbench-base-" in log.read_text()
     assert "/own project/benchmarks\n" in log.read_text()
     assert not list((tmp_path / "temporary").glob("greenbench-base-*"))
@@ -201,7 +207,7 @@ def test_a_kill_leaves_nothing_in_git_and_keeps_what_is_finished(
         found = (tmp_path / "mlruns" / "journal").glob(f"*/{folder}*.jsonl")
         return [path for path in found if '"event": "result"' in path.read_text()]
 
-    command = (*INTERLEAVED, "--case", "*-linear-*", "--rounds", "400")
+    command = (*INTERLEAVED, "--case", "*-linear-*", "--max-pairs", "20")
     running = project.command.start(*command, start_new_session=True)
     eventually(lambda: finished("") and finished("base/"))
     os.killpg(running.pid, signal.SIGKILL)
