@@ -16,6 +16,10 @@ from greenbench.settings import Settings
 from greenbench.text.programs import strict_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from greenbench.compare.brackets import Bracketed
+    from greenbench.compare.paired_means import PairedMean
     from greenbench.compare.stats import Estimate
     from greenbench.doctor.compute_options import ComputeOptions
     from greenbench.doctor.thread_counts import NetworkThreads
@@ -170,7 +174,9 @@ def _show_options(found: "ComputeOptions") -> None:
         )
         for each in found.figures
     ]
-    title = f"{found.network}: median [95% interval] of {found.rounds} rounds"
+    figures = ("samples_per_s", "cpu_s", "energy_j", "loss_ratio")
+    medians = [getattr(each, name) for each in found.figures for name in figures]
+    title = _title(found.network, found.rounds, medians, [each.ratio for each in found.figures])
     show_figures(title, columns, rows, row="option", elsewhere="`--json`")
 
 
@@ -188,16 +194,32 @@ def _show_threads(network: "NetworkThreads") -> None:
         )
         for each in network.figures
     ]
-    title = f"{network.network}: median [95% interval] of {network.rounds} rounds"
+    figures = ("samples_per_s", "cpu_s", "energy_j")
+    medians = [getattr(each, name) for each in network.figures for name in figures]
+    title = _title(network.network, network.rounds, medians, [e.ratio for e in network.figures])
     show_figures(title, columns, rows, row="number", elsewhere="`--json`")
 
 
-def _cell(found: "Estimate | None") -> str:
+def _title(
+    network: str,
+    rounds: int,
+    medians: "Iterable[Estimate | None]",
+    ratios: "Iterable[PairedMean]",
+) -> str:
+    from greenbench.compare.brackets import brackets  # noqa: PLC0415
+
+    return (
+        f"{network}, {rounds} rounds: median{brackets(medians)}; ratio that decides: geometric "
+        f"mean{brackets(ratios)}"
+    )
+
+
+def _cell(found: "Bracketed | None") -> str:
     if found is None:
         return UNKNOWN
     if found.low is None or found.high is None:
-        return _digits(found.median)
-    return f"{_digits(found.median)} [{_digits(found.low)}, {_digits(found.high)}]"
+        return _digits(found.middle)
+    return f"{_digits(found.middle)} [{_digits(found.low)}, {_digits(found.high)}]"
 
 
 def _digits(value: float) -> str:

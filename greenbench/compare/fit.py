@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from greenbench.compare.stats import FEWEST_FOR_INTERVAL
 from greenbench.tasks import ACCURACY, Score
 from greenbench.tasks.score_format import value, words
 
 FEWEST_SIZES = 4
 LEAST_STEP = 1.2
 N_RESAMPLES = 500
+FEWEST_REPEATS = 3
 INTERVAL_PERCENTILES = (2.5, 97.5)
 MOST_AT_BOUND = 0.05
 C_BOUNDS = (0.01, 10.0)
@@ -156,9 +156,9 @@ def _why_unsuited(samples: Samples) -> str | None:
             f"number of sizes whose energies are {LEAST_STEP - 1:.0%} or more apart: "
             f"{len(apart)}; a fit needs {FEWEST_SIZES} or more"
         )
-    if fewest < FEWEST_FOR_INTERVAL:
+    if fewest < FEWEST_REPEATS:
         repeats = f"{fewest} repeat{'s' if fewest > 1 else ''}"
-        return f"{repeats} of a size: intervals need {FEWEST_FOR_INTERVAL} or more"
+        return f"{repeats} of a size: intervals need {FEWEST_REPEATS} or more"
     return None
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import pairwise
 from math import hypot, isfinite, isinf
 from statistics import median
@@ -102,14 +101,14 @@ def finds(score: Score, found: float) -> str:
 
 
 def estimate_of(values: Sequence[float]) -> Estimate:
-    """Return the median of searches, whatever their order, with its bootstrap interval.
+    """Return the median of searches with its range or interval.
 
-    Of searches that found nothing, where that has no figure, there is no interval.
+    Of searches that found nothing, where that has no figure, there is neither.
     """
     ordered = sorted(values)
     if ordered and isinf(ordered[0]):
         return Estimate(median(ordered), None, None, len(ordered))
-    return _estimate(tuple(ordered))
+    return estimate(ordered)
 
 
 def as_score(gains: Estimate, score: Score) -> Estimate:
@@ -117,11 +116,7 @@ def as_score(gains: Estimate, score: Score) -> Estimate:
     if score.higher_is_better:
         return gains
     low, high = (None if end is None else score.gain(end) for end in (gains.high, gains.low))
-    return Estimate(score.gain(gains.median), low, high, gains.n)
-
-
-# Searches that end at the limit, or find nothing after it, are asked for again.
-_estimate = lru_cache(maxsize=64)(estimate)
+    return replace(gains, median=score.gain(gains.median), low=low, high=high)
 
 
 def cut_at_trials(searches: Searches) -> Horizon:

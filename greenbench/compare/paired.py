@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from greenbench.compare.stats import Estimate, estimate
+from greenbench.compare.paired_means import PairedMean, mean_difference, mean_ratio
 from greenbench.errors import NotComparableError
 from greenbench.results.expected import LARGEST
 
 Row = Mapping[str, Any]
 Repeats = dict[tuple[Any, Any], Row]
+
+SCORE = "test_score"
 
 
 def paired(variant: Repeats, baseline: Repeats) -> list[tuple[Row, Row]]:
@@ -31,32 +33,45 @@ def by_repeat(name: str, rows: Sequence[Row]) -> Repeats:
     return found
 
 
-def estimate_of(pairs: Sequence[tuple[Row, Row]], column: str) -> Estimate | None:
-    """Return the median ratio of figures that are measured anew in each pair."""
+def ratio_of(pairs: Sequence[tuple[Row, Row]], column: str) -> PairedMean | None:
+    """Return the mean ratio of figures that are measured anew in each pair."""
     ratios = [ratio for pair in pairs if (ratio := divided(pair, column)) is not None]
-    # Sorted, so that the interval does not depend on the order of rows.
-    return estimate(sorted(ratios)) if ratios else None
+    return mean_ratio(ratios) if ratios else None
 
 
-def estimate_once(
+def score_ratio_of(pairs: Sequence[tuple[Row, Row]]) -> PairedMean | None:
+    """Return the mean ratio of scores, once for each repeat; None unless all are above 0."""
+    scores = [row[SCORE] for pair in pairs for row in pair if row[SCORE] is not None]
+    if not all(score > 0 for score in scores):
+        return None
+    ratios = _once(pairs, divided)
+    return mean_ratio(ratios, is_counted=True) if ratios else None
+
+
+def score_difference_of(pairs: Sequence[tuple[Row, Row]]) -> PairedMean | None:
+    """Return the mean difference of scores, once for each repeat."""
+    differences = _once(pairs, less)
+    return mean_difference(differences) if differences else None
+
+
+def _once(
     pairs: Sequence[tuple[Row, Row]],
-    column: str,
     compared: Callable[[tuple[Row, Row], str], float | None],
-) -> Estimate | None:
-    """Return the median of figures that seeds decide: once for each repeat."""
+) -> list[float]:
+    """Return what scores of pairs are beside each other. Seeds decide them: once a repeat."""
     found: dict[Any, list[float]] = {}
     for one, other in pairs:
-        if (ratio := compared((one, other), column)) is not None:
+        if (figure := compared((one, other), SCORE)) is not None:
             repeat = (one.get("case_hash"), other.get("case_hash"), one["repeat"])
-            found.setdefault(repeat, []).append(ratio)
-    return estimate(sorted(map(median, found.values()))) if found else None
+            found.setdefault(repeat, []).append(figure)
+    return list(map(median, found.values()))
 
 
 def divided(pair: tuple[Row, Row], column: str) -> float | None:
     """Return one figure over the other, where that says something."""
     one, other = (row[column] for row in pair)
-    # Nothing is divided by 0, nor by so little that it says nothing.
-    if one is None or not other or (ratio := one / other) > LARGEST:
+    # Of 0, or of so little that it says nothing, there is no ratio either way round.
+    if not one or not other or not 1 / LARGEST < (ratio := one / other) < LARGEST:
         return None
     return float(ratio)
 

@@ -127,7 +127,7 @@ def compare_together(
             )
             pair = replace(pair, p=None, reason=reason)
         made.append(pair)
-    corrected = iter(_holm([pair.p for pair in made if pair.p is not None]))
+    corrected = iter(holm([pair.p for pair in made if pair.p is not None]))
     return tuple(pair if pair.p is None else replace(pair, p=next(corrected)) for pair in made)
 
 
@@ -189,7 +189,14 @@ def signed_ranks(differences: Sequence[float] | NDArray[np.float64]) -> tuple[fl
     return min(1.0, 2 * float(min(chances[: above + 1].sum(), chances[above:].sum()))), effect
 
 
-def _holm(p_values: Sequence[float]) -> Sequence[float]:
+def holm(p_values: Sequence[float]) -> Sequence[float]:
+    """Return p values of one family after Holm's correction (1979), in their order.
+
+    Parameters
+    ----------
+    p_values : sequence of float
+        Of all tests that were made together.
+    """
     if not p_values:
         return ()
     # statsmodels collects garbage at each call, which takes 0.1 s beside a large table.

@@ -2,12 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from greenbench.compare.stats import Estimate
+from greenbench.compare.brackets import brackets
 from greenbench.tasks import Score
 from greenbench.tasks.score_format import plain, scale, unit_apart, words
 
 if TYPE_CHECKING:
-    from greenbench.compare.ratios import Ratio, Ratios
+    from greenbench.compare.ratio import Ratio
+    from greenbench.compare.ratios import Ratios
 
 
 def score_heading(found: "Ratios") -> str:
@@ -17,6 +18,14 @@ def score_heading(found: "Ratios") -> str:
         return "score"
     shown = words(score) if _has_ratio(score) else f"{words(score)}, difference"
     return shown if score.higher_is_better else f"{shown} ↓"
+
+
+def means_heading(found: "Ratios") -> str:
+    """Return what the figures are: ``"geometric mean [95% interval]"``."""
+    ratios = (*found.ratios, *found.overall)
+    shown = brackets(figure for each in ratios for figure in (each.energy, each.score_difference))
+    apart = any(map(difference_in_words, ratios))
+    return f"geometric mean{', of differences the mean' if apart else ''}{shown}"
 
 
 def score_name(found: "Ratios", ratio: "Ratio") -> str:
@@ -33,16 +42,13 @@ def difference_in_words(ratio: "Ratio") -> str | None:
         Of one variant to the baseline.
     """
     score, apart = ratio.judged_by, ratio.score_difference
-    if score is None or apart is None or _has_ratio(score):
+    if score is None or apart is None or ratio.score is not None:
         return None
     times = scale(score)[0]
-    low, high = (None if end is None else plain(times * end, "+") for end in _ends(apart))
-    interval = "" if low is None or high is None else f" [{low}, {high}]"
-    return f"{plain(times * apart.median, '+')}{interval} {unit_apart(score)}".strip()
-
-
-def _ends(found: Estimate) -> tuple[float | None, float | None]:
-    return found.low, found.high
+    interval = ""
+    if apart.low is not None and apart.high is not None:
+        interval = f" [{plain(times * apart.low, '+')}, {plain(times * apart.high, '+')}]"
+    return f"{plain(times * apart.mean, '+')}{interval} {unit_apart(score)}".strip()
 
 
 def _has_ratio(score: Score) -> bool:

@@ -1,67 +1,89 @@
-"""How a ratio to a baseline is put into words."""
+"""How a ratio to a baseline is put into words: what differs, and what is not shown to."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from greenbench.compare.doubts import AS_FAR, are_apart
-from greenbench.compare.stats import Estimate
-from greenbench.tasks.score_format import difference, plain, words
+from greenbench.compare.paired_means import PairedMean
+from greenbench.compare.ratio_columns import difference_in_words
+from greenbench.tasks.score_format import words
 
 if TYPE_CHECKING:
-    from greenbench.compare.ratios import Ratio
+    from greenbench.compare.ratio import Ratio
+
+LEAST_P = 0.0001
+NOTHING = "No difference in energy is shown: "
 
 
-def sentence(ratio: "Ratio", where: str, samples: str) -> str:
+def sentence(ratio: "Ratio", where: str, sample: str) -> str:
     """Return what a ratio says.
 
     Parameters
     ----------
     ratio : Ratio
-        Of one variant to the baseline.
+        Of one variant to the baseline, its p corrected for all that the answer asks.
     where : str
         In which group, or nothing.
-    samples : str
-        What there are several of: pairs, or groups.
+    sample : str
+        What there are several of: a pair, or a group.
     """
     where = where and f" {where}"
     energy = ratio.energy
     if energy is None:
         return f"{ratio.variant}: no ratio of energies to {ratio.baseline}{where} ({ratio.reason})."
+    before = NOTHING if energy.p is not None and not energy.is_shown else ""
+    is_known = are_apart(energy.mean, 1.0, (ratio.energy_uncertainty or 0.0) * energy.mean)
     return (
-        f"{ratio.variant} takes {_times(energy)} the energy of {ratio.baseline}"
-        f"{where}{_gives(ratio)}{_verdict(ratio, energy, samples)}."
+        f"{before}{ratio.variant} takes {_times(energy)} the energy of {ratio.baseline}{where}"
+        f"{_verdict(energy, 'it differs' if is_known else '')}{_gives(ratio)}"
+        f"{_doubt(energy, sample, is_known=is_known)}."
     )
 
 
-def _verdict(ratio: "Ratio", energy: Estimate, samples: str) -> str:
+def family_note(ratios: Sequence["Ratio"]) -> list[str]:
+    """Return for how many comparisons the p of an answer are corrected, if for several.
+
+    Parameters
+    ----------
+    ratios : sequence of Ratio
+        What the sentence tells of.
+    """
+    tests = sum(ratio.energy is not None and ratio.energy.p is not None for ratio in ratios)
+    return [f"p is corrected for {tests} comparisons (Holm)."] if tests > 1 else []
+
+
+def _verdict(found: PairedMean, shown: str, not_shown: str = "") -> str:
+    """Return what the test of a figure says, with its p; nothing where there is none."""
+    if found.p is None:
+        return ""
+    p = f"p = {found.p:.2g}" if found.p >= LEAST_P else f"p < {LEAST_P}"
+    verdict = shown if found.is_shown else not_shown
+    return f" ({verdict}, {p})" if verdict else f" ({p})"
+
+
+def _doubt(energy: PairedMean, sample: str, *, is_known: bool) -> str:
     """Return what is to be doubted of a ratio of energies."""
-    said = ""
-    if energy.low is None or energy.high is None:
-        said = f"; no interval from {energy.n} {samples[: None if energy.n > 1 else -1]}"
-    elif energy.low <= 1 <= energy.high:
-        return "; the interval holds 1, so no difference is shown"
-    if not are_apart(energy.median, 1.0, (ratio.energy_uncertainty or 0.0) * energy.median):
+    said = f"; no interval from 1 {sample}" if energy.p is None else ""
+    if not is_known and (energy.p is None or energy.is_shown):
         said += f"; it is the same energy, {AS_FAR}"
     return said
 
 
 def _gives(ratio: "Ratio") -> str:
-    score, apart = ratio.judged_by, ratio.score_difference
-    if score is None or (ratio.score is None and apart is None):
+    score, found, apart = ratio.judged_by, ratio.of_score, ratio.score_difference
+    if score is None or found is None or apart is None:
         return ""
-    which = "" if score.higher_is_better else ", of which lower is better"
-    if ratio.score is not None:
-        return f", at {_times(ratio.score)} the {words(score)}{which}"
-    if apart is None or score.low >= 0:
-        return ""
-    if not apart.median:
+    if apart.low in (0, None) and apart.high in (0, None) and not apart.mean:
         return f", at the same {words(score)}"
-    interval = (
-        "" if apart.low is None else f" [{plain(apart.low, '+')}, {plain(apart.high or 0.0, '+')}]"
+    which = "" if score.higher_is_better else ", of which lower is better"
+    shown = (
+        f"{difference_in_words(ratio)} of {words(score)}"
+        if ratio.score is None
+        else f"{_times(ratio.score)} the {words(score)}"
     )
-    shown = difference(score, apart.median, sign="+")
-    return f", at {shown}{interval} of {words(score)}{which}"
+    return f", at {shown}{which}{_verdict(found, 'it differs', 'no difference is shown')}"
 
 
-def _times(found: Estimate) -> str:
+def _times(found: PairedMean) -> str:
     interval = "" if found.low is None else f" [{found.low:.3g}, {found.high:.3g}]"
-    return f"{found.median:.3g}{interval} times"
+    return f"{found.mean:.3g}{interval} times"

@@ -4,73 +4,31 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from greenbench.compare.answers import JUDGED_BY
 from greenbench.compare.comparable import ENERGY, SCORED, check_agree, check_cases
-from greenbench.compare.doubts import middle, share_of
-from greenbench.compare.paired import by_repeat, divided, estimate_of, estimate_once, less, paired
-from greenbench.compare.ratio_wording import sentence
+from greenbench.compare.doubts import share_of
+from greenbench.compare.paired import (
+    by_repeat,
+    paired,
+    ratio_of,
+    score_difference_of,
+    score_ratio_of,
+)
+from greenbench.compare.paired_means import FEWEST_PAIRS, PairedMean
+from greenbench.compare.ratio import Ratio, as_one_family, over_groups
+from greenbench.compare.ratio_wording import family_note, sentence
 from greenbench.compare.samples import describe_samples
-from greenbench.compare.stats import FEWEST_FOR_INTERVAL, Estimate, estimate
 from greenbench.errors import NotComparableError, UnknownNameError
 from greenbench.results.scope import scope_of
 from greenbench.results.scores import score_of
-from greenbench.tasks import ACCURACY, Score
 
 Row = Mapping[str, Any]
 _Groups = dict[str, dict[str, list[Row]]]
 
-FIGURES = ("energy", "duration", "score", "score_difference")
 OWN_GROUP = ("strategy", "architecture", "backend", "practice", "setting")
 USUAL_BASELINES = ("torch", "none", "baseline", "default", "adam", "constant")
-ALL = "all"
-NO_GROUP = "no group has a ratio"
 FAILED = "failed"
 UNSEARCHED = "default"
 """The strategy that searches no space."""
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """One variant against the baseline, in one group.
-
-    Attributes
-    ----------
-    group : str
-        What both have in common; ``"all"`` for the medians of all groups together.
-    variant, baseline : str
-        What is compared.
-    pairs : int
-        Repeats that both have, or groups.
-    energy, duration, score : Estimate or None
-        Median of variant over baseline, pair by pair, with its bootstrap interval; None
-        where no pair has both figures. Of a repeat that ran in several sessions all energies
-        count, and its score once. Of a score that may be negative, such as R², no ratio
-        says anything: it is None.
-    reason : str or None
-        Why there is no energy, or no interval.
-    score_difference : Estimate or None
-        Median of the variant's score less the baseline's, in the score's unit.
-    judged_by : Score or None
-        What the scores are; None if groups have several.
-    energy_uncertainty : float or None
-        Half-width of the interval that the ticks of counters leave of one pair's ratio of
-        energies, as a share of it, median; None where it is not known.
-    has_own_spaces : bool
-        Whether both were searched, each in a space of its own.
-    """
-
-    group: str
-    variant: str
-    baseline: str
-    pairs: int
-    energy: Estimate | None
-    duration: Estimate | None
-    score: Estimate | None
-    reason: str | None = None
-    score_difference: Estimate | None = None
-    judged_by: Score | None = ACCURACY
-    energy_uncertainty: float | None = None
-    has_own_spaces: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +46,8 @@ class Ratios:
     ratios : tuple of Ratio
         By group, and within it by variant.
     overall : tuple of Ratio
-        A variant each, over the groups' medians; empty for a single group.
+        A variant each, over the groups' means, each of which counts as one sample: what would be
+        expected of another such group. Empty for a single group.
     unpaired : tuple of str
         Groups without the baseline, or without another variant.
     scope : str or None
@@ -106,9 +65,10 @@ class Ratios:
     @property
     def sentence(self) -> str:
         """The answer in words."""
-        said = [self._say(each, "over all groups", "groups") for each in self.overall] or [
-            self._say(each, each.group and f"in {each.group}", "pairs") for each in self.ratios
+        said = [self._say(each, "over all groups", "group") for each in self.overall] or [
+            self._say(each, each.group and f"in {each.group}", "pair") for each in self.ratios
         ]
+        said += family_note(self.overall or self.ratios)
         if any(ratio.has_own_spaces for ratio in self.ratios):
             said.append("Where there was a search, each was searched in a space of its own.")
         return " ".join(said)
@@ -125,7 +85,7 @@ class Ratios:
         """Return the table, a row a group and variant."""
         return [
             {
-                **_record(ratio),
+                **ratio.record(),
                 "energy_provenance": self.provenance,
                 "energy_scope": self.scope,
             }
@@ -178,7 +138,8 @@ def compare_ratios(
     alike = {column: words for column, words in ENERGY.items() if column != compared}
     check_agree(compared, known, alike)
     columns = [name for name in group if name != compared]
-    ratios, unpaired = _paired(_grouped(rows, columns, compared), baseline, include_disturbed)
+    found, unpaired = _paired(_grouped(rows, columns, compared), baseline, include_disturbed)
+    ratios = as_one_family(found)
     if not ratios:
         raise NotComparableError(
             f"{compared}: nothing was run both with {baseline!r} and with another one; what "
@@ -188,8 +149,8 @@ def compare_ratios(
         compared=compared,
         baseline=baseline,
         provenance=known[0].get("energy_provenance") if known else None,
-        ratios=tuple(ratios),
-        overall=_overall(ratios, baseline),
+        ratios=ratios,
+        overall=_overall(ratios),
         unpaired=tuple(unpaired),
         scope=scope_of(known[0]) if known else None,
     )
@@ -258,7 +219,7 @@ def _ratio(
     }
     pairs = paired(*(by_repeat(words, members[name]) for name, words in names.items()))
     counted = paired(*(by_repeat(words, samples[name]) for name, words in names.items()))
-    energy = estimate_of(counted, "energy_wh")
+    energy = ratio_of(counted, "energy_wh")
     everything = [*members[variant], *members[baseline]]
     check_agree(group or f"{variant} and {baseline}", everything, SCORED)
     score = score_of(everything[0])
@@ -268,10 +229,10 @@ def _ratio(
         baseline=baseline,
         pairs=len(pairs),
         energy=energy,
-        duration=estimate_of(counted, "duration_s"),
-        score=estimate_once(pairs, "test_score", divided) if score.low >= 0 else None,
+        duration=ratio_of(counted, "duration_s"),
+        score=score_ratio_of(pairs) if score.low >= 0 else None,
         reason=_why_not(energy, len(pairs), len(counted)),
-        score_difference=estimate_once(pairs, "test_score", less),
+        score_difference=score_difference_of(pairs),
         judged_by=score,
         energy_uncertainty=share_of(counted),
         has_own_spaces=_have_own_spaces(everything),
@@ -284,67 +245,23 @@ def _have_own_spaces(rows: Sequence[Row]) -> bool:
     return len(spaces - {None}) > 1
 
 
-def _why_not(energy: Estimate | None, pairs: int, counted: int) -> str | None:
+def _why_not(energy: PairedMean | None, pairs: int, counted: int) -> str | None:
     if energy is None:
         if not pairs:
             return "no repeat has a partner"
         if not counted:
             return "no pair of repeats has two energies that count"
-        return "every energy to divide by is 0"
+        return "in no pair are both energies above 0"
     if energy.low is None:
-        return f"{energy.n} of {FEWEST_FOR_INTERVAL} pairs that an interval needs"
+        return f"{energy.n} of {FEWEST_PAIRS} pairs that an interval needs"
     return None
 
 
-def _overall(ratios: Sequence[Ratio], baseline: str) -> tuple[Ratio, ...]:
-    """Return the medians of the groups' medians, of each variant, if there are several groups."""
+def _overall(ratios: Sequence[Ratio]) -> tuple[Ratio, ...]:
+    """Return what the groups of each variant say together, if there are several groups."""
     if len({ratio.group for ratio in ratios}) == 1:
         return ()
-    found = []
-    for variant in sorted({ratio.variant for ratio in ratios}, key=_in_order):
-        groups = [ratio for ratio in ratios if ratio.variant == variant]
-        scores = list(dict.fromkeys(ratio.judged_by for ratio in groups))
-        figures: dict[str, Any] = dict.fromkeys(FIGURES)
-        for name in FIGURES if len(scores) == 1 else FIGURES[:2]:
-            known = [getattr(ratio, name) for ratio in groups]
-            medians = [each.median for each in known if each is not None]
-            figures[name] = estimate(sorted(medians)) if medians else None
-        why = {ratio.reason for ratio in groups}
-        reason = None if figures["energy"] else why.pop() if len(why) == 1 else NO_GROUP
-        score = scores[0] if len(scores) == 1 else None
-        found.append(
-            Ratio(
-                group=ALL,
-                variant=variant,
-                baseline=baseline,
-                pairs=len(groups),
-                energy=figures["energy"],
-                duration=figures["duration"],
-                score=figures.get("score"),
-                score_difference=figures.get("score_difference"),
-                reason=reason,
-                judged_by=score,
-                energy_uncertainty=middle(each.energy_uncertainty for each in groups),
-            )
-        )
-    return tuple(found)
-
-
-def _over(groups: Sequence[Ratio], name: str) -> Estimate | None:
-    known = [getattr(ratio, name) for ratio in groups]
-    medians = [each.median for each in known if each is not None]
-    return estimate(sorted(medians)) if medians else None
-
-
-def _record(ratio: Ratio) -> dict[str, Any]:
-    record: dict[str, Any] = {
-        name: getattr(ratio, name) for name in ("group", "variant", "baseline", "pairs")
-    }
-    for name in FIGURES:
-        found = getattr(ratio, name)
-        median_of = name if name == "score_difference" else f"{name}_ratio"
-        record[median_of] = found.median if found else None
-        record[f"{name}_low"] = found.low if found else None
-        record[f"{name}_high"] = found.high if found else None
-    record["energy_uncertainty"] = ratio.energy_uncertainty
-    return {**record, "reason": ratio.reason, JUDGED_BY: ratio.judged_by}
+    variants = sorted({ratio.variant for ratio in ratios}, key=_in_order)
+    return as_one_family(
+        [over_groups([r for r in ratios if r.variant == variant]) for variant in variants]
+    )

@@ -23,7 +23,6 @@ from greenbench.compare.sizes import (
     knee_of,
     size_of,
 )
-from greenbench.compare.stats import Estimate
 from greenbench.compare.tolerance import Tolerance, tolerance_for
 from greenbench.compare.units import with_unit
 from greenbench.errors import NotComparableError
@@ -147,8 +146,8 @@ class Returns:
                 "energy_provenance": self.provenance,
                 "energy_scope": self.scope,
                 "size": size.network,
-                **_flat("energy_wh", size.energy_wh),
-                **_flat("score", size.score),
+                **size.energy_wh.columns("energy_wh"),
+                **size.score.columns("score"),
                 "n": size.energy_wh.n,
                 "train_flops": size.train_flops,
                 "parameters": size.parameters,
@@ -190,10 +189,6 @@ class Returns:
 
     def _named(self, network: str) -> Size:
         return next(size for size in self.sizes if size.network == network)
-
-
-def _flat(name: str, found: Estimate) -> dict[str, float | None]:
-    return {name: found.median, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
 def compare_returns(

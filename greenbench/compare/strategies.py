@@ -123,6 +123,13 @@ class Strategies:
         how = " in most of its searches" if any(s.hit_rate for s in rivals) else ""
         return f"{words}, which no other{whose} does{how}"
 
+    @property
+    def estimates(self) -> list[Estimate]:
+        """All medians that tables show, with what stands in brackets behind them."""
+        horizons = (self.equal_energy, self.equal_trials)
+        scores = [found.score for horizon in horizons if horizon for found in horizon.found]
+        return [s.energy_wh for s in self.strategies if s.energy_wh is not None] + scores
+
     def records(self) -> list[dict[str, Any]]:
         """Return a flat row for each strategy."""
         return [{**self.group, **self._record(standing)} for standing in self.strategies]
@@ -297,5 +304,5 @@ def listed(names: Sequence[str]) -> str:
 
 def _flat(name: str, value: Any) -> dict[str, Any]:
     if isinstance(value, Estimate):
-        return {name: value.median, f"{name}_low": value.low, f"{name}_high": value.high}
+        return dict(value.columns(name))
     return {name: value}

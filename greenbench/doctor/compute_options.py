@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from greenbench.cases import Case, Scalar
 from greenbench.cases.case import Options, freeze_options
+from greenbench.compare.paired_means import PairedMean
 from greenbench.compare.stats import Estimate, estimate
 from greenbench.doctor.rounds import (
     CPU_TIME,
@@ -12,9 +13,10 @@ from greenbench.doctor.rounds import (
     ROUNDS,
     decisive_of,
     disturbance,
+    interval_of,
     measured,
     per_thousand,
-    ratio_of,
+    ratios_to,
     training_of,
 )
 from greenbench.errors import ConfigurationError, NotComparableError
@@ -45,8 +47,8 @@ class OptionFigures:
         Training samples a wall second.
     cpu_s, energy_j : Estimate or None
         CPU seconds and joules a 1,000 training samples; None if they are unknown.
-    ratio : Estimate
-        What decides, over the baseline's, round by round.
+    ratio : PairedMean
+        What decides, over the baseline's, round by round; p is corrected for the other choices.
     loss_ratio : Estimate or None
         Training loss of the last epoch over the baseline's, round by round; None if it has none.
     has_equal_loss : bool
@@ -57,7 +59,7 @@ class OptionFigures:
     samples_per_s: Estimate
     cpu_s: Estimate | None
     energy_j: Estimate | None
-    ratio: Estimate
+    ratio: PairedMean
     loss_ratio: Estimate | None
     has_equal_loss: bool
 
@@ -94,9 +96,9 @@ class ComputeOptions:
 
     @property
     def is_clear(self) -> bool:
-        """Whether the best options take less than the baseline, by more than the spread."""
-        high = next(each.ratio.high for each in self.figures if each.options == self.best)
-        return high is not None and high < 1
+        """Whether the best options are shown to take less than the baseline."""
+        ratio = next(each.ratio for each in self.figures if each.options == self.best)
+        return ratio.is_shown and ratio.mean < 1
 
     @property
     def advice(self) -> str:
@@ -111,15 +113,14 @@ class ComputeOptions:
             least = f"nothing takes less {self.decides} at equal loss"
             return f"{self.network}: {least} than {_named(baseline.options)}."
         (ratio,) = (each.ratio for each in self.figures if each.options == self.best)
-        interval = "" if ratio.low is None else f" [{ratio.low:.3g}, {ratio.high:.3g}]"
         verdict = (
             "more than the spread"
             if self.is_clear
             else "but the spread is larger, so no difference is shown"
         )
         return (
-            f"{self.network}: {_named(self.best)} takes {ratio.median:.3g}{interval} times the "
-            f"{self.decides} of {_named(baseline.options)} at equal loss, {verdict}."
+            f"{self.network}: {_named(self.best)} takes {ratio.mean:.3g}{interval_of(ratio)} times "
+            f"the {self.decides} of {_named(baseline.options)} at equal loss, {verdict}."
         )
 
     @property
@@ -210,19 +211,18 @@ def judge_options(cases: Sequence[Case], results: Iterable[CaseResult]) -> Compu
         )
     first = cases[0].backend_options
     losses = {options: _losses(members) for options, members in by_choice.items()}
+    ratios = ratios_to(decisive, first)
     figures = [
         _figures(
             options,
             members,
-            ratio_of(decisive[options], decisive[first]),
+            ratios[options],
             _loss_ratio(losses[options], losses[first]),
         )
         for options, members in by_choice.items()
     ]
     # The baseline is equal to itself.
-    best = min(
-        (each for each in figures if each.has_equal_loss), key=lambda each: each.ratio.median
-    )
+    best = min((each for each in figures if each.has_equal_loss), key=lambda each: each.ratio.mean)
     case = cases[0]
     return ComputeOptions(
         network=f"{case.network} on {case.dataset}, batches of {case.batch_size}",
@@ -244,7 +244,7 @@ def spelled(options: Options) -> str:
 
 
 def _figures(
-    options: Options, members: Sequence[CaseResult], ratio: Estimate, loss: Estimate | None
+    options: Options, members: Sequence[CaseResult], ratio: PairedMean, loss: Estimate | None
 ) -> OptionFigures:
     trained = [(training_of(result), result.costs.samples) for result in members]
     return OptionFigures(
@@ -272,7 +272,7 @@ def _losses(members: Iterable[CaseResult]) -> dict[int, float]:
 def _loss_ratio(losses: Mapping[int, float], baseline: Mapping[int, float]) -> Estimate | None:
     if losses.keys() != baseline.keys() or not all(baseline.values()):
         return None
-    return ratio_of(losses, baseline)
+    return estimate([losses[repeat] / baseline[repeat] for repeat in losses])
 
 
 def _named(options: str) -> str:

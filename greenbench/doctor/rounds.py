@@ -6,14 +6,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from greenbench.cases import Case
+from greenbench.compare.paired_means import PairedMean, corrected, mean_ratio
 from greenbench.compare.stats import Estimate, estimate
 from greenbench.errors import WorkerError
 from greenbench.results import CaseResult
 from greenbench.results.readings import Reading
 from greenbench.running.session import Listener, Session, check_completed
 from greenbench.settings import Settings, default_uri
+
+_Name = TypeVar("_Name")
 
 SUITE = "doctor"
 ROUNDS = 5
@@ -98,9 +102,23 @@ def per_thousand(figures: Iterable[tuple[float | None, int]]) -> Estimate | None
     return estimate(known) if known else None
 
 
-def ratio_of(figures: Mapping[int, float], best: Mapping[int, float]) -> Estimate:
-    """Return the ratio of two series, round by round."""
-    return estimate([figures[repeat] / best[repeat] for repeat in figures if repeat in best])
+def ratio_of(figures: Mapping[int, float], best: Mapping[int, float]) -> PairedMean:
+    """Return the ratio of two series of figures above 0, round by round."""
+    return mean_ratio([figures[repeat] / best[repeat] for repeat in figures if repeat in best])
+
+
+def ratios_to(
+    series: Mapping[_Name, Mapping[int, float]], baseline: _Name
+) -> dict[_Name, PairedMean]:
+    """Return the ratio of each series to one of them, with p corrected for the others' number."""
+    found = {name: ratio_of(figures, series[baseline]) for name, figures in series.items()}
+    others = [name for name in found if name != baseline]
+    return found | dict(zip(others, corrected([found[name] for name in others]), strict=True))
+
+
+def interval_of(ratio: PairedMean) -> str:
+    """Return the interval as it stands behind a ratio; nothing if there is none."""
+    return "" if ratio.low is None else f" [{ratio.low:.3g}, {ratio.high:.3g}]"
 
 
 def disturbance(disturbed: int, windows: int) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from greenbench.cases import Case
+from greenbench.compare.paired_means import PairedMean
 from greenbench.compare.stats import Estimate, estimate
 from greenbench.doctor.rounds import (
     CPU_TIME,
@@ -12,9 +13,11 @@ from greenbench.doctor.rounds import (
     ROUNDS,
     decisive_of,
     disturbance,
+    interval_of,
     measured,
     per_thousand,
     ratio_of,
+    ratios_to,
     training_of,
 )
 from greenbench.errors import NotComparableError
@@ -48,15 +51,16 @@ class ThreadFigures:
         CPU seconds a 1,000 training samples; None if they are unknown.
     energy_j : Estimate or None
         Joules a 1,000 training samples; None if they are unknown.
-    ratio : Estimate
-        What decides, over that of the best number of threads, round by round.
+    ratio : PairedMean
+        What decides, over that of the best number of threads, round by round; p is corrected for
+        the other numbers.
     """
 
     threads: int
     samples_per_s: Estimate
     cpu_s: Estimate | None
     energy_j: Estimate | None
-    ratio: Estimate
+    ratio: PairedMean
 
 
 @dataclass(frozen=True)
@@ -91,9 +95,9 @@ class NetworkThreads:
 
     @property
     def is_clear(self) -> bool:
-        """Whether every other number of threads takes more, by more than the spread."""
+        """Whether every other number of threads is shown to take more."""
         others = [each.ratio for each in self.figures if each.threads != self.best]
-        return all(ratio.low is not None and ratio.low > 1 for ratio in others)
+        return all(ratio.is_shown and ratio.mean > 1 for ratio in others)
 
     @property
     def sentence(self) -> str:
@@ -102,17 +106,16 @@ class NetworkThreads:
         others = [each for each in self.figures if each.threads != self.best]
         if not others:
             return f"{least}: there is no core for another."
-        nearest = min(others, key=lambda each: (each.ratio.median, each.threads))
+        nearest = min(others, key=lambda each: (each.ratio.mean, each.threads))
         ratio = nearest.ratio
-        interval = "" if ratio.low is None else f" [{ratio.low:.3g}, {ratio.high:.3g}]"
         verdict = (
             "more than the spread"
             if self.is_clear
             else "but the spread is larger, so no difference is shown"
         )
         return (
-            f"{least}; {_threads(nearest.threads)} {ratio.median:.3g}{interval} times as much, "
-            f"{verdict}."
+            f"{least}; {_threads(nearest.threads)} {ratio.mean:.3g}{interval_of(ratio)} times as "
+            f"much, {verdict}."
         )
 
 
@@ -206,7 +209,7 @@ def judge_threads(results: Iterable[CaseResult]) -> ThreadCounts:
     # Of the ratios' logarithms: the least of these sums has the least geometric mean.
     totals: dict[int, float] = {}
     for figures in (figures for network in found for figures in network.figures):
-        totals[figures.threads] = totals.get(figures.threads, 0) + math.log(figures.ratio.median)
+        totals[figures.threads] = totals.get(figures.threads, 0) + math.log(figures.ratio.mean)
     return ThreadCounts(found, min(totals, key=lambda threads: (totals[threads], threads)))
 
 
@@ -224,24 +227,22 @@ def _judge(case: Case, results: Sequence[CaseResult]) -> NetworkThreads:
         )
     # Round by round, so that a busier minute counts for none of them.
     first = decisive[min(decisive)]
-    costs = {threads: ratio_of(found, first).median for threads, found in decisive.items()}
+    costs = {threads: ratio_of(found, first).mean for threads, found in decisive.items()}
     best = min(costs, key=lambda threads: (costs[threads], threads))
+    ratios = ratios_to(decisive, best)
     return NetworkThreads(
         network=f"{case.network} on {case.dataset} with {case.backend_variant}, "
         f"batches of {case.batch_size}",
         provenance=provenance.label,
         decides=ENERGY if provenance.is_measured else CPU_TIME,
         best=best,
-        figures=tuple(
-            _figures(threads, results, ratio_of(found, decisive[best]))
-            for threads, found in decisive.items()
-        ),
+        figures=tuple(_figures(threads, results, ratio) for threads, ratio in ratios.items()),
         rounds=len(decisive[best]),
         disturbed=sum(not BUSY.isdisjoint(marks_of(result)) for result in results),
     )
 
 
-def _figures(threads: int, results: Iterable[CaseResult], ratio: Estimate) -> ThreadFigures:
+def _figures(threads: int, results: Iterable[CaseResult], ratio: PairedMean) -> ThreadFigures:
     trained = [
         (training_of(result), result.costs.samples)
         for result in results

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from greenbench.compare.brackets import bracket
 from greenbench.compare.samples import describe_samples, is_left_out
 from greenbench.compare.stats import Estimate, estimate
 from greenbench.gate.judgement import Judgement, Judgements, Verdict
@@ -260,8 +261,8 @@ def to_smaller_is_better(rows: Sequence[Row], *, include_disturbed: bool = False
     Returns
     -------
     str
-        Medians with their 95% intervals; what is unknown is left out. How an energy came about
-        stands in ``extra``.
+        Medians with their ranges, from six samples on intervals of at least 95%; what is unknown
+        is left out. Which of both it is, and how an energy came about, stands in ``extra``.
     """
     said = []
     for figure in _figures(rows, include_disturbed=include_disturbed):
@@ -270,13 +271,14 @@ def to_smaller_is_better(rows: Sequence[Row], *, include_disturbed: bool = False
         if bounds := figure.bounds:
             entry["range"] = "{:.4g} to {:.4g}".format(*bounds)
         origin = _origin(figure.rows) if figure.column in ENERGIES else ""
-        entry["extra"] = "\n".join(filter(None, [f"n = {figure.found.n}", origin]))
+        spread = bracket(figure.found) or ""
+        entry["extra"] = "\n".join(filter(None, [f"n = {figure.found.n}", spread, origin]))
         said.append(entry)
     return strict_json(said)
 
 
 def to_bencher(rows: Sequence[Row], *, include_disturbed: bool = False) -> str:
-    """Return Bencher Metric Format: medians and 95% intervals by case and column.
+    """Return Bencher Metric Format: medians by case and column, with ranges or intervals.
 
     Parameters
     ----------

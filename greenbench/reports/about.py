@@ -12,8 +12,9 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "front": (
         "{Name} against energy",
         "A case is on the Pareto front if no comparable case has {as_good} for "
-        "less energy; dominated cases are grey crosses. Bars are 95% intervals. Point at a "
-        "mark to read it, or go to a figure with Tab and along its marks with arrow keys.{more}",
+        "less energy; dominated cases are grey crosses. Bars are what stands in brackets in "
+        "tables: the range of up to five repeats, from six on an interval of the median. Point at "
+        "a mark to read it, or go to a figure with Tab and along its marks with arrow keys.{more}",
     ),
     "found": (
         "What the searches found",

@@ -4,10 +4,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from greenbench.compare.anova import Effect
+from greenbench.compare.brackets import brackets
 from greenbench.compare.fit import Coefficient
 from greenbench.compare.horizons import Horizon
-from greenbench.compare.ratio_columns import difference_in_words, score_heading, score_name
-from greenbench.compare.ratios import Ratio, Ratios
+from greenbench.compare.paired_means import PairedMean
+from greenbench.compare.ratio import Ratio
+from greenbench.compare.ratio_columns import (
+    difference_in_words,
+    means_heading,
+    score_heading,
+    score_name,
+)
+from greenbench.compare.ratios import Ratios
 from greenbench.compare.returns import Returns
 from greenbench.compare.sizes import Size
 from greenbench.compare.standings import Standing
@@ -60,6 +68,7 @@ def _returns_tables(part: Part[Returns]) -> list[Table]:
     )  # fmt: skip
     rows = [_size(returns, size, scale) for returns in found for size in returns.sizes]
     records = [record for returns in found for record in returns.records()]
+    shown = brackets(each for r in found for s in r.sizes for each in (s.energy_wh, s.score))
     curves = [
         [
             Cell(joined(r.family, _under(r))),
@@ -74,8 +83,7 @@ def _returns_tables(part: Part[Returns]) -> list[Table]:
     curve = f"{capitalised(words(score))} = a {sign} b·energy^−c, energy in Wh"
     return [
         Table(
-            f"returns{part.suffix}", f"Sizes{part.said}: median [95% interval]",
-            headings, rows, records,
+            f"returns{part.suffix}", f"Sizes{part.said}: median{shown}", headings, rows, records,
         ),
         Table(
             f"curves{part.suffix}", curve, curve_headings, curves,
@@ -120,7 +128,8 @@ def _strategies_tables(part: Part[Strategies]) -> list[Table]:
     )  # fmt: skip
     rows = [_standing(group, one, scale) for group in found for one in group.strategies]
     records = [record for group in found for record in group.records()]
-    caption = f"Strategies{part.said}: median [95% interval]"
+    shown = brackets(each for group in found for each in group.estimates)
+    caption = f"Strategies{part.said}: median{shown}"
     return [
         Table(f"strategies{part.suffix}", caption, headings, rows, records),
         _spending_table(part),
@@ -164,23 +173,32 @@ def ratios_table(found: Ratios) -> Table:
             Cell(ratio.group),
             Cell(ratio.variant),
             number_cell(ratio.pairs, "{}"),
-            *(estimate_cell(each, 1.0) for each in (ratio.energy, ratio.duration)),
+            estimate_cell(ratio.energy, 1.0),
+            chance_cell(_p(ratio.energy)),
+            estimate_cell(ratio.duration, 1.0),
             _score_ratio(found, ratio),
+            chance_cell(_p(ratio.of_score)),
         ]
         for ratio in (*found.ratios, *found.overall)
     ]
-    headings = ("group", found.compared, "pairs", "energy", "duration", score_heading(found))
+    headings = (
+        "group", found.compared, "pairs", "energy", "p", "duration", score_heading(found), "p",
+    )  # fmt: skip
     caption = (
-        f"Paired ratios to {found.baseline}: median [95% interval] "
+        f"Paired ratios to {found.baseline}: {means_heading(found)} "
         f"(energy {provenance_label(found.provenance)})"
     )
     return Table(f"{found.compared}s", caption, headings, rows, found.records())
 
 
+def _p(found: PairedMean | None) -> float | None:
+    return None if found is None else found.p
+
+
 def _score_ratio(found: Ratios, ratio: Ratio) -> Cell:
     said, name = difference_in_words(ratio), score_name(found, ratio)
     if said is not None:
-        return Cell(said + name, ratio.score_difference.median if ratio.score_difference else None)
+        return Cell(said + name, ratio.score_difference.mean if ratio.score_difference else None)
     cell = estimate_cell(ratio.score, 1.0)
     return cell if cell == NONE else Cell(cell.text + name, cell.value)
 

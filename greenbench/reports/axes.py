@@ -1,4 +1,4 @@
-"""Axes: energy on a log scale, a score in its unit, intervals, and labels that cover nothing."""
+"""Axes: energy on a log scale, a score in its unit, bars, and labels that cover nothing."""
 
 import textwrap
 from collections.abc import Sequence
@@ -68,10 +68,10 @@ class EnergyAxes:
         points = list(map(self.at, energies_wh, scores))
         return [[x for x, _ in points], [y for _, y in points]]
 
-    def intervals(
+    def spreads(
         self, points: Sequence[tuple[Estimate, Estimate]], colour: str, strength: float
     ) -> None:
-        """Draw the intervals of energies and scores."""
+        """Draw the ranges or intervals of energies and scores."""
         bars: list[list[Point]] = []
         for energy_wh, score in points:
             x, y = energy_wh.median, score.median

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from greenbench.compare.brackets import brackets
 from greenbench.compare.comparable import value_of
 from greenbench.compare.units import energy_unit, mass_unit
 from greenbench.reports.cells import (
@@ -33,7 +34,7 @@ HEADINGS = {
 
 
 def cases_tables(findings: Findings) -> list[Table]:
-    """Return the cases with medians and intervals, a table for each score.
+    """Return the cases with medians and what is in brackets behind them, a table for each score.
 
     Parameters
     ----------
@@ -73,7 +74,8 @@ def _cases_table(part: Part[CaseFigures], apart: Sequence[str]) -> Table:
         "case", *apart, "n", f"energy, {unit}", "energy is", "CV",
         f"emissions, {gram} CO2e", heading(score, "test"), "train GFLOP", "on the front", "marks",
     )  # fmt: skip
-    caption = f"Cases{part.said}: median [95% interval] over repeats"
+    shown = brackets(case.figures.get(n) for case in cases for n in ("energy_wh", "test_score"))
+    caption = f"Cases{part.said}: median{shown} over repeats"
     return Table(f"cases{part.suffix}", caption, headings, rows, list(map(_case_record, cases)))
 
 
@@ -143,7 +145,7 @@ def _case_record(case: CaseFigures) -> dict[str, Any]:
     record: dict[str, Any] = {name: case.row.get(name) for name in columns}
     record |= {"n": len(case.samples.counted), "samples": len(case.samples.rows)}
     for name, found in case.figures.items():
-        record |= {name: found.median, f"{name}_low": found.low, f"{name}_high": found.high}
+        record |= found.columns(name)
     marks = " ".join(case.samples.marks)
     return {**record, "energy_cv": case.samples.cv, "marks": marks, "on_front": case.is_on_front}
 

@@ -35,14 +35,14 @@ FRONT, DOMINATED = SERIES[0], COLOURS["muted"]
 
 @dataclass(frozen=True)
 class Mark:
-    """A point with its intervals.
+    """A point with what its bars span.
 
     Attributes
     ----------
     text : str
         What is said when somebody points at it.
     energy_wh, score : Estimate
-        Where it is.
+        Where it is, with its ranges or intervals.
     is_on_front : bool
         Whether it is drawn in colour.
     """
@@ -77,7 +77,7 @@ def front_figure(name: str, front: Front) -> Figure:
 
 
 def returns_figure(name: str, returns: Returns) -> Figure:
-    """Draw the sizes of a family: intervals, what each step buys, the knee and the choice.
+    """Draw the sizes of a family with their spread, what each step buys, the knee and the choice.
 
     Parameters
     ----------
@@ -264,10 +264,10 @@ def _split(places: Sequence[tuple[float, float]]) -> tuple[list[float], list[flo
 def _draw_marks(
     canvas: Canvas, axes: EnergyAxes, marks: Sequence[Mark]
 ) -> list[tuple[float, float]]:
-    """Draw points with their intervals, and return where they are."""
+    """Draw points with their bars, and return where they are."""
     for is_on, colour, strength in ((False, DOMINATED, 0.35), (True, FRONT, 0.7)):
         chosen = [mark for mark in marks if mark.is_on_front is is_on]
-        axes.intervals([(mark.energy_wh, mark.score) for mark in chosen], colour, strength)
+        axes.spreads([(mark.energy_wh, mark.score) for mark in chosen], colour, strength)
     places = [axes.at(mark.energy_wh.median, mark.score.median) for mark in marks]
     for mark, place in zip(marks, places, strict=True):
         shape, colour, size = ("o", FRONT, 6) if mark.is_on_front else ("x", DOMINATED, 5)

@@ -51,7 +51,7 @@ class CaseFigures:
     samples : Samples
         All of them, and which count.
     figures : dict of str to Estimate
-        Column to median and interval, of those that are known.
+        Column to median with its range or interval, of those that are known.
     is_on_front : bool
         Whether no comparable case is at least as good for less energy.
     """

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from greenbench.compare.ratio_columns import difference_in_words, score_heading, score_name
+from greenbench.compare.brackets import brackets
+from greenbench.compare.ratio_columns import (
+    difference_in_words,
+    means_heading,
+    score_heading,
+    score_name,
+)
 from greenbench.compare.units import energy_unit
 from greenbench.results.readings import Provenance
 from greenbench.tasks.score_format import (
@@ -30,8 +36,10 @@ from greenbench.terminal.tables import Table, show
 if TYPE_CHECKING:
     from greenbench.compare.factors import Factors
     from greenbench.compare.horizons import Horizon
+    from greenbench.compare.paired_means import PairedMean
     from greenbench.compare.placings import Summary
-    from greenbench.compare.ratios import Ratio, Ratios
+    from greenbench.compare.ratio import Ratio
+    from greenbench.compare.ratios import Ratios
     from greenbench.compare.returns import Returns
     from greenbench.compare.strategies import Strategies
 
@@ -56,7 +64,11 @@ def print_returns(found: Sequence["Returns"], console: Console | None = None) ->
 def returns_table(returns: "Returns") -> Table:
     """Return the sizes of a family, least energy first."""
     named = (returns.family, returns.strategy, returns.backend, returns.setting)
-    title = f"Diminishing returns: {', '.join(filter(None, named))}{_label(returns.provenance)}"
+    shown = brackets(figure for size in returns.sizes for figure in (size.energy_wh, size.score))
+    title = (
+        f"Diminishing returns: {', '.join(filter(None, named))}{_label(returns.provenance)}: "
+        f"median{shown}"
+    )
     table = Table(title, row="size", elsewhere=ELSEWHERE)
     table.add_column("size")
     unit, scale = energy_unit([size.energy_wh.median for size in returns.sizes])
@@ -115,7 +127,8 @@ def print_strategies(
 def _strategies_table(answer: "Strategies") -> Table:
     score = answer.judged_by
     of_all = f"{', '.join(answer.group.values())}{by_score(score)}"
-    title = f"Strategies: {of_all}{_label(answer.provenance)}"
+    shown = brackets(answer.estimates)
+    title = f"Strategies: {of_all}{_label(answer.provenance)}: median{shown}"
     table = Table(title, row="strategy", elsewhere=ELSEWHERE)
     table.add_column("strategy")
     energies = [s.energy_wh.median for s in answer.strategies if s.energy_wh is not None]
@@ -241,25 +254,37 @@ def print_ratios(found: Sequence["Ratios"], console: Console | None = None) -> N
 
 def _ratios_table(ratios: "Ratios") -> Table:
     title = (
-        f"{ratios.compared.capitalize()}s: ratio to {ratios.baseline}{_label(ratios.provenance)}"
+        f"{ratios.compared.capitalize()}s: ratio to {ratios.baseline}{_label(ratios.provenance)}: "
+        f"{means_heading(ratios)}"
     )
     table = Table(title, names=2, row="pair", elsewhere=ELSEWHERE)
     for heading in ("group", ratios.compared):
         table.add_column(heading)
     for heading, rank in (
-        ("pairs", 1), ("energy", 0), ("duration", 2), (score_heading(ratios), 0),
+        ("pairs", 1), ("energy", 0), ("p", 2), ("duration", 3), (score_heading(ratios), 0),
+        ("p", 2),
     ):  # fmt: skip
         table.add_column(heading, justify="right", rank=rank)
     for ratio in (*ratios.ratios, *ratios.overall):
-        figures = (ratio.energy, ratio.duration)
         table.add_row(
             ratio.group,
             ratio.variant,
             str(ratio.pairs),
-            *("–" if found is None else interval(found) for found in figures),
+            _bracketed(ratio.energy),
+            _chance(ratio.energy),
+            _bracketed(ratio.duration),
             _score_ratio(ratios, ratio),
+            _chance(ratio.of_score),
         )
     return table
+
+
+def _bracketed(found: "PairedMean | None") -> str:
+    return "–" if found is None else interval(found)
+
+
+def _chance(found: "PairedMean | None") -> str:
+    return "–" if found is None or found.p is None else f"{found.p:.2g}"
 
 
 def _score_ratio(ratios: "Ratios", ratio: "Ratio") -> str:

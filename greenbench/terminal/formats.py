@@ -1,29 +1,29 @@
-"""How numbers are shown: few digits, an interval behind the median."""
+"""How numbers are shown: few digits, and in brackets a range or an interval."""
 
 import math
 
-from greenbench.compare.stats import Estimate
+from greenbench.compare.brackets import Bracketed
 from greenbench.tasks import Score
 from greenbench.tasks.score_format import UNKNOWN, is_share, plain
 
 LARGE = 1000  # from here on, three digits would come with an exponent
 
 
-def interval(found: Estimate, scale: float = 1.0, unit: str = "") -> str:
-    """Return a median with its interval; accuracies in per cent."""
+def interval(found: Bracketed, scale: float = 1.0, unit: str = "") -> str:
+    """Return a median or mean with its range or interval; accuracies in per cent."""
 
     def shown(value: float) -> str:
         return f"{value * scale:.1f}" if unit == "%" else f"{value * scale:.3g}"
 
-    middle = f"{shown(found.median)}{unit}"
+    middle = f"{shown(found.middle)}{unit}"
     if found.low is None or found.high is None:
         return middle
     return f"{middle} [{shown(found.low)}, {shown(found.high)}]"
 
 
-def score_interval(found: Estimate, score: Score) -> str:
-    """Return a median score with its interval; of scores that are no shares without a unit."""
-    if not math.isfinite(found.median):
+def score_interval(found: Bracketed, score: Score) -> str:
+    """Return a score with its range or interval; of scores that are no shares without a unit."""
+    if not math.isfinite(found.middle):
         return UNKNOWN
     if is_share(score):
         return interval(found, 100, "%")
@@ -32,7 +32,7 @@ def score_interval(found: Estimate, score: Score) -> str:
         if found.low is None or found.high is None
         else f" [{plain(found.low)}, {plain(found.high)}]"
     )
-    return f"{plain(found.median)}{ends}"
+    return f"{plain(found.middle)}{ends}"
 
 
 def bare_score(found: float | None, score: Score) -> str:

@@ -10,9 +10,10 @@ from typing import Any
 
 from rich.console import Console
 
+from greenbench.compare.brackets import brackets
 from greenbench.compare.returns import compare_returns
 from greenbench.compare.samples import Samples, describe_samples, marks_in
-from greenbench.compare.stats import estimate
+from greenbench.compare.stats import Estimate, estimate
 from greenbench.compare.units import energy_unit
 from greenbench.compare.winners import found_lines
 from greenbench.errors import NotComparableError
@@ -33,9 +34,13 @@ SHOWN_SHARE = 0.01
 
 
 def summary_table(rows: Sequence[Row], *, include_disturbed: bool = False) -> Table:
-    """Return the table of cases: energy, emissions and score as medians with intervals."""
+    """Return the table of cases: energy, emissions and score as medians, and how they spread."""
     scores = {score_of(row).name: score_of(row) for row in rows}
-    table = Table("Cases: median [95% interval] over repeats", row="case")
+    cases = {
+        case_id: describe_samples(members, include_disturbed=include_disturbed)
+        for case_id, members in _by_case(rows).items()
+    }
+    table = Table(f"Cases: median{_brackets(cases.values())} over repeats", row="case")
     table.add_column("case")
     unit, scale = energy_unit([row["energy_wh"] for row in rows])
     gram = "mg" if scale != 1 else "g"
@@ -49,8 +54,8 @@ def summary_table(rows: Sequence[Row], *, include_disturbed: bool = False) -> Ta
     if has_failures:
         table.add_column("failed trials", justify="right", rank=1)
     table.add_column("marks", rank=1, is_shared=True)
-    for case_id, members in _by_case(rows).items():
-        samples = describe_samples(members, include_disturbed=include_disturbed)
+    for case_id, samples in cases.items():
+        members = samples.rows
         provenance = {Provenance(row["energy_provenance"]).label for row in members}
         counted, all_rows = len(samples.counted), len(samples.rows)
         cells = [
@@ -272,6 +277,18 @@ def _by_case(rows: Iterable[Row]) -> dict[str, list[Row]]:
     return groups
 
 
+def _brackets(cases: Iterable[Samples]) -> str:
+    """Return what stands in the brackets of energies and scores."""
+    energies, scores = zip(*((case.counted, case.rows) for case in cases), strict=True)
+    of_column = {"energy_wh": energies, "test_score": scores}
+    return brackets(_of(rows, column) for column, each in of_column.items() for rows in each)
+
+
+def _of(rows: Sequence[Row], column: str) -> Estimate | None:
+    values = [row[column] for row in rows if row[column] is not None]
+    return estimate(values) if values else None
+
+
 def _estimate(
     rows: Sequence[Row],
     column: str,
@@ -280,8 +297,7 @@ def _estimate(
     unit: str = "",
     with_interval: bool = True,
 ) -> str:
-    values = [row[column] for row in rows if row[column] is not None]
-    if not values:
+    found = _of(rows, column)
+    if found is None:
         return "none"
-    found = estimate(values)
     return interval(found, scale, unit) if with_interval else f"{found.median * scale:.3g}"

@@ -52,7 +52,9 @@ def assert_said(now: Any, before: Any) -> None:
     if isinstance(before, Mapping):
         for name, value in before.items():
             assert name in now, name
-            assert_said(now[name], value)
+            # Nothing was said of two samples, which have a range now.
+            if value not in (None, "") or not name.endswith(("low", "high")):
+                assert_said(now[name], value)
     elif isinstance(before, Sequence) and not isinstance(before, str):
         for one, other in zip(now, before, strict=True):
             assert_said(one, other)

@@ -94,16 +94,22 @@ def test_groups_are_compared_each_by_itself_and_then_together() -> None:
     assert [(r.group, median(r)) for r in found.ratios] == [("a", 1.0), ("b", 2.0), ("c", 3.0)]
     (overall,) = found.overall
     assert overall.energy is not None
-    assert (overall.group, overall.pairs, overall.energy.median) == ("all", 3, 2.0)
-    assert (overall.energy.low, overall.energy.high) == (1.0, 3.0)
-    assert "over all groups" in found.sentence
+    # Each group is one sample: Student's on the logarithms of 1, 2 and 3.
+    assert (overall.group, overall.pairs, overall.energy.n) == ("all", 3, 3)
+    assert overall.energy.mean == pytest.approx(6 ** (1 / 3))
+    assert (overall.energy.low, overall.energy.high) == pytest.approx((0.457, 7.223), rel=1e-3)
+    assert found.sentence == (
+        "No difference in energy is shown: early takes 1.82 [0.457, 7.22] times the energy of none "
+        "over all groups (p = 0.2), at the same accuracy."
+    )
 
 
 def test_one_group_is_not_summed_up() -> None:
     found = compare([*BASE, *HALF])
     assert found.overall == ()
     assert found.sentence == (
-        "early takes 0.5 [0.5, 0.5] times the energy of none, at 1 [1, 1] times the accuracy."
+        "early takes 0.5 [0.5, 0.5] times the energy of none (it differs, p < 0.0001), "
+        "at the same accuracy."
     )
 
 
@@ -159,8 +165,9 @@ def test_disturbed_samples_count_for_accuracy_alone_unless_they_are_asked_for() 
     assert quiet.score is not None
     assert counted.energy is not None
     assert (quiet.pairs, quiet.energy.n, quiet.duration.n, quiet.score.n) == (3, 2, 2, 3)
-    assert quiet.score.low == 0.5
-    assert (counted.energy.n, counted.energy.high) == (3, 50.0)
+    assert quiet.score.median == 1.0
+    assert quiet.score.mean == pytest.approx(0.5 ** (1 / 3))
+    assert (counted.energy.n, counted.energy.mean) == (3, pytest.approx((50 / 4) ** (1 / 3)))
 
 
 def test_unknown_energies_leave_accuracy() -> None:
@@ -182,30 +189,75 @@ def test_a_repeat_that_failed_does_not_look_cheap() -> None:
 def test_nothing_is_divided_by_nothing(energy_wh: float) -> None:
     ratio = only(compare([*samples("none", [energy_wh] * 3), *samples("early", [1e90] * 3)]))
     assert ratio.energy is None
-    assert ratio.reason == "every energy to divide by is 0"
+    assert ratio.reason == "in no pair are both energies above 0"
     only_one = only(compare([*samples("none", [energy_wh, 2.0, 2.0]), *HALF]))
     assert only_one.energy is not None
     assert only_one.energy.n == 2
 
 
-def test_a_variant_that_takes_nothing_has_the_ratio_0() -> None:
-    assert median(only(compare([*BASE, *samples("early", [0.0] * 3)]))) == 0.0
+def test_a_pair_in_which_nothing_was_read_has_no_ratio_either_way_round() -> None:
+    assert only(compare([*BASE, *samples("early", [0.0] * 3)])).energy is None
+    some = only(compare([*BASE, *samples("early", [0.0, 1.0, 2.0])])).energy
+    assert some is not None
+    assert (some.n, some.mean) == (2, 0.5)
 
 
-def test_too_few_pairs_have_a_median_but_no_interval() -> None:
-    found = compare([*BASE[:2], *HALF[:2]])
-    ratio = only(found)
-    assert ratio.energy is not None
-    assert (ratio.energy.low, ratio.energy.high) == (None, None)
-    assert ratio.reason == "2 of 3 pairs that an interval needs"
-    assert found.sentence.endswith("; no interval from 2 pairs.")
-    assert compare([BASE[0], HALF[0]]).sentence.endswith("; no interval from 1 pair.")
+def test_two_pairs_have_an_interval_and_one_has_none() -> None:
+    two = only(compare([*BASE[:2], *samples("early", [0.5, 1.1])])).energy
+    assert two is not None
+    assert two.low is not None
+    assert two.high is not None
+    assert (two.low < 0.5, two.high > 0.55, two.confidence) == (True, True, 0.95)
+    found = compare([BASE[0], HALF[0]])
+    one = only(found).energy
+    assert one is not None
+    assert (one.mean, one.low, one.high, one.confidence, one.p) == (0.5, None, None, None, None)
+    assert only(found).reason == "1 of 2 pairs that an interval needs"
+    assert found.sentence == (
+        "early takes 0.5 times the energy of none, at the same accuracy; no interval from 1 pair."
+    )
 
 
-def test_an_interval_that_holds_1_shows_no_difference() -> None:
+def test_what_is_not_shown_comes_first() -> None:
     found = compare([*BASE, *samples("early", [0.5, 2.2, 8.0])])
-    assert found.sentence.endswith("; the interval holds 1, so no difference is shown.")
-    assert "no difference" not in compare([*BASE, *HALF]).sentence
+    assert found.sentence.startswith("No difference in energy is shown: early takes 1.03 [0.18")
+    assert "differs" not in found.sentence
+    assert "No difference" not in compare([*BASE, *HALF]).sentence
+
+
+def test_several_comparisons_are_one_family() -> None:
+    # By itself early has p = 0.02; of four comparisons the least counts four times.
+    early = samples("early", [1.1, 2.3, 4.7])
+    others = [row for name in "xyz" for row in samples(name, [1.01, 1.98, 4.03])]
+    alone, together = compare([*BASE, *early]), compare([*BASE, *early, *others])
+    assert "(it differs, p = 0.021)" in alone.sentence
+    assert "differs" not in together.sentence
+    assert together.sentence.endswith("p is corrected for 4 comparisons (Holm).")
+    p = {ratio.variant: ratio.energy.p for ratio in together.ratios if ratio.energy}
+    (by_itself,) = (ratio.energy.p for ratio in alone.ratios if ratio.energy)
+    assert by_itself is not None
+    assert p["early"] == pytest.approx(4 * by_itself)
+
+
+def test_of_scores_that_are_0_somewhere_the_difference_is_told() -> None:
+    rows = [*BASE, *samples("early", [0.5, 1.0, 2.0], test_score=0.0)]
+    ratio = only(compare(rows))
+    assert ratio.score is None
+    assert ratio.score_difference is not None
+    assert ratio.score_difference.mean == pytest.approx(-0.9)
+    assert ", at -90.0 [-90.0, -90.0] points of accuracy (" in compare(rows).sentence
+
+
+def test_a_score_counts_once_however_often_its_seed_ran() -> None:
+    rows = [
+        {**row, "session": session, "test_score": 0.9 + 0.01 * (row["practice"] == "early")}
+        for session in "abcd"
+        for row in [*BASE[:2], *HALF[:2]]
+    ]
+    ratio = only(compare(rows))
+    assert ratio.energy is not None
+    assert ratio.score is not None
+    assert (ratio.energy.n, ratio.score.n, ratio.score.p) == (8, 2, 0.5)
 
 
 # Refusals
@@ -271,7 +323,8 @@ def test_an_answer_is_json_and_a_flat_table() -> None:
     assert json.loads(json.dumps(asdict(found), allow_nan=False))["baseline"] == "none"
     early, late = found.records()
     assert (early["group"], early["variant"], early["pairs"]) == ("", "early", 3)
-    assert (early["energy_ratio"], early["energy_low"]) == (0.5, None)
+    assert (early["energy_ratio"], early["energy_low"], early["energy_p"]) == (0.5, 0.5, 0.0)
+    assert early["energy_confidence"] == 0.95
     assert late["energy_ratio"] is None
     assert early.keys() == late.keys()
     assert early["energy_provenance"] is None
@@ -297,7 +350,8 @@ couples = st.lists(st.tuples(st.floats(1e-6, 1e6), st.floats(1e-6, 1e6)), min_si
 def test_a_table_against_itself_is_1(energies_wh: list[float]) -> None:
     ratio = only(compare(pair_up([(wh, wh) for wh in energies_wh])))
     assert ratio.energy is not None
-    assert {ratio.energy.median, ratio.energy.low, ratio.energy.high} <= {1.0, None}
+    assert {ratio.energy.mean, ratio.energy.low, ratio.energy.high} <= {1.0, None}
+    assert ratio.energy.p in (1.0, None)
 
 
 @given(couples, st.sampled_from([1 / 3600, 1000.0, 0.3]))
@@ -306,18 +360,22 @@ def test_ratios_do_not_depend_on_the_unit(numbers: list[tuple[float, float]], sc
     other = only(compare(pair_up([(a * scale, b * scale) for a, b in numbers])))
     assert one.energy is not None
     assert other.energy is not None
-    assert other.energy.median == pytest.approx(one.energy.median, rel=1e-12)
+    assert other.energy.mean == pytest.approx(one.energy.mean, rel=1e-9)
     if one.energy.low is not None:
-        assert other.energy.low == pytest.approx(one.energy.low, rel=1e-9)
-        assert other.energy.high == pytest.approx(one.energy.high, rel=1e-9)
+        assert other.energy.low == pytest.approx(one.energy.low, rel=1e-6)
+        assert other.energy.high == pytest.approx(one.energy.high, rel=1e-6)
 
 
-@given(couples.filter(lambda numbers: len(numbers) % 2 == 1))
-def test_the_other_baseline_inverts_the_median(numbers: list[tuple[float, float]]) -> None:
+@given(couples)
+def test_the_other_baseline_inverts_mean_and_interval(numbers: list[tuple[float, float]]) -> None:
     rows = pair_up(numbers)
-    there = median(only(compare(rows)))
-    back = median(only(compare(rows, baseline="early")))
-    assert there * back == pytest.approx(1.0, rel=1e-12)
+    there, back = (only(compare(rows, baseline=name)).energy for name in ("none", "early"))
+    assert there is not None
+    assert back is not None
+    assert there.mean * back.mean == pytest.approx(1.0, rel=1e-9)
+    if there.low is not None and there.high is not None and 1e-90 < there.low < there.high < 1e90:
+        assert (1 / there.low, 1 / there.high) == pytest.approx((back.high, back.low), rel=1e-6)
+    assert there.p == pytest.approx(back.p, abs=1e-9)
 
 
 @given(couples, st.randoms(use_true_random=False))

@@ -146,10 +146,11 @@ def test_of_a_score_that_may_be_negative_there_is_a_difference_and_no_ratio() ->
     (ratio,) = compare_ratios(rows, "backend").ratios
     assert ratio.score is None
     assert ratio.score_difference is not None
-    assert ratio.score_difference.median == pytest.approx(-0.02)
+    assert ratio.score_difference.mean == pytest.approx(-0.02)
     assert compare_ratios(rows, "backend").sentence == (
-        "keras takes 2 [2, 2] times the energy of torch in default, dense.s, digits, "
-        "at -0.0200 [-0.0200, -0.0200] of R²."
+        "keras takes 2 [2, 2] times the energy of torch in default, dense.s, digits "
+        "(it differs, p < 0.0001), "
+        "at -0.0200 [-0.0200, -0.0200] of R² (no difference is shown, p = 0.25)."
     )
 
 

@@ -207,7 +207,7 @@ def test_annotation_without_a_line_names_the_file() -> None:
     assert to_annotations(of(found)).startswith("::error file=budgets.toml,title=")
 
 
-def test_smaller_is_better_has_medians_intervals_and_provenance() -> None:
+def test_smaller_is_better_has_medians_ranges_and_provenance() -> None:
     found = entries(rows(*ENERGIES))
 
     expected = estimate(ENERGIES)
@@ -217,10 +217,10 @@ def test_smaller_is_better_has_medians_intervals_and_provenance() -> None:
         "unit": "Wh",
         "value": pytest.approx(1.1),
         "range": f"{expected.low:.4g} to {expected.high:.4g}",
-        "extra": "n = 5\nenergy estimated (model) by fake meter",
+        "extra": "n = 5\nrange of 5\nenergy estimated (model) by fake meter",
     }
     assert "estimated (model)" in found["emissions_g"]["extra"]
-    assert found["train_flops"]["extra"] == "n = 5"
+    assert found["train_flops"]["extra"] == "n = 5\nrange of 5"
 
 
 def test_disturbed_samples_count_in_dashboards_only_if_asked_for() -> None:
@@ -230,7 +230,7 @@ def test_disturbed_samples_count_in_dashboards_only_if_asked_for() -> None:
 
     assert left_out["energy_wh"]["value"] == pytest.approx(1.0)
     assert left_out["duration_s"]["value"] < 99.0
-    assert left_out["train_flops"]["extra"] == "n = 7"
+    assert left_out["train_flops"]["extra"] == "n = 7\n98.4% interval"
     assert included["energy_wh"]["value"] == pytest.approx(9.0)
     assert included["duration_s"]["value"] == 99.0
 
@@ -243,7 +243,7 @@ def test_unknown_and_impossible_figures_are_left_out() -> None:
     assert found["energy_wh"]["value"] == pytest.approx(2.0)
     assert "range" not in found["energy_wh"]
     assert "emissions_g" not in found
-    assert found["duration_s"]["extra"] == "n = 2"
+    assert found["duration_s"]["extra"] == "n = 2\nrange of 2"
     assert "energy_wh" not in entries(rows(None))
     assert strict(to_smaller_is_better([])) == []
 

@@ -82,7 +82,7 @@ def test_measured_energy_is_said_to_be_measured() -> None:
     assert summary_row([row])["energy is"] == "measured"
 
 
-def test_repeats_become_a_median_with_its_interval_and_a_variation() -> None:
+def test_repeats_become_a_median_with_their_range_and_a_variation() -> None:
     row = summary_row(repeats(1.0, 2.0, 3.0))
     assert (row["n"], row["energy, Wh"], row["CV"]) == ("3", "2 [1, 3]", "50.0%")
 
@@ -113,7 +113,7 @@ def test_samples_that_do_not_count_are_told_in_n_and_enter_no_figure_of_energy(
 ) -> None:
     rows = [*repeats(1.0, 3.0), other]
     row = summary_row(rows)
-    assert (row["n"], row["energy, Wh"], row["CV"]) == ("2 of 3", "2", "70.7%")
+    assert (row["n"], row["energy, Wh"], row["CV"]) == ("2 of 3", "2 [1, 3]", "70.7%")
     assert row["emissions, g CO2e"] == "0.8"
 
 
