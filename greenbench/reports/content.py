@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from greenbench.compare.comparable import value_of
+from greenbench.compare.samples import Samples
 from greenbench.compare.units import energy_unit, mass_unit
 from greenbench.reports.cells import (
     bare_score_cell,
     estimate_cell,
     median_cell,
-    number_cell,
     score_cell,
 )
 from greenbench.reports.findings import RATIOS, CaseFigures, Findings, Front
@@ -60,7 +60,7 @@ def _cases_table(part: Part[CaseFigures], apart: Sequence[str]) -> Table:
             _counted(case),
             estimate_cell(case.figures.get("energy_wh"), scale),
             Cell(case.label),
-            number_cell(case.samples.cv, "{:.1%}"),
+            _cv(case.samples),
             median_cell(case.figures.get("emissions_g"), mass_scale),
             score_cell(case.figures.get("test_score"), score),
             median_cell(case.figures.get("train_flops"), 1 / GIGA),
@@ -145,7 +145,16 @@ def _case_record(case: CaseFigures) -> dict[str, Any]:
     for name, found in case.figures.items():
         record |= {name: found.median, f"{name}_low": found.low, f"{name}_high": found.high}
     marks = " ".join(case.samples.marks)
-    return {**record, "energy_cv": case.samples.cv, "marks": marks, "on_front": case.is_on_front}
+    names = ("cv", "cv_low", "cv_high")
+    spread = {f"energy_{name}": getattr(case.samples, name) for name in names}
+    return {**record, **spread, "marks": marks, "on_front": case.is_on_front}
+
+
+def _cv(samples: Samples) -> Cell:
+    if samples.cv is None or samples.cv_low is None:
+        return NONE
+    high = "…" if samples.cv_high is None else f"{100 * samples.cv_high:.2g}"
+    return Cell(f"{samples.cv:.1%} [{100 * samples.cv_low:.2g}, {high}]", samples.cv)
 
 
 def _counted(case: CaseFigures) -> Cell:

@@ -28,6 +28,7 @@ from greenbench.terminal.tables import Table, show
 
 Row = Mapping[str, Any]
 
+CV_INTERVAL = "95% of CV"
 SHOWN_SHARE = 0.01
 """Of an energy, from which on its uncertainty is shown beside it."""
 
@@ -41,7 +42,7 @@ def summary_table(rows: Sequence[Row], *, include_disturbed: bool = False) -> Ta
     gram = "mg" if scale != 1 else "g"
     for heading, rank in (
         ("n", 2), (f"energy, {unit}", 0), ("CV", 5), (f"emissions, {gram} CO2e", 4),
-        (_score_heading(scores), 0), ("train GFLOP", 3),
+        (_score_heading(scores), 0), ("train GFLOP", 3), (CV_INTERVAL, 6),
     ):  # fmt: skip
         table.add_column(heading, justify="right", rank=rank)
     table.add_column("energy is", rank=1, is_shared=True)
@@ -65,6 +66,7 @@ def summary_table(rows: Sequence[Row], *, include_disturbed: bool = False) -> Ta
             _estimate(members, "train_flops", scale=1e-9, with_interval=False)
             if any(row["train_flops"] is not None for row in members)
             else "unknown",
+            _cv_interval(samples),
             ", ".join(sorted(provenance)),
         ]
         if has_failures:
@@ -110,6 +112,14 @@ def _doubt(samples: Samples) -> str:
     ]
     share = median(shares) if shares else 0.0
     return f" ±{share:.1%}" if share > SHOWN_SHARE else ""
+
+
+def _cv_interval(samples: Samples) -> str:
+    """Return between which bounds the CV lies that the repeats were drawn from."""
+    if samples.cv_low is None:
+        return "–"
+    low = f"{100 * samples.cv_low:.2g}"
+    return f"> {low}%" if samples.cv_high is None else f"{low}–{100 * samples.cv_high:.2g}%"
 
 
 def provenance_lines(rows: Sequence[Row]) -> list[str]:

@@ -69,6 +69,7 @@ def test_summary_shows_energy_emissions_accuracy_and_what_the_energy_is() -> Non
         "n": "1",
         "energy, Wh": "2",
         "CV": "–",
+        "95% of CV": "–",
         "emissions, g CO2e": "0.8",
         "test accuracy": "91.2%",
         "train GFLOP": "1",
@@ -85,6 +86,8 @@ def test_measured_energy_is_said_to_be_measured() -> None:
 def test_repeats_become_a_median_with_its_interval_and_a_variation() -> None:
     row = summary_row(repeats(1.0, 2.0, 3.0))
     assert (row["n"], row["energy, Wh"], row["CV"]) == ("3", "2 [1, 3]", "50.0%")
+    assert row["95% of CV"] == "> 24%"
+    assert summary_row(repeats(1.0, 1.01, 0.99))["95% of CV"] == "0.52–6.3%"
 
 
 @pytest.mark.parametrize(("uncertainty_wh", "shown"), [(None, "2"), (0.02, "2"), (0.05, "2 ±2.5%")])
