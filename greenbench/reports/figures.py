@@ -214,7 +214,8 @@ def _draw_returns(canvas: Canvas, returns: Returns, label: str) -> None:
         axes.plot.axvline(knee[0], color=SERIES[1], linestyle=":", linewidth=1.2, label="knee")
     if choice := named.get(returns.choice.network):
         ring = {"color": SERIES[2], "markersize": 13, "markeredgewidth": 2}
-        axes.plot.plot(*choice, "o", fillstyle="none", label="choice", **ring)
+        named_so = "choice" if returns.decision.is_proven else "by medians, not proven"
+        axes.plot.plot(*choice, "o", fillstyle="none", label=named_so, **ring)
     axes.settle()
     axes.avoid(places)
     for network, place in named.items():

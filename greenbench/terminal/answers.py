@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from greenbench.compare.ratio_columns import difference_in_words, score_heading, score_name
+from greenbench.compare.returns_wording import knee_in_words
 from greenbench.compare.units import energy_unit
 from greenbench.results.readings import Provenance
 from greenbench.tasks.score_format import (
@@ -86,7 +87,7 @@ def returns_table(returns: "Returns") -> Table:
 
 def _curve(returns: "Returns") -> str:
     """Return what the curve through the sizes says, or why there is none."""
-    knee = f"Knee at {returns.knee}." if returns.knee else "No knee."
+    knee = knee_in_words(returns)
     fit = returns.saturation
     if fit.a is None or fit.b is None or fit.c is None:
         return f"{knee} No saturating curve: {fit.reason}."
