@@ -513,7 +513,7 @@ def test_tolerance_moves_the_choice_and_is_said() -> None:
 
 
 def test_knee_and_saturation_are_those_of_the_sizes() -> None:
-    noise = (-0.001, 0.0, 0.001)
+    noise = (-0.001, -0.0005, 0.0, 0.0005, 0.001)
     energies = {"xs": 0.25, "s": 1.0, "m": 4.0, "l": 16.0, "xl": 64.0}
     found = family_of(
         **{
