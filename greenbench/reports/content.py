@@ -17,6 +17,7 @@ from greenbench.reports.findings import RATIOS, CaseFigures, Findings, Front
 from greenbench.reports.formats import three_digits
 from greenbench.reports.scores import Part, heading, split_by_score
 from greenbench.reports.table import NONE, Cell, Table
+from greenbench.results.emissions import ROUGHLY, WORLD_AVERAGE, are_rough, one_digit
 from greenbench.tasks import Score
 
 GIGA = 1e9
@@ -61,7 +62,7 @@ def _cases_table(part: Part[CaseFigures], apart: Sequence[str]) -> Table:
             estimate_cell(case.figures.get("energy_wh"), scale),
             Cell(case.label),
             _cv(case.samples),
-            median_cell(case.figures.get("emissions_g"), mass_scale),
+            _emissions(case, mass_scale),
             score_cell(case.figures.get("test_score"), score),
             median_cell(case.figures.get("train_flops"), 1 / GIGA),
             Cell("yes" if case.is_on_front else "no"),
@@ -69,9 +70,11 @@ def _cases_table(part: Part[CaseFigures], apart: Sequence[str]) -> Table:
         ]
         for case in cases
     ]
+    rough = f" ({ROUGHLY} {WORLD_AVERAGE})" if any(map(_is_rough, cases)) else ""
     headings = (
         "case", *apart, "n", f"energy, {unit}", "energy is", "CV",
-        f"emissions, {gram} CO2e", heading(score, "test"), "train GFLOP", "on the front", "marks",
+        f"emissions, {gram} CO2e{rough}", heading(score, "test"), "train GFLOP", "on the front",
+        "marks",
     )  # fmt: skip
     caption = f"Cases{part.said}: median [95% interval] over repeats"
     return Table(f"cases{part.suffix}", caption, headings, rows, list(map(_case_record, cases)))
@@ -155,6 +158,17 @@ def _cv(samples: Samples) -> Cell:
         return NONE
     high = "…" if samples.cv_high is None else f"{100 * samples.cv_high:.2g}"
     return Cell(f"{samples.cv:.1%} [{100 * samples.cv_low:.2g}, {high}]", samples.cv)
+
+
+def _emissions(case: CaseFigures, scale: float) -> Cell:
+    found = case.figures.get("emissions_g")
+    if found is None or not _is_rough(case):
+        return median_cell(found, scale)
+    return Cell(one_digit(found.median * scale), found.median)
+
+
+def _is_rough(case: CaseFigures) -> bool:
+    return are_rough(row.get("emissions_source") for row in case.samples.rows)
 
 
 def _counted(case: CaseFigures) -> Cell:

@@ -16,6 +16,7 @@ from greenbench.compare.stats import estimate
 from greenbench.compare.units import energy_unit
 from greenbench.compare.winners import found_lines
 from greenbench.errors import NotComparableError
+from greenbench.results.emissions import are_rough, intensity_in_words, one_digit
 from greenbench.results.marks import MEANINGS
 from greenbench.results.readings import Provenance
 from greenbench.results.scores import score_of
@@ -59,9 +60,7 @@ def summary_table(rows: Sequence[Row], *, include_disturbed: bool = False) -> Ta
             str(counted) if counted == all_rows else f"{counted} of {all_rows}",
             _energy_cell(samples, scale),
             "–" if samples.cv is None else f"{samples.cv:.1%}",
-            _estimate(samples.counted, "emissions_g", scale=scale, with_interval=False)
-            if samples.counted
-            else "–",
+            _emissions(samples.counted, scale),
             _score_cell(members, is_only=len(scores) == 1),
             _estimate(members, "train_flops", scale=1e-9, with_interval=False)
             if any(row["train_flops"] is not None for row in members)
@@ -114,6 +113,14 @@ def _doubt(samples: Samples) -> str:
     return f" ±{share:.1%}" if share > SHOWN_SHARE else ""
 
 
+def _emissions(counted: Sequence[Row], scale: float) -> str:
+    if not counted:
+        return "–"
+    if are_rough(row["emissions_source"] for row in counted):
+        return one_digit(scale * median(row["emissions_g"] for row in counted))
+    return _estimate(counted, "emissions_g", scale=scale, with_interval=False)
+
+
 def _cv_interval(samples: Samples) -> str:
     """Return between which bounds the CV lies that the repeats were drawn from."""
     if samples.cv_low is None:
@@ -139,8 +146,10 @@ def provenance_lines(rows: Sequence[Row]) -> list[str]:
     lines += _second_opinion(rows) + _unknown(rows) + _uncounted(rows)
     known = [row for row in rows if row["intensity_g_per_kwh"] is not None]
     for row in {str(row["emissions_source"]): row for row in known}.values():
-        intensity = row["intensity_g_per_kwh"]
-        lines.append(f"Emissions at {intensity:g} g CO2e/kWh: {row['emissions_source']}.")
+        source = str(row["emissions_source"])
+        at = intensity_in_words(row["intensity_g_per_kwh"], source)
+        rough = ", with one digit" if are_rough([source]) else ""
+        lines.append(f"Emissions at {at}{rough}: {source}.")
     lines += [f"Data: {note}." for note in _in_kinds(row.get("data_notes") for row in rows)]
     notes = dict.fromkeys(row.get("compute_notes") for row in rows)
     return lines + [f"Compute: {note}." for note in notes if note]

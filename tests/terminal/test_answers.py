@@ -120,6 +120,14 @@ def test_samples_that_do_not_count_are_told_in_n_and_enter_no_figure_of_energy(
     assert row["emissions, g CO2e"] == "0.8"
 
 
+def test_emissions_at_a_world_average_have_one_digit_and_a_line_that_says_so() -> None:
+    world = {"intensity_g_per_kwh": 475.0, "emissions_source": "world average of somebody"}
+    rows = [make_row(energy_wh=2.0, changed={"emissions_g": 0.95, **world})]
+    assert summary_row(rows)["emissions, g CO2e"] == "~0.9"
+    said = "Emissions at ~500 g CO2e/kWh, with one digit: world average of somebody."
+    assert said in summary(rows)
+
+
 def test_accuracy_is_that_of_all_samples() -> None:
     rows = [
         make_row(accuracy=0.5),
