@@ -125,8 +125,10 @@ def factors_figure(name: str, found: Explained) -> Figure:
     found : Explained
         With effects on at least one response.
     """
-    title = f"Shares of variance (η²), {found.where} (energy {found.label})"
     answers = [answer for answer in found.answers if _shares(answer)]
+    is_balanced = all(answer.is_balanced for answer in answers)
+    whole = "variance" if is_balanced else "the effects' sum of squares"
+    title = f"Shares of {whole} (η²), {found.where} (energy {found.label})"
     shares = {found.name_of(answer.response): _shares(answer) for answer in answers}
     names = dict.fromkeys(effect for of_one in shares.values() for effect in of_one)
     shown = [n for n in names if any(of_one[n] >= NOTABLE for of_one in shares.values())]

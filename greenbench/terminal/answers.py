@@ -183,11 +183,14 @@ def print_factors(found: Sequence["Factors"], console: Console | None = None) ->
         show(console, _effects_table(answer))
         show(console, _levels_table(answer))
         say(console, answer.sentence, "bold")
+        for line in answer.warnings:
+            say(console, f"Warning: {line}.")
         console.print()
 
 
 def _effects_table(answer: "Factors") -> Table:
-    title = f"What explains {answer.response}: type III ANOVA, n = {answer.n}"
+    means = f" {answer.unit}s, means of {answer.n + answer.averaged}" if answer.averaged else ""
+    title = f"What explains {answer.response}: type III ANOVA, n = {answer.n}{means}"
     table = Table(title, row="effect", elsewhere=ELSEWHERE)
     table.add_column("effect")
     for heading, rank in (
