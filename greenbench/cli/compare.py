@@ -185,7 +185,14 @@ def strategies(*, tolerance: "Tolerance | None", **given: Any) -> None:
 @_printing
 @click.option("--response", metavar="NAMES", multiple=True, help="Columns to explain.")
 @click.option("--factors", metavar="NAMES", multiple=True, help="Columns that explain: a,b,c.")
-def factors(*, response: tuple[str, ...], factors: tuple[str, ...], **given: Any) -> None:
+@click.option(
+    "--unit",
+    metavar="COLUMN",
+    help="What is independent, such as repeat: its samples of equal levels are averaged.",
+)
+def factors(
+    *, response: tuple[str, ...], factors: tuple[str, ...], unit: str | None, **given: Any
+) -> None:
     """Say where the energy goes: factorial ANOVA, Kruskal-Wallis, pairs of levels."""
     from greenbench.compare.columns import responses  # noqa: PLC0415
     from greenbench.compare.factors import compare_factors  # noqa: PLC0415
@@ -207,6 +214,7 @@ def factors(*, response: tuple[str, ...], factors: tuple[str, ...], **given: Any
                 samples,
                 named or LAYER_FACTORS,
                 each,
+                unit=unit,
                 include_disturbed=asked.wanted.include_disturbed,
             )
         )
@@ -357,7 +365,8 @@ def _print(
     elif asked.as_csv:
         records = [record for answer in answers for record in to_records(answer)]
         emit(to_csv(records))
-        for line in notes:
+        warnings = [line for answer in answers for line in getattr(answer, "warnings", ())]
+        for line in dict.fromkeys([*notes, *warnings]):
             say(line, err=True)
     else:
         show(answers)

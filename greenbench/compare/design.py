@@ -11,6 +11,7 @@ import pandas as pd
 
 from greenbench.compare.comparable import ENERGY, SCORED, SCORES, check_agree, check_cases
 from greenbench.compare.doubts import middle
+from greenbench.compare.replicates import by_unit, check_unit, dependence
 from greenbench.compare.samples import is_left_out, once_each
 from greenbench.errors import ConfigurationError, NotComparableError, UnknownNameError
 from greenbench.results.expected import LARGEST
@@ -47,6 +48,10 @@ class Design:
     provenance, scope : str or None
         Of an energy; None if the response is none, if the samples don't say, or if it is a
         factor.
+    averaged : int
+        Samples that are no more their own, but in the mean of their unit.
+    dependence : str or None
+        In words, which samples are not independent; None where none are seen to be.
     """
 
     factors: tuple[str, ...]
@@ -56,6 +61,13 @@ class Design:
     doubts: tuple[float | None, ...]
     provenance: str | None = None
     scope: str | None = None
+    averaged: int = 0
+    dependence: str | None = None
+
+    @property
+    def is_balanced(self) -> bool:
+        """Whether each combination of levels has as many samples."""
+        return len(set(map(len, self.cells.values()))) == 1
 
     @cached_property
     def rounding(self) -> float:
@@ -91,7 +103,12 @@ class Design:
 
 
 def make_design(
-    rows: Sequence[Row], factors: Sequence[str], response: str, *, include_disturbed: bool
+    rows: Sequence[Row],
+    factors: Sequence[str],
+    response: str,
+    *,
+    unit: str | None = None,
+    include_disturbed: bool,
 ) -> Design:
     """Return the design of the samples that count.
 
@@ -103,13 +120,16 @@ def make_design(
         Columns of categories.
     response : str
         Column of numbers.
+    unit : str, optional
+        Column of what is independent, such as ``"repeat"``: samples of one unit and equal levels
+        are averaged. None takes each for independent.
     include_disturbed : bool
         Whether the energy of disturbed samples counts.
 
     Raises
     ------
     ConfigurationError
-        If a column cannot be a factor or a response.
+        If a column cannot be a factor, a response or a unit.
     NotComparableError
         If samples differ in what is no factor, such as the host, or if none counts.
     """
@@ -124,13 +144,28 @@ def make_design(
         raise NotComparableError(_why_none(rows, response))
     _check_comparable(list(counted.values()), factors, response)
     columns = [[_level(row, name, number) for number, row in counted.items()] for name in factors]
-    values = tuple(_figure(row, response, number) for number, row in counted.items())
+    values = [_figure(row, response, number) for number, row in counted.items()]
     levels = tuple(tuple(sorted(set(column), key=_order)) for column in columns)
     for name, own in zip(factors, levels, strict=True):
         _check_levels(name, own, len(counted))
     how = _origin(list(counted.values())) if _is_energy(response) else ()
-    doubts = tuple(left_open(row, response) for row in counted.values())
-    return Design(tuple(factors), levels, tuple(zip(*columns, strict=True)), values, doubts, *how)
+    samples = list(counted.values())
+    keys = list(zip(*columns, strict=True))
+    doubts = [left_open(row, response) for row in samples]
+    if unit is not None:
+        check_unit(samples, unit, factors, response)
+        means = by_unit(zip(keys, values, doubts, strict=True), [row[unit] for row in samples])
+        keys, values, doubts = map(list, zip(*means, strict=True))
+    return Design(
+        tuple(factors),
+        levels,
+        tuple(keys),
+        tuple(values),
+        tuple(doubts),
+        *how,
+        averaged=len(samples) - len(values),
+        dependence=None if unit else dependence(samples, keys, factors),
+    )
 
 
 def _check_names(rows: Sequence[Row], factors: Sequence[str], response: str) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from greenbench.compare.anova import Effect, Factor, analyse, rank
-from greenbench.compare.design import Levels, make_design
+from greenbench.compare.design import Design, Levels, make_design
 from greenbench.compare.doubts import AS_FAR, are_apart
 from greenbench.compare.pairs import ALPHA
+from greenbench.compare.replicates import unequal_variances
 
 Row = Mapping[str, Any]
 
@@ -57,8 +58,8 @@ class Factors:
         Of the response if it is an energy; None if the table does not say, or if provenance is
         a factor.
     n, left_out : int
-        Samples that count, and those that don't: failed, of unknown response, disturbed, or an
-        accuracy that the same seeds gave again.
+        Samples that count (of a unit, their mean), and those that don't: failed, of unknown
+        response, disturbed, or an accuracy that the same seeds gave again.
     effects : tuple of Effect
         Factors in the order given, then interactions of two, three, and so on.
     residual : Effect
@@ -72,6 +73,16 @@ class Factors:
     scope : str or None
         The components that the energy figures cover, such as ``gpu``; None if the
         response is none, or if they differ.
+    unit : str or None
+        The column of what is independent, by which samples of equal levels were averaged.
+    averaged : int
+        Samples that were averaged into others.
+    is_balanced : bool
+        Whether each combination of levels has as many samples. Else the sums of squares add up to
+        another total than the response's, and η² is a share of theirs.
+    warnings : tuple of str
+        What the tests take for granted, and is not so: samples that share their seeds with others
+        of equal levels, variances that differ (Brown-Forsythe, p below 5%).
     """
 
     response: str
@@ -84,6 +95,10 @@ class Factors:
     cells: tuple[Cell, ...]
     reason: str | None = None
     scope: str | None = None
+    unit: str | None = None
+    averaged: int = 0
+    is_balanced: bool = True
+    warnings: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -112,6 +127,7 @@ def compare_factors(
     factors: Sequence[str],
     response: str,
     *,
+    unit: str | None = None,
     include_disturbed: bool = False,
 ) -> Factors:
     """Return how much of a response each factor and each interaction explains.
@@ -125,6 +141,9 @@ def compare_factors(
         Columns of at most 6 factors; numbers and texts are categories alike.
     response : str
         A column of numbers.
+    unit : str, optional
+        A column of what is independent, such as ``"repeat"``; samples of one unit and equal levels
+        are averaged before the tests.
     include_disturbed : bool
         Whether the energy of disturbed samples counts.
 
@@ -137,18 +156,18 @@ def compare_factors(
     Raises
     ------
     ConfigurationError
-        If a column cannot be a factor or a response.
+        If a column cannot be a factor, a response or a unit.
     NotComparableError
         If samples differ in what is no factor, such as the host, or if none counts.
     """
     rows = list(rows)
-    design = make_design(rows, factors, response, include_disturbed=include_disturbed)
+    design = make_design(rows, factors, response, unit=unit, include_disturbed=include_disturbed)
     effects, reason = analyse(design)
     return Factors(
         response=response,
         provenance=design.provenance,
         n=len(design.values),
-        left_out=len(rows) - len(design.values),
+        left_out=len(rows) - design.averaged - len(design.values),
         effects=effects[:-1],
         residual=effects[-1],
         factors=rank(design),
@@ -164,7 +183,20 @@ def compare_factors(
         ),
         reason=reason,
         scope=design.scope,
+        unit=unit,
+        averaged=design.averaged,
+        is_balanced=design.is_balanced,
+        warnings=_warnings(design, is_tested=reason is None),
     )
+
+
+def _warnings(design: Design, *, is_tested: bool) -> tuple[str, ...]:
+    varied = (
+        unequal_variances(design.cells.values(), is_balanced=design.is_balanced)
+        if is_tested
+        else None
+    )
+    return tuple(filter(None, (design.dependence, varied)))
 
 
 def _effects_in_words(found: Factors) -> str:
@@ -178,7 +210,8 @@ def _effects_in_words(found: Factors) -> str:
         for name in others
         if name in mains or shares[name] >= NOTABLE
     )
-    of_all = f"{_percent(shares[first])} of the variance of {found.response}"
+    whole = "variance" if found.is_balanced else "effects' sum of squares"
+    of_all = f"{_percent(shares[first])} of the {whole} of {found.response}"
     effect = next(effect for effect in found.effects if effect.name == first)
     if effect.f is None or effect.p is None:
         return f"{first} makes up {of_all}{also} (untested: {found.reason})"

@@ -11,9 +11,9 @@ from greenbench.tasks import ACCURACY, Score
 from greenbench.tasks.score_format import value, words
 
 FEWEST_SIZES = 4
+FEWEST_REPEATS = 5
 LEAST_STEP = 1.2
 N_RESAMPLES = 500
-FEWEST_REPEATS = 3
 INTERVAL_PERCENTILES = (2.5, 97.5)
 MOST_AT_BOUND = 0.05
 C_BOUNDS = (0.01, 10.0)
@@ -96,7 +96,7 @@ def fit_saturation(samples: Samples, score: Score = ACCURACY) -> Saturation:
     -------
     Saturation
         Refused, with the reason, if the data don't identify it: fewer than 4 sizes whose
-        energies are 20% or more apart; fewer than 3 repeats of a size, whose intervals would
+        energies are 20% or more apart; fewer than 5 repeats of a size, whose intervals would
         hold the truth far less often than they say; a score that doesn't get better with
         energy; the best fit, or more than 5% of those to resamples, at a bound (a at the best
         that the score can be, b = 0, c = 0.01 or 10); an interval of a wider than the range
@@ -158,7 +158,7 @@ def _why_unsuited(samples: Samples) -> str | None:
         )
     if fewest < FEWEST_REPEATS:
         repeats = f"{fewest} repeat{'s' if fewest > 1 else ''}"
-        return f"{repeats} of a size: intervals need {FEWEST_REPEATS} or more"
+        return f"{repeats} of a size: a fit needs {FEWEST_REPEATS} or more"
     return None
 
 

@@ -2,9 +2,11 @@
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from greenbench.compare.agreement import LEAST_AGREEMENT, knee_agreement
+from greenbench.compare.blocks import block_of
 from greenbench.compare.comparable import (
     ENERGY,
     SCORED,
@@ -12,10 +14,11 @@ from greenbench.compare.comparable import (
     check_cases,
     check_tested,
 )
-from greenbench.compare.decision import PAIRED, Decision, decide
-from greenbench.compare.doubts import AS_FAR
+from greenbench.compare.decision import Decision, decide
 from greenbench.compare.fit import Saturation, fit_saturation
+from greenbench.compare.returns_wording import proof, sentence
 from greenbench.compare.samples import block_of, describe_samples, once_each
+from greenbench.compare.saving import saving_of
 from greenbench.compare.sizes import (
     Size,
     beside_each_other,
@@ -24,19 +27,11 @@ from greenbench.compare.sizes import (
     size_of,
 )
 from greenbench.compare.tolerance import Tolerance, tolerance_for
-from greenbench.compare.units import with_unit
 from greenbench.errors import NotComparableError
 from greenbench.results.scope import scope_of
 from greenbench.results.scores import score_of
 from greenbench.tasks import ACCURACY, Score
-from greenbench.tasks.score_format import (
-    difference,
-    is_share,
-    more_or_less,
-    remark,
-    said,
-    words,
-)
+from greenbench.tasks.score_format import words
 
 Row = Mapping[str, Any]
 
@@ -59,7 +54,8 @@ class Returns:
         The smallest size within the tolerance of the best score, and whether repeats prove
         it.
     knee : str or None
-        The size from which on the curve of the score against energy flattens.
+        The size from which on the curve of the score against energy flattens, if 80% of resamples
+        say so.
     saturation : Saturation
         The curve through the sizes, with intervals, or why there is none.
     left_out : tuple of str
@@ -72,9 +68,14 @@ class Returns:
         What the scores are.
     within : str
         The tolerance, in words.
+    knee_agreement : float or None
+        Share of resamples of the repeats whose knee is where that of all repeats is; below 80% no
+        knee is named. None where those have none, or where a size has one repeat.
     saved : float or None
-        Share of the best size's energy that the choice does not need; None if that is 0, or if
-        both energies are the same as far as ticks tell.
+        Share of the best size's energy that the choice does not need, by pairs of a round where
+        there are two; None if that is 0, or if both energies are the same as far as ticks tell.
+    saved_low, saved_high : float or None
+        95% interval of it; None with fewer than two pairs (see `greenbench.compare.saving`).
     proof : str
         What the repeats prove of the choice, in words.
     """
@@ -93,18 +94,20 @@ class Returns:
     scope: str | None = None
     judged_by: Score = ACCURACY
     within: str = "1 point"
-    saved: float | None = field(init=False)
+    knee_agreement: float | None = None
+    saved: float | None = None
+    saved_low: float | None = None
+    saved_high: float | None = None
     proof: str = field(init=False)
 
     def __post_init__(self) -> None:
-        # They follow from the others, and are fields because an answer's fields are its JSON.
-        object.__setattr__(self, "saved", self._saved())
-        object.__setattr__(self, "proof", self._proof())
+        # It follows from the others, and is a field because an answer's fields are its JSON.
+        object.__setattr__(self, "proof", proof(self))
 
     @property
     def choice(self) -> Size:
         """The smallest size within the tolerance: proven, or else by the medians alone."""
-        return self._named(self.decision.choice or self.decision.descriptive)
+        return self.named(self.decision.choice or self.decision.descriptive)
 
     @property
     def best(self) -> Size:
@@ -113,29 +116,8 @@ class Returns:
 
     @property
     def sentence(self) -> str:
-        """The answer in words."""
-        return f"{self._in_words}{remark(self.judged_by)}"
-
-    @property
-    def _in_words(self) -> str:
-        choice, best = self.choice, self.best
-        if best is choice:
-            # One that is left out may be better still.
-            rivals = "the sizes compared" if self.left_out else "its family"
-            answer = f"{self._reaches(choice)}, the best of {rivals}"
-            if self.decision.descriptive == choice.network:
-                answer += f"; no smaller size comes within {self.within}"
-            return f"{answer}."
-        score = self.judged_by
-        gained = score.gain(best.score.median) - score.gain(choice.score.median)
-        spent, least = best.energy_wh.median, choice.energy_wh.median
-        # A counter may read 0 over a window that is short enough.
-        price = f"{spent / least:.1f} times the energy" if least else with_unit(spent)
-        if cost_the_same(choice, best):
-            price = f"an energy that is the same, {AS_FAR}"
-        points = difference(score, gained, ".1f")
-        buys = points if is_share(score) else f"{points} {more_or_less(score)}"
-        return f"{self._reaches(choice)}; {best.network} buys {buys} for {price}."
+        """The answer in words; where nothing is proven, it begins with that."""
+        return sentence(self)
 
     def records(self) -> list[dict[str, Any]]:
         """Return the table, a row a size."""
@@ -160,34 +142,8 @@ class Returns:
             for size in self.sizes
         ]
 
-    def _saved(self) -> float | None:
-        spent = self.best.energy_wh.median
-        if self.choice is not self.best and cost_the_same(self.choice, self.best):
-            return None
-        return 1 - self.choice.energy_wh.median / spent if spent else None
-
-    def _proof(self) -> str:
-        decision = self.decision
-        if decision.choice is None:
-            nearest = min(self.sizes, key=lambda size: 1.0 if size.p is None else size.p)
-            said = f"Not proven to be within {self.within} of the best: {decision.reason}"
-            if nearest.p is not None and nearest.network != decision.descriptive:
-                said += f"; nearest to a proof is {nearest.network} (p = {nearest.p:.2g})"
-            return f"{said}."
-        proven = f"Within {self.within} of the best at {decision.confidence:.0%} confidence"
-        proven += f" ({PAIRED})" if decision.is_paired else ""
-        saves = self.saved if self.best is not self.choice else None
-        proven += f"; it saves {saves:.0%} of the energy." if saves else "."
-        if decision.reason is None:
-            return proven
-        smaller = self._reaches(self._named(decision.descriptive))
-        return f"{proven} {smaller}, and may do as well: {decision.reason}."
-
-    def _reaches(self, size: Size) -> str:
-        energy = with_unit(size.energy_wh.median)
-        return f"{size.network} reaches {said(self.judged_by, size.score.median)} for {energy}"
-
-    def _named(self, network: str) -> Size:
+    def named(self, network: str) -> Size:
+        """Return one of the sizes."""
         return next(size for size in self.sizes if size.network == network)
 
 
@@ -270,29 +226,61 @@ def _returns(
         tolerance=allowed.of(max(map(statistics.median, gains.values()))),
         blocks={network: [*map(block_of, found)] for network, found in repeats.items()},
     )
-    pairs = [_pairs(counted[size.network]) for size in sizes]
-    return Returns(
+    samples = [_repeats(counted[size.network]) for size in sizes]
+    knee, agreement = _knee(sizes, samples, score)
+    found = Returns(
         **common,
         provenance=known[0].get("energy_provenance"),
         sizes=beside_each_other(sizes, decision, score),
         decision=decision,
-        knee=knee_of(sizes, score),
-        saturation=fit_saturation(pairs, score),
+        knee=knee,
+        saturation=fit_saturation(list(map(_figures, samples)), score),
         left_out=left_out,
         score_name=rows[0].get("score_name") or f"test {words(score)}",
         scope=scope_of(known[0]),
         judged_by=score,
         within=allowed.words(score),
+        knee_agreement=agreement,
     )
+    return replace(found, **_saved(found, counted))
 
 
-def _pairs(rows: Sequence[Row]) -> list[tuple[float, float]]:
-    """Return energy and score of each repeat, however often it ran."""
+def _saved(found: Returns, counted: Mapping[str, Sequence[Row]]) -> dict[str, Any]:
+    """Return what the choice saves of the best size's energy, with its interval."""
+    choice, best = found.choice, found.best
+    spent = best.energy_wh.median
+    if not spent or (choice is not best and cost_the_same(choice, best)):
+        return {}
+    by_pairs = saving_of(counted[choice.network], counted[best.network])
+    if choice is best or by_pairs is None:
+        return {"saved": 1 - choice.energy_wh.median / spent}
+    return {"saved": by_pairs.share, "saved_low": by_pairs.low, "saved_high": by_pairs.high}
+
+
+def _knee(
+    sizes: Sequence[Size], samples: Sequence[Sequence[Row]], score: Score
+) -> tuple[str | None, float | None]:
+    """Return the knee, if most resamples have it, and the share of those."""
+    found = knee_of(sizes, score)
+    if found is None:
+        return None, None
+    gains = [[(e, score.gain(reached)) for e, reached in _figures(rows)] for rows in samples]
+    agreement = knee_agreement(found, gains, [[*map(block_of, rows)] for rows in samples])
+    is_sure = agreement is not None and agreement >= LEAST_AGREEMENT
+    return sizes[found].network if is_sure else None, agreement
+
+
+def _repeats(rows: Sequence[Row]) -> list[Row]:
+    """Return each repeat once, however often it ran, with its mean energy and score."""
     energies = once_each(rows, "energy_wh")
     return [
-        (one["energy_wh"], other["test_score"])
+        {**other, "energy_wh": one["energy_wh"]}
         for one, other in zip(energies, once_each(rows), strict=True)
     ]
+
+
+def _figures(repeats: Sequence[Row]) -> list[tuple[float, float]]:
+    return [(row["energy_wh"], row["test_score"]) for row in repeats]
 
 
 def _why_none(rows: Sequence[Row]) -> str:

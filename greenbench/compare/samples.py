@@ -7,6 +7,7 @@ from typing import Any
 
 from scipy.stats import variation
 
+from greenbench.compare.spread import interval_of_cv
 from greenbench.results.marks import FEW, LEFT_OUT, UNSTABLE_CV, WITHOUT_TIME
 
 Row = Mapping[str, Any]
@@ -30,12 +31,17 @@ class Samples:
         None for fewer than two.
     marks : tuple of str
         Each mark once: those of the samples, then those of the case.
+    cv_low, cv_high : float or None
+        95% interval of it (see `interval_of_cv`); None for fewer than two, and the upper end where
+        there is none.
     """
 
     rows: tuple[Row, ...]
     counted: tuple[Row, ...]
     cv: float | None
     marks: tuple[str, ...]
+    cv_low: float | None = None
+    cv_high: float | None = None
 
 
 def describe_samples(rows: Sequence[Row], *, include_disturbed: bool = False) -> Samples:
@@ -55,12 +61,14 @@ def describe_samples(rows: Sequence[Row], *, include_disturbed: bool = False) ->
     )
     energies = [row["energy_wh"] for row in counted]
     cv = float(variation(energies, ddof=1)) if len(energies) > 1 and any(energies) else None
+    low, high = (None, None) if cv is None else interval_of_cv(cv, len(energies))
     marks = [mark for row in rows for mark in marks_in(row)]
-    if cv is not None and cv > UNSTABLE_CV:
+    # Few repeats of a steady case often vary by more than it does.
+    if low is not None and low > UNSTABLE_CV:
         marks.append("unstable")
     if len(energies) < FEW:
         marks.append("few")
-    return Samples(tuple(rows), counted, cv, tuple(dict.fromkeys(marks)))
+    return Samples(tuple(rows), counted, cv, tuple(dict.fromkeys(marks)), low, high)
 
 
 def once_each(rows: Sequence[Row], column: str = "test_score") -> list[Row]:

@@ -103,10 +103,9 @@ def _medians(sizes: Sequence[Size], score: Score) -> tuple[list[float], list[flo
     return [size.energy_wh.median for size in sizes], gains
 
 
-def knee_of(sizes: Sequence[Size], score: Score) -> str | None:
-    """Return the size from which on the curve of the score against energy flattens."""
-    index = knee(*_medians(sizes, score))
-    return None if index is None else sizes[index].network
+def knee_of(sizes: Sequence[Size], score: Score) -> int | None:
+    """Return the number of the size from which on the score against energy flattens."""
+    return knee(*_medians(sizes, score))
 
 
 def _gain_per_wh(smaller: Size, larger: Size, score: Score) -> float | None:

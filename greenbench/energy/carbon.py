@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from greenbench.errors import ConfigurationError, UnknownNameError
+from greenbench.results.emissions import WORLD_AVERAGE
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def carbon_intensity(g_per_kwh: float | None = None, country: str | None = None)
     release = f"codecarbon {version('codecarbon')}"
     if country is None:
         table = _table("carbon_intensity_per_source.json")
-        origin = f"world average of {table['world_average_source']}, {release}"
+        origin = f"{WORLD_AVERAGE} of {table['world_average_source']}, {release}"
         return CarbonIntensity(float(table["world_average"]), f"{origin} ({_HOW_TO_SET})")
     mix = _table("global_energy_mix.json")
     entry = mix.get(country.upper())

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from greenbench.compare.units import energy_unit, mass_unit, with_unit
+from greenbench.results.emissions import WORLD_AVERAGE, are_rough, one_digit
 from greenbench.results.gpus import TrainedGpu
 from greenbench.results.marks import MEANINGS
 from greenbench.results.quality import net_j, others_share
@@ -157,7 +158,10 @@ class Measurement:
             said += [f"{self.cpu_s:.3g} s of CPU time"]
         if self.emissions_g is not None:
             unit, times = mass_unit([self.emissions_g])
-            said += [f"{self.emissions_g * times:.3g} {unit} CO2e"]
+            is_rough = are_rough([self.emissions_source])
+            mass = self.emissions_g * times
+            shown = one_digit(mass) if is_rough else f"{mass:.3g}"
+            said += [f"{shown} {unit} CO2e" + (f" at a {WORLD_AVERAGE}" if is_rough else "")]
         return clean(", ".join(said) + (f" ({', '.join(self.marks)})" if self.marks else ""))
 
     def lines(self) -> list[str]:

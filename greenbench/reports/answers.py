@@ -230,7 +230,7 @@ def _size(returns: Returns, size: Size, scale: float) -> list[Cell]:
         score_cell(size.score, returns.judged_by),
         NONE if step is None else Cell(three_digits(step / scale, "+"), step),
         Cell("yes" if size.is_on_front else "no"),
-        Cell("knee" if size.network == returns.knee else ""),
+        Cell(f"knee ({returns.knee_agreement:.0%})" if size.network == returns.knee else ""),
         chance_cell(size.p),
     ]
 

@@ -6,18 +6,19 @@ from typing import Any
 
 from greenbench.compare.brackets import brackets
 from greenbench.compare.comparable import value_of
+from greenbench.compare.samples import Samples
 from greenbench.compare.units import energy_unit, mass_unit
 from greenbench.reports.cells import (
     bare_score_cell,
     estimate_cell,
     median_cell,
-    number_cell,
     score_cell,
 )
 from greenbench.reports.findings import RATIOS, CaseFigures, Findings, Front
 from greenbench.reports.formats import three_digits
 from greenbench.reports.scores import Part, heading, split_by_score
 from greenbench.reports.table import NONE, Cell, Table
+from greenbench.results.emissions import ROUGHLY, WORLD_AVERAGE, are_rough, one_digit
 from greenbench.tasks import Score
 
 GIGA = 1e9
@@ -61,8 +62,8 @@ def _cases_table(part: Part[CaseFigures], apart: Sequence[str]) -> Table:
             _counted(case),
             estimate_cell(case.figures.get("energy_wh"), scale),
             Cell(case.label),
-            number_cell(case.samples.cv, "{:.1%}"),
-            median_cell(case.figures.get("emissions_g"), mass_scale),
+            _cv(case.samples),
+            _emissions(case, mass_scale),
             score_cell(case.figures.get("test_score"), score),
             median_cell(case.figures.get("train_flops"), 1 / GIGA),
             Cell("yes" if case.is_on_front else "no"),
@@ -70,9 +71,11 @@ def _cases_table(part: Part[CaseFigures], apart: Sequence[str]) -> Table:
         ]
         for case in cases
     ]
+    rough = f" ({ROUGHLY} {WORLD_AVERAGE})" if any(map(_is_rough, cases)) else ""
     headings = (
         "case", *apart, "n", f"energy, {unit}", "energy is", "CV",
-        f"emissions, {gram} CO2e", heading(score, "test"), "train GFLOP", "on the front", "marks",
+        f"emissions, {gram} CO2e{rough}", heading(score, "test"), "train GFLOP", "on the front",
+        "marks",
     )  # fmt: skip
     shown = brackets(case.figures.get(n) for case in cases for n in ("energy_wh", "test_score"))
     caption = f"Cases{part.said}: median{shown} over repeats"
@@ -147,7 +150,27 @@ def _case_record(case: CaseFigures) -> dict[str, Any]:
     for name, found in case.figures.items():
         record |= found.columns(name)
     marks = " ".join(case.samples.marks)
-    return {**record, "energy_cv": case.samples.cv, "marks": marks, "on_front": case.is_on_front}
+    names = ("cv", "cv_low", "cv_high")
+    spread = {f"energy_{name}": getattr(case.samples, name) for name in names}
+    return {**record, **spread, "marks": marks, "on_front": case.is_on_front}
+
+
+def _cv(samples: Samples) -> Cell:
+    if samples.cv is None or samples.cv_low is None:
+        return NONE
+    high = "…" if samples.cv_high is None else f"{100 * samples.cv_high:.2g}"
+    return Cell(f"{samples.cv:.1%} [{100 * samples.cv_low:.2g}, {high}]", samples.cv)
+
+
+def _emissions(case: CaseFigures, scale: float) -> Cell:
+    found = case.figures.get("emissions_g")
+    if found is None or not _is_rough(case):
+        return median_cell(found, scale)
+    return Cell(one_digit(found.median * scale), found.median)
+
+
+def _is_rough(case: CaseFigures) -> bool:
+    return are_rough(row.get("emissions_source") for row in case.samples.rows)
 
 
 def _counted(case: CaseFigures) -> Cell:

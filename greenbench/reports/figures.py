@@ -125,8 +125,10 @@ def factors_figure(name: str, found: Explained) -> Figure:
     found : Explained
         With effects on at least one response.
     """
-    title = f"Shares of variance (η²), {found.where} (energy {found.label})"
     answers = [answer for answer in found.answers if _shares(answer)]
+    is_balanced = all(answer.is_balanced for answer in answers)
+    whole = "variance" if is_balanced else "the effects' sum of squares"
+    title = f"Shares of {whole} (η²), {found.where} (energy {found.label})"
     shares = {found.name_of(answer.response): _shares(answer) for answer in answers}
     names = dict.fromkeys(effect for of_one in shares.values() for effect in of_one)
     shown = [n for n in names if any(of_one[n] >= NOTABLE for of_one in shares.values())]
@@ -214,7 +216,8 @@ def _draw_returns(canvas: Canvas, returns: Returns, label: str) -> None:
         axes.plot.axvline(knee[0], color=SERIES[1], linestyle=":", linewidth=1.2, label="knee")
     if choice := named.get(returns.choice.network):
         ring = {"color": SERIES[2], "markersize": 13, "markeredgewidth": 2}
-        axes.plot.plot(*choice, "o", fillstyle="none", label="choice", **ring)
+        named_so = "choice" if returns.decision.is_proven else "by medians, not proven"
+        axes.plot.plot(*choice, "o", fillstyle="none", label=named_so, **ring)
     axes.settle()
     axes.avoid(places)
     for network, place in named.items():

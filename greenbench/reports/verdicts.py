@@ -94,4 +94,5 @@ def _of_strategies(found: Strategies) -> Verdict:
 def _of_factors(explained: Explained) -> Iterator[Verdict]:
     for answer in explained.answers:
         is_energy = answer.response == "energy_wh"
-        yield Verdict(explained.where, answer.sentence, explained.label if is_energy else "")
+        text = " ".join([answer.sentence, *(f"Warning: {line}." for line in answer.warnings)])
+        yield Verdict(explained.where, text, explained.label if is_energy else "")

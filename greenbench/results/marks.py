@@ -85,7 +85,7 @@ MEANINGS: Mapping[str, str] = {
         "trials or repeats of one run were made under different conditions (`--resume-anyway`): "
         "compare nothing with them; `--fresh` runs them anew"
     ),
-    "unstable": "the energy of repeats varies by over 5% (CV)",
+    "unstable": "the energy of repeats varies by over 5% (the whole 95% interval of its CV does)",
     "few": f"fewer than {FEW} samples count: `--repeats {FEW}` narrows the interval",
 }
 """All marks, those of a sample and those of a case, and what they say."""

@@ -13,6 +13,7 @@ from greenbench.compare.ratio_columns import (
     score_heading,
     score_name,
 )
+from greenbench.compare.returns_wording import knee_in_words
 from greenbench.compare.units import energy_unit
 from greenbench.results.readings import Provenance
 from greenbench.tasks.score_format import (
@@ -98,7 +99,7 @@ def returns_table(returns: "Returns") -> Table:
 
 def _curve(returns: "Returns") -> str:
     """Return what the curve through the sizes says, or why there is none."""
-    knee = f"Knee at {returns.knee}." if returns.knee else "No knee."
+    knee = knee_in_words(returns)
     fit = returns.saturation
     if fit.a is None or fit.b is None or fit.c is None:
         return f"{knee} No saturating curve: {fit.reason}."
@@ -195,11 +196,14 @@ def print_factors(found: Sequence["Factors"], console: Console | None = None) ->
         show(console, _effects_table(answer))
         show(console, _levels_table(answer))
         say(console, answer.sentence, "bold")
+        for line in answer.warnings:
+            say(console, f"Warning: {line}.")
         console.print()
 
 
 def _effects_table(answer: "Factors") -> Table:
-    title = f"What explains {answer.response}: type III ANOVA, n = {answer.n}"
+    means = f" {answer.unit}s, means of {answer.n + answer.averaged}" if answer.averaged else ""
+    title = f"What explains {answer.response}: type III ANOVA, n = {answer.n}{means}"
     table = Table(title, row="effect", elsewhere=ELSEWHERE)
     table.add_column("effect")
     for heading, rank in (

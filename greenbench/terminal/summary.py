@@ -17,6 +17,7 @@ from greenbench.compare.stats import Estimate, estimate
 from greenbench.compare.units import energy_unit
 from greenbench.compare.winners import found_lines
 from greenbench.errors import NotComparableError
+from greenbench.results.emissions import are_rough, intensity_in_words, one_digit
 from greenbench.results.marks import MEANINGS
 from greenbench.results.readings import Provenance
 from greenbench.results.scores import score_of
@@ -29,6 +30,7 @@ from greenbench.terminal.tables import Table, show
 
 Row = Mapping[str, Any]
 
+CV_INTERVAL = "95% of CV"
 SHOWN_SHARE = 0.01
 """Of an energy, from which on its uncertainty is shown beside it."""
 
@@ -46,7 +48,7 @@ def summary_table(rows: Sequence[Row], *, include_disturbed: bool = False) -> Ta
     gram = "mg" if scale != 1 else "g"
     for heading, rank in (
         ("n", 2), (f"energy, {unit}", 0), ("CV", 5), (f"emissions, {gram} CO2e", 4),
-        (_score_heading(scores), 0), ("train GFLOP", 3),
+        (_score_heading(scores), 0), ("train GFLOP", 3), (CV_INTERVAL, 6),
     ):  # fmt: skip
         table.add_column(heading, justify="right", rank=rank)
     table.add_column("energy is", rank=1, is_shared=True)
@@ -63,13 +65,12 @@ def summary_table(rows: Sequence[Row], *, include_disturbed: bool = False) -> Ta
             str(counted) if counted == all_rows else f"{counted} of {all_rows}",
             _energy_cell(samples, scale),
             "–" if samples.cv is None else f"{samples.cv:.1%}",
-            _estimate(samples.counted, "emissions_g", scale=scale, with_interval=False)
-            if samples.counted
-            else "–",
+            _emissions(samples.counted, scale),
             _score_cell(members, is_only=len(scores) == 1),
             _estimate(members, "train_flops", scale=1e-9, with_interval=False)
             if any(row["train_flops"] is not None for row in members)
             else "unknown",
+            _cv_interval(samples),
             ", ".join(sorted(provenance)),
         ]
         if has_failures:
@@ -117,6 +118,22 @@ def _doubt(samples: Samples) -> str:
     return f" ±{share:.1%}" if share > SHOWN_SHARE else ""
 
 
+def _emissions(counted: Sequence[Row], scale: float) -> str:
+    if not counted:
+        return "–"
+    if are_rough(row["emissions_source"] for row in counted):
+        return one_digit(scale * median(row["emissions_g"] for row in counted))
+    return _estimate(counted, "emissions_g", scale=scale, with_interval=False)
+
+
+def _cv_interval(samples: Samples) -> str:
+    """Return between which bounds the CV lies that the repeats were drawn from."""
+    if samples.cv_low is None:
+        return "–"
+    low = f"{100 * samples.cv_low:.2g}"
+    return f"> {low}%" if samples.cv_high is None else f"{low}–{100 * samples.cv_high:.2g}%"
+
+
 def provenance_lines(rows: Sequence[Row]) -> list[str]:
     """Return what a reader must know of the figures: how they came about, and by what."""
     lines = []
@@ -134,8 +151,10 @@ def provenance_lines(rows: Sequence[Row]) -> list[str]:
     lines += _second_opinion(rows) + _unknown(rows) + _uncounted(rows)
     known = [row for row in rows if row["intensity_g_per_kwh"] is not None]
     for row in {str(row["emissions_source"]): row for row in known}.values():
-        intensity = row["intensity_g_per_kwh"]
-        lines.append(f"Emissions at {intensity:g} g CO2e/kWh: {row['emissions_source']}.")
+        source = str(row["emissions_source"])
+        at = intensity_in_words(row["intensity_g_per_kwh"], source)
+        rough = ", with one digit" if are_rough([source]) else ""
+        lines.append(f"Emissions at {at}{rough}: {source}.")
     lines += [f"Data: {note}." for note in _in_kinds(row.get("data_notes") for row in rows)]
     notes = dict.fromkeys(row.get("compute_notes") for row in rows)
     return lines + [f"Compute: {note}." for note in notes if note]

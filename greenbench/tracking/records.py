@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from greenbench.results import CaseResult, Trial
 from greenbench.results.chronology import chronology
+from greenbench.results.emissions import intensity_in_words
 from greenbench.results.readings import JOULES_PER_WH
 from greenbench.results.table import METRICS, Row, to_trial_rows
 from greenbench.tasks import ACCURACY, Score
@@ -18,11 +19,11 @@ def describe(result: CaseResult, row: Row) -> str:
     label = result.account.total.provenance.label
     case = result.case
     notes = f" Compute: {row['compute_notes']}." if row.get("compute_notes") else ""
+    at = intensity_in_words(row["intensity_g_per_kwh"], row["emissions_source"])
     return (
         f"{case.strategy} search over {len(result.trials)} trials of {case.network} on "
         f"{case.dataset} with {case.backend}, repeat {result.repeat}: {energy} ({label}; "
-        f"{row['energy_source']}). Emissions at {row['intensity_g_per_kwh']:g} g CO2e/kWh, "
-        f"{row['emissions_source']}.{notes}"
+        f"{row['energy_source']}). Emissions at {at}, {row['emissions_source']}.{notes}"
     )
 
 

@@ -265,6 +265,22 @@ def test_a_factor_may_have_any_name(table: Any) -> None:
     assert [effect["name"] for effect in answer["effects"]][:2] == ["place", "sessión"]
 
 
+def test_samples_of_one_seed_are_warned_of_and_averaged_by_unit(table: Any) -> None:
+    rows = [f"{a},{seed},{a}.{seed}{again}" for a in (1, 2) for seed in (1, 2, 3) for again in "59"]
+    path = table("\n".join(["a,seed,used_kj", *rows]))
+    asked = ("factors", path, "--response", "used_kj", "--factors", "a")
+    assert "Warning: 12 of 12 samples share their seed with another" in compare(*asked).stdout
+    assert "share their seed" in compare(*asked, "--csv").stderr
+    (answer,) = answers(*asked, "--unit", "seed")
+    assert (answer["n"], answer["unit"], answer["averaged"], answer["warnings"]) == (
+        6,
+        "seed",
+        6,
+        [],
+    )
+    assert "n = 6 seeds, means of 12" in compare(*asked, "--unit", "seed").stdout
+
+
 def test_energy_and_accuracy_are_explained_if_no_response_is_named(table: Any) -> None:
     path = table("a,energy_j,accuracy\nx,1,0.5\nx,2,0.6\ny,3,0.7\ny,5,0.9\n")
     assert [each["response"] for each in answers("factors", path, "--factors", "a")] == [
@@ -437,6 +453,8 @@ def test_options_that_cannot_work_are_refused(
         (["factors"], "of a CSV, name the columns that explain: `--factors a,b`"),
         (["factors", "--factors", "a", "--where", "a=1"], "factor 'a' has the level '1' in each"),
         (["factors", "--factors", "a,energy_wh"], "both the response and a factor"),
+        (["factors", "--factors", "a", "--unit", "sice"], "unknown column 'sice'; did you mean si"),
+        (["factors", "--factors", "a", "--unit", "a"], "unit 'a' is a factor, expected a column"),
     ],
 )
 def test_questions_that_a_table_cannot_answer_are_refused(
@@ -667,7 +685,8 @@ def test_json_says_what_is_saved_and_proven(table: Any) -> None:
     (answer,) = answers("returns", table(SIZES), *options)
     assert answer["saved"] == pytest.approx(1 - 3.65 / 7.25)
     assert answer["proof"] == (
-        "Within 20 points of the best at 95% confidence; it saves 50% of the energy."
+        "Within 20 points of the best at 95% confidence; by the medians 50% less energy, without "
+        "an interval: too few pairs of a round."
     )
 
 

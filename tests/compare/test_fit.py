@@ -51,7 +51,7 @@ def identified(samples: Sequence[Size]) -> tuple[Coefficient, Coefficient, Coeff
 
 
 def test_curve_without_noise_is_found_exactly() -> None:
-    samples = [[(energy, saturating(energy))] * 3 for energy in (1.0, 2.0, 7.0, 50.0)]
+    samples = [[(energy, saturating(energy))] * 5 for energy in (1.0, 2.0, 7.0, 50.0)]
     found = fit_saturation(samples)
     for coefficient, truth in zip(identified(samples), (A, B, C), strict=True):
         assert coefficient.value == pytest.approx(truth, abs=1e-6)
@@ -151,14 +151,14 @@ def test_residual_tells_of_another_form() -> None:
             [[(energy, saturating(energy))] * 3 for energy in (1.0, 1.19, 9.0, 9.1, 81.0)],
             "number of sizes whose energies are 20% or more apart: 3; a fit needs 4 or more",
         ),
-        (simulate(n=2), "2 repeats of a size: intervals need 3 or more"),
-        ([*simulate(), [(200.0, 0.94)]], "1 repeat of a size: intervals need 3 or more"),
+        (simulate(n=4), "4 repeats of a size: a fit needs 5 or more"),
+        ([*simulate(), [(200.0, 0.94)]], "1 repeat of a size: a fit needs 5 or more"),
         (
             [*simulate(), [(0.0, 0.94)] * 3],
             "a sample has no energy above 0, which the fit needs",
         ),
         (
-            [[(energy, 0.9)] * 3 for energy in (1.0, 2.0, 4.0, 8.0)],
+            [[(energy, 0.9)] * 5 for energy in (1.0, 2.0, 4.0, 8.0)],
             "accuracy doesn't rise with energy",
         ),
         (simulate(lambda energy: 0.9 - energy / 200), "accuracy doesn't rise with energy"),
@@ -186,11 +186,11 @@ def test_interval_wider_than_the_accuracies_is_refused() -> None:
     assert found.reason == reason + NOWHERE
 
 
-@pytest.mark.parametrize("seed", [3, 11, 25, 42])
+@pytest.mark.parametrize("seed", [7, 11, 23, 61])
 def test_no_accuracy_is_above_1(seed: int) -> None:
     # A few of the fits to resamples are at the bound, too few to refuse it.
     energies = (1, 3, 9, 27)
-    samples = simulate(lambda e: 0.97 - 0.2 * e**-0.5, energies, n=4, noise=0.008, seed=seed)
+    samples = simulate(lambda e: 0.97 - 0.2 * e**-0.5, energies, n=5, noise=0.009, seed=seed)
     assert identified(samples)[0].high == 1.0
 
 
@@ -207,7 +207,7 @@ def test_two_clusters_of_sizes_are_refused() -> None:
     assert share_refused(rising) > 0.8
 
 
-@pytest.mark.parametrize("n", [3, 5, 10])
+@pytest.mark.parametrize("n", [5, 10])
 def test_noise_about_one_accuracy_is_refused(n: int) -> None:
     families = [simulate(lambda _: 0.9, n=n, noise=0.01, seed=seed) for seed in range(100)]
     assert share_refused(families) > 0.97
@@ -238,8 +238,8 @@ def coverage(n: int, n_families: int) -> dict[str, float]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("n", "least"), [(3, 0.90), (5, 0.95), (10, 0.95)])
+@pytest.mark.parametrize(("n", "least"), [(5, 0.95), (10, 0.95)])
 def test_intervals_hold_the_truth_about_as_often_as_they_say(n: int, least: float) -> None:
-    # Measured: 93% to 94% of 2,700 families with 3 repeats, 97% to 98% with 5 and 10.
+    # Measured: 97% to 98% of 2,700 families. With 3 repeats it was 93% to 94%.
     found = coverage(n, 1000)
     assert min(found.values()) > least - 0.01, found

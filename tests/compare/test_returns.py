@@ -3,11 +3,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from greenbench.compare.agreement import LEAST_AGREEMENT
 from greenbench.compare.returns import Returns, Size, compare_returns
+from greenbench.compare.saving import saving_of
 from greenbench.errors import NotComparableError
 from greenbench.results.readings import Provenance
 from greenbench.results.table import to_row
@@ -132,23 +135,25 @@ def test_figures_are_medians_over_repeats() -> None:
 def test_sentence_says_what_the_best_buys_over_the_choice() -> None:
     found = compare_points((0.02, 0.85), (0.5, 0.955), (2.0, 0.964))
     assert found.sentence == (
-        "dense.s reaches 95.5% for 0.5 Wh; dense.m buys 0.9 points for 4.0 times the energy."
+        f"{UNPROVEN}dense.s reaches 95.5% for 0.5 Wh; "
+        "dense.m buys 0.9 points for 4.0 times the energy."
     )
 
 
 def test_sentence_says_that_no_smaller_size_will_do() -> None:
     assert compare_points((0.02, 0.85), (0.05, 0.955)).sentence == (
-        "dense.s reaches 95.5% for 50 mWh, the best of its family; "
+        f"{UNPROVEN}dense.s reaches 95.5% for 50 mWh, the best of its family; "
         "no smaller size comes within 1 point."
     )
 
 
 def test_energy_that_a_counter_read_as_zero_is_no_divisor() -> None:
     assert compare_points((0.0, 0.885), (1.0, 0.9), (2.0, 0.905)).sentence == (
-        "dense.s reaches 90.0% for 1 Wh; dense.m buys 0.5 points for 2.0 times the energy."
+        f"{UNPROVEN}dense.s reaches 90.0% for 1 Wh; "
+        "dense.m buys 0.5 points for 2.0 times the energy."
     )
     assert compare_points((0.0, 0.9), (1.0, 0.905)).sentence == (
-        "dense.xs reaches 90.0% for 0 mWh; dense.s buys 0.5 points for 1 Wh."
+        f"{UNPROVEN}dense.xs reaches 90.0% for 0 mWh; dense.s buys 0.5 points for 1 Wh."
     )
 
 
@@ -342,15 +347,18 @@ def test_provenance_of_a_result_reaches_the_answer() -> None:
 def family_of(**repeats: tuple[float, Sequence[float]]) -> Returns:
     """Return the comparison of sizes, each with an energy and the accuracies of its repeats."""
     rows = [
-        make_row(f"dense.{size}", energy_wh=energy_wh, accuracy=accuracy)
+        make_row(
+            f"dense.{size}", energy_wh=energy_wh, accuracy=accuracy, changed={"repeat": repeat}
+        )
         for size, (energy_wh, accuracies) in repeats.items()
-        for accuracy in accuracies
+        for repeat, accuracy in enumerate(accuracies)
     ]
     (found,) = compare_returns(rows)
     return found
 
 
 CLOSE = (0.960, 0.961, 0.959, 0.960, 0.962)
+UNPROVEN = "Not proven: by the medians alone, "
 BEST = (0.963, 0.964, 0.962, 0.963, 0.965)
 NOISY = (0.950, 0.962, 0.951, 0.961, 0.953)
 FAR = (0.90, 0.901, 0.899, 0.90, 0.902)
@@ -364,8 +372,112 @@ def test_smaller_size_is_chosen_when_repeats_prove_it() -> None:
         "dense.m reaches 96.0% for 2 Wh; dense.l buys 0.3 points for 4.0 times the energy."
     )
     assert found.proof == (
-        "Within 1 point of the best at 95% confidence; it saves 75% of the energy."
+        "Within 1 point of the best at 95% confidence; it saves 75% [75, 75] of the energy."
     )
+
+
+def three_sizes(*ratios: float) -> Returns:
+    """Return sizes of which `m` is proven; `l` takes `ratios` times its energy, by repeats."""
+    noise = (1.0, 2.0, 4.0, 3.0, 1.5)
+    rows = [
+        make_row(
+            f"dense.{size}",
+            energy_wh=energy_wh * noise[repeat] * (ratios[repeat] if size == "l" else 1.0),
+            accuracy=accuracies[repeat],
+            changed={"repeat": repeat},
+        )
+        for size, energy_wh, accuracies in (("s", 0.1, FAR), ("m", 1.0, CLOSE), ("l", 1.0, BEST))
+        for repeat in range(5)
+    ]
+    (found,) = compare_returns(rows)
+    return found
+
+
+def test_saving_is_that_of_pairs_of_a_round_whatever_drifts_between_rounds() -> None:
+    found = three_sizes(2.0, 2.1, 1.9, 2.0, 2.0)
+    assert found.saved == pytest.approx(0.4995, abs=0.001)
+    assert found.proof == (
+        "Within 1 point of the best at 95% confidence; it saves 50% [48, 52] of the energy."
+    )
+    assert (found.saved_low, found.saved_high) == (
+        pytest.approx(0.477, abs=0.001),
+        pytest.approx(0.521, abs=0.001),
+    )
+
+
+def test_saving_that_pairs_do_not_show_is_not_called_one() -> None:
+    found = three_sizes(1.3, 1.1, 1.2, 0.7, 1.2)
+    assert found.saved_low is not None
+    assert found.saved_low < 0 < (found.saved or 0)
+    assert "saves" not in found.proof
+    assert "; that it needs less energy is not shown: 7% [-26, 32] less." in found.proof
+
+
+def test_saving_without_pairs_has_no_interval_and_says_so() -> None:
+    rows = [
+        make_row(f"dense.{size}", energy_wh=energy_wh, accuracy=accuracy)
+        for size, energy_wh, accuracies in (("s", 1.0, FAR), ("m", 2.0, CLOSE), ("l", 8.0, BEST))
+        for accuracy in accuracies
+    ]
+    (found,) = compare_returns(rows)
+    assert (found.saved, found.saved_low, found.saved_high) == (0.75, None, None)
+    assert "by the medians 75% less energy, without an interval: too few pairs" in found.proof
+
+
+@pytest.mark.parametrize("n", [2, 5])
+def test_interval_of_a_saving_holds_the_truth_as_often_as_it_says(n: int) -> None:
+    drawn = np.exp(np.random.default_rng(n).normal(0, 0.05, (2000, 2, n)))
+
+    def rows(energies: Any) -> list[dict[str, Any]]:
+        return [{"repeat": i, "energy_wh": energy} for i, energy in enumerate(energies)]
+
+    found = [saving_of(rows(one), rows(2.0 * other)) for one, other in drawn]
+    assert np.mean([s is not None and s.low <= 0.5 <= s.high for s in found]) > 0.935
+
+
+def noisy_family(noise: float, seed: int) -> list[dict[str, Any]]:
+    generator = np.random.default_rng(seed)
+    return [
+        make_row(
+            f"dense.{size}",
+            energy_wh=4.0**power,
+            accuracy=float(accuracy + generator.normal(0, noise)),
+            changed={"repeat": repeat},
+        )
+        for power, (size, accuracy) in enumerate(
+            zip(SIZES, (0.90, 0.95, 0.97, 0.975, 0.978), strict=True)
+        )
+        for repeat in range(3)
+    ]
+
+
+def test_knee_is_named_only_where_most_resamples_have_it() -> None:
+    (sure,) = compare_returns(noisy_family(0.001, 0))
+    assert (sure.knee, sure.knee_agreement) == ("dense.m", 1.0)
+    (unsure,) = compare_returns(noisy_family(0.02, 1))
+    assert unsure.knee is None
+    assert unsure.knee_agreement is not None
+    assert unsure.knee_agreement < LEAST_AGREEMENT
+    assert not any(record["is_knee"] for record in unsure.records())
+
+
+def test_agreement_does_not_depend_on_the_order_of_rows() -> None:
+    rows = noisy_family(0.02, 1)
+    one, other = (compare_returns(each)[0] for each in (rows, rows[::-1]))
+    assert one.knee_agreement == other.knee_agreement
+
+
+def test_blocks_that_all_sizes_share_are_drawn_for_all_at_once() -> None:
+    # What blocks have in common moves all sizes alike, and no knee.
+    rows = [
+        {**row, "energy_wh": row["energy_wh"], "test_score": row["test_score"] + shift}
+        for row in noisy_family(0.0, 0)
+        for shift in [(0.0, 0.02, -0.02)[row["repeat"]]]
+    ]
+    (apart,) = compare_returns(rows)
+    (together,) = compare_returns([{**row, "split_seed": row["repeat"]} for row in rows])
+    assert apart.knee_agreement is not None
+    assert apart.knee_agreement < 1.0 == together.knee_agreement
 
 
 def test_smaller_size_that_repeats_do_not_prove_is_named_beside_the_choice() -> None:
@@ -401,7 +513,7 @@ def test_tolerance_moves_the_choice_and_is_said() -> None:
 
 
 def test_knee_and_saturation_are_those_of_the_sizes() -> None:
-    noise = (-0.001, 0.0, 0.001)
+    noise = (-0.001, -0.0005, 0.0, 0.0005, 0.001)
     energies = {"xs": 0.25, "s": 1.0, "m": 4.0, "l": 16.0, "xl": 64.0}
     found = family_of(
         **{
@@ -410,6 +522,7 @@ def test_knee_and_saturation_are_those_of_the_sizes() -> None:
         }
     )
     assert found.knee in {size.network for size in found.sizes}
+    assert found.knee_agreement == 1.0
     assert found.saturation.a is not None
     assert found.saturation.a.value == pytest.approx(0.95, abs=0.003)
 
@@ -427,7 +540,8 @@ def test_records_hold_the_figures_of_every_size() -> None:
 def test_what_is_saved_and_proven_is_json_as_all_that_is_found() -> None:
     found = family_of(s=(1.0, FAR), m=(2.0, CLOSE), l=(8.0, BEST))
     answer = json.loads(json.dumps(asdict(found), allow_nan=False))
-    assert answer["saved"] == pytest.approx(0.75)
+    for name in ("saved", "saved_low", "saved_high"):
+        assert answer[name] == pytest.approx(0.75)
     assert answer["proof"].startswith("Within 1 point of the best at 95% confidence; it saves 75%")
 
 

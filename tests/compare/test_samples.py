@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import variation
 
 from greenbench.compare.samples import (
     Row,
@@ -13,6 +14,8 @@ from greenbench.compare.samples import (
     marks_in,
     once_each,
 )
+from greenbench.compare.spread import interval_of_cv
+from greenbench.results.marks import UNSTABLE_CV
 from tests.builders import make_row
 
 watt_hours = st.floats(1e-6, 1e6)
@@ -99,13 +102,33 @@ def test_there_is_no_cv_of(energies_wh: Sequence[float | None]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("apart", "is_unstable"), [(0.0499, False), (0.0501, True)], ids=["below", "above"]
+    ("cv", "is_unstable"), [(0.0501, False), (0.096, False), (0.097, True)], ids=str
 )
-def test_case_is_unstable_above_five_percent(apart: float, is_unstable: bool) -> None:
-    # Two samples at 1 ± x have the standard deviation √2 x.
-    found = describe(1 - apart / 2**0.5, 1 + apart / 2**0.5)
-    assert found.cv == pytest.approx(apart)
+def test_case_is_unstable_where_the_whole_interval_of_its_cv_is_above_five_percent(
+    cv: float, is_unstable: bool
+) -> None:
+    # The interval of three samples begins at 0.52 times their CV.
+    found = describe(1 - cv, 1.0, 1 + cv)
+    assert found.cv == pytest.approx(cv)
     assert ("unstable" in found.marks) == is_unstable
+
+
+def test_interval_of_a_cv_is_that_of_a_standard_deviation_where_it_is_small() -> None:
+    low, high = interval_of_cv(0.01, 3)
+    assert (low, high) == (pytest.approx(0.0052, rel=0.01), pytest.approx(0.063, rel=0.01))
+    assert interval_of_cv(0.5, 3)[1] is None
+    assert interval_of_cv(0.0, 3) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 10])
+@pytest.mark.parametrize(("cv", "most"), [(0.03, 0.005), (0.05, 0.035)])
+def test_steady_case_is_hardly_ever_called_unstable(n: int, cv: float, most: float) -> None:
+    drawn = np.random.default_rng(0).normal(1.0, cv, (2000, n))
+    cvs = variation(drawn, axis=1, ddof=1)
+    marked = np.mean([interval_of_cv(float(each), n)[0] > UNSTABLE_CV for each in cvs])
+    assert marked <= most
+    held = [low <= cv <= (high or np.inf) for low, high in (interval_of_cv(c, n) for c in cvs)]
+    assert np.mean(held) > 0.935
 
 
 @pytest.mark.parametrize(("number", "is_few"), [(1, True), (4, True), (5, False), (6, False)])

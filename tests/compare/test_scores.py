@@ -78,7 +78,7 @@ def test_loss_saturates_from_above() -> None:
     rows = [
         row_of(BITS, f"dense.{size}", energy_wh, 1.5 + energy_wh**-0.5 + noise, repeat=repeat)
         for size, energy_wh in (("xs", 1.0), ("s", 2.0), ("m", 4.0), ("l", 8.0), ("xl", 16.0))
-        for repeat, noise in enumerate((0.0, 1e-4, -1e-4))
+        for repeat, noise in enumerate((0.0, 1e-4, -1e-4, 2e-4, -2e-4))
     ]
     (found,) = compare_returns(rows)
     assert found.saturation.a is not None

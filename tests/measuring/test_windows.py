@@ -28,6 +28,18 @@ STEP_WH = STEP_J / 3600
 pytestmark = pytest.mark.usefixtures("steps")
 
 
+def test_emissions_at_a_world_average_have_one_digit_for_people_and_all_for_programs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("GREENBENCH_COUNTRY", raising=False)
+    monkeypatch.delenv("GREENBENCH_CARBON_INTENSITY", raising=False)
+    with greenbench.measure("preprocess", log=False) as window:
+        pass
+    found = window.measurement
+    assert ", ~5 mg CO2e at a world average" in found.sentence
+    assert found.to_dict()["emissions_g"] == pytest.approx(STEP_WH * 0.475)
+
+
 def kept(folder: Path) -> list[dict[str, Any]]:
     """Return what went to the file, as where there is no store."""
     path = folder / "mlruns" / KEPT
@@ -55,6 +67,7 @@ def test_block_has_its_energy_with_provenance_scope_and_emissions(
     assert found.cpu_s == 1.0
     assert found.net_wh is None
     assert found.sentence.startswith("preprocess: 10 mWh (cpu, measured by steps) in ")
+    assert ", 1 mg CO2e (" in found.sentence
     assert json.loads(json.dumps(found.to_dict()))["components"]["cpu"]["provenance"] == "counter"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from greenbench.cases import Case
+from greenbench.reports.content import cases_tables
 from greenbench.reports.findings import Findings, find
 from greenbench.reports.page import DARK, Section, render, sections
 from greenbench.results.readings import Provenance
@@ -122,6 +123,16 @@ def test_nothing_comes_from_elsewhere(page: str) -> None:
     assert "@import" not in page
     # Name spaces are names.
     assert set(re.findall(r"https?://[^\"' <]*", page)) <= {"http://www.w3.org/2000/svg"}
+
+
+def test_emissions_at_a_world_average_have_one_digit_on_the_page_and_all_in_its_csv() -> None:
+    rows, trials = everything()
+    rows = [{**row, "emissions_source": "world average of somebody"} for row in rows]
+    (cases, *_) = cases_tables(find(rows, trials, MACHINE))
+    (column,) = [i for i, name in enumerate(cases.headings) if name.startswith("emissions")]
+    assert cases.headings[column].endswith(" CO2e (~ world average)")
+    assert all(re.fullmatch(r"~(0\.)?0*[1-9]0*", row[column].text) for row in cases.rows)
+    assert any(len(f"{record['emissions_g']}") > 4 for record in cases.records)
 
 
 def test_every_figure_has_a_heading_and_says_its_content(page: str, parts: list[Section]) -> None:

@@ -69,6 +69,7 @@ def test_summary_shows_energy_emissions_accuracy_and_what_the_energy_is() -> Non
         "n": "1",
         "energy, Wh": "2",
         "CV": "–",
+        "95% of CV": "–",
         "emissions, g CO2e": "0.8",
         "test accuracy": "91.2%",
         "train GFLOP": "1",
@@ -85,6 +86,8 @@ def test_measured_energy_is_said_to_be_measured() -> None:
 def test_repeats_become_a_median_with_their_range_and_a_variation() -> None:
     row = summary_row(repeats(1.0, 2.0, 3.0))
     assert (row["n"], row["energy, Wh"], row["CV"]) == ("3", "2 [1, 3]", "50.0%")
+    assert row["95% of CV"] == "> 24%"
+    assert summary_row(repeats(1.0, 1.01, 0.99))["95% of CV"] == "0.52–6.3%"
 
 
 @pytest.mark.parametrize(("uncertainty_wh", "shown"), [(None, "2"), (0.02, "2"), (0.05, "2 ±2.5%")])
@@ -115,6 +118,14 @@ def test_samples_that_do_not_count_are_told_in_n_and_enter_no_figure_of_energy(
     row = summary_row(rows)
     assert (row["n"], row["energy, Wh"], row["CV"]) == ("2 of 3", "2 [1, 3]", "70.7%")
     assert row["emissions, g CO2e"] == "0.8"
+
+
+def test_emissions_at_a_world_average_have_one_digit_and_a_line_that_says_so() -> None:
+    world = {"intensity_g_per_kwh": 475.0, "emissions_source": "world average of somebody"}
+    rows = [make_row(energy_wh=2.0, changed={"emissions_g": 0.95, **world})]
+    assert summary_row(rows)["emissions, g CO2e"] == "~0.9"
+    said = "Emissions at ~500 g CO2e/kWh, with one digit: world average of somebody."
+    assert said in summary(rows)
 
 
 def test_accuracy_is_that_of_all_samples() -> None:
