@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from greenbench.compare.agreement import LEAST_AGREEMENT, knee_agreement
-from greenbench.compare.blocks import block_of
 from greenbench.compare.comparable import (
     ENERGY,
     SCORED,
@@ -17,7 +16,7 @@ from greenbench.compare.comparable import (
 from greenbench.compare.decision import Decision, decide
 from greenbench.compare.fit import Saturation, fit_saturation
 from greenbench.compare.returns_wording import proof, sentence
-from greenbench.compare.samples import describe_samples, once_each
+from greenbench.compare.samples import block_of, describe_samples, once_each
 from greenbench.compare.saving import saving_of
 from greenbench.compare.sizes import (
     Size,
@@ -197,7 +196,7 @@ def compare_returns(
 
 
 def _returns(
-    common: Mapping[str, str],
+    common: Mapping[str, Any],
     rows: Sequence[Row],
     tolerance: Tolerance | float | None,
     include_disturbed: bool,

@@ -1,6 +1,6 @@
 """Samples of a case: which of them count, and how much they vary."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -89,6 +89,12 @@ def once_each(rows: Sequence[Row], column: str = "test_score") -> list[Row]:
         for members in _by_seed(rows)
         if (found := [row for row in members if row.get(column) is not None])
     ]
+
+
+def block_of(row: Row) -> Hashable | None:
+    """Return what a sample shares with those that met the same data; None if nobody knows it."""
+    seed = row.get("split_seed")
+    return None if seed is None else (seed, row.get("dataset"), row.get("repeat"))
 
 
 def again_note(rows: Sequence[Row]) -> str | None:
