@@ -148,7 +148,8 @@ def make_design(
     levels = tuple(tuple(sorted(set(column), key=_order)) for column in columns)
     for name, own in zip(factors, levels, strict=True):
         _check_levels(name, own, len(counted))
-    how = _origin(list(counted.values())) if _is_energy(response) else ()
+    is_energy = _is_energy(response)
+    provenance, scope = _origin(list(counted.values())) if is_energy else (None, None)
     samples = list(counted.values())
     keys = list(zip(*columns, strict=True))
     doubts = [left_open(row, response) for row in samples]
@@ -162,7 +163,8 @@ def make_design(
         tuple(keys),
         tuple(values),
         tuple(doubts),
-        *how,
+        provenance=provenance,
+        scope=scope,
         averaged=len(samples) - len(values),
         dependence=None if unit else dependence(samples, keys, factors),
     )

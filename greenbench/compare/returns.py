@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from greenbench.compare.agreement import LEAST_AGREEMENT, knee_agreement
-from greenbench.compare.blocks import block_of
 from greenbench.compare.comparable import (
     ENERGY,
     SCORED,
@@ -191,7 +190,7 @@ def compare_returns(
 
 
 def _returns(
-    common: Mapping[str, str],
+    common: Mapping[str, Any],
     rows: Sequence[Row],
     tolerance: Tolerance | float | None,
     include_disturbed: bool,
