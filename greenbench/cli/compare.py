@@ -143,8 +143,13 @@ def returns(*, tolerance: "Tolerance | None", **given: Any) -> None:
 @compare.command()
 @_printing
 @tolerating("found the target is")
+@click.option(
+    "--against",
+    metavar="STRATEGY",
+    help="Test this one against each other, and no others: choose it before you run.",
+)
 @_naming("strategy", "energy", "energy_unit", *SCORE, "seed", "order", "group")
-def strategies(*, tolerance: "Tolerance | None", **given: Any) -> None:
+def strategies(*, tolerance: "Tolerance | None", against: str | None, **given: Any) -> None:
     """Say which search strategy finds more: at equal energy, and at equal trials."""
     from greenbench.compare.columns import to_trials  # noqa: PLC0415
     from greenbench.compare.comparable import check_cases  # noqa: PLC0415
@@ -165,6 +170,7 @@ def strategies(*, tolerance: "Tolerance | None", **given: Any) -> None:
         trials,
         group=group,
         tolerance=tolerance,
+        against=against,
         include_disturbed=asked.wanted.include_disturbed,
     )
     if not found:

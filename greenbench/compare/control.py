@@ -14,6 +14,7 @@ from greenbench.compare.horizons import (
     gain_at,
     judged_by,
     of_searches,
+    that_found,
     to_rank,
 )
 from greenbench.compare.pairs import DECIMALS, Pair, compare_together
@@ -136,6 +137,7 @@ def judge_control(
     own = standing.pop(CONTROL, None)
     if own is None or not standing:
         return None
+    searches = that_found(searches)
     is_tested = all(search.is_tested for found in searches.values() for search in found)
     ends = {name: [_found(s, is_tested) for s in found] for name, found in searches.items()}
     at_ends = _against_control(ends, searches)
@@ -176,15 +178,17 @@ def _at_energy(searches: Searches, horizon: Horizon | None) -> tuple[Pair, ...]:
     """Test at equal energy, unless the only trial of the control had not ended then."""
     if horizon is None:
         return ()
-    limit = horizon.limit
-    counted = {name: [s for s in found if s.curve] for name, found in searches.items()}
-    control = [s.curve.total_wh for s in counted[CONTROL] if s.curve]
-    if not control or max(control) > limit * (1 + SLACK):
+    counted = {
+        name: own for name, found in searches.items() if (own := [s for s in found if s.curve])
+    }
+    if CONTROL not in counted or any(
+        search.curve and search.curve.total_wh > horizon.limit_of(search) * (1 + SLACK)
+        for search in counted[CONTROL]
+    ):
         return ()
     gains = {
-        name: [gain_at(search, limit) for search in found]
+        name: [gain_at(search, horizon.limit_of(search)) for search in found]
         for name, found in counted.items()
-        if found
     }
     return _against_control(gains, counted)
 
@@ -193,7 +197,7 @@ def _against_control(gains: dict[str, list[float]], searches: Searches) -> tuple
     ranked = to_rank(gains)
     own = (CONTROL, ranked[CONTROL])
     couples = [(own, each) for each in ranked.items() if each[0] != CONTROL]
-    return of_searches(compare_together(couples, blocks_of(searches)))
+    return of_searches(compare_together(couples, blocks_of(searches), shares_one=True))
 
 
 def _found(search: Search, is_tested: bool) -> float:

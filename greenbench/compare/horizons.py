@@ -1,11 +1,15 @@
-"""Horizons: searches of several strategies, all cut at the same cost, and tested there."""
+"""Horizons: searches of several strategies, cut at the same cost in each block, and tested."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from math import hypot, isfinite, isinf
 from statistics import median
 
+import numpy as np
+
+from greenbench.compare.blocks import InBlock, blocks_by, in_blocks, least_in_each
 from greenbench.compare.pairs import Blocks, Pair, compare_pairs
 from greenbench.compare.searches import Search, Searches
 from greenbench.compare.stats import Estimate, estimate
@@ -16,7 +20,7 @@ from greenbench.tasks.score_format import said
 
 @dataclass(frozen=True)
 class Found:
-    """What the searches of one strategy had found when all searches were cut at one limit.
+    """What the searches of one strategy had found when all of a block were cut at one limit.
 
     Attributes
     ----------
@@ -40,21 +44,23 @@ class Found:
 
 @dataclass(frozen=True)
 class Horizon:
-    """The searches of several strategies, all cut at the same cost.
+    """The searches of several strategies, those of a block all cut at the same cost.
 
     Attributes
     ----------
     limit : float
-        Number of trials, or Wh.
+        Number of trials, or Wh; the median of the blocks'.
     found : tuple of Found
         Best median first.
     pairs : tuple of Pair
-        Each two strategies, tested by ranks over their searches.
+        Each two strategies, or one against each other, tested by ranks over their searches.
     judged_by : Score
         What its scores are.
     is_open : bool
         Whether one strategy may not be above the next one of the ranking, as far as the ticks of
         counters tell how much energy each search had taken.
+    limits : tuple of InBlock
+        That of each block; empty where searches are not known to share any, and have one limit.
     """
 
     limit: float
@@ -62,6 +68,22 @@ class Horizon:
     pairs: tuple[Pair, ...]
     judged_by: Score = ACCURACY
     is_open: bool = False
+    limits: tuple[InBlock, ...] = ()
+
+    def limit_of(self, search: Search) -> float:
+        """Return where a search is cut."""
+        return self._by_block.get(search.block, self.limit)
+
+    @cached_property
+    def _by_block(self) -> dict[str | None, float]:
+        return {each.block: each.value for each in self.limits}
+
+    def said(self, words: Callable[[float], str]) -> str:
+        """Return the limit in words, with its range where blocks have limits of their own."""
+        values = [each.value for each in self.limits] or [self.limit]
+        least, most = words(min(values)), words(max(values))
+        each = "" if least == most else f", by repeat {least} to {most}"
+        return words(self.limit) + each
 
     @property
     def best(self) -> tuple[str, ...]:
@@ -119,55 +141,100 @@ def as_score(gains: Estimate, score: Score) -> Estimate:
     return replace(gains, median=score.gain(gains.median), low=low, high=high)
 
 
-def cut_at_trials(searches: Searches) -> Horizon:
-    """Cut all searches at the fewest trials of any that has several."""
-    numbers = [len(search.best) for found in searches.values() for search in found]
-    limit = min((number for number in numbers if number > 1), default=1)
-    # A scheduler has started so many trials then; each counts as it ended.
-    return _cut(limit, searches, lambda search: float(search.best[:limit][-1]))
-
-
-def cut_at_energy(searches: Searches) -> Horizon | None:
-    """Cut all searches at the least energy of any of several trials, if there is one.
+def cut_at_trials(searches: Searches, against: str | None = None) -> Horizon:
+    """Cut the searches of each block at the fewest trials of any that has several.
 
     Parameters
     ----------
     searches : mapping of str to sequence of Search
-        Those whose energy counts, at least one of each strategy.
+        At least one of each strategy; see `that_found` for those that count.
+    against : str, optional
+        The strategy that is tested against each other; all pairs, if none is named.
     """
-    everything = [search for found in searches.values() for search in found]
-    totals = [s.curve.total_wh for s in everything if s.curve and len(s.best) > 1]
-    if not totals:
+    searches = that_found(searches)
+    limits = _limits(searches, lambda search: len(search.best))
+    if not limits:
+        limits = dict.fromkeys(map(blocks_by(searches), _all(searches)), 1)
+
+    # A scheduler has started so many trials then; each counts as it ended.
+    def found_by(search: Search, limit: float) -> float:
+        return float(search.best[: int(limit)][-1])
+
+    return _cut(limits, searches, found_by, against)
+
+
+def cut_at_energy(searches: Searches, against: str | None = None) -> Horizon | None:
+    """Cut the searches of each block at the least energy of any of several trials, if there is one.
+
+    Parameters
+    ----------
+    searches : mapping of str to sequence of Search
+        Those whose energy counts, at least one of each strategy; see `that_found` for those of
+        them that count.
+    against : str, optional
+        The strategy that is tested against each other; all pairs, if none is named.
+    """
+    searches = that_found(searches)
+    limits = _limits(searches, lambda s: s.curve.total_wh if s.curve else None)
+    if not limits:
         return None
-    limit = min(totals)
-    found = _cut(limit, searches, lambda s: gain_at(s, limit))
+    found = _cut(limits, searches, gain_at, against)
     return replace(found, is_open=_is_open(found, searches))
 
 
+def that_found(searches: Searches) -> Searches:
+    """Leave out searches without a completed trial, but of strategies that have no others.
+
+    They say nothing of what a strategy finds for an energy, and to count them as the worst score
+    that there is would let a crash decide.
+    """
+    return {
+        name: [search for search in found if search.has_completed] or found
+        for name, found in searches.items()
+    }
+
+
+def _limits(searches: Searches, cost_of: Callable[[Search], float | None]) -> dict[str, float]:
+    """Return the limit of each block; that of a search that found nothing only where all are so."""
+    nobody = not any(search.has_completed for search in _all(searches))
+    return least_in_each(
+        searches,
+        lambda s: cost_of(s) if len(s.best) > 1 and (s.has_completed or nobody) else None,
+    )
+
+
+def _all(searches: Searches) -> list[Search]:
+    return [search for found in searches.values() for search in found]
+
+
 def _is_open(horizon: Horizon, searches: Searches) -> bool:
-    limit = horizon.limit
-    everything = [search for found in searches.values() for search in found]
-    own_wh = min(s.uncertainty_wh or 0.0 for s in everything if _ends_at(s, limit))
+    def ends(search: Search) -> bool:
+        return search.curve is not None and search.curve.total_wh == horizon.limit_of(search)
+
+    block_of = blocks_by(searches)
+    own_wh: dict[str, float] = {}
+    for search in filter(ends, _all(searches)):
+        left_open = search.uncertainty_wh or 0.0
+        own_wh[block_of(search)] = min(left_open, own_wh.get(block_of(search), left_open))
+
+    def shift(search: Search, sign: int) -> float:
+        # All of a search whose end is the limit is within it.
+        if ends(search):
+            return 0.0
+        return sign * hypot(own_wh.get(block_of(search), 0.0), search.uncertainty_wh or 0.0)
 
     def found_by(strategy: str, sign: int) -> float:
         """Return its median if its searches had come less far, or farther, than was read."""
-        shifts = [
-            # All of a search whose end is the limit is within it.
-            0.0 if _ends_at(s, limit) else sign * hypot(own_wh, s.uncertainty_wh or 0.0)
-            for s in searches[strategy]
-        ]
-        each = zip(searches[strategy], shifts, strict=True)
-        return median(gain_at(s, limit + shift) for s, shift in each)
+        return median(
+            gain_at(search, horizon.limit_of(search) + shift(search, sign))
+            for search in searches[strategy]
+        )
 
     return any(
         found_by(one.strategy, 0) > found_by(other.strategy, 0)
         and found_by(one.strategy, -1) <= found_by(other.strategy, 1)
         for one, other in pairwise(horizon.found)
     )
-
-
-def _ends_at(search: Search, limit_wh: float) -> bool:
-    return search.curve is not None and search.curve.total_wh == limit_wh
 
 
 def gain_at(search: Search, limit_wh: float) -> float:
@@ -182,9 +249,18 @@ def above(pair: Pair) -> str:
     return f"{pair.larger} above {lower} (p = {pair.p:.2g}{how})"
 
 
-def _cut(limit: float, searches: Searches, found_by: Callable[[Search], float]) -> Horizon:
-    gains = {name: list(map(found_by, found)) for name, found in searches.items()}
-    pairs = of_searches(compare_pairs(to_rank(gains), blocks_of(searches)))
+def _cut(
+    limits: Mapping[str, float],
+    searches: Searches,
+    found_by: Callable[[Search, float], float],
+    against: str | None,
+) -> Horizon:
+    block_of = blocks_by(searches)
+    gains = {
+        name: [found_by(search, limits[block_of(search)]) for search in found]
+        for name, found in searches.items()
+    }
+    pairs = of_searches(compare_pairs(to_rank(gains), blocks_of(searches), against))
     score = judged_by(searches)
     medians = {name: estimate_of(values) for name, values in gains.items()}
     found = [
@@ -192,11 +268,12 @@ def _cut(limit: float, searches: Searches, found_by: Callable[[Search], float]) 
             name,
             as_score(medians[name], score),
             score.gain(max(gains[name])),
-            _win_rate(name, pairs),
+            _win_rate(name, gains),
         )
         for name in sorted(gains, key=lambda name: (-medians[name].median, name))
     ]
-    return Horizon(limit, tuple(found), pairs, score)
+    limit = median(limits.values())
+    return Horizon(limit, tuple(found), pairs, score, limits=in_blocks(limits))
 
 
 def to_rank(gains: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
@@ -228,11 +305,7 @@ def of_searches(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
     )
 
 
-def _win_rate(name: str, pairs: Sequence[Pair]) -> float:
-    # A12 is the share of pairs that the first one wins, ties counted half.
-    wins = [
-        (pair.a12 if pair.one == name else 1 - pair.a12, pair.n_one * pair.n_other)
-        for pair in pairs
-        if name in (pair.one, pair.other)
-    ]
-    return sum(share * number for share, number in wins) / sum(number for _, number in wins)
+def _win_rate(name: str, gains: Mapping[str, Sequence[float]]) -> float:
+    own = np.asarray(gains[name])[:, None]
+    others = np.concatenate([values for other, values in gains.items() if other != name])
+    return float(np.mean((own > others) + (own == others) / 2))

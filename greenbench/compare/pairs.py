@@ -36,8 +36,8 @@ class Pair:
         Vargha and Delaney's effect size (2000): the chance that a sample of `one` is larger
         than one of `other`, ties counted half.
     p : float or None
-        Of the two-sided test, Holm-corrected over all pairs that were tested together; None
-        if it was not made.
+        Of the two-sided test, corrected over all pairs that were tested together; None if it
+        was not made.
     reason : str or None
         Why it was not made.
     test : str
@@ -78,9 +78,11 @@ class Pair:
 
 
 def compare_pairs(
-    groups: Mapping[str, Sequence[float]], blocks: Blocks | None = None
+    groups: Mapping[str, Sequence[float]],
+    blocks: Blocks | None = None,
+    against: str | None = None,
 ) -> tuple[Pair, ...]:
-    """Test each pair of groups.
+    """Test each pair of groups, or one group against each other.
 
     Parameters
     ----------
@@ -88,6 +90,8 @@ def compare_pairs(
         Name to at least one sample.
     blocks : mapping of str to sequence, optional
         Name to the block of each sample; see `compare_together`.
+    against : str, optional
+        The group that was chosen, before there were samples, to be compared with each other.
 
     Returns
     -------
@@ -95,11 +99,18 @@ def compare_pairs(
         Without p where so few samples cannot reach 5% after the correction, whatever they
         are: that is not a finding of no difference.
     """
-    return compare_together(combinations(groups.items(), 2), blocks)
+    if against is None:
+        return compare_together(combinations(groups.items(), 2), blocks)
+    others = [(name, samples) for name, samples in groups.items() if name != against]
+    couples = [((against, groups[against]), other) for other in others]
+    return compare_together(couples, blocks, shares_one=True)
 
 
 def compare_together(
-    couples: Iterable[tuple[Group, Group]], blocks: Blocks | None = None
+    couples: Iterable[tuple[Group, Group]],
+    blocks: Blocks | None = None,
+    *,
+    shares_one: bool = False,
 ) -> tuple[Pair, ...]:
     """Test some pairs of groups as one family, as `compare_pairs` does all pairs.
 
@@ -112,29 +123,85 @@ def compare_together(
         A group is its name and at least one sample.
     blocks : mapping of str to sequence, optional
         Name to the block of each sample, no block twice; None for a sample without any.
+    shares_one : bool
+        Whether all couples have one group in common, chosen before there were samples. They are
+        then corrected after Hommel (1988) instead of Holm: that one group is above all others
+        takes no correction.
     """
     couples = list(couples)
     made = []
     for (one, first), (other, second) in couples:
-        pair, least_p = _tested(one, first, other, second, blocks or {})
-        if least_p * len(couples) >= ALPHA:
-            samples = f"{pair.n_one} and {pair.n_other}"
-            if pair.is_paired:
-                samples = f"{pair.n_pairs} paired"
-            reason = (
-                f"{samples} samples cannot reach {ALPHA:.0%} over {len(couples)} "
-                f"pair{'s' if len(couples) > 1 else ''}"
-            )
-            pair = replace(pair, p=None, reason=reason)
-        made.append(pair)
-    corrected = iter(holm([pair.p for pair in made if pair.p is not None]))
+        pair = _tested(one, first, other, second, blocks or {})
+        made.append(_unless_hopeless(pair, len(couples), shares_one=shares_one))
+    tested = [pair.p for pair in made if pair.p is not None]
+    corrected = iter(_corrected(tested, "hommel" if shares_one else "holm"))
     return tuple(pair if pair.p is None else replace(pair, p=next(corrected)) for pair in made)
+
+
+def least_p(
+    n: int,
+    couples: int = 1,
+    *,
+    n_other: int | None = None,
+    paired: bool = True,
+    shares_one: bool = False,
+) -> float:
+    """Return the least p that a design can reach, whatever comes out.
+
+    What cannot get below 5% can prove nothing, and is not tested.
+
+    Parameters
+    ----------
+    n : int
+        Number of pairs of samples, such as repeats; without pairs, samples of each group.
+    couples : int
+        Number of pairs of groups that are tested together: of k strategies k(k − 1)/2, or k − 1
+        against one of them.
+    n_other : int, optional
+        Without pairs, samples of the other group, if they are not as many.
+    paired : bool
+        Whether samples are compared in pairs.
+    shares_one : bool
+        Whether one group, chosen beforehand, is compared with each other; the least p is then
+        that of its being above (or below) all of them.
+
+    Returns
+    -------
+    float
+        At most 1.
+
+    Examples
+    --------
+    Six repeats prove one difference, but none of three strategies among each other:
+
+    >>> least_p(6), least_p(6, couples=3)
+    (0.03125, 0.09375)
+    >>> least_p(6, couples=2, shares_one=True)
+    0.03125
+    """
+    # All signs equal, of all equally likely signs; or the two most extreme of all orders.
+    uncorrected = 2 / 2**n if paired else 2 / comb(n + (n_other or n), n)
+    return min(1.0, uncorrected * (1 if shares_one else couples))
+
+
+def _unless_hopeless(pair: Pair, couples: int, *, shares_one: bool) -> Pair:
+    """Return a pair without p where its samples cannot reach 5%."""
+    n = pair.n_one if pair.n_pairs is None else pair.n_pairs
+    least = least_p(n, couples, n_other=pair.n_other, paired=pair.is_paired, shares_one=shares_one)
+    if least < ALPHA:
+        return pair
+    samples = f"{n} paired" if pair.is_paired else f"{pair.n_one} and {pair.n_other}"
+    reason = (
+        f"{samples} samples cannot reach {ALPHA:.0%} over {couples} "
+        f"pair{'s' if couples > 1 else ''}"
+    )
+    return replace(pair, p=None, reason=reason)
 
 
 def _tested(
     one: str, first: Sequence[float], other: str, second: Sequence[float], blocks: Blocks
-) -> tuple[Pair, float]:
-    """Return a pair with its uncorrected p, and the least p that so many samples can have."""
+) -> Pair:
+    """Return a pair with its uncorrected p."""
     n_one, n_other = len(first), len(second)
     found = mannwhitneyu(first, second)
     pair = Pair(
@@ -146,13 +213,9 @@ def _tested(
     )
     n_pairs = len(differences)
     if 2 * n_pairs < max(n_one, n_other):
-        # The two most extreme of all equally likely orders.
-        return pair, 2 / comb(n_one + n_other, n_one)
+        return pair
     p, rank_biserial = signed_ranks(differences)
-    # All signs equal, of all equally likely signs.
-    return replace(
-        pair, p=p, test=WILCOXON, n_pairs=n_pairs, rank_biserial=rank_biserial
-    ), 2 / 2**n_pairs
+    return replace(pair, p=p, test=WILCOXON, n_pairs=n_pairs, rank_biserial=rank_biserial)
 
 
 def _differences(
@@ -197,11 +260,15 @@ def holm(p_values: Sequence[float]) -> Sequence[float]:
     p_values : sequence of float
         Of all tests that were made together.
     """
+    return _corrected(p_values, "holm")
+
+
+def _corrected(p_values: Sequence[float], method: str) -> Sequence[float]:
     if not p_values:
         return ()
     # statsmodels collects garbage at each call, which takes 0.1 s beside a large table.
     gc.freeze()
     try:
-        return [float(p) for p in multipletests(p_values, method="holm")[1]]
+        return [float(p) for p in multipletests(p_values, method=method)[1]]
     finally:
         gc.unfreeze()

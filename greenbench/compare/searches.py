@@ -35,6 +35,8 @@ class Search:
         The best so far over energy, in the order of time; None if its energy does not count.
     reason : str or None
         Why its energy does not count.
+    has_completed : bool
+        Whether a trial did, so that something was found.
     """
 
     strategy: str
@@ -42,17 +44,21 @@ class Search:
     best: FloatArray
     curve: Anytime | None
     reason: str | None
+    has_completed: bool = True
 
     @property
-    def block(self) -> Hashable | None:
-        """What it shares with the same repeat of other strategies: split, weights and order.
+    def block(self) -> str | None:
+        """Name of what it shares with the same repeat of other strategies: the split, at least.
 
-        None if it is not known to: results say so since they name their prior.
+        None if it is not known to. Results say so since they name their prior, within a session;
+        and across sessions, since they name the seed of their split.
         """
         first = self.rows[0]
-        if first.get("prior") is None or first.get("repeat") is None:
+        repeat, split, session = (first.get(of) for of in ("repeat", "split_seed", "session"))
+        if repeat is None or (split is None and first.get("prior") is None):
             return None
-        return first.get("session"), first["repeat"]
+        shared = f"session {session}, " if session is not None else ""
+        return f"{shared if split is None else f'split {split}, '}repeat {repeat}"
 
     @property
     def score(self) -> Score:
@@ -172,4 +178,5 @@ def _search(strategy: str, rows: tuple[Row, ...], include_disturbed: bool) -> Se
         spent = np.cumsum([step.energy_wh or 0.0 for step in steps], dtype=np.float64)
         found = best_so_far([step.val_score for step in steps], score)
         curve = Anytime(spent, found, worst_gain(score))
-    return Search(strategy, rows, best, curve, reason)
+    has_completed = any(each is not None for each in proposed)
+    return Search(strategy, rows, best, curve, reason, has_completed)

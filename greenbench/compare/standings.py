@@ -1,19 +1,22 @@
 """Standings: what the searches of each strategy found, and what their energy went into."""
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
-from greenbench.compare.anytime import Anytime, Band, band
+from greenbench.compare.anytime import Band, band
+from greenbench.compare.blocks import blocks_by
 from greenbench.compare.doubts import middle
 from greenbench.compare.horizons import Horizon, as_score, estimate_of, judged_by
+from greenbench.compare.reaching import reaching
 from greenbench.compare.searches import Search, Searches
 from greenbench.compare.stats import Estimate
 from greenbench.results import TrialStatus
 from greenbench.results.chronology import spending
 from greenbench.tasks import Score
+
+Figure = Callable[[Search], float | None]
 
 
 @dataclass(frozen=True)
@@ -36,17 +39,21 @@ class Standing:
     energy_wh : Estimate or None
         Of a search; None if the energy of none counts, as are the figures below.
     energy_to_target_wh : float or None
-        Median over the searches, of which those that never reach the target come last; None
-        if at least half of them don't.
+        Median over the searches, after Kaplan and Meier (see `greenbench.compare.reaching`): a
+        search that never reaches its target is known to need more than it spent; None if
+        their curve does not fall below a half.
     energy_to_target_above_wh : float or None
         Where that is None since it is censored: what it is above, the median with a search
         that never reaches the target counted as if it did so at its end.
+    energy_to_target_low_wh, energy_to_target_high_wh : float or None
+        95% interval of that median, from 6 searches on; None without one, and the upper end
+        where the searches do not bound it.
     hit_rate : float or None
         Share of searches that reach the target.
     area : float or None
         Normalised area under the best-so-far curve, median over the searches: the mean best
-        score between the longest first trial of all searches and the limit of equal energy;
-        None where that is empty.
+        score between the longest first trial of a block and its limit of equal energy; None
+        where that is empty.
     curve : Band or None
         Best-so-far score over cumulative energy.
     prior : str or None
@@ -66,6 +73,8 @@ class Standing:
         Half-width of the interval that the ticks of counters leave of a search's energy, median;
         None where it is not known. That of a part of it, such as the energy to the target, is as
         wide: it has two open edges, as the whole has.
+    failed_searches : int
+        Those without a completed trial.
     """
 
     strategy: str
@@ -88,10 +97,13 @@ class Standing:
     wasted_share: float | None = None
     optimism: float | None = None
     uncertainty_wh: float | None = None
+    energy_to_target_low_wh: float | None = None
+    energy_to_target_high_wh: float | None = None
+    failed_searches: int = 0
 
 
 def standings(
-    searches: Searches, target: float | None, equal_energy: Horizon | None
+    searches: Searches, targets: Mapping[str, float], equal_energy: Horizon | None
 ) -> tuple[Standing, ...]:
     """Return how each strategy did, by name.
 
@@ -99,34 +111,51 @@ def standings(
     ----------
     searches : mapping of str to sequence of Search
         Of all strategies.
-    target : float or None
-        Gain to reach, if anything was found.
+    targets : mapping of str to float
+        Gain to reach in each block in which anything was found.
     equal_energy : Horizon or None
-        Where the area ends.
+        Where areas end.
     """
-    firsts = [float(c.energy_wh[0]) for found in searches.values() for c in _curves(found)]
-    interval = (max(firsts), equal_energy.limit) if equal_energy else (0.0, 0.0)
-    return tuple(_standing(name, searches[name], target, interval) for name in searches)
+    block_of = blocks_by(searches)
+    firsts: dict[str, float] = {}
+    for search in (each for found in searches.values() for each in found):
+        if search.curve:
+            first = float(search.curve.energy_wh[0])
+            firsts[block_of(search)] = max(first, firsts.get(block_of(search), first))
+
+    def area_of(search: Search) -> float | None:
+        if search.curve is None or equal_energy is None:
+            return None
+        return search.curve.mean_gain(firsts[block_of(search)], equal_energy.limit_of(search))
+
+    def reached(search: Search) -> float | None:
+        target = targets.get(block_of(search))
+        return None if target is None or search.curve is None else search.curve.energy_to(target)
+
+    found = (_standing(name, searches[name], reached, area_of) for name in searches)
+    # Of no target it cannot be said how far away it is.
+    return tuple(
+        each if targets else replace(each, energy_to_target_above_wh=None) for each in found
+    )
 
 
-def _standing(
-    name: str, searches: Sequence[Search], target: float | None, interval: tuple[float, float]
-) -> Standing:
+def _standing(name: str, searches: Sequence[Search], reached: Figure, area_of: Figure) -> Standing:
     finals = [float(search.best[-1]) for search in searches]
     rows = [row for search in searches for row in search.rows]
     proposed = [row["val_score"] for row in rows if row.get("reevaluates") is None]
-    curves, score = _curves(searches), judged_by({name: searches})
+    counted, score = [s for s in searches if s.curve], judged_by({name: searches})
     return Standing(
         strategy=name,
         searches=len(searches),
-        counted=len(curves),
+        counted=len(counted),
         trials=len(proposed),
         failed_trials=proposed.count(None),
         final_score=as_score(estimate_of(finals), score),
         best_score=score.gain(max(finals)),
         reevaluations=len(rows) - len(proposed),
+        failed_searches=sum(not search.has_completed for search in searches),
         **_accounts(searches),
-        **_energies(curves, target, interval, score) if curves else {},
+        **_energies(counted, reached, area_of, score) if counted else {},
     )
 
 
@@ -146,25 +175,19 @@ def _accounts(searches: Sequence[Search]) -> dict[str, Any]:
 
 
 def _energies(
-    curves: Sequence[Anytime], target: float | None, interval: tuple[float, float], score: Score
+    counted: Sequence[Search], reached: Figure, area_of: Figure, score: Score
 ) -> dict[str, Any]:
-    reached = [None if target is None else curve.energy_to(target) for curve in curves]
-    to_target = median(math.inf if energy is None else energy for energy in reached)
-    at_least = median(
-        curve.total_wh if energy is None else energy
-        for curve, energy in zip(curves, reached, strict=True)
-    )
-    is_censored = not math.isfinite(to_target)
-    areas = [area for c in curves if (area := c.mean_gain(*interval)) is not None]
+    curves = [search.curve for search in counted if search.curve]
+    spent = [curve.total_wh for curve in curves]
+    to_target = reaching(list(map(reached, counted)), spent)
+    areas = [area for search in counted if (area := area_of(search)) is not None]
     return {
-        "energy_wh": estimate_of([curve.total_wh for curve in curves]),
-        "energy_to_target_wh": None if is_censored else to_target,
-        "energy_to_target_above_wh": at_least if is_censored and target is not None else None,
-        "hit_rate": 1 - reached.count(None) / len(reached),
+        "energy_wh": estimate_of(spent),
+        "energy_to_target_wh": to_target.median,
+        "energy_to_target_above_wh": to_target.above,
+        "energy_to_target_low_wh": to_target.low,
+        "energy_to_target_high_wh": to_target.high,
+        "hit_rate": to_target.hit_rate,
         "area": score.gain(median(areas)) if areas else None,
         "curve": band(curves, score),
     }
-
-
-def _curves(searches: Sequence[Search]) -> list[Anytime]:
-    return [search.curve for search in searches if search.curve]

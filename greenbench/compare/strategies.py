@@ -5,18 +5,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from greenbench.compare.blocks import InBlock, in_blocks
 from greenbench.compare.comparable import ENERGY, SCORED, check_agree
 from greenbench.compare.control import NO_CONTROL, Control, judge_control
 from greenbench.compare.doubts import AS_FAR, are_apart
 from greenbench.compare.horizons import Horizon, cut_at_energy, cut_at_trials, judged_by
+from greenbench.compare.pairs import Pair
 from greenbench.compare.searches import Search, Searches, read_searches
 from greenbench.compare.standings import Standing, standings
 from greenbench.compare.stats import Estimate
+from greenbench.compare.targets import compare_to_target, middle_of, targets_of
 from greenbench.compare.tolerance import Tolerance, tolerance_for
 from greenbench.compare.units import with_unit
 from greenbench.errors import NotComparableError, UnknownNameError
 from greenbench.results.scope import scope_of
-from greenbench.results.scores import worst_gain
 from greenbench.tasks import ACCURACY, Score
 from greenbench.tasks.score_format import remark
 
@@ -27,6 +29,10 @@ OWN_GROUP = ("architecture", "backend", "setting")
 
 INPUTS = ("strategy", "energy_wh", "val_score")
 APART = ("dataset", "network", "model", "architecture", "backend")
+ONE_LIMIT = (
+    "all searches are cut at one limit and have one target, since it is not known which of them "
+    "share a repeat's split"
+)
 DEFINITION = {"setting": "setting", "case_hash": "definition"}
 
 
@@ -43,17 +49,18 @@ class Strategies:
     tolerance : float
         How far below the best score the target is, in the score's unit.
     target : float or None
-        Score to reach: the best of any search, less the tolerance; None if no trial completed.
+        Score to reach, the median of the blocks': the best that any search of a block found, less
+        the tolerance; None if no trial completed.
     strategies : tuple of Standing
         By name.
     equal_trials : Horizon
-        Cut at the fewest trials of any search of several trials.
+        Cut at the fewest trials of any search of several trials, in each block.
     equal_energy : Horizon or None
-        Cut at the least energy of any search of several trials.
+        Cut at the least energy of any search of several trials, in each block.
     reason : str or None
         Why the question of equal energy has no answer.
     left_out : tuple of str
-        Searches whose energy does not count, and why.
+        Searches whose energy does not count, or that found nothing, and why.
     control : Control or None
         What searching gains over the published defaults; None if nobody ran those.
     scope : str or None
@@ -62,6 +69,16 @@ class Strategies:
         What its scores are.
     within : str
         The tolerance, in words.
+    targets : tuple of InBlock
+        That of each block; empty where searches are not known to share any, and have one target.
+    to_target : tuple of Pair
+        Each two strategies by the energy at which they come to their block's target, each two
+        searches of a block cut at the end of the one that spent less; the larger one is the one
+        that comes there first.
+    against : str or None
+        The strategy that each other was tested against; all pairs are, if none was named.
+    notes : tuple of str
+        What must be known of how the searches were cut.
     """
 
     group: dict[str, str]
@@ -77,6 +94,10 @@ class Strategies:
     scope: str | None = None
     judged_by: Score = ACCURACY
     within: str = "1 point"
+    targets: tuple[InBlock, ...] = ()
+    to_target: tuple[Pair, ...] = ()
+    against: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -90,20 +111,32 @@ class Strategies:
     @property
     def _in_words(self) -> str:
         trials, energy = self.equal_trials, self.equal_energy
-        at_trials = f"t equal trials ({trials.limit:.0f}) {trials.ranking}"
+        limit = trials.said(lambda number: f"{number:.3g}")
+        at_trials = f"t equal trials ({limit}) {trials.ranking}"
         if energy is None:
             return f"A{at_trials}; {trials.verdict}; not at equal energy: {self.reason}."
         verdict = energy.verdict
         if verdict != trials.verdict:
             verdict = f"at equal energy {verdict}, at equal trials {trials.verdict}"
         return (
-            f"At equal energy ({with_unit(energy.limit)}) {energy.ranking}{energy.doubt}; "
-            f"a{at_trials}; {self._to_target}; {verdict}."
+            f"At equal energy ({energy.said(with_unit)}) {energy.ranking}{energy.doubt}; "
+            f"a{at_trials}; {self._failed}{self._to_target}; {verdict}."
         )
 
     @property
+    def _failed(self) -> str:
+        """What is said of searches that are left out since none of their trials completed."""
+        failed = [
+            f"{standing.failed_searches} of {standing.searches} of {standing.strategy}"
+            for standing in self.strategies
+            if standing.failed_searches
+        ]
+        return f"no trial completed in {listed(failed)}; " if failed else ""
+
+    @property
     def _to_target(self) -> str:
-        comes = f"within {self.within} of the best"
+        whose_best = "the repeat's best" if self.targets else "the best"
+        comes = f"within {self.within} of {whose_best}"
         reaching = sorted(
             (s.energy_to_target_wh, s.strategy, s.uncertainty_wh or 0.0)
             for s in self.strategies
@@ -118,7 +151,8 @@ class Strategies:
             next_wh, second, other_wh = reaching[1]
             if not are_apart(least_wh, next_wh, doubt_wh, other_wh):
                 return f"{words}, the same as {second}, {AS_FAR}"
-            return f"{words}, {least_wh / next_wh:.0%} of {second}'s" if next_wh else words
+            share = f"{words}, {least_wh / next_wh:.0%} of {second}'s" if next_wh else words
+            return f"{share}{self._how_sure(first, second)}"
         rivals = [s for s in self.strategies if s.strategy != first]
         how = " in most of its searches" if any(s.hit_rate for s in rivals) else ""
         return f"{words}, which no other{whose} does{how}"
@@ -129,6 +163,14 @@ class Strategies:
         horizons = (self.equal_energy, self.equal_trials)
         scores = [found.score for horizon in horizons if horizon for found in horizon.found]
         return [s.energy_wh for s in self.strategies if s.energy_wh is not None] + scores
+
+    def _how_sure(self, first: str, second: str) -> str:
+        pair = next((p for p in self.to_target if {p.one, p.other} == {first, second}), None)
+        if pair is None:
+            return ""
+        if not pair.is_significant or pair.larger != first:
+            return ", which is not proven"
+        return f" (p = {pair.p:.2g}{', paired' if pair.is_paired else ''})"
 
     def records(self) -> list[dict[str, Any]]:
         """Return a flat row for each strategy."""
@@ -160,6 +202,7 @@ def compare_strategies(
     *,
     group: Sequence[str],
     tolerance: Tolerance | float | None = None,
+    against: str | None = None,
     include_disturbed: bool = False,
 ) -> list[Strategies]:
     """Compare the strategies of every group that has at least two.
@@ -181,6 +224,10 @@ def compare_strategies(
     tolerance : Tolerance or float, optional
         The target is so much below the best score that any strategy of the group found; a
         number is in the score's unit. None takes 0.01 of a share, and 1% of other scores.
+    against : str, optional
+        The strategy that is tested against each other, chosen before anything ran; all pairs
+        are tested, if none is named. Of k strategies that are k − 1 tests instead of k(k − 1)/2,
+        and that it is above (or below) all others needs no correction.
     include_disturbed : bool
         Whether the energy of disturbed searches counts.
 
@@ -201,13 +248,15 @@ def compare_strategies(
     for column in (*INPUTS, *group):
         if rows and column not in rows[0]:
             raise UnknownNameError("column", column, rows[0])
+    if against is not None and against not in (names := {str(row["strategy"]) for row in rows}):
+        raise UnknownNameError("strategy", against, names)
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(without_budget(row, column) for column in group), []).append(row)
     return [
-        _compare(dict(zip(group, key, strict=True)), members, tolerance, include_disturbed)
+        _compare(dict(zip(group, key, strict=True)), members, tolerance, against, include_disturbed)
         for key, members in sorted(groups.items())
-        if len({row["strategy"] for row in members}) > 1
+        if len(names := {str(row["strategy"]) for row in members}) > 1 and against in (None, *names)
     ]
 
 
@@ -229,6 +278,7 @@ def _compare(
     group: dict[str, str],
     rows: Sequence[Row],
     tolerance: Tolerance | float | None,
+    against: str | None,
     include_disturbed: bool,
 ) -> Strategies:
     where = ", ".join(group.values()) or "all trials"
@@ -241,26 +291,41 @@ def _compare(
     check_agree(where, counted, ENERGY)
     score = judged_by(searches)
     allowed = tolerance_for(score, tolerance)
-    best = max(float(search.best[-1]) for search in everything)
-    far = allowed.of(best)
-    target = best - far if best > worst_gain(score) else None
-    equal_energy, reason = _equal_energy(searches)
-    found = standings(searches, target, equal_energy)
+    far = allowed.of(max(float(search.best[-1]) for search in everything))
+    targets = targets_of(searches, allowed)
+    equal_energy, reason = _equal_energy(searches, against)
+    found = standings(searches, targets, equal_energy)
     return Strategies(
         group=group,
         provenance=next((str(p) for r in counted if (p := r.get("energy_provenance"))), None),
-        tolerance=far if target is not None else allowed.amount,
-        target=None if target is None else score.gain(target),
+        tolerance=far if targets else allowed.amount,
+        target=middle_of(searches, targets),
         strategies=found,
-        equal_trials=cut_at_trials(searches),
+        equal_trials=cut_at_trials(searches, against),
         equal_energy=equal_energy,
         reason=reason,
-        left_out=tuple(f"{s.name}: {s.reason}" for s in everything if s.reason),
+        left_out=tuple(f"{s.name}: {why}" for s in everything if (why := _why_left_out(s))),
         control=judge_control(searches, found, equal_energy, far),
         scope=next((s for r in counted if (s := scope_of(r))), None),
         judged_by=score,
         within=allowed.words(score),
+        targets=in_blocks({block: score.gain(gain) for block, gain in targets.items()}),
+        to_target=compare_to_target(searches, targets, against),
+        against=against,
+        notes=_notes(searches),
     )
+
+
+def _why_left_out(search: Search) -> str | None:
+    return search.reason or (None if search.has_completed else "no trial completed")
+
+
+def _notes(searches: Searches) -> tuple[str, ...]:
+    """Say that all searches are cut at one limit, where that of a repeat would be fairer."""
+    everything = [search for found in searches.values() for search in found]
+    if len(everything) == len(searches) or all(search.block for search in everything):
+        return ()
+    return (ONE_LIMIT,)
 
 
 def _check_apart(where: str, rows: Sequence[Row], group: Mapping[str, str]) -> None:
@@ -282,14 +347,14 @@ def _check_definitions(where: str, rows: Sequence[Row], group: Mapping[str, str]
             check_agree(f"{where}: {name}", own, DEFINITION)
 
 
-def _equal_energy(searches: Searches) -> tuple[Horizon | None, str | None]:
+def _equal_energy(searches: Searches, against: str | None) -> tuple[Horizon | None, str | None]:
     """Return the answer, or why there is none."""
     counted = {name: found for name, of in searches.items() if (found := _counted(of))}
-    if len(counted) <= 1:
-        others = [name for name in searches if name not in counted]
+    others = [name for name in searches if name not in counted]
+    if len(counted) <= 1 or against in others:
         why = sorted({s.reason for name in others for s in searches[name] if s.reason})
         return None, f"no energy of {listed(others)} counts ({', '.join(why)})"
-    horizon = cut_at_energy(counted)
+    horizon = cut_at_energy(counted, against)
     return horizon, None if horizon else "no search has more than one trial"
 
 

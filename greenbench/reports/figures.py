@@ -250,7 +250,7 @@ def _draw_anytime(canvas: Canvas, found: Strategies, label: str) -> None:
     if found.target is not None:
         axes.plot.axhline(
             axes.times * found.target, color=DOMINATED, linestyle=":", linewidth=1.2,
-            label=f"target, {value(score, found.target)}",
+            label=f"{'median ' if found.targets else ''}target, {value(score, found.target)}",
         )  # fmt: skip
     axes.settle()
     canvas.legend(columns=3)

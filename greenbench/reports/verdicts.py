@@ -8,6 +8,7 @@ from greenbench.compare.returns import Returns
 from greenbench.compare.strategies import Strategies
 from greenbench.reports.findings import Explained, Findings
 from greenbench.reports.formats import first_few, joined, provenance_label
+from greenbench.tasks.score_format import capitalised
 
 REFUSED = "not answered"
 
@@ -87,7 +88,8 @@ def _of_ratios(ratios: Ratios) -> Verdict:
 def _of_strategies(found: Strategies) -> Verdict:
     text = found.sentence
     if found.left_out:
-        text += f" Left out of energies: {first_few(found.left_out)}."
+        text += f" Left out: {first_few(found.left_out)}."
+    text += "".join(f" {capitalised(note)}." for note in found.notes)
     return Verdict(joined(*found.group.values()), text, provenance_label(found.provenance))
 
 

@@ -120,6 +120,8 @@ def print_strategies(
         say(console, answer.sentence, "bold")
         for line in answer.left_out:
             say(console, f"Left out: {line}.")
+        for line in answer.notes:
+            say(console, f"{capitalised(line)}.")
         console.print()
     if len(found) > 1:
         say(console, overall.sentence, "bold")

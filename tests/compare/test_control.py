@@ -75,7 +75,7 @@ def test_large_gain_of_few_repeats_is_said_to_be_unproven() -> None:
 
 
 def test_proven_search_is_named_before_a_better_one_by_chance() -> None:
-    lucky = [*searches(0.05, number=1), *searches(0.06, number=1)]
+    lucky = searches(0.06, number=1)
     found = compare({"default": defaults(), "lucky": lucky, "sure": searches(0.03)})
     assert found.control is not None
     assert found.control.best == "sure"
