@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import CensoredData, ecdf
 
-from greenbench.compare.stats import CONFIDENCE
+from greenbench.compare.stats import CONFIDENCE, estimate
 
 FEWEST_FOR_INTERVAL = 6
 # Shares are sums of fractions.
@@ -45,13 +45,17 @@ class Reaching:
     hit_rate: float
 
 
-def reaching(reached_wh: Sequence[float | None], spent_wh: Sequence[float]) -> Reaching:
+def reaching(
+    reached_wh: Sequence[float | None],
+    spent_wh: Sequence[float],
+    goes_on: Sequence[bool] | None = None,
+) -> Reaching:
     """Return when searches reach their target, by the estimator of Kaplan and Meier (1958).
 
     Where the curve runs level at a half, the median is the middle of that step, so that without
-    censored searches it is the usual one. The interval is that of Brookmeyer and Crowley (1982):
-    all energies at which the curve's own interval, by Greenwood's variance on the scale log(−log),
-    holds a half.
+    censored searches it is the usual one, and its interval too. Else the interval is that of
+    Brookmeyer and Crowley (1982): all energies at which the curve's own interval, by Greenwood's
+    variance on the scale log(−log), holds a half.
 
     Parameters
     ----------
@@ -59,10 +63,21 @@ def reaching(reached_wh: Sequence[float | None], spent_wh: Sequence[float]) -> R
         Energy at which each search was there; None if it never was.
     spent_wh : sequence of float
         Energy of each search in all.
+    goes_on : sequence of bool, optional
+        Whether it would have searched further, with more energy; without, all would. Who trains
+        once and is not there, as the control, never is.
     """
     hits = [energy for energy in reached_wh if energy is not None]
     ends = [spent for energy, spent in zip(reached_wh, spent_wh, strict=True) if energy is None]
-    middle, low, high = _kaplan_meier(hits, ends) if hits else (None, None, None)
+    further = [True] * len(spent_wh) if goes_on is None else goes_on
+    last = max([*hits, *ends])
+    # What is censored after all else is as good as never there.
+    until = [
+        end if is_going else last + 1
+        for end, energy, is_going in zip(spent_wh, reached_wh, further, strict=True)
+        if energy is None
+    ]
+    middle, low, high = _kaplan_meier(hits, until) if hits else (None, None, None)
     at_least = median(hits + ends)
     return Reaching(
         middle, low, high, at_least if middle is None else None, len(hits) / len(reached_wh)
@@ -78,6 +93,9 @@ def _kaplan_meier(
     middle = None if down is None or below is None else (down + below) / 2
     if len(hits) + len(ends) < FEWEST_FOR_INTERVAL:
         return middle, None, None
+    if not ends:
+        usual = estimate(sorted(hits))
+        return middle, usual.low, usual.high
     with warnings.catch_warnings():
         # Where nobody is left there is no variance.
         warnings.simplefilter("ignore", RuntimeWarning)

@@ -179,7 +179,8 @@ def _energies(
 ) -> dict[str, Any]:
     curves = [search.curve for search in counted if search.curve]
     spent = [curve.total_wh for curve in curves]
-    to_target = reaching(list(map(reached, counted)), spent)
+    goes_on = [len(search.best) > 1 for search in counted]
+    to_target = reaching(list(map(reached, counted)), spent, goes_on)
     areas = [area for search in counted if (area := area_of(search)) is not None]
     return {
         "energy_wh": estimate_of(spent),
