@@ -143,11 +143,7 @@ def returns(*, tolerance: "Tolerance | None", **given: Any) -> None:
 @compare.command()
 @_printing
 @tolerating("found the target is")
-@click.option(
-    "--against",
-    metavar="STRATEGY",
-    help="Test this one against each other, and no others: choose it before you run.",
-)
+@click.option("--against", metavar="NAME", help="Test one against each other: name it beforehand.")
 @_naming("strategy", "energy", "energy_unit", *SCORE, "seed", "order", "group")
 def strategies(*, tolerance: "Tolerance | None", against: str | None, **given: Any) -> None:
     """Say which search strategy finds more: at equal energy, and at equal trials."""

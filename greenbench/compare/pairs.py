@@ -138,7 +138,7 @@ def compare_together(
     return tuple(pair if pair.p is None else replace(pair, p=next(corrected)) for pair in made)
 
 
-def least_p(
+def floor_of(
     n: int,
     couples: int = 1,
     *,
@@ -174,9 +174,9 @@ def least_p(
     --------
     Six repeats prove one difference, but none of three strategies among each other:
 
-    >>> least_p(6), least_p(6, couples=3)
+    >>> floor_of(6), floor_of(6, couples=3)
     (0.03125, 0.09375)
-    >>> least_p(6, couples=2, shares_one=True)
+    >>> floor_of(6, couples=2, shares_one=True)
     0.03125
     """
     # All signs equal, of all equally likely signs; or the two most extreme of all orders.
@@ -187,7 +187,7 @@ def least_p(
 def _unless_hopeless(pair: Pair, couples: int, *, shares_one: bool) -> Pair:
     """Return a pair without p where its samples cannot reach 5%."""
     n = pair.n_one if pair.n_pairs is None else pair.n_pairs
-    least = least_p(n, couples, n_other=pair.n_other, paired=pair.is_paired, shares_one=shares_one)
+    least = floor_of(n, couples, n_other=pair.n_other, paired=pair.is_paired, shares_one=shares_one)
     if least < ALPHA:
         return pair
     samples = f"{n} paired" if pair.is_paired else f"{pair.n_one} and {pair.n_other}"

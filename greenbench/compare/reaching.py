@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,7 +100,7 @@ def _kaplan_meier(
     with warnings.catch_warnings():
         # Where nobody is left there is no variance.
         warnings.simplefilter("ignore", RuntimeWarning)
-        interval = found.confidence_interval(CONFIDENCE, method="log-log")
+        interval: Any = found.confidence_interval(CONFIDENCE, method="log-log")
     low, high = (_first(at, end.probabilities, 0.5) for end in (interval.low, interval.high))
     return middle, low, high
 

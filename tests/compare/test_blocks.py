@@ -172,7 +172,7 @@ def share_found(number: int, better: float = 0.0, cut_off: int = 0) -> float:
 
 
 def test_equal_strategies_are_said_to_differ_in_at_most_5_percent() -> None:
-    assert share_found(2000) < 0.05 + 2 * 0.005
+    assert share_found(1000) < 0.05 + 2 * 0.007
 
 
 def test_search_that_is_cut_off_takes_little_of_the_power() -> None:
