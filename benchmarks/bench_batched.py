@@ -3,8 +3,8 @@
     python benchmarks/bench_batched.py --output docs/results/batched.json
 
 For each k, k trials of SimpleCNN are trained for a few epochs as one model, and the same k
-one by one; both take turns in one process, in random order. Each figure is a median with its 95%
-interval, over the pairs:
+one by one; both take turns in one process, in random order. Each figure is a median with its
+range or interval, over the pairs:
 
 images_per_s, joules_per_trial
     Of either way. Joules are those of the meter, with their provenance.
@@ -22,7 +22,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -195,9 +195,8 @@ def requests_for(setting: Setting, count: int) -> list[BuildRequest]:
 
 
 def summary(samples: list[float]) -> dict[str, Any]:
-    """Return the median with its 95% bootstrap interval, and n."""
-    found = estimate(samples)
-    return {"median": found.median, "low": found.low, "high": found.high, "n": found.n}
+    """Return the median with its range or interval, its confidence, and n."""
+    return asdict(estimate(samples))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import json
 import random
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -150,12 +150,8 @@ def ratio(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
 
 
 def interval(samples: list[float]) -> dict[str, Any]:
-    """Return the median with its 95% bootstrap interval, the extremes, and n."""
-    found = estimate(samples)
-    return {
-        "median": found.median, "low": found.low, "high": found.high, "n": found.n,
-        "least": min(samples), "most": max(samples),
-    }  # fmt: skip
+    """Return the median with its range or interval, its confidence, the extremes, and n."""
+    return {**asdict(estimate(samples)), "least": min(samples), "most": max(samples)}
 
 
 if __name__ == "__main__":

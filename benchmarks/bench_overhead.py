@@ -22,7 +22,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import quantiles
@@ -276,9 +276,8 @@ def cpu_s() -> float:
 
 
 def summary(samples: list[float]) -> dict[str, Any]:
-    """Return the median with its 95% bootstrap interval, and n."""
-    found = estimate(samples)
-    return {"median": found.median, "low": found.low, "high": found.high, "n": found.n}
+    """Return the median with its range or interval, its confidence, and n."""
+    return asdict(estimate(samples))
 
 
 if __name__ == "__main__":

@@ -200,6 +200,7 @@ def _summary(values: list[float]) -> dict[str, Any]:
         "n": known.n,
         "median": known.median,
         "interval": [known.low, known.high],
+        "confidence": known.confidence,
         "quartiles": [low, high],
     }
 

@@ -25,6 +25,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -222,9 +223,8 @@ def _python(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def summary(samples: list[float]) -> dict[str, Any]:
-    """Return the median with its 95% bootstrap interval, and n."""
-    found = estimate(samples)
-    return {"median": found.median, "low": found.low, "high": found.high, "n": found.n}
+    """Return the median with its range or interval, its confidence, and n."""
+    return asdict(estimate(samples))
 
 
 if __name__ == "__main__":

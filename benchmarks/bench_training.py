@@ -13,6 +13,7 @@ import random
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -250,9 +251,8 @@ def over(cpu: Mapping[str, list[float]], one: str, other: str) -> dict[str, Any]
 
 
 def summary(samples: list[float]) -> dict[str, Any]:
-    """Return the median with its 95% bootstrap interval, and n."""
-    found = estimate(samples)
-    return {"median": found.median, "low": found.low, "high": found.high, "n": found.n}
+    """Return the median with its range or interval, its confidence, and n."""
+    return asdict(estimate(samples))
 
 
 def show(network: Mapping[str, Any]) -> None:

@@ -12,32 +12,55 @@ if TYPE_CHECKING:
     from greenbench.compare.ratio import Ratio
 
 LEAST_P = 0.0001
-NOTHING = "No difference in energy is shown: "
 
 
-def sentence(ratio: "Ratio", where: str, sample: str) -> str:
-    """Return what a ratio says.
+def of_group(ratio: "Ratio") -> str:
+    """Return what the ratio of one group says.
 
     Parameters
     ----------
     ratio : Ratio
         Of one variant to the baseline, its p corrected for all that the answer asks.
-    where : str
-        In which group, or nothing.
-    sample : str
-        What there are several of: a pair, or a group.
     """
-    where = where and f" {where}"
+    where = ratio.group and f" in {ratio.group}"
+    return f"{_sentence(ratio, where, 'No difference in energy is shown: ', 'pair')}."
+
+
+def over_all(ratio: "Ratio", groups: Sequence["Ratio"]) -> str:
+    """Return what the ratio over all groups says, and in how many of them energies differ.
+
+    Parameters
+    ----------
+    ratio : Ratio
+        Of one variant to the baseline, its p corrected for all that the answer asks.
+    groups : sequence of Ratio
+        Of the same variant.
+    """
+    before = "No common difference in energy is shown: "
+    shown = sum(
+        each.energy is not None and each.energy.is_shown and _is_known(each, each.energy)
+        for each in groups
+    )
+    by_themselves = f"; it differs in {shown} of {len(groups)} groups" if shown else ""
+    return f"{_sentence(ratio, ' over all groups', before, 'group')}{by_themselves}."
+
+
+def _sentence(ratio: "Ratio", where: str, not_shown: str, sample: str) -> str:
     energy = ratio.energy
     if energy is None:
-        return f"{ratio.variant}: no ratio of energies to {ratio.baseline}{where} ({ratio.reason})."
-    before = NOTHING if energy.p is not None and not energy.is_shown else ""
-    is_known = are_apart(energy.mean, 1.0, (ratio.energy_uncertainty or 0.0) * energy.mean)
+        return f"{ratio.variant}: no ratio of energies to {ratio.baseline}{where} ({ratio.reason})"
+    before = not_shown if energy.p is not None and not energy.is_shown else ""
+    is_known = _is_known(ratio, energy)
     return (
         f"{before}{ratio.variant} takes {_times(energy)} the energy of {ratio.baseline}{where}"
         f"{_verdict(energy, 'it differs' if is_known else '')}{_gives(ratio)}"
-        f"{_doubt(energy, sample, is_known=is_known)}."
+        f"{_doubt(energy, sample, is_known=is_known)}"
     )
+
+
+def _is_known(ratio: "Ratio", energy: PairedMean) -> bool:
+    """Return whether the ticks of counters tell both energies apart."""
+    return are_apart(energy.mean, 1.0, (ratio.energy_uncertainty or 0.0) * energy.mean)
 
 
 def family_note(ratios: Sequence["Ratio"]) -> list[str]:

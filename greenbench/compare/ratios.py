@@ -15,7 +15,7 @@ from greenbench.compare.paired import (
 )
 from greenbench.compare.paired_means import FEWEST_PAIRS, PairedMean
 from greenbench.compare.ratio import Ratio, as_one_family, over_groups
-from greenbench.compare.ratio_wording import family_note, sentence
+from greenbench.compare.ratio_wording import family_note, of_group, over_all
 from greenbench.compare.samples import describe_samples
 from greenbench.errors import NotComparableError, UnknownNameError
 from greenbench.results.scope import scope_of
@@ -65,17 +65,19 @@ class Ratios:
     @property
     def sentence(self) -> str:
         """The answer in words."""
-        said = [self._say(each, "over all groups", "group") for each in self.overall] or [
-            self._say(each, each.group and f"in {each.group}", "pair") for each in self.ratios
-        ]
-        said += family_note(self.overall or self.ratios)
+        said = [self._say(each, self._of(each.variant)) for each in self.overall or self.ratios]
+        said += family_note([*self.ratios, *self.overall])
         if any(ratio.has_own_spaces for ratio in self.ratios):
             said.append("Where there was a search, each was searched in a space of its own.")
         return " ".join(said)
 
-    def _say(self, ratio: Ratio, where: str, samples: str) -> str:
+    def _of(self, variant: str) -> list[Ratio]:
+        return [ratio for ratio in self.ratios if ratio.variant == variant]
+
+    def _say(self, ratio: Ratio, groups: Sequence[Ratio]) -> str:
         variant, baseline = map(self._name, (ratio.variant, ratio.baseline))
-        return sentence(replace(ratio, variant=variant, baseline=baseline), where, samples)
+        named = replace(ratio, variant=variant, baseline=baseline)
+        return over_all(named, groups) if self.overall else of_group(named)
 
     def _name(self, variant: str) -> str:
         # A number alone would not say of what.
@@ -139,18 +141,18 @@ def compare_ratios(
     check_agree(compared, known, alike)
     columns = [name for name in group if name != compared]
     found, unpaired = _paired(_grouped(rows, columns, compared), baseline, include_disturbed)
-    ratios = as_one_family(found)
-    if not ratios:
+    if not found:
         raise NotComparableError(
             f"{compared}: nothing was run both with {baseline!r} and with another one; what "
             f"else must agree: {', '.join(columns)}"
         )
+    several = as_one_family([*found, *_overall(found)])
     return Ratios(
         compared=compared,
         baseline=baseline,
         provenance=known[0].get("energy_provenance") if known else None,
-        ratios=ratios,
-        overall=_overall(ratios),
+        ratios=several[: len(found)],
+        overall=several[len(found) :],
         unpaired=tuple(unpaired),
         scope=scope_of(known[0]) if known else None,
     )
@@ -257,11 +259,9 @@ def _why_not(energy: PairedMean | None, pairs: int, counted: int) -> str | None:
     return None
 
 
-def _overall(ratios: Sequence[Ratio]) -> tuple[Ratio, ...]:
+def _overall(ratios: Sequence[Ratio]) -> list[Ratio]:
     """Return what the groups of each variant say together, if there are several groups."""
     if len({ratio.group for ratio in ratios}) == 1:
-        return ()
+        return []
     variants = sorted({ratio.variant for ratio in ratios}, key=_in_order)
-    return as_one_family(
-        [over_groups([r for r in ratios if r.variant == variant]) for variant in variants]
-    )
+    return [over_groups([r for r in ratios if r.variant == variant]) for variant in variants]

@@ -6,13 +6,9 @@ from math import exp, log
 from statistics import fmean
 from typing import Any
 
-from scipy.stats import sem, t
-
-from greenbench.compare.decision import CONFIDENCE
+from greenbench.compare.paired_means import mean_ratio
 
 Row = Mapping[str, Any]
-
-FEWEST_PAIRS = 2
 
 
 @dataclass(frozen=True)
@@ -44,14 +40,11 @@ def saving_of(less: Sequence[Row], more: Sequence[Row]) -> Saving | None:
         Samples of two sizes, with ``energy_wh``; those without a ``repeat`` are in no pair.
     """
     one, other = _rounds(less), _rounds(more)
-    ratios = [one[round_] - other[round_] for round_ in one if round_ in other]
-    if len(ratios) < FEWEST_PAIRS:
+    ratios = [exp(one[round_] - other[round_]) for round_ in one if round_ in other]
+    found = mean_ratio(ratios) if ratios else None
+    if found is None or found.low is None or found.high is None:
         return None
-    middle = fmean(ratios)
-    # Of equal ratios there is no rounding to take for noise.
-    spread = float(sem(ratios)) if len(set(ratios)) > 1 else 0.0
-    reach = float(t.isf((1 - CONFIDENCE) / 2, len(ratios) - 1)) * spread
-    return Saving(1 - exp(middle), 1 - exp(middle + reach), 1 - exp(middle - reach))
+    return Saving(1 - found.mean, 1 - found.high, 1 - found.low)
 
 
 def _rounds(rows: Sequence[Row]) -> dict[tuple[Any, Any], float]:

@@ -86,7 +86,7 @@ MEANINGS: Mapping[str, str] = {
         "compare nothing with them; `--fresh` runs them anew"
     ),
     "unstable": "the energy of repeats varies by over 5% (the whole 95% interval of its CV does)",
-    "few": f"fewer than {FEW} samples count: `--repeats {FEW}` narrows the interval",
+    "few": f"fewer than {FEW} samples count: {FEW + 1} (`--repeats {FEW + 1}`) give an interval",
 }
 """All marks, those of a sample and those of a case, and what they say."""
 

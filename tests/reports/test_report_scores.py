@@ -50,6 +50,16 @@ def parts(findings: Findings) -> dict[str, Section]:
     return {part.name: part for part in sections(findings)}
 
 
+def test_captions_call_the_range_of_three_repeats_so_and_no_interval(
+    parts: dict[str, Section],
+) -> None:
+    captions = [t.caption for name in ("front", "returns") for t in parts[name].tables]
+    shown = [caption for caption in captions if "median" in caption]
+    assert shown
+    assert all("median [range of 3" in caption for caption in shown)
+    assert not any("95%" in caption for caption in captions)
+
+
 def test_each_axis_has_one_score_and_says_which_and_the_way(parts: dict[str, Section]) -> None:
     assert [axis_of(figure.page_svg) for figure in parts["front"].figures] == [
         "test R²",
