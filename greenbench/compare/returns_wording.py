@@ -78,7 +78,7 @@ def _saves(found: "Returns") -> str:
         told = f"; by the medians {saved:.0%} less energy"
         return f"{told}, without an interval: too few pairs of a round"
     interval = f"{saved:.0%} [{100 * low:.0f}, {100 * high:.0f}]"
-    if low <= 0 <= high:
+    if low <= 0:
         return f"; that it needs less energy is not shown: {interval} less"
     return f"; it saves {interval} of the energy"
 
