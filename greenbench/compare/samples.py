@@ -75,7 +75,8 @@ def once_each(rows: Sequence[Row], column: str = "test_score") -> list[Row]:
     """Return the rows whose figure is known, one for each case and repeat, with their mean.
 
     A repeat that is run again has the same seeds, and so gives the same accuracy again: it is
-    no further sample of it. Its energy is measured anew, and is one.
+    no further sample of it. Its energy is measured anew, and is one. Where versions of greenbench
+    drew another split, the last one's counts.
 
     Parameters
     ----------
@@ -84,10 +85,10 @@ def once_each(rows: Sequence[Row], column: str = "test_score") -> list[Row]:
     column : str
         Of what seeds decide.
     """
+    known = [row for row in rows if row.get(column) is not None]
     return [
-        {**found[-1], column: _mean([row[column] for row in found])}
-        for members in _by_seed(rows)
-        if (found := [row for row in members if row.get(column) is not None])
+        {**found[-1], column: _mean([row[column] for row in found if _meets(row, found[-1])])}
+        for found in _by_seed(known)
     ]
 
 
@@ -117,6 +118,11 @@ def _by_seed(rows: Sequence[Row]) -> list[list[Row]]:
         case = row.get("case_hash") or row.get("case_id")
         found.setdefault((place,) if repeat is None else (case, repeat), []).append(row)
     return list(found.values())
+
+
+def _meets(one: Row, other: Row) -> bool:
+    """Return whether two rows of one repeat drew the same split, as far as they tell."""
+    return bool(one.get("split_seed") == other.get("split_seed"))
 
 
 def _mean(values: Sequence[float]) -> float:
