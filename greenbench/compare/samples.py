@@ -76,7 +76,7 @@ def once_each(rows: Sequence[Row], column: str = "test_score") -> list[Row]:
 
     A repeat that is run again has the same seeds, and so gives the same accuracy again: it is
     no further sample of it. Its energy is measured anew, and is one. Where versions of greenbench
-    drew another split, the last one's counts.
+    drew another split, the last that is told counts.
 
     Parameters
     ----------
@@ -86,10 +86,8 @@ def once_each(rows: Sequence[Row], column: str = "test_score") -> list[Row]:
         Of what seeds decide.
     """
     known = [row for row in rows if row.get(column) is not None]
-    return [
-        {**found[-1], column: _mean([row[column] for row in found if _meets(row, found[-1])])}
-        for found in _by_seed(known)
-    ]
+    alike = [_of_last_split(found) for found in _by_seed(known)]
+    return [{**found[-1], column: _mean([row[column] for row in found])} for found in alike]
 
 
 def block_of(row: Row) -> Hashable | None:
@@ -120,9 +118,10 @@ def _by_seed(rows: Sequence[Row]) -> list[list[Row]]:
     return list(found.values())
 
 
-def _meets(one: Row, other: Row) -> bool:
-    """Return whether two rows of one repeat drew the same split, as far as they tell."""
-    return bool(one.get("split_seed") == other.get("split_seed"))
+def _of_last_split(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of a repeat that drew what the last one did that tells it, if any does."""
+    told = [seed for row in rows if (seed := row.get("split_seed")) is not None]
+    return [row for row in rows if not told or row.get("split_seed") == told[-1]]
 
 
 def _mean(values: Sequence[float]) -> float:
