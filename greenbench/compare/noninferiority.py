@@ -13,6 +13,8 @@ from scipy import special, stats
 SLACK = 1e-9
 LEAST_NOISE = 1e-3 * SLACK
 FEWEST_FOR_TEST = 2
+MOST_ALIKE = 0.7
+"""The highest correlation of two sizes over repeats that a few of them are trusted to show."""
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -72,10 +74,10 @@ def share_blocks(gains: Floats) -> Bools:
 def paired(gains: Floats, tolerance: Floats | float) -> Floats:
     """Return p of each size (row) against each other (column) less the tolerance, in pairs.
 
-    One-sided t tests of the differences within blocks. No standard deviation counts as smaller
-    than what rounding alone makes of a difference, h/√6 where scores are multiples of h: few
-    differences of coarse scores are often equal by chance. The step h is that of the gains:
-    the least by which two of an experiment's differ.
+    One-sided t tests of the differences within blocks. A few differences are often equal by
+    chance, above all where scores are coarse. So no standard deviation of differences counts as
+    smaller than half a step of the scores, the least by which two of an experiment differ; nor
+    than what is left where the median size's standard deviation correlates by `MOST_ALIKE`.
 
     Parameters
     ----------
@@ -90,7 +92,8 @@ def paired(gains: Floats, tolerance: Floats | float) -> Floats:
         NaN where fewer than two blocks are shared.
     """
     sizes = gains.shape[-2]
-    least = np.maximum(_step(gains) / np.sqrt(6), LEAST_NOISE)[..., None, None]
+    usual = np.median(_moments(gains)[2], axis=-1) * np.sqrt(2 * (1 - MOST_ALIKE))
+    least = np.maximum(usual, np.maximum(_step(gains) / 2, LEAST_NOISE))[..., None, None]
     # One column after the other, as all at once would not fit in memory.
     moments = [_moments(gains - gains[..., other, None, :]) for other in range(sizes)]
     n, mean, deviation = (np.stack(each, axis=-1) for each in zip(*moments, strict=True))

@@ -75,7 +75,8 @@ def once_each(rows: Sequence[Row], column: str = "test_score") -> list[Row]:
     """Return the rows whose figure is known, one for each case and repeat, with their mean.
 
     A repeat that is run again has the same seeds, and so gives the same accuracy again: it is
-    no further sample of it. Its energy is measured anew, and is one.
+    no further sample of it. Its energy is measured anew, and is one. Where versions of greenbench
+    drew another split, the last that is told counts.
 
     Parameters
     ----------
@@ -84,11 +85,9 @@ def once_each(rows: Sequence[Row], column: str = "test_score") -> list[Row]:
     column : str
         Of what seeds decide.
     """
-    return [
-        {**found[-1], column: _mean([row[column] for row in found])}
-        for members in _by_seed(rows)
-        if (found := [row for row in members if row.get(column) is not None])
-    ]
+    known = [row for row in rows if row.get(column) is not None]
+    alike = [_of_last_split(found) for found in _by_seed(known)]
+    return [{**found[-1], column: _mean([row[column] for row in found])} for found in alike]
 
 
 def block_of(row: Row) -> Hashable | None:
@@ -117,6 +116,12 @@ def _by_seed(rows: Sequence[Row]) -> list[list[Row]]:
         case = row.get("case_hash") or row.get("case_id")
         found.setdefault((place,) if repeat is None else (case, repeat), []).append(row)
     return list(found.values())
+
+
+def _of_last_split(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of a repeat that drew what the last one did that tells it, if any does."""
+    told = [seed for row in rows if (seed := row.get("split_seed")) is not None]
+    return [row for row in rows if not told or row.get("split_seed") == told[-1]]
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy.stats import ttest_ind
+from scipy.stats import ttest_ind, ttest_rel
 
 from greenbench.compare.decision import Decision, decide
+from greenbench.compare.noninferiority import p_values
 
 Floats = NDArray[np.float64]
 Family = Mapping[str, Sequence[float] | Floats]
+Shape = tuple[int, ...]
 
 NAMES = ("xs", "s", "m", "l", "xl")
 QUIET = np.array([-0.001, 0.0, 0.001])
@@ -163,6 +165,80 @@ def test_uneven_repeats_are_counted() -> None:
     assert [candidate.n for candidate in found.candidates] == [2, 4]
 
 
+def in_blocks(family: Family, blocks: Mapping[str, Sequence[int | None]]) -> Decision:
+    return decide(with_energies(family), blocks=blocks)
+
+
+# What the split gives to all sizes, and what is left of each.
+SPLITS = np.array([-0.006, 0.004, 0.0, 0.006, -0.004])
+LEFT = np.array([0.0015, -0.0028, 0.0023, -0.0017, 0.0007])
+
+
+def test_repeats_that_met_the_same_data_are_compared_in_pairs() -> None:
+    family = {"s": 0.955 + SPLITS + LEFT, "l": 0.96 + SPLITS - LEFT}
+    found = in_blocks(family, {"s": range(5), "l": range(5)})
+    # Correlated by less than what counts at most.
+    test = ttest_rel(family["s"] + 0.01, family["l"], alternative="greater")
+    assert ps(found)["s"] == pytest.approx(test.pvalue, rel=1e-4)
+    assert (found.choice, found.is_paired) == ("s", True)
+    alone = decide_family(family)
+    assert (alone.choice, alone.is_paired) == ("l", False)
+
+
+def test_order_of_repeats_is_no_pairing_and_the_block_decides() -> None:
+    family = {"s": 0.955 + SPLITS + LEFT, "l": 0.96 + SPLITS - LEFT}
+    turned = {"s": family["s"], "l": family["l"][::-1]}
+    blocks = {"s": [*range(5)], "l": [*range(5)][::-1]}
+    assert ps(in_blocks(turned, blocks)) == pytest.approx(
+        ps(in_blocks(family, {"s": range(5), "l": range(5)}))
+    )
+
+
+@pytest.mark.parametrize(
+    ("blocks", "is_paired"),
+    [
+        ({"s": [0, 1, 2, None, None], "l": [0, 1, 2, 3, 4]}, True),
+        ({"s": [0, 1, None, None, None], "l": [0, 1, 2, 3, 4]}, False),
+        ({"s": [None] * 5, "l": [None] * 5}, False),
+        ({"s": [0, 0, 0, 0, 0], "l": [0, 0, 0, 0, 0]}, False),
+        ({"s": range(5), "l": range(5, 10)}, False),
+        ({}, False),
+    ],
+)
+def test_sizes_are_paired_where_most_of_their_samples_share_a_block(
+    blocks: Mapping[str, Sequence[int | None]], is_paired: bool
+) -> None:
+    family = {"s": 0.955 + SPLITS + LEFT, "l": 0.96 + SPLITS - LEFT}
+    found = in_blocks(family, blocks)
+    assert found.is_paired == is_paired
+    if not is_paired:
+        assert ps(found) == pytest.approx(ps(decide_family(family)))
+
+
+def test_reason_says_that_repeats_were_paired() -> None:
+    family = {"s": 0.95 + SPLITS, "l": 0.96 + SPLITS[::-1]}
+    reason = in_blocks(family, {"s": range(5), "l": range(5)}).reason
+    assert str(reason).startswith("5 repeats, paired, don't prove it (p = ")
+
+
+def test_differences_of_coarse_scores_that_are_equal_by_chance_are_no_proof() -> None:
+    steps = {"s": np.array([340, 343]) / 360, "l": np.array([341, 344]) / 360}
+    found = in_blocks(steps, {"s": range(2), "l": range(2)})
+    assert found.choice is None
+
+
+def test_many_experiments_at_once_are_judged_as_each_alone() -> None:
+    generator = np.random.default_rng(0)
+    drawn = generator.normal(0.95, 0.01, (20, 3, 6))
+    drawn[5:, 1, 2], drawn[10:, 2, :3] = np.nan, np.nan
+    at_once = p_values(drawn, 0.01)
+    for gains, expected in zip(drawn, at_once, strict=True):
+        there = [np.flatnonzero(~np.isnan(row)) for row in gains]
+        family = {n: row[of] for n, row, of in zip("abc", gains, there, strict=True)}
+        found = in_blocks(family, {n: list(of) for n, of in zip("abc", there, strict=True)})
+        assert list(ps(found).values()) == pytest.approx(list(expected))
+
+
 @given(families)
 def test_choice_has_the_least_energy_of_all_that_are_proven(family: Family) -> None:
     found = decide_family(family)
@@ -249,37 +325,56 @@ DEVIATIONS = {
 }
 
 
-def normal(generator: np.random.Generator, truth: Floats, deviation: Floats, n: int) -> Floats:
-    return generator.normal(truth, deviation, (n, 5)).T
+def normal(rng: np.random.Generator, truth: Floats, deviation: Floats, size: Shape) -> Floats:
+    return rng.normal(truth[:, None], deviation[:, None], size)
 
 
-def gamma(generator: np.random.Generator, truth: Floats, deviation: Floats, n: int) -> Floats:
+def gamma(rng: np.random.Generator, truth: Floats, deviation: Floats, size: Shape) -> Floats:
     """Skewness −1: now and then a repeat is much worse."""
-    return truth[:, None] + deviation[:, None] * (4 - generator.gamma(4, size=(5, n))) / 2
+    return truth[:, None] + deviation[:, None] * (4 - rng.gamma(4, size=size)) / 2
 
 
-def beta(generator: np.random.Generator, truth: Floats, deviation: Floats, n: int) -> Floats:
+def beta(rng: np.random.Generator, truth: Floats, deviation: Floats, size: Shape) -> Floats:
     total = truth * (1 - truth) / deviation**2 - 1
-    return generator.beta(truth * total, (1 - truth) * total, (n, 5)).T
+    return rng.beta((truth * total)[:, None], ((1 - truth) * total)[:, None], size)
 
 
-def binomial(generator: np.random.Generator, truth: Floats, _: Floats, n: int) -> Floats:
+def binomial(rng: np.random.Generator, truth: Floats, _: Floats, size: Shape) -> Floats:
     """The noise of 360 test images."""
-    return generator.binomial(360, truth, (n, 5)).T / 360
+    return rng.binomial(360, truth[:, None], size) / 360
 
 
 NOISES = {"normal": normal, "gamma": gamma, "beta": beta, "binomial": binomial}
 
 
 def share_wrong(truth: str, deviation: str, noise: str, n: int, n_families: int) -> float:
-    generator = np.random.default_rng(0)
     means, deviations = np.array(TRUTHS[truth]), np.array(DEVIATIONS[deviation])
-    wrong = 0
-    for _ in range(n_families):
-        drawn = NOISES[noise](generator, means, deviations, n)
-        choice = decide_family(dict(zip(NAMES, drawn, strict=True))).choice
-        wrong += choice is not None and means[NAMES.index(choice)] < 0.98
-    return wrong / n_families
+    rng = np.random.default_rng(0)
+    drawn = NOISES[noise](rng, means, deviations, (n_families, 5, n))
+    return wrongly_chosen(p_values(drawn, 0.01, in_blocks=False), means)
+
+
+def wrongly_chosen(p: Floats, means: Floats) -> float:
+    """Return the share of families whose smallest proven size is one that will not do."""
+    is_proven = p <= 0.05
+    chosen = is_proven.argmax(axis=-1)
+    return float(np.mean(is_proven.any(axis=-1) & (means[chosen] < max(means) - 0.01)))
+
+
+def draw_blocks(
+    means: Floats, n: int, rho: float, deviation: float, step: float, *, is_skewed: bool
+) -> Floats:
+    """Return scores of 2,000 families whose sizes correlate by `rho`, rounded to a step."""
+    rng = np.random.default_rng(0)
+
+    def noise(*shape: int) -> Floats:
+        return 1 - rng.exponential(size=shape) if is_skewed else rng.normal(size=shape)
+
+    shared, own = noise(2000, 1, n), noise(2000, len(means), n)
+    scores = means[:, None] + deviation * (np.sqrt(rho) * shared + np.sqrt(1 - rho) * own)
+    # Where on the grid the truth lies differs from family to family.
+    phase = rng.uniform(0, step, (2000, 1, 1))
+    return np.round((scores + phase) / step) * step
 
 
 def most_wrong(n_families: int) -> float:
@@ -314,14 +409,32 @@ def test_choice_is_wrong_no_more_often_than_said_whatever_the_family(
         assert share <= most_wrong(2000), f"{deviation}, {n} repeats: {share:.1%}"
 
 
+@pytest.mark.parametrize("n", [2, 3, 5])
+@pytest.mark.parametrize("rho", [0.0, 0.5, 0.67])
+@pytest.mark.parametrize("step", [1 / 180, 1 / 360])
+def test_paired_choice_is_wrong_no_more_often_than_said(n: int, rho: float, step: float) -> None:
+    for means in ([HARDLY_BEYOND, 0.99], [0.99, HARDLY_BEYOND], TRUTHS["best in the middle"]):
+        for deviation, is_skewed in product((0.002, 0.0095), (False, True)):
+            drawn = draw_blocks(np.array(means), n, rho, deviation, step, is_skewed=is_skewed)
+            share = wrongly_chosen(p_values(drawn, 0.01), np.array(means))
+            assert share <= most_wrong(2000), f"{means}, {deviation}, {is_skewed}: {share:.1%}"
+
+
+@pytest.mark.parametrize(("deviation", "rho", "n"), [(0.0084, 0.67, 8), (0.0107, 0.49, 18)])
+def test_pairs_prove_with_repeats_that_are_too_few_without(
+    deviation: float, rho: float, n: int
+) -> None:
+    means = np.array([0.957, 0.96])
+    drawn = draw_blocks(means, n, rho, deviation, 1 / 360, is_skewed=False)
+    power, alone = (
+        float(np.mean(p_values(drawn, 0.01, in_blocks=b)[:, 0] <= 0.05)) for b in (True, False)
+    )
+    assert power > 0.75 > alone + 0.1
+
+
 def test_sizes_far_apart_are_decided_rightly() -> None:
-    generator = np.random.default_rng(0)
-    means, deviations = np.array(TRUTHS["spread"]), np.full(5, 0.004)
+    rng, means = np.random.default_rng(0), np.array(TRUTHS["spread"])
     for n in (3, 5, 10):
-        choices = [
-            decide_family(
-                dict(zip(NAMES, normal(generator, means, deviations, n), strict=True))
-            ).choice
-            for _ in range(300)
-        ]
-        assert choices.count("xl") / 300 >= 0.95
+        drawn = normal(rng, means, np.full(5, 0.004), (2000, 5, n))
+        p = p_values(drawn, 0.01, in_blocks=False)
+        assert np.mean((p[:, 4] <= 0.05) & (p[:, :4] > 0.05).all(axis=1)) >= 0.95

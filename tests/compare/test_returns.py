@@ -559,3 +559,43 @@ def test_more_repeats_without_noise_narrow_the_interval_of_energy(times: int) ->
         return interval.high - interval.low
 
     assert width(times) <= width(0)
+
+
+REACHED = {"s": (0.941, 0.957, 0.949, 0.961, 0.952), "m": (0.946, 0.958, 0.953, 0.966, 0.955)}
+
+
+def session_of(name: str = "s1", seeds: Sequence[int | None] = range(5)) -> list[dict[str, Any]]:
+    """Return a session of two sizes, of each a row a repeat."""
+    return [
+        make_row(
+            f"dense.{size}",
+            accuracy=accuracy,
+            energy_wh=energy_wh,
+            changed={"repeat": repeat, "session": name, "split_seed": seeds[repeat]},
+        )
+        for (size, reached), energy_wh in zip(REACHED.items(), (1.0, 2.0), strict=True)
+        for repeat, accuracy in enumerate(reached)
+    ]
+
+
+def test_sizes_that_met_the_same_splits_are_compared_in_pairs_and_older_ones_are_not() -> None:
+    (paired,) = compare_returns(session_of())
+    assert paired.decision.is_paired
+    assert paired.proof.startswith("Within 1 point of the best at 95% confidence (paired)")
+    (older,) = compare_returns(session_of(seeds=[None] * 5))
+    assert not older.decision.is_paired
+    assert older.decision.choice != paired.decision.choice == "dense.s"
+
+
+def test_seeds_that_ran_in_several_sessions_prove_no_more_and_their_energies_all_count() -> None:
+    (once,) = compare_returns(session_of())
+    (again,) = compare_returns([row for name in "abcd" for row in session_of(name)])
+    assert [size.p for size in again.sizes] == [size.p for size in once.sizes]
+    assert [(size.score.n, size.energy_wh.n) for size in again.sizes] == [(5, 20)] * 2
+
+
+def test_what_an_older_version_ran_with_other_splits_is_no_further_sample() -> None:
+    (now,) = compare_returns(session_of())
+    older = [{**row, "test_score": 0.5} for row in session_of("s0", [None] * 5)]
+    (both,) = compare_returns([*older, *session_of()])
+    assert [size.p for size in both.sizes] == [size.p for size in now.sizes]

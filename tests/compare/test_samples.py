@@ -10,6 +10,7 @@ from greenbench.compare.samples import (
     Row,
     Samples,
     again_note,
+    block_of,
     describe_samples,
     marks_in,
     once_each,
@@ -31,6 +32,20 @@ def describe(*energies_wh: float | None) -> Samples:
 
 def energies(samples: Samples) -> list[float]:
     return [row["energy_wh"] for row in samples.counted]
+
+
+def test_repeat_that_an_older_version_ran_with_another_split_is_no_part_of_the_mean() -> None:
+    older, newer = again(0.5), [{**again(0.9)[0], "split_seed": seed} for seed in (7, 7)]
+    for rows in ([*older, *newer], [*newer, *older]):
+        assert [row["test_score"] for row in once_each(rows)] == [0.9]
+
+
+def test_only_samples_that_met_the_same_data_share_a_block() -> None:
+    row = {"split_seed": 7, "dataset": "digits", "repeat": 0}
+    assert block_of(row) == block_of({**row, "architecture": "dense.m"}) != None  # noqa: E711
+    for name, value in (("split_seed", 8), ("dataset", "mnist"), ("repeat", 1)):
+        assert block_of({**row, name: value}) != block_of(row)
+    assert block_of({**row, "split_seed": None}) is block_of({}) is None
 
 
 def test_samples_count_unless_disturbed_or_of_unknown_energy() -> None:
