@@ -78,6 +78,9 @@ class Settings:
         where they look it up.
     keep_models : bool
         Whether the incumbent's model becomes an artifact of its run.
+    has_control : bool
+        Whether each worker measures the control workload before its first repeat, as it does
+        unless the environment says no; see `greenbench.energy.control`.
     """
 
     runs_dir: Path
@@ -98,6 +101,7 @@ class Settings:
     headline: str | None = None
     cpu_tdp_w: float | None = None
     keep_models: bool = False
+    has_control: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tracking_uri", StoreUri(self.tracking_uri))
@@ -165,6 +169,7 @@ class Settings:
                 environment.get("GREENBENCH_TABULAR_DIR") or TABULAR_DIR
             ).absolute(),
             "keep_models": _is_on(environment, "GREENBENCH_KEEP_MODELS"),
+            "has_control": _is_on(environment, "GREENBENCH_CONTROL") is not False,
             "branch": next((environment[name] for name in BRANCH if environment.get(name)), None),
         }
         chosen = {name: value for name, value in overrides.items() if value is not None}

@@ -58,6 +58,8 @@ def _own_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setenv("GREENBENCH_RUNS_DIR", str(tmp_path / "mlruns"))
     monkeypatch.setenv("GREENBENCH_HOST_LOCK", str(tmp_path / "host.lock"))
+    # Half a second a worker; those tests that are of it ask for it.
+    monkeypatch.setenv("GREENBENCH_CONTROL", "0")
     # Tests run side by side, and their networks are small.
     monkeypatch.setenv("GREENBENCH_THREADS", "1")
 

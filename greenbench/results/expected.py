@@ -23,6 +23,8 @@ LIMITS = {
     "repeat_uncertainty_wh": (0.0, LARGEST),
     "search_wh": (0.0, LARGEST),
     "duration_s": (0.0, LARGEST),
+    "control_j": (0.0, LARGEST),
+    "control_s": (0.0, LARGEST),
 }
 SCORES = ("val_score", "test_score", "val_accuracy", "test_accuracy")
 """Columns whose limits are those of the score."""

@@ -272,6 +272,9 @@ class CaseResult:
     split_seed : int or None
         What the split and the order of samples were drawn by, which cases on one data set share
         in the same repeat; None where nothing was drawn, and in older results.
+    control_j, control_s : float or None
+        Joules and CPU seconds of the control workload in its worker, before the first repeat;
+        None where nobody measured them, and in older results.
     """
 
     case: Case
@@ -299,6 +302,8 @@ class CaseResult:
     metrics: Mapping[str, float] = field(default_factory=dict)
     training_source: str | None = None
     split_seed: int | None = None
+    control_j: float | None = None
+    control_s: float | None = None
 
     @property
     def test_accuracy(self) -> float | None:

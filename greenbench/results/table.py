@@ -28,6 +28,8 @@ METRICS: Mapping[str, str] = {
     "net_wh": "energy/net_wh",
     **{f"{part}_net_wh": f"energy/{part}_net_wh" for part in PARTS},
     "idle_w": "power/idle_w",
+    "control_j": "control/energy_j",
+    "control_s": "control/cpu_s",
     "emissions_g": "emissions/g_co2e",
     "intensity_g_per_kwh": "emissions/intensity_g_per_kwh",
     "val_score": "score/validation",
@@ -244,6 +246,8 @@ def _numbers(result: CaseResult) -> Row:
     train = result.account.phases.get("train")
     return {
         **_energies(result),
+        "control_j": result.control_j,
+        "control_s": result.control_s,
         "emissions_g": result.emissions["g_co2e"],
         "intensity_g_per_kwh": result.emissions["intensity_g_per_kwh"],
         "val_score": incumbent.val_score if incumbent else None,

@@ -215,6 +215,7 @@ class WorkerPool:
             "headline": settings.headline,
             "cpu_tdp_w": settings.cpu_tdp_w,
             "min_window_s": settings.min_window_s,
+            "has_control": settings.has_control,
             # Of another revision, nothing goes to MLflow.
             "keep_models": settings.keep_models and self._checkout is None,
             "intensity": asdict(self._intensity),

@@ -27,6 +27,7 @@ from greenbench.backends.base import LocatingBackend
 from greenbench.backends.process_state import ProcessState
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
+from greenbench.energy.control import measure_control
 from greenbench.energy.counters import TICKING, Counters, open_counters
 from greenbench.energy.gpus import gpus_to_read
 from greenbench.energy.host import StopWatch
@@ -64,13 +65,15 @@ def main() -> None:
     told = Warnings()
     logging.getLogger(process_state.__name__).addHandler(told)
     bench: Bench | None = None
+    needs_control, threads = False, 1
     state = ProcessState()
     while True:
         request = requests.get()
         emit = partial(_emit, events, request.get("request"))
         try:
             if bench is None:
-                bench = _set_up(request, emit)
+                bench, threads = _set_up(request, emit), int(request["threads"])
+                needs_control = bool(request.get("has_control")) and _reads_this_machine(bench)
                 state = ProcessState()
                 files = [greenbench.__file__, *registry.origin_files()]
                 emit(
@@ -94,6 +97,10 @@ def main() -> None:
                 case = Case.from_dict(request["data_of"])
                 emit("data", data_of(bench, case, request["repeat"]))
             else:
+                if needs_control:
+                    # Once, before the first repeat: no other worker is busy then.
+                    needs_control = False
+                    bench = replace(bench, machine_state=measure_control(bench.meter, threads))
                 with told.passed_on(emit):
                     _run(replace(bench, emit=emit), state, request)
                 emit("finished", {"lasting": state.put_back(_who(request))})
@@ -232,6 +239,11 @@ def _watch_stops() -> StopWatch:
 def _measures(bench: Bench) -> bool:
     # A recording tells nothing of this machine.
     return not isinstance(bench.backend, ReplayingBackend) and measures(bench.meter, bench.counters)
+
+
+def _reads_this_machine(bench: Bench) -> bool:
+    is_replay = meter_names(bench.meter.name)[0] in REPLAYING
+    return not isinstance(bench.backend, ReplayingBackend) and not is_replay
 
 
 def _measure_idle(bench: Bench, seconds: float) -> IdlePower:

@@ -8,6 +8,7 @@ from typing import Any
 
 from greenbench.backends import Backend
 from greenbench.energy.carbon import CarbonIntensity
+from greenbench.energy.control import Control
 from greenbench.energy.counters import Counters
 from greenbench.energy.habits import Habits
 from greenbench.energy.ledger import Stops
@@ -58,6 +59,8 @@ class Bench:
         What repeats of this process learned of them; each one adds to it.
     keep : callable or None
         Writes a framework's model to a folder; None if models are not kept.
+    machine_state : Control or None
+        What the control workload cost before the first repeat, where it was measured.
     """
 
     backend: Backend
@@ -77,3 +80,4 @@ class Bench:
     counters: Counters | None = None
     habits: Habits = field(default_factory=Habits)
     keep: Callable[[object, Path], None] | None = None
+    machine_state: Control | None = None

@@ -155,6 +155,8 @@ def _result(subject: Subject, found: Found, **known: Any) -> CaseResult:
         idle_w=bench.idle_w,
         peak_memory_bytes=found.peak_memory_bytes,
         mixed=tuple(bench.mixed),
+        control_j=bench.machine_state.energy_j if bench.machine_state else None,
+        control_s=bench.machine_state.cpu_s if bench.machine_state else None,
     )
 
 
