@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +13,9 @@ from greenbench.compare.comparable import check_scores, value_of
 from greenbench.compare.samples import is_left_out
 from greenbench.compare.units import energy_unit, mass_unit
 from greenbench.errors import UnknownNameError
-from greenbench.gate.changepoints import CONFIRMING, Floats, find_places, medians_of, size_of
+from greenbench.gate.changepoints import CONFIRMING, find_places, medians_of, size_of
+from greenbench.gate.controlled import controlled
+from greenbench.gate.correlation import Fit, Floats
 from greenbench.gate.metrics import METRICS, Kind, Metric
 from greenbench.gate.wording import number
 from greenbench.results.scores import score_of
@@ -41,6 +43,9 @@ COMPARABLE: Mapping[Kind, tuple[str, ...]] = {
 }
 """Columns that must agree in a series, beside the definition of the case."""
 
+CONTROL = {Kind.ENERGY: "control_j", Kind.TIME: "control_s"}
+"""Columns of what the control workload cost, by the metrics that a machine's state affects."""
+
 DIGITS = {Kind.COUNT: 15}
 FEW_DIGITS = 3
 
@@ -59,6 +64,9 @@ class Point:
         Median over the repeats, in the unit of the metric.
     n : int
         Repeats that count.
+    control : float or None
+        Median of what the control workload cost, in joules or seconds; None where a repeat
+        does not know.
     """
 
     session: str
@@ -66,6 +74,7 @@ class Point:
     commit: str | None
     value: float
     n: int
+    control: float | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,8 @@ class Step:
     session, run_id, commit : str or None
         Those of that point.
     before, after : float
-        Medians from the step before it, and until the step after it.
+        Medians from the step before it, and until the step after it; of a series that is divided
+        by its control, what they would be at the median of that.
     change : float or None
         A share, where 0.2 is 20% more; a difference for accuracies; None if `before` is 0.
     previous_commit : str or None
@@ -114,6 +124,11 @@ class Series:
         Why no steps were looked for.
     score : Score
         What the case's score is.
+    divided_by : str or None
+        The column of the control workload by which sessions are divided, because they vary less
+        then.
+    notes : tuple of str
+        What a reader must know of the answer: why no step can be proven, or nothing is divided.
     """
 
     case_id: str
@@ -123,6 +138,8 @@ class Series:
     steps: tuple[Step, ...]
     reason: str | None = None
     score: Score = ACCURACY
+    divided_by: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -131,9 +148,12 @@ class Series:
         name = f"{words(self.score) if of_score else self.metric} of {self.case_id}"
         if self.reason:
             return clean(f"{name}: no step was looked for ({self.reason}).")
+        divided = f", divided by {self.divided_by}," if self.divided_by else ""
+        notes = "".join(f"; {note}" for note in self.notes)
         if not self.steps:
-            return clean(f"{name} has no step in {len(self.points)} sessions.")
-        return clean(f"{name} changed by {'; by '.join(map(self._in_words, self.steps))}.")
+            return clean(f"{name}{divided} has no step in {len(self.points)} sessions{notes}.")
+        steps = "; by ".join(map(self._in_words, self.steps))
+        return clean(f"{name}{divided} changed by {steps}{notes}.")
 
     def records(self) -> list[dict[str, Any]]:
         """Return the steps, a row each."""
@@ -159,7 +179,9 @@ def find_steps(
 
     Every change of a count is a step. Other metrics are noisy: a step of theirs lasts 3 sessions,
     matters (5%, or 1 point of accuracy), and stands out from the noise so clearly that at most
-    2% of series without a step get one. Energies and times are compared by ratio.
+    2% of series without a step get one: also where sessions are correlated, or the machine
+    changes slowly. Energies and times are compared by ratio, and divided by those of the control
+    workload where each session has run it, and they vary less then.
 
     Parameters
     ----------
@@ -243,36 +265,68 @@ def _series(metric: Metric, rows: Sequence[Row], include_disturbed: bool) -> Ser
     kind, first = metric.kind, rows[0]
     if kind in (Kind.ENERGY, Kind.TIME) and not include_disturbed:
         rows = [row for row in rows if not is_left_out(row, metric.column)]
-    points = _points(rows, metric.column)
-    steps, reason = [], None
+    points = tuple(_points(rows, metric.column, CONTROL.get(kind)))
+    host = first.get("host") if "host" in COMPARABLE[kind] else None
+    series = Series(first["case_id"], metric.name, host, points, (), score=score_of(first))
     if len(points) < FEWEST[kind]:
         reason = f"{len(points)} of {FEWEST[kind]} sessions that a step needs"
-    else:
+        return replace(series, reason=reason)
+    if kind is Kind.COUNT:
         values = np.array([point.value for point in points])
-        steps = _steps(points, _places(values, kind, score_of(first)), kind)
-    host = first.get("host") if "host" in COMPARABLE[kind] else None
-    return Series(
-        first["case_id"], metric.name, host, tuple(points), tuple(steps), reason, score_of(first)
+        places = [int(place) + 1 for place in np.flatnonzero(np.diff(values))]
+        return replace(series, steps=_steps(points, values, places, kind))
+    return _with_noisy_steps(series, kind)
+
+
+def _with_noisy_steps(series: Series, kind: Kind) -> Series:
+    points, score = series.points, series.score
+    values = np.array([point.value for point in points])
+    smallest, is_ratio = SMALLEST[kind], kind is not Kind.SCORE
+    if kind is Kind.SCORE and not is_share(score):
+        # Of a score in any unit, as great a share of what it usually is.
+        smallest *= float(np.median(np.abs(values)))
+    control = controlled(values, [point.control for point in points], smallest)
+    # What a session learns is not what state its machine was in.
+    has_states = is_ratio and not control.shows_states
+    found = find_places(control.values, smallest, is_ratio=is_ratio, has_states=has_states)
+    notes = (found.hidden and _why_hidden(found.hidden, is_ratio=is_ratio), control.note)
+    return replace(
+        series,
+        steps=_steps(points, control.values, found.places, kind),
+        divided_by=CONTROL[kind] if control.is_divided else None,
+        notes=tuple(note for note in notes if note),
     )
 
 
-def _points(rows: Iterable[Row], column: str) -> list[Point]:
+def _why_hidden(hidden: Fit, *, is_ratio: bool) -> str:
+    if hidden.drift is None:
+        of = f" ({hidden.correlation:.1f})" if hidden.correlation else ""
+        return f"what looks like one is not proven: its sessions are correlated{of}"
+    by = f" by {number(100 * math.expm1(hidden.drift), FEW_DIGITS, '+')}%" if is_ratio else ""
+    return f"what looks like one is not proven: it changes slowly{by} from first to last"
+
+
+def _points(rows: Iterable[Row], column: str, control: str | None) -> list[Point]:
     sessions: dict[str, list[Row]] = {}
     for row in rows:
         sessions.setdefault(row.get("session") or row["run_id"], []).append(row)
-    return [_point(session, members, column) for session, members in sessions.items()]
+    return [_point(session, members, column, control) for session, members in sessions.items()]
 
 
-def _point(session: str, rows: Sequence[Row], column: str) -> Point:
+def _point(session: str, rows: Sequence[Row], column: str, control: str | None) -> Point:
     first = min(rows, key=lambda row: row["repeat"])
     value = float(statistics.median(row[column] for row in rows))
-    return Point(session, first["run_id"], first.get("commit"), value, len(rows))
+    known = [cost for row in rows if control and (cost := row.get(control))]
+    # A resumed session has run it twice, and each repeat has the one before it.
+    costs = float(statistics.median(known)) if len(known) == len(rows) else None
+    return Point(session, first["run_id"], first.get("commit"), value, len(rows), costs)
 
 
-def _steps(points: Sequence[Point], places: Sequence[int], kind: Kind) -> list[Step]:
-    values = np.array([point.value for point in points])
+def _steps(
+    points: Sequence[Point], values: Floats, places: Sequence[int], kind: Kind
+) -> tuple[Step, ...]:
     medians = medians_of(values, places)
-    return [
+    return tuple(
         Step(
             index=place,
             session=points[place].session,
@@ -284,17 +338,7 @@ def _steps(points: Sequence[Point], places: Sequence[int], kind: Kind) -> list[S
             previous_commit=points[place - 1].commit,
         )
         for place, (before, after) in zip(places, pairwise(medians), strict=True)
-    ]
-
-
-def _places(values: Floats, kind: Kind, score: Score) -> list[int]:
-    if kind is Kind.COUNT:
-        return [int(place) + 1 for place in np.flatnonzero(np.diff(values))]
-    smallest = SMALLEST[kind]
-    if kind is Kind.SCORE and not is_share(score):
-        # Of a score in any unit, as great a share of what it usually is.
-        smallest *= float(np.median(np.abs(values)))
-    return find_places(values, smallest, is_ratio=kind is not Kind.SCORE)
+    )
 
 
 def _change(before: float, after: float, kind: Kind) -> float | None:

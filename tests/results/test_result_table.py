@@ -26,6 +26,7 @@ def test_metrics_have_names_of_their_own_in_prefixed_groups() -> None:
     assert groups == {
         "energy",
         "power",
+        "control",
         "emissions",
         "accuracy",
         "score",
