@@ -121,7 +121,8 @@ def size_of(before: float, after: float, *, is_ratio: bool) -> float:
 
 def _levels(values: Floats, least_noise: float, *, is_ratio: bool) -> Floats:
     levels = _tamed(_logarithms(values) if is_ratio else values, least_noise)
-    return levels - levels.mean()
+    centred: Floats = levels - levels.mean()
+    return centred
 
 
 def _logarithms(values: Floats) -> Floats:

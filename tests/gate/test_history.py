@@ -99,7 +99,7 @@ def test_step_that_does_not_matter_is_none() -> None:
 
 
 def test_accuracy_steps_by_points_not_by_ratio() -> None:
-    accuracies = [0.200, 0.201, 0.199, 0.202, 0.200, 0.198]
+    accuracies = [0.200, 0.201, 0.199, 0.202, 0.200, 0.198] * 2
     lower = [value - 0.012 for value in accuracies]
     (step,) = only(history(*accuracies, *lower, column="test_score"), "accuracy").steps
     assert step.change == pytest.approx(-0.012)
