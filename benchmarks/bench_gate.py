@@ -157,6 +157,26 @@ def in_turn(weather: Weather, count: int, growths: Sequence[float] = GROWTHS) ->
     return [Turn(weather.name, each, *row) for each, row in zip(growths, shares, strict=True)]
 
 
+def grown_at_all(weather: Weather, count: int) -> list[Turn]:
+    """Return how a rule judges that stops when it is sure that the cost grew; not one of ours.
+
+    Violated is p <= 0.0030 of no growth, kept p <= 0.052 of the limit or more, at each look.
+    """
+    seen, turns = looks(*weather.costs(count, np.random.default_rng(4)), FIRST), []
+    due = np.arange(MOST_PAIRS) >= FEWEST_PAIRS - 1
+    freedom = np.maximum(seen.freedom, 1)
+    below, above = (stats.t.isf(level, freedom) * seen.error for level in (0.0030, 0.052))
+    for growth in GROWTHS:
+        middle = seen.growth + log(growth)
+        fails, passes = (middle > below) & due, (middle + above <= log(ALLOWED)) & due
+        ends = fails | passes
+        last = np.where(ends.any(axis=1), ends.argmax(axis=1), MOST_PAIRS - 1)
+        row = np.arange(count)
+        shares = fails[row, last].mean(), (passes & ~fails)[row, last].mean(), last.mean() + 1
+        turns.append(Turn(weather.name, growth, *map(float, shares)))
+    return turns
+
+
 def fixed(weather: Weather, pairs: int, count: int) -> Fixed:
     """Return what a single look after some pairs finds, at 98% and 95%."""
     seen = looks(*weather.costs(count, np.random.default_rng(pairs)), FIRST)
@@ -332,9 +352,10 @@ def main(simulations: int, sessions: int, is_calibrating: bool, output: Path | N
             click.echo(f"{error:g} {level:.3g}")
         return
     turns = [turn for weather in WEATHERS for turn in in_turn(weather, simulations)]
+    hasty = [turn for weather in WEATHERS[:3] for turn in grown_at_all(weather, simulations // 5)]
     singles = [
-        fixed(weather, pairs, simulations) for weather in (WEATHERS[1], WEATHERS[-1])
-        for pairs in (5, 8)
+        fixed(WEATHERS[place], pairs, simulations)
+        for place, pairs in ((1, 5), (1, 8), (-1, 5), (-1, 8), (2, 20))
     ]  # fmt: skip
     together = builds(simulations // 5)
     of_stored = [
@@ -347,7 +368,7 @@ def main(simulations: int, sessions: int, is_calibrating: bool, output: Path | N
         **headline(simulations // 5),
         "simulations": simulations, "builds": simulations // 5, "sessions": sessions,
         "stored_builds": sessions // 5, "samples": SAMPLES, "within": WITHIN, "allowed": ALLOWED,
-        "turns": [asdict(each) for each in turns], "fixed": [asdict(each) for each in singles],
+        "turns": [asdict(each) for each in turns], "grown_at_all": [asdict(each) for each in hasty], "fixed": [asdict(each) for each in singles],
         "build": [asdict(each) for each in together], "stored_build": of_stored,
         "cells": [asdict(each) for each in cells],
     }  # fmt: skip

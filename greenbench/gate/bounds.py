@@ -20,7 +20,11 @@ Bounds = tuple[float, float]
 
 
 def ratio_bounds(
-    samples: Sequence[float], baseline: Sequence[float], confidence: float, noise: float = 0.0
+    samples: Sequence[float],
+    baseline: Sequence[float],
+    confidence: float,
+    noise: float = 0.0,
+    freedom: float = inf,
 ) -> Bounds:
     """Return bounds of the ratio of two medians.
 
@@ -37,6 +41,8 @@ def ratio_bounds(
         Of each bound, such as 0.95.
     noise : float
         Standard deviation between sessions, as a share; 0 in one session.
+    freedom : float
+        See `session_width`.
     """
     ratios = np.sort(np.divide.outer(np.asarray(samples), np.asarray(baseline)), axis=None)
     rank = _rank(len(samples), len(baseline), confidence)
@@ -44,11 +50,15 @@ def ratio_bounds(
         return 0.0, inf
     bounds = float(ratios[rank - 1]), float(ratios[-rank])
     middle = exp(float(np.median(np.log(ratios))))
-    return _widened(middle, bounds, confidence, noise, 2)
+    return _widened(middle, bounds, session_width(confidence, noise, 2, freedom))
 
 
 def student_bounds(
-    samples: Sequence[float], baseline: Sequence[float], confidence: float, noise: float = 0.0
+    samples: Sequence[float],
+    baseline: Sequence[float],
+    confidence: float,
+    noise: float = 0.0,
+    freedom: float = inf,
 ) -> Bounds:
     """Return Student's bounds of the ratio of two costs, with the noise between sessions.
 
@@ -62,19 +72,21 @@ def student_bounds(
         Of each bound.
     noise : float
         Standard deviation between sessions, as a share.
+    freedom : float
+        See `session_width`.
     """
     new, old = np.log(samples), np.log(baseline)
-    freedom = len(new) + len(old) - 2
-    if not freedom:
+    within = len(new) + len(old) - 2
+    if not within:
         return 0.0, inf
     squares = float(((new - new.mean()) ** 2).sum() + ((old - old.mean()) ** 2).sum())
-    error = sqrt(squares / freedom * (1 / len(new) + 1 / len(old)))
-    middle, half = float(new.mean() - old.mean()), float(stats.t.ppf(confidence, freedom)) * error
+    error = sqrt(squares / within * (1 / len(new) + 1 / len(old)))
+    middle, half = float(new.mean() - old.mean()), float(stats.t.ppf(confidence, within)) * error
     bounds = exp(middle - half), exp(middle + half)
-    return _widened(exp(middle), bounds, confidence, noise, 2)
+    return _widened(exp(middle), bounds, session_width(confidence, noise, 2, freedom))
 
 
-def session_width(confidence: float, noise: float, sessions: int) -> float:
+def session_width(confidence: float, noise: float, sessions: int, freedom: float = inf) -> float:
     """Return how far noise between sessions alone puts the logarithm of a bound.
 
     Parameters
@@ -85,9 +97,11 @@ def session_width(confidence: float, noise: float, sessions: int) -> float:
         Standard deviation between sessions, as a share.
     sessions : int
         How many are compared: 1 with a budget, 2 with one another.
+    freedom : float
+        Degrees of freedom that the noise was estimated with; infinite if it is given.
     """
     # The variance of the logarithm of what is log-normal and deviates by this share.
-    return float(stats.norm.ppf(confidence)) * sqrt(sessions * log1p(noise**2))
+    return float(stats.t.ppf(confidence, freedom)) * sqrt(sessions * log1p(noise**2))
 
 
 def session_noise(sessions: Sequence[Sequence[float]]) -> float:
@@ -127,7 +141,9 @@ def session_bounds(
     return exp(middle - half), exp(middle + half)
 
 
-def level_bounds(samples: Sequence[float], confidence: float, noise: float) -> Bounds:
+def level_bounds(
+    samples: Sequence[float], confidence: float, noise: float, freedom: float = inf
+) -> Bounds:
     """Return bounds of the cost that a session's samples are of.
 
     Student's, on logarithms, with the noise between sessions added in quadrature.
@@ -140,12 +156,14 @@ def level_bounds(samples: Sequence[float], confidence: float, noise: float) -> B
         Of each bound.
     noise : float
         Standard deviation between sessions, as a share.
+    freedom : float
+        See `session_width`.
     """
     low, high = mean_bounds(np.log(samples).tolist(), confidence)
     if low == -inf:
         return 0.0, inf
     middle = exp((low + high) / 2)
-    return _widened(middle, (exp(low), exp(high)), confidence, noise, 1)
+    return _widened(middle, (exp(low), exp(high)), session_width(confidence, noise, 1, freedom))
 
 
 def mean_bounds(values: Sequence[float], confidence: float) -> Bounds:
@@ -167,12 +185,9 @@ def mean_bounds(values: Sequence[float], confidence: float) -> Bounds:
     return middle - half, middle + half
 
 
-def _widened(
-    middle: float, bounds: Bounds, confidence: float, noise: float, sessions: int
-) -> Bounds:
-    if not noise:
+def _widened(middle: float, bounds: Bounds, between: float) -> Bounds:
+    if not between:
         return bounds
-    between = session_width(confidence, noise, sessions)
     below = hypot(log(middle / bounds[0]), between)
     above = hypot(log(bounds[1] / middle), between)
     return middle * exp(-below), middle * exp(above)

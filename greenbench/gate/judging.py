@@ -25,6 +25,7 @@ def judge(
     known_cases: Iterable[str] = (),
     include_disturbed: bool = False,
     family: int = 1,
+    history: Sequence[Row] = (),
 ) -> Judgements:
     """Apply budgets to results.
 
@@ -42,6 +43,8 @@ def judge(
         Whether samples count during which other processes used the host.
     family : int
         Limits of the build that may fail it by chance, if it has more than those of these results.
+    history : sequence of row
+        Earlier results, of which the noise between sessions is learned.
 
     Raises
     ------
@@ -64,6 +67,11 @@ def judge(
         one
         for case_id, members in cases.items()
         for one in questions(case_id, members, budgets, baseline, include_disturbed)
+    ]
+    past = once(history)
+    asked = [
+        replace(one, history=[row for row in past if row["case_id"] == one.case_id])
+        for one in asked
     ]
     family = max(family, sum(is_of_family(one.limit, one.level) for one in asked))
     found = holm(lambda left: [replace(one, family=left).judge() for one in asked], family)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -10,6 +11,7 @@ from greenbench.compare.comparable import ENERGY, check_agree, is_untested, valu
 from greenbench.compare.samples import is_left_out, once_each
 from greenbench.errors import BudgetError
 from greenbench.gate.baselines import Baseline
+from greenbench.gate.bounds import SESSIONS, session_noise
 from greenbench.gate.causes import UNCHANGED, likely_cause
 from greenbench.gate.judgement import Judgement, Verdict
 from greenbench.gate.limits import Level, Limit
@@ -59,6 +61,10 @@ NEEDED_ALIKE = {
     },
 }
 """Columns in which a baseline must agree, by kind of metric, and what they are called."""
+ASSUMED = (
+    f"fewer than {SESSIONS} stored sessions don't show the noise between sessions, so they only "
+    "warn: measure in turn (--baseline interleaved:auto), or say session_noise"
+)
 OF_TIME = ("host", "threads")
 """Those of energies that times of one comparison must agree in, too."""
 
@@ -75,6 +81,7 @@ class Question:
     path: Path
     include_disturbed: bool
     family: int = 1
+    history: Sequence[Row] = ()
 
     @property
     def metric(self) -> Metric:
@@ -83,10 +90,13 @@ class Question:
 
     @property
     def level(self) -> Level:
-        """What becomes of a violation: estimated energy is judged more mildly."""
-        if self.metric.kind is not Kind.ENERGY or self.is_measured:
-            return self.limit.level
-        return min(self.limit.level, self.limit.on_estimated, key=list(Level).index)
+        """What becomes of a violation; what is estimated or assumed makes it milder."""
+        levels = [self.limit.level]
+        if self.metric.kind is Kind.ENERGY and not self.is_measured:
+            levels.append(self.limit.on_estimated)
+        if self._is_noise_assumed:
+            levels.append(Level.WARN)
+        return min(levels, key=list(Level).index)
 
     @property
     def is_measured(self) -> bool:
@@ -119,7 +129,8 @@ class Question:
             is_energy = self.metric.kind is Kind.ENERGY
             columns = ENERGY if is_energy else {name: ENERGY[name] for name in OF_TIME}
             check_agree(self.case_id, self._known_values(self.rows), columns)
-        rows, known = self._counted(self.rows), self._counted(self._comparable())
+        before = self._comparable(self.known) if self.limit.rule.is_relative else []
+        rows, known = self._counted(self.rows), self._counted(before)
         if self.metric.kind is Kind.SCORE and len(rows) == len(self.rows):
             rows = once_each(rows, self.metric.column)
         finding = self._missing(rows, known) or self._finding(rows, known)
@@ -185,19 +196,47 @@ class Question:
             case Kind.SCORE, _:
                 return self._turned(judge_least(self._gains(values), self.score.gain(limit)))
             case _, Rule.MAX:
-                doubt = self._uncertainty(rows)
-                return judge_cost(values, limit, self.limit.session_noise, doubt)
+                noise, freedom = self._noise
+                return judge_cost(values, limit, noise, self._uncertainty(rows), freedom)
             case _ if self._is_in_turn:
                 pairs = list(zip(*self._pairs(rows, known), strict=True))
                 first = [is_new_first(row["repeat"]) for row in self._in_both(rows, known)]
                 few = self.limit.pairs
                 return judge_turns(pairs, first, limit, family=self.family, fewest=few)
             case _:
-                sessions: dict[str, list[float]] = {}
-                for row in known:
-                    sessions.setdefault(row["session"], []).append(row[self.metric.column])
-                noise = self.limit.session_noise
-                return judge_increase(values, sessions, limit, noise, family=self.family)
+                noise, freedom = self._noise
+                sessions = self._sessions(known)
+                return judge_increase(
+                    values, sessions, limit, noise, family=self.family, freedom=freedom
+                )
+
+    def _sessions(self, rows: Sequence[Row]) -> dict[str, list[float]]:
+        """Return the values of each session."""
+        found: dict[str, list[float]] = {}
+        for row in rows:
+            found.setdefault(row["session"], []).append(row[self.metric.column])
+        return found
+
+    @property
+    def _earlier(self) -> list[list[float]]:
+        """The values of earlier sessions, of the baseline or the store, whichever knows more."""
+        known = (self._counted(self._comparable(rows)) for rows in (self.known, self.history))
+        values = [list(self._sessions(rows).values()) for rows in known]
+        return max(([each for each in one if min(each) > 0] for one in values), key=len)
+
+    @property
+    def _noise(self) -> tuple[float, float]:
+        """The noise between sessions, as a share, and the degrees of freedom of its estimate."""
+        earlier = [] if self.limit.is_noise_known else self._earlier
+        if len(earlier) < SESSIONS:
+            return self.limit.session_noise, inf
+        return session_noise(earlier), len(earlier) - 1
+
+    @property
+    def _is_noise_assumed(self) -> bool:
+        """Whether a stored baseline is compared with, and nobody knows how sessions differ."""
+        is_stored = self.limit.is_sequential and self.baseline is not None and not self._is_in_turn
+        return is_stored and not self.limit.is_noise_known and len(self._earlier) < SESSIONS
 
     def _gains(self, values: Sequence[float]) -> list[float]:
         return [self.score.gain(value) for value in values]
@@ -255,15 +294,11 @@ class Question:
         # Of another grid, they say nothing of the code.
         return {**alike, "intensity_g_per_kwh": "carbon intensity"}
 
-    def _comparable(self) -> list[Row]:
-        """Return the results of the baseline that this limit may be judged by."""
-        if not self.limit.rule.is_relative:
-            return []
+    def _comparable(self, earlier: Sequence[Row]) -> list[Row]:
+        """Return those of earlier results that this limit may be judged by."""
         alike = self._needed_alike
         here = self._here
-        rows = [
-            r for r in self.known if all(self._before(r, c) == _value_of(here, c) for c in alike)
-        ]
+        rows = [r for r in earlier if all(self._before(r, c) == _value_of(here, c) for c in alike)]
         if self.metric.kind in (Kind.COUNT, Kind.SCORE):
             return _latest(rows)
         # What cost another number of operations then is another thing than what costs it now.
@@ -324,7 +359,7 @@ class Question:
         """Whether more samples may be judged where those that there are cannot."""
         if not self._known_values(self.rows):
             return len(self.rows) < self._needed
-        return not self.limit.rule.is_relative or bool(self.known and self._comparable())
+        return not self.limit.rule.is_relative or bool(self._comparable(self.known))
 
     def _incomparable(self, known: Sequence[Row]) -> str | None:
         if self.baseline is None:
@@ -376,8 +411,11 @@ class Question:
             return Verdict.PASS, finding.reason
         if self.level is Level.ERROR:
             return Verdict.FAIL, finding.reason
-        is_milder = self.limit.level is Level.ERROR
-        why = "; energy that is estimated only warns" if is_milder else ""
+        why = ""
+        if self.limit.level is Level.ERROR and self._is_noise_assumed:
+            why = f"; {ASSUMED}"
+        elif self.limit.level is Level.ERROR:
+            why = "; energy that is estimated only warns"
         return Verdict.WARN, finding.reason + why
 
     def _provenance(self) -> str | None:

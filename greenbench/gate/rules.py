@@ -128,7 +128,11 @@ def judge_drop(changes: Sequence[float], most: float) -> Finding:
 
 
 def judge_cost(
-    samples: Sequence[float], most: float, noise: float, uncertainty: float = 0.0
+    samples: Sequence[float],
+    most: float,
+    noise: float,
+    uncertainty: float = 0.0,
+    freedom: float = inf,
 ) -> Finding:
     """Judge a noisy cost against a budget.
 
@@ -145,16 +149,18 @@ def judge_cost(
         Standard deviation between sessions, as a share.
     uncertainty : float
         Half-width of the interval of a single sample, as a share; 0 where nobody knows.
+    freedom : float
+        Degrees of freedom that the noise was learned with; infinite if it is given.
     """
     middle = median(samples)
     if min(samples) <= 0:
         return _not_positive(middle)
-    bounds = level_bounds(samples, REAL, noise)
+    bounds = level_bounds(samples, REAL, noise, freedom)
     found = _finding(middle, bounds, bounds[0] > most, bounds[1] <= most)
     if found.is_violated is not None and abs(middle - most) <= uncertainty * middle:
         reason = f"the limit is within the {uncertainty:.1%} that a sample is uncertain by"
         return replace(found, is_violated=None, reason=f"{reason}: train for longer")
-    return _open(found, most, noise, session_width(REAL, noise, 1))
+    return _open(found, most, noise, session_width(REAL, noise, 1, freedom))
 
 
 def judge_increase(
@@ -164,6 +170,7 @@ def judge_increase(
     noise: float,
     *,
     family: int = 1,
+    freedom: float = inf,
 ) -> Finding:
     """Judge by which ratio a noisy cost grew.
 
@@ -184,6 +191,8 @@ def judge_increase(
         `greenbench.gate.bounds.SESSIONS` on, the sessions themselves say it.
     family : int
         Noisy limits that the build has.
+    freedom : float
+        Degrees of freedom that the noise was learned with; infinite if it is given.
     """
     known = [value for values in sessions.values() for value in values]
     if min(*samples, *known) <= 0:
@@ -202,10 +211,10 @@ def judge_increase(
     def bounds(confidence: float) -> Bounds:
         # Few samples have no ranks that are as sure as many limits need.
         of = student_bounds if family > 1 and confidence == real else ratio_bounds
-        return of(samples, known, confidence, noise)
+        return of(samples, known, confidence, noise, freedom)
 
     found = _grown(median(samples) / median(known), bounds, most, real)
-    return _open(found, most, noise, session_width(BEYOND, noise, 2))
+    return _open(found, most, noise, session_width(BEYOND, noise, 2, freedom))
 
 
 def judge_turns(
