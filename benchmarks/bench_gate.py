@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import product
 from math import log, log1p, sqrt
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -119,6 +120,16 @@ class Build:
     unchanged: float
     one_case_beyond: float
     all_beyond: float
+
+
+@dataclass(frozen=True)
+class StoredBuild:
+    """Builds of several noisy limits that are compared with stored sessions."""
+
+    rule: str
+    limits: int
+    allowed: float
+    unchanged: float
 
 
 @dataclass(frozen=True)
@@ -359,18 +370,19 @@ def main(simulations: int, sessions: int, is_calibrating: bool, output: Path | N
     ]  # fmt: skip
     together = builds(simulations // 5)
     of_stored = [
-        {"rule": rule, "limits": limits, "allowed": allowed,
-         "unchanged": stored_builds(rule, limits, allowed, sessions // 5)}
+        StoredBuild(rule, limits, allowed, stored_builds(rule, limits, allowed, sessions // 5))
         for rule in list(STORED)[:2] for limits in (1, 6, 15, 30) for allowed in (1.0, ALLOWED)
     ]  # fmt: skip
     cells = [cell(rule, between, sessions) for rule in STORED for between in (0.05, 0.10)]
+    tables: dict[str, list[Any]] = {
+        "turns": turns, "grown_at_all": hasty, "fixed": singles, "build": together,
+        "stored_build": of_stored, "cells": cells,
+    }  # fmt: skip
     found = {
         **headline(simulations // 5),
         "simulations": simulations, "builds": simulations // 5, "sessions": sessions,
         "stored_builds": sessions // 5, "samples": SAMPLES, "within": WITHIN, "allowed": ALLOWED,
-        "turns": [asdict(each) for each in turns], "grown_at_all": [asdict(each) for each in hasty], "fixed": [asdict(each) for each in singles],
-        "build": [asdict(each) for each in together], "stored_build": of_stored,
-        "cells": [asdict(each) for each in cells],
+        **{name: [asdict(each) for each in rows] for name, rows in tables.items()},
     }  # fmt: skip
     text = json.dumps(found, indent=1)
     click.echo(text)

@@ -208,6 +208,7 @@ def _judge_stored(asked: _Asked, budgets: "Budgets") -> tuple[Sequence[Row], "Ju
         baseline,
         known_cases=known_case_ids(settings.data_dir),
         include_disturbed=asked.include_disturbed,
+        history=[] if asked.files else _history(rows, settings),
     )
     failed = [row for row in rows if row["status"] == "failed"]
     notes = [f"{row['case_id']}: no trial of repeat {row['repeat']} completed" for row in failed]
@@ -215,6 +216,16 @@ def _judge_stored(asked: _Asked, budgets: "Budgets") -> tuple[Sequence[Row], "Ju
         notes.append(gone_note(gone, (str(row["suite"]) for row in rows), baseline))
     notes += [*said, *filter(None, [again_note(rows)])]
     return rows, replace(found, notes=(*found.notes, *notes)), bool(failed)
+
+
+def _history(rows: Sequence[Row], settings: Settings) -> list[Row]:
+    """Return what else the store has of the suites of some of its results."""
+    from greenbench.tracking import Store  # noqa: PLC0415
+
+    store = Store.existing(settings.tracking_uri, timeout_s=settings.store_timeout_s)
+    sessions = {row["session"] for row in rows}
+    found = [row for suite in sorted({r["suite"] for r in rows}) for row in store.read_rows(suite)]
+    return [row for row in found if row["session"] not in sessions and row["status"] != "failed"]
 
 
 def _judge_interleaved(

@@ -10,6 +10,7 @@ from greenbench.compare.rows import once
 from greenbench.errors import BudgetError
 from greenbench.gate.baselines import Baseline
 from greenbench.gate.builds import holm, is_of_family
+from greenbench.gate.evidence import Evidence
 from greenbench.gate.judgement import Judgements
 from greenbench.gate.limits import Budgets, Level
 from greenbench.gate.question import Question
@@ -63,15 +64,20 @@ def judge(
     places = {case_id: place for place, case_id in enumerate(known_cases)}
     cases = dict(sorted(cases.items(), key=lambda each: places.get(each[0], len(places))))
     notes = _notes(budgets, list(cases))
+    past: dict[str, list[Row]] = {}
+    for row in once(history):
+        past.setdefault(str(row["case_id"]), []).append(row)
     asked = [
         one
         for case_id, members in cases.items()
-        for one in questions(case_id, members, budgets, baseline, include_disturbed)
-    ]
-    past = once(history)
-    asked = [
-        replace(one, history=[row for row in past if row["case_id"] == one.case_id])
-        for one in asked
+        for one in questions(
+            case_id,
+            members,
+            budgets,
+            baseline,
+            include_disturbed=include_disturbed,
+            history=past.get(case_id, ()),
+        )
     ]
     family = max(family, sum(is_of_family(one.limit, one.level) for one in asked))
     found = holm(lambda left: [replace(one, family=left).judge() for one in asked], family)
@@ -83,7 +89,9 @@ def questions(
     rows: Sequence[Row],
     budgets: Budgets,
     baseline: Baseline | None = None,
+    *,
     include_disturbed: bool = False,
+    history: Sequence[Row] = (),
 ) -> list[Question]:
     """Return what is to be judged of one case.
 
@@ -93,12 +101,16 @@ def questions(
         See `greenbench.cases.Case.id`.
     rows : sequence of row
         Its results.
-    budgets, baseline, include_disturbed
-        As of `judge`.
+    budgets, baseline, include_disturbed, history
+        As of `judge`; the history is of this case.
     """
     known = once(baseline.of(case_id)) if baseline else []
     asked = [
-        Question(limit, case_id, rows, known, baseline, budgets.path, include_disturbed)
+        Question(
+            case_id,
+            budgets.path,
+            Evidence(limit, rows, known, baseline, include_disturbed, history),
+        )
         for limit in budgets.of(case_id)
     ]
     return [one for one in asked if one.level is not Level.OFF]
@@ -122,7 +134,7 @@ def is_open(
     family : int
         Limits of the build that may fail it by chance.
     """
-    asked = questions(case_id, rows, budgets, baseline, include_disturbed)
+    asked = questions(case_id, rows, budgets, baseline, include_disturbed=include_disturbed)
     return any(replace(one, family=family).judge().is_open for one in asked)
 
 

@@ -171,6 +171,7 @@ class Gate:
 
     def _judgements(self, rows: Sequence[Row]) -> "Judgements":
         from greenbench.gate.baselines import find_baseline  # noqa: PLC0415
+        from greenbench.gate.builds import family_of  # noqa: PLC0415
         from greenbench.gate.judging import judge  # noqa: PLC0415
 
         assert self._coverage is not None  # nothing runs before it is collected
@@ -183,6 +184,7 @@ class Gate:
             ),
             known_cases=self._known(),
             include_disturbed=option.greenbench_include_disturbed,
+            family=family_of(self._coverage.budgets, self._coverage.cases),
         )
 
     def _lines(self) -> list[str]:
