@@ -191,7 +191,8 @@ def grown_at_all(weather: Weather, count: int) -> list[Turn]:
 def fixed(weather: Weather, pairs: int, count: int) -> Fixed:
     """Return what a single look after some pairs finds, at 98% and 95%."""
     costs = weather.costs(count, np.random.default_rng(pairs))
-    seen = looks(*(each[:, :pairs] for each in costs), FIRST[:pairs])
+    new, old = (each[:, :pairs] for each in costs)
+    seen = looks(new, old, FIRST[:pairs])
     growth, error, freedom = (each[:, -1] for each in (seen.growth, seen.error, seen.freedom))
     real, beyond = (stats.t.isf(level, freedom) * error for level in (UNCHANGED, 0.05))
 

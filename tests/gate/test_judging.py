@@ -9,7 +9,7 @@ from greenbench.errors import BudgetError, NotComparableError
 from greenbench.gate.baselines import Baseline, read_baseline, write_baseline
 from greenbench.gate.budgets import read_budgets
 from greenbench.gate.judgement import Judgement, Judgements, Verdict
-from greenbench.gate.judging import judge
+from greenbench.gate.judging import is_open, judge
 from greenbench.gate.metrics import Rule
 from tests.builders import make_row
 from tests.judgements import make_judgements
@@ -302,6 +302,77 @@ def test_interleaved_baseline_is_judged_without_noise_between_sessions() -> None
     assert one(INCREASE, rows, before(known, is_interleaved=False)).verdict is UNCLEAR
     quiet = 'energy_wh = { max_increase = "10%", session_noise = "1%" }'
     assert one(quiet, rows, before(known, is_interleaved=False)).verdict is FAIL
+
+
+QUIET = 'energy_wh = { max_increase = "10%", session_noise = "1%" }'
+
+
+def sessions_of(levels: Sequence[float]) -> Rows:
+    return [row for level in levels for row in energies(level, session=f"level {level}")]
+
+
+def test_a_stored_baseline_that_does_not_show_the_noise_between_sessions_warns() -> None:
+    rows, known = energies(2.0), energies(session="before")
+    found = one(INCREASE, rows, before(known, is_interleaved=False))
+    assert found.verdict is WARN
+    assert found.reason == (
+        "the limit is exceeded; fewer than 5 stored sessions don't show the noise between "
+        "sessions, so they only warn: measure in turn (--baseline interleaved:auto), or say "
+        "session_noise"
+    )
+    assert one(QUIET, rows, before(known, is_interleaved=False)).verdict is FAIL
+    # A budget of the cost itself is no comparison with a session.
+    assert one("energy_wh = { max = 0.5 }", rows, before(known)).verdict is FAIL
+
+
+def test_five_sessions_of_the_baseline_or_the_store_let_it_fail() -> None:
+    levels = (1.0, 1.01, 0.99, 1.005, 1.02)
+    stored = before(sessions_of(levels), is_interleaved=False)
+    assert one(INCREASE, energies(1.5, session="now"), stored).verdict is FAIL
+    few = before(energies(session="file"), is_interleaved=False)
+    past = sessions_of(levels)
+    rows = energies(1.5, session="now")
+    assert one(INCREASE, rows, few).verdict is WARN
+    assert one(INCREASE, rows, few, history=past).verdict is FAIL
+    assert one(INCREASE, rows, few, history=past[:20]).verdict is WARN
+    other = [{**row, "host": "another"} for row in past]
+    assert one(INCREASE, rows, few, history=other).verdict is WARN
+
+
+def test_a_budget_of_the_cost_itself_learns_the_noise_between_sessions() -> None:
+    calm = sessions_of((1.0, 1.01, 0.99, 1.005, 1.02))
+    budget = "energy_wh = { max = 1.1 }"
+    assert one(budget, energies(session="now")).verdict is UNCLEAR
+    assert one(budget, energies(session="now"), history=calm).verdict is PASS
+
+
+def test_a_limit_that_is_one_of_many_needs_more_than_one_alone() -> None:
+    rows, known = energies(1.06), before(energies())
+    budget = 'energy_wh = { max_increase = "0%" }'
+    assert one(budget, rows, known).verdict is FAIL
+    assert one(budget, rows, known, family=200).verdict is UNCLEAR
+
+
+def test_it_is_open_what_more_pairs_may_decide() -> None:
+    path = Path("budgets.toml")
+    text = f"{INCREASE}\n{FLOPS}\naccuracy = {{ min = 0.5 }}"
+    path.write_text(f'[[budget]]\ncase = "*"\n{text}\n')
+    budgets = read_budgets(path)
+
+    def asked(rows: Rows, known: Rows) -> bool:
+        return is_open(CASE, rows, budgets, Baseline(LABEL, tuple(known), is_interleaved=True))
+
+    assert asked(energies(1.1), rows_of("energy_wh", STEADY[::-1]))
+    assert not asked(energies(), energies())
+    assert not asked(energies(1.5), energies())
+    assert asked(energies(1.5)[:2], energies()[:2])
+    # Three accuracies are needed, and two energies.
+    assert asked(energies()[:1], energies()[:1])
+    # What the base lacks, or cannot read, no number of pairs brings.
+    assert not asked(energies(), [])
+    assert not asked(unknown_energy(5), unknown_energy(5))
+    assert asked(unknown_energy(5)[:1], unknown_energy(5)[:1])
+    assert not asked(energies(), [{**row, "meter": "zeus"} for row in energies()])
 
 
 def test_pairs_of_a_round_are_compared_if_the_pace_of_the_machine_changed() -> None:

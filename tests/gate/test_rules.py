@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from greenbench.gate.bounds import mean_bounds, ratio_bounds, session_bounds
 from greenbench.gate.rules import (
     Finding,
+    hopeless,
     judge_cost,
     judge_count,
     judge_drop,
@@ -316,6 +317,35 @@ def test_turns_of_a_machine_that_drifts_are_compared_round_by_round() -> None:
     assert 1.25 < found.low < found.high < 1.35
     assert found.reason.startswith("the limit is exceeded; pairs of a round are compared")
     assert judge_increase(here, {"s": base}, 1.1, 0.0).is_violated is None
+
+
+def test_no_number_of_repeats_lessens_the_noise_between_sessions() -> None:
+    found = judge_cost(times(1.0), 1.1, 0.1)
+    assert (found.is_violated, found.is_open) == (None, False)
+    assert found.reason == (
+        "the interval straddles the limit; more repeats cannot decide it: noise between sessions "
+        "is 10%; measure in turn: --baseline interleaved:auto"
+    )
+    assert judge_cost(NOISY, 1.3, 0.01).is_open
+    assert judge_increase(times(1.1), {"s": STEADY}, 1.1, 0.1).is_open is False
+    assert judge_increase(NOISY, {"s": STEADY}, 1.1, 0.01).is_open is True
+
+
+@pytest.mark.parametrize(
+    ("compared", "is_hopeless"), [(0.7, False), (1.0, True), (1.2, True), (1.4, False)]
+)
+def test_more_repeats_decide_what_noise_between_sessions_does_not_straddle(
+    compared: float, is_hopeless: bool
+) -> None:
+    assert (hopeless(compared, 1.1, 0.1, 0.2) is not None) is is_hopeless
+
+
+def test_noise_that_was_learned_of_few_sessions_is_less_sure_than_what_is_said() -> None:
+    said, learned = (judge_cost(times(1.0), 1.2, 0.05, 0.0, each) for each in (inf, 4))
+    assert (said.is_violated, learned.is_violated) == (False, False)
+    assert said.high is not None
+    assert learned.high is not None
+    assert said.high < learned.high
 
 
 def test_a_sample_of_zero_has_no_pair() -> None:
