@@ -22,7 +22,6 @@ from greenbench.gate.limits import FEWEST_PAIRS, MOST_PAIRS, SESSION_NOISE
 from greenbench.gate.rules import judge_cost, judge_increase
 from greenbench.gate.sequential import (
     NOMINAL,
-    UNCHANGED,
     Looks,
     decide,
     is_new_first,
@@ -194,7 +193,7 @@ def fixed(weather: Weather, pairs: int, count: int) -> Fixed:
     new, old = (each[:, :pairs] for each in costs)
     seen = looks(new, old, FIRST[:pairs])
     growth, error, freedom = (each[:, -1] for each in (seen.growth, seen.error, seen.freedom))
-    real, beyond = (stats.t.isf(level, freedom) * error for level in (UNCHANGED, 0.05))
+    real, beyond = (stats.t.isf(level, freedom) * error for level in (0.02, 0.05))
 
     def violated(ratio: float) -> float:
         middle = growth + log(ratio)

@@ -18,8 +18,9 @@ Bools = NDArray[np.bool_]
 DRIFTED = 0.998
 """Confidence of the test for drift: pairs of a steady machine are hardly ever taken for others."""
 
-UNCHANGED = 0.02
-"""Share of builds of unchanged code that may fail, over all looks at all their noisy limits."""
+UNCHANGED = 0.015
+"""Share of builds of unchanged code that may fail, over all looks at all their noisy limits: less
+than the 2% that are promised, because no machine is as well-behaved as a simulation."""
 AT_LIMIT = 0.05
 """Share of limits that may be called violated where the true growth is just what is allowed."""
 KEPT = 0.20
