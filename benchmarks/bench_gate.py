@@ -358,7 +358,7 @@ def calibrate(simulations: int) -> dict[float, float]:
 @click.command()
 @click.option("--simulations", default=100_000, show_default=True, help="A cell, in turn.")
 @click.option("--number", default=5_000, show_default=True, help="Builds a cell.")
-@click.option("--sessions", default=5_000, show_default=True, help="A cell, of stored ones.")
+@click.option("--sessions", default=4_000, show_default=True, help="A cell, of stored ones.")
 @click.option("--calibrate", "is_calibrating", is_flag=True, help="Print levels for NOMINAL.")
 @click.option("--output", type=click.Path(path_type=Path))
 def main(
