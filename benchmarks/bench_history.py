@@ -198,7 +198,9 @@ def main(simulations: int, output: Path | None) -> None:
             pool.submit(power, rule, noise, step, simulations // 2)
             for noise in NOISES for step in STEPS for rule in RULES
         ]  # fmt: skip
-        cells = [asdict(each.result()) for each in (*quiet, *found)]
+        cells = [asdict(each.result()) for each in quiet] + [
+            asdict(each.result()) for each in found
+        ]
     for cell in cells:
         click.echo(json.dumps(cell))
     if output:
