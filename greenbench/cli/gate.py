@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
     from greenbench.gate.baselines import Baseline
     from greenbench.gate.judgement import Judgements
     from greenbench.gate.limits import Budgets
+    from greenbench.running.merge_base import Base
 
 Row = dict[str, Any]
 
 BUDGETS = Path("benchmarks/budgets.toml")
-INTERLEAVED = "interleaved"
+INTERLEAVED, AUTO = "interleaved", "auto"
 MOST_PAIRS = 20
 
 
@@ -56,13 +58,40 @@ class _Asked:
         if not revision:
             raise ConfigurationError(
                 "--baseline interleaved needs the revision to compare with, as in "
-                "interleaved:origin/main"
+                "interleaved:origin/main, or interleaved:auto"
             )
+        if revision == AUTO:
+            return self._base.revision
         if self.files or self.session is not None:
             raise ConfigurationError(
                 "--baseline interleaved measures by itself; leave files and --session out"
             )
         return revision
+
+    @property
+    def stored(self) -> str | None:
+        """What stored results are compared with; None for the default."""
+        return None if self._is_auto else self.baseline
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was chosen to compare with, if nobody named it."""
+        if not self._is_auto:
+            return ()
+        base = self._base
+        if base.revision:
+            return (f"{self.baseline} is {base.words}",)
+        return (f"{self.baseline} has none, so stored baselines are used: {base.words}",)
+
+    @property
+    def _is_auto(self) -> bool:
+        return self.baseline == f"{INTERLEAVED}:{AUTO}"
+
+    @cached_property
+    def _base(self) -> "Base":
+        from greenbench.running.merge_base import base_of  # noqa: PLC0415
+
+        return base_of(Path.cwd())
 
     def rows(self) -> tuple[list[Row], tuple[str, ...]]:
         """Return the results that are judged, of files or the suite's latest, and notes on them."""
@@ -112,7 +141,7 @@ def _file(name: str, words: str) -> Callable[[Any], Any]:
 @click.option(
     "--baseline",
     metavar="B",
-    help="A file, run:ID, tag:NAME=TEXT or interleaved:REVISION; by default "
+    help="A file, run:ID, tag:NAME=TEXT, interleaved:REVISION or interleaved:auto; by default "
     "benchmarks/baselines/SUITE.json, if there is one.",
 )
 @click.option("--update", is_flag=True, help="Write the baseline instead of judging by it.")
@@ -163,9 +192,12 @@ def gate(
     from greenbench.gate.budgets import read_budgets  # noqa: PLC0415
 
     budgets = read_budgets(asked.budget)
+    for note in asked.notes:
+        say(note, err=True)
     rows, found, has_failures = (
         _judge_interleaved(asked, budgets) if asked.revision else _judge_stored(asked, budgets)
     )
+    found = replace(found, notes=(*asked.notes, *found.notes))
     _say(found, rows, output, include_disturbed=asked.include_disturbed)
     if not as_json and (advice := _next(found, asked)):
         say_next(advice)
@@ -201,7 +233,7 @@ def _judge_stored(asked: _Asked, budgets: "Budgets") -> tuple[Sequence[Row], "Ju
         )
     rows, said = asked.rows()
     settings = Settings.from_environment(os.environ)
-    baseline = find_baseline(asked.baseline, rows, settings.tracking_uri, settings.store_timeout_s)
+    baseline = find_baseline(asked.stored, rows, settings.tracking_uri, settings.store_timeout_s)
     found = judge(
         rows,
         budgets,

@@ -1,7 +1,8 @@
 """What `greenbench_run` does for one test: each sample is measured, timed and told once."""
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import update_wrapper
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +89,7 @@ class Run:
 
     def _time(self, wanted: Asked, fresh: Sequence[Key], rounds: int) -> None:
         """Let pytest-benchmark time repeats as its rounds, which may have been measured before."""
-        replay = _Replay()
+        replay = _Replay(wanted.timer)
 
         def measure() -> None:
             if not replay.is_loaded:
@@ -97,7 +98,6 @@ class Run:
 
         self._is_timed = True
         self._benchmark.group = f"greenbench {wanted.suite}"
-        # It names the timer that its options say, by which each repeat was timed, in its turn.
         self._benchmark._timer = replay
         # Each round is a repeat, with a seed of its own; the worker warms up by itself.
         self._benchmark.pedantic(lambda: None, setup=measure, rounds=len(fresh))
@@ -124,9 +124,10 @@ class Run:
 
 
 class _Replay:
-    """A timer by which rounds take what repeats took."""
+    """A timer by which rounds take what repeats took, under the name of the one that timed them."""
 
-    def __init__(self) -> None:
+    def __init__(self, timer: Callable[[], float]) -> None:
+        update_wrapper(self, timer)
         self._edges: Iterator[float] | None = None
 
     @property

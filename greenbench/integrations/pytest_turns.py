@@ -7,6 +7,7 @@ drift their intervals cover much less than they say.
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pkgutil import resolve_name
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -179,9 +180,8 @@ def asked(item: pytest.Item, case: Case, suite: str, data_dir: Any, place: int =
     """
     mark = item.get_closest_marker("benchmark")
     named = mark.kwargs.get("timer") if mark else None
-    timer = named or item.config.getoption("benchmark_timer", perf_counter)
-    # pytest-benchmark wraps the one of its option, for its name.
-    timer = getattr(timer, "target", timer)
+    option = item.config.getoption("benchmark_timer", None)
+    timer = named or (resolve_name(option) if option else perf_counter)
     return Asked(spelled_once(case, data_dir), suite_of(item, suite), timer, place)
 
 
