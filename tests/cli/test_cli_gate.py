@@ -426,11 +426,11 @@ def test_a_budget_of_no_case_is_an_error(now: Path) -> None:
 
 
 def test_a_budget_of_a_case_that_did_not_run_is_a_note(now: Path, baseline: Path) -> None:
-    other = BUDGETS.replace('"*"', '"bayesian-simple_cnn.s-torch-digits"')
+    other = BUDGETS.replace('"*"', '"bayesian-dense.s-torch-digits"')
     Path("benchmarks/budgets.toml").write_text(BUDGETS + other)
     done = gate(now, "--strict")
     assert done.exit_code == 0, done.output
-    assert "Note: benchmarks/budgets.toml:6: no case of 'bayesian-simple_cnn.s-t" in done.stdout
+    assert "Note: benchmarks/budgets.toml:6: no case of 'bayesian-dense.s-t" in done.stdout
 
 
 @pytest.mark.parametrize(
