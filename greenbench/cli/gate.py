@@ -144,7 +144,7 @@ def _judge_stored(asked: Asked, budgets: "Budgets") -> tuple[Sequence[Row], "Jud
     from greenbench.gate.gone import gone_note  # noqa: PLC0415
     from greenbench.gate.judging import judge  # noqa: PLC0415
 
-    if asked.max_pairs or asked.max_minutes:
+    if not asked.is_auto and (asked.max_pairs or asked.max_minutes):
         name = "--max-pairs" if asked.max_pairs else "--max-minutes"
         raise ConfigurationError(
             f"{name} is for --baseline interleaved:REVISION, which measures; stored results have "

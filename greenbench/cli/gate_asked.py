@@ -1,5 +1,6 @@
 """What `greenbench gate` is asked to judge, and to compare with."""
 
+import os
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -10,6 +11,7 @@ from greenbench.cases import Case
 from greenbench.cli.tables import Wanted, read_tables
 from greenbench.errors import ConfigurationError
 from greenbench.selection import DEFAULT_SUITE, Selection, cases_by_suite
+from greenbench.settings import Settings
 
 if TYPE_CHECKING:
     from greenbench.running.merge_base import Base
@@ -55,7 +57,7 @@ class Asked:
     @property
     def stored(self) -> str | None:
         """What stored results are compared with; None for the default."""
-        return None if self._is_auto else self.baseline
+        return None if self.is_auto else self.baseline
 
     def cases(self, data_dir: Path) -> list[Case]:
         """Return what is measured in turn: of files, the cases that they have results of.
@@ -80,7 +82,7 @@ class Asked:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was chosen to compare with, if nobody named it."""
-        if not self._is_auto:
+        if not self.is_auto:
             return ()
         base = self._base
         if base.revision:
@@ -88,14 +90,21 @@ class Asked:
         return (f"{self.baseline} has none, so stored baselines are used: {base.words}",)
 
     @property
-    def _is_auto(self) -> bool:
+    def is_auto(self) -> bool:
+        """Whether the revision is to be found, and stored results are judged if there is none."""
         return self.baseline == f"{INTERLEAVED}:{AUTO}"
 
     @cached_property
     def _base(self) -> "Base":
-        from greenbench.running.merge_base import base_of  # noqa: PLC0415
+        from greenbench.running.merge_base import Base, base_of  # noqa: PLC0415
 
-        return base_of(Path.cwd())
+        found = base_of(Path.cwd())
+        if found.revision and self.files:
+            data_dir = Settings.from_environment(os.environ).data_dir
+            if not self.cases(data_dir):
+                # Options have made others of them, such as of fewer epochs.
+                return Base(None, f"no case of {self.files[0]} is one of its suite as it stands")
+        return found
 
     def rows(self) -> tuple[list[Row], tuple[str, ...]]:
         """Return the results that are judged, of files or the suite's latest, and notes on them."""
