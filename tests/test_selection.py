@@ -34,7 +34,7 @@ def test_nothing_asked_means_the_ci_suite() -> None:
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        ({"strategies": ["bayesian"]}, ["bayesian-dense.s-torch-digits"]),
+        ({"strategies": ["bayesian"]}, ["bayesian-dense.s-torch-digits+trials8"]),
         (
             {"strategies": ["default"], "backends": ["keras"]},
             ["default-simple_cnn.s-keras-digits"],
@@ -160,10 +160,10 @@ def test_budget_that_cannot_work_is_refused(asked: Mapping[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [
-        ("bayesian-*", ["bayesian-dense.s-torch-digits"]),
+        ("bayesian-*", ["bayesian-dense.s-torch-digits+trials8"]),
         ("default-*-keras-*", ["default-simple_cnn.s-keras-digits"]),
         ("default-simple_cnn.[lm]-torch-digits", ["default-simple_cnn.m-torch-digits"]),
-        ("*dense.s*", ["bayesian-dense.s-torch-digits"]),
+        ("*dense.s*", ["bayesian-dense.s-torch-digits+trials8"]),
     ],
 )
 def test_pattern_is_a_glob_on_whole_ids(pattern: str, expected: list[str]) -> None:

@@ -47,7 +47,7 @@ def test_help_names_every_command(greenbench: Greenbench) -> None:
 
 def test_list_shows_suites_cases_and_parts(greenbench: Greenbench) -> None:
     shown = greenbench("list").stdout
-    assert "bayesian-dense.s-torch-digits" in shown
+    assert "bayesian-dense.s-torch-digits+trials8" in shown
     assert "strategy: bayesian, bayesian_cost, bayesian_paper" in shown
     assert "scheduler: asha, hyperband" in shown
 

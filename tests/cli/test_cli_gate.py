@@ -451,7 +451,7 @@ def test_a_budget_of_no_case_is_an_error(now: Path) -> None:
 
 
 def test_a_budget_of_a_case_that_did_not_run_is_a_note(now: Path, baseline: Path) -> None:
-    other = BUDGETS.replace('"*"', '"bayesian-dense.s-torch-digits"')
+    other = BUDGETS.replace('"*"', '"bayesian-dense.s-torch-digits+trials8"')
     Path("benchmarks/budgets.toml").write_text(BUDGETS + other)
     done = gate(now, "--strict")
     assert done.exit_code == 0, done.output
