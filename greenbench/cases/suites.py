@@ -33,8 +33,8 @@ def ci() -> list[Case]:
     in `strategies`.
     """
     sizes = matrix(networks=[f"simple_cnn.{size}" for size in ("s", "m", "l")], repeats=10)
-    search = matrix(("bayesian",), networks=["dense.s"], trials=8, repeats=5)
-    keras = matrix(networks=["simple_cnn.s"], backends=["keras"], repeats=5)
+    search = matrix(("bayesian",), networks=["dense.s"], trials=8, repeats=6)
+    keras = matrix(networks=["simple_cnn.s"], backends=["keras"], repeats=6)
     return [*sizes, *search, *keras]
 
 
