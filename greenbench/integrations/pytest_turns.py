@@ -7,9 +7,10 @@ drift their intervals cover much less than they say.
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from pkgutil import resolve_name
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -162,7 +163,7 @@ class Turns:
 TURNS = pytest.StashKey[Turns]()
 
 
-def asked(item: pytest.Item, case: Case, suite: str, data_dir: Any, place: int = 0) -> Asked:
+def asked(item: pytest.Item, case: Case, suite: str, data_dir: Path, place: int = 0) -> Asked:
     """Return what a test asks for.
 
     Parameters
@@ -185,7 +186,7 @@ def asked(item: pytest.Item, case: Case, suite: str, data_dir: Any, place: int =
     return Asked(spelled_once(case, data_dir), suite_of(item, suite), timer, place)
 
 
-def announced(items: Iterable[pytest.Item], suite: str, data_dir: Any) -> list[Asked]:
+def announced(items: Iterable[pytest.Item], suite: str, data_dir: Path) -> list[Asked]:
     """Return what tests that will run are parametrised with, in their order.
 
     A test with a time limit of its own is none of them: it must not pay for others' repeats.
