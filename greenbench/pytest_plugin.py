@@ -41,6 +41,7 @@ from greenbench.integrations.pytest_items import (
 from greenbench.integrations.pytest_marks import Marked, marked, register_suites, suite_of
 from greenbench.integrations.pytest_run import EXTRA_INFO, Run
 from greenbench.integrations.pytest_run import extra_info as _extra_info
+from greenbench.integrations.pytest_turns import TURNS, Turns, announced, takes_turns
 from greenbench.machine.surroundings import provide_home
 from greenbench.selection import Selection
 from greenbench.settings import Scope, Settings, home_of_nobody
@@ -181,10 +182,11 @@ def greenbench_session(request: pytest.FixtureRequest) -> Iterator[Any]:
     found = map(parameters, ours)
     cases = list(dict.fromkeys(each[CASE] for each in found if CASE in each))
     suites = list(dict.fromkeys(suite_of(item, suite(config)) for item in ours))
+    settings = _settings(config)
     with (
         Progress(cases, _uncaptured(config)) as progress,
         Session(
-            _settings(config),
+            settings,
             suites[0] if len(suites) == 1 else suite(config),
             cases,
             progress,
@@ -192,6 +194,13 @@ def greenbench_session(request: pytest.FixtureRequest) -> Iterator[Any]:
             is_resumable=False,
         ) as session,
     ):
+        config.stash[TURNS] = Turns(
+            session,
+            progress,
+            announced(ours, suite(config), settings.data_dir) if takes_turns(config) else (),
+            keeps_order=config.getoption("greenbench_keep_order"),
+            stops_at_failure=config.getoption("maxfail") == 1,
+        )
         yield session
     _mark_hot(items)
     for item in items:
@@ -217,10 +226,11 @@ def _mark_drift(item: pytest.Item, session: Any) -> None:
 
 @pytest.fixture
 def greenbench_run(
-    request: pytest.FixtureRequest, greenbench_session: Any
+    request: pytest.FixtureRequest,
+    greenbench_session: Any,  # opens it
 ) -> Iterator[Callable[[Case], list[Any]]]:
     """Return a function that runs all repeats of a case and returns their results."""
-    run = Run(request.node, greenbench_session, _benchmark(request))
+    run = Run(request.node, request.config.stash[TURNS], _benchmark(request))
     yield run
     run.close()
 

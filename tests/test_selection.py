@@ -34,12 +34,12 @@ def test_nothing_asked_means_the_ci_suite() -> None:
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        ({"strategies": ["grid"]}, ["grid-simple_cnn.s-torch-digits"]),
+        ({"strategies": ["bayesian"]}, ["bayesian-dense.s-torch-digits+trials8"]),
         (
-            {"strategies": ["bayesian"], "backends": ["keras"]},
-            ["bayesian-simple_cnn.s-keras-digits"],
+            {"strategies": ["default"], "backends": ["keras"]},
+            ["default-simple_cnn.s-keras-digits"],
         ),
-        ({"networks": ["dense.m"]}, ["default-dense.m-torch-digits"]),
+        ({"networks": ["simple_cnn.m"]}, ["default-simple_cnn.m-torch-digits"]),
     ],
 )
 def test_parts_select_among_a_suite(asked: Mapping[str, Any], expected: list[str]) -> None:
@@ -47,12 +47,12 @@ def test_parts_select_among_a_suite(asked: Mapping[str, Any], expected: list[str
 
 
 def test_several_parts_of_a_kind_select_either() -> None:
-    found = Selection(suite="ci", strategies=["grid", "random"]).cases()
+    found = Selection(suite="strategies", strategies=["grid", "random"]).cases()
     assert {case.strategy for case in found} == {"grid", "random"}
 
 
 def test_network_without_size_selects_all_sizes() -> None:
-    found = Selection(suite="ci", networks=["dense"]).cases()
+    found = Selection(suite="scaling", networks=["dense"], backends=["torch"]).cases()
     assert [case.size for case in found] == ["xs", "s", "m", "l", "xl"]
 
 
@@ -148,7 +148,7 @@ def test_option_that_is_no_text_is_refused(value: str) -> None:
 def test_budget_is_set_on_every_case_and_none_leaves_it_alone() -> None:
     found = Selection(suite="ci", budget={"epochs": 2, "repeats": 1, "trials": None}).cases()
     assert {(case.epochs, case.repeats) for case in found} == {(2, 1)}
-    assert {case.trials for case in found} == {1, Case(strategy="grid").trials}
+    assert {case.trials for case in found} == {1, 8}
 
 
 @pytest.mark.parametrize("asked", [{"suite": "ci"}, {"strategies": ["grid"]}])
@@ -160,10 +160,10 @@ def test_budget_that_cannot_work_is_refused(asked: Mapping[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [
-        ("grid-*", ["grid-simple_cnn.s-torch-digits"]),
-        ("bayesian-*-keras-*", ["bayesian-simple_cnn.s-keras-digits"]),
-        ("default-dense.[ms]-torch-digits", ["default-dense.s-torch-digits"]),
-        ("*dense.m*", ["default-dense.m-torch-digits"]),
+        ("bayesian-*", ["bayesian-dense.s-torch-digits+trials8"]),
+        ("default-*-keras-*", ["default-simple_cnn.s-keras-digits"]),
+        ("default-simple_cnn.[lm]-torch-digits", ["default-simple_cnn.m-torch-digits"]),
+        ("*dense.s*", ["bayesian-dense.s-torch-digits+trials8"]),
     ],
 )
 def test_pattern_is_a_glob_on_whole_ids(pattern: str, expected: list[str]) -> None:
@@ -173,13 +173,13 @@ def test_pattern_is_a_glob_on_whole_ids(pattern: str, expected: list[str]) -> No
 
 
 def test_pattern_without_wildcard_is_no_substring() -> None:
-    with pytest.raises(ConfigurationError, match="matches grid"):
-        ids(suite="ci", pattern="grid")
+    with pytest.raises(ConfigurationError, match="matches bayesian"):
+        ids(suite="ci", pattern="bayesian")
 
 
 def test_pattern_and_parts_must_both_match() -> None:
-    assert ids(suite="ci", strategies=["bayesian"], pattern="*keras*") == [
-        "bayesian-simple_cnn.s-keras-digits"
+    assert ids(suite="ci", strategies=["default"], pattern="*keras*") == [
+        "default-simple_cnn.s-keras-digits"
     ]
 
 

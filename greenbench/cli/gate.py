@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from greenbench.cli.gate_asked import INTERLEAVED, Asked
 from greenbench.cli.output import emit, emit_commands, say, say_next
-from greenbench.cli.tables import Wanted, including, of_session, read_tables
+from greenbench.cli.tables import including, of_session
 from greenbench.errors import ConfigurationError, GateError
 from greenbench.machine.files import reason, remedy, replacing
-from greenbench.selection import DEFAULT_SUITE, Selection, cases_by_suite, known_case_ids
+from greenbench.selection import DEFAULT_SUITE, cases_by_suite, known_case_ids
 from greenbench.settings import Settings
 from greenbench.text.programs import strict_json
 
@@ -29,60 +30,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 BUDGETS = Path("benchmarks/budgets.toml")
-INTERLEAVED = "interleaved"
 MOST_PAIRS = 20
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What the options say."""
-
-    files: tuple[Path, ...]
-    budget: Path
-    baseline: str | None
-    suite: str | None
-    pattern: str | None
-    max_pairs: int | None
-    max_minutes: float | None
-    session: str | None
-    include_disturbed: bool
-
-    @property
-    def revision(self) -> str | None:
-        """What is measured in turn with the working folder."""
-        kind, _, revision = (self.baseline or "").partition(":")
-        if kind != INTERLEAVED:
-            return None
-        if not revision:
-            raise ConfigurationError(
-                "--baseline interleaved needs the revision to compare with, as in "
-                "interleaved:origin/main"
-            )
-        if self.files or self.session is not None:
-            raise ConfigurationError(
-                "--baseline interleaved measures by itself; leave files and --session out"
-            )
-        return revision
-
-    def rows(self) -> tuple[list[Row], tuple[str, ...]]:
-        """Return the results that are judged, of files or the suite's latest, and notes on them."""
-        if self.files and self.suite:
-            raise ConfigurationError("--suite selects from the store; leave it or the files out")
-        is_named = self.files or self.session is not None
-        suite = self.suite if is_named else self.suite or DEFAULT_SUITE
-        wanted = Wanted(self.files, suite, False, (), self.include_disturbed, self.session)
-        tables = read_tables(wanted)
-        if tables.is_foreign:
-            raise ConfigurationError(
-                f"{self.files[0]} is a CSV; the gate reads files of `pytest --benchmark-json`"
-            )
-        rows = [row for row in tables.rows if self._is_wanted(row["case_id"])]
-        if not rows:
-            raise ConfigurationError(f"no result in {wanted.source} is of a case {self.pattern!r}")
-        return rows, tables.notes
-
-    def _is_wanted(self, case_id: str) -> bool:
-        return self.pattern is None or fnmatchcase(case_id, self.pattern)
 
 
 @dataclass(frozen=True)
@@ -112,7 +60,7 @@ def _file(name: str, words: str) -> Callable[[Any], Any]:
 @click.option(
     "--baseline",
     metavar="B",
-    help="A file, run:ID, tag:NAME=TEXT or interleaved:REVISION; by default "
+    help="A file, run:ID, tag:NAME=TEXT, interleaved:REVISION or interleaved:auto; by default "
     "benchmarks/baselines/SUITE.json, if there is one.",
 )
 @click.option("--update", is_flag=True, help="Write the baseline instead of judging by it.")
@@ -148,7 +96,7 @@ def gate(
 
     Judges FILES of `pytest --benchmark-json`, or the latest run of a suite in the store.
     """
-    asked = _Asked(**given)
+    asked = Asked(**given)
     if update and history:
         raise ConfigurationError("--update and --history contradict each other; choose one")
     if prune and not update:
@@ -163,16 +111,19 @@ def gate(
     from greenbench.gate.budgets import read_budgets  # noqa: PLC0415
 
     budgets = read_budgets(asked.budget)
+    for note in asked.notes:
+        say(note, err=True)
     rows, found, has_failures = (
         _judge_interleaved(asked, budgets) if asked.revision else _judge_stored(asked, budgets)
     )
+    found = replace(found, notes=(*asked.notes, *found.notes))
     _say(found, rows, output, include_disturbed=asked.include_disturbed)
     if not as_json and (advice := _next(found, asked)):
         say_next(advice)
     sys.exit(1 if has_failures else found.exit_code(is_strict=strict))
 
 
-def _next(found: "Judgements", asked: _Asked) -> str | None:
+def _next(found: "Judgements", asked: Asked) -> str | None:
     """Return what to do about a verdict, where a command does it."""
     from greenbench.gate.judgement import Verdict  # noqa: PLC0415
 
@@ -187,13 +138,13 @@ def _next(found: "Judgements", asked: _Asked) -> str | None:
     return None
 
 
-def _judge_stored(asked: _Asked, budgets: "Budgets") -> tuple[Sequence[Row], "Judgements", bool]:
+def _judge_stored(asked: Asked, budgets: "Budgets") -> tuple[Sequence[Row], "Judgements", bool]:
     from greenbench.compare.samples import again_note  # noqa: PLC0415
     from greenbench.gate.baselines import find_baseline  # noqa: PLC0415
     from greenbench.gate.gone import gone_note  # noqa: PLC0415
     from greenbench.gate.judging import judge  # noqa: PLC0415
 
-    if asked.max_pairs or asked.max_minutes:
+    if not asked.is_auto and (asked.max_pairs or asked.max_minutes):
         name = "--max-pairs" if asked.max_pairs else "--max-minutes"
         raise ConfigurationError(
             f"{name} is for --baseline interleaved:REVISION, which measures; stored results have "
@@ -201,7 +152,7 @@ def _judge_stored(asked: _Asked, budgets: "Budgets") -> tuple[Sequence[Row], "Ju
         )
     rows, said = asked.rows()
     settings = Settings.from_environment(os.environ)
-    baseline = find_baseline(asked.baseline, rows, settings.tracking_uri, settings.store_timeout_s)
+    baseline = find_baseline(asked.stored, rows, settings.tracking_uri, settings.store_timeout_s)
     found = judge(
         rows,
         budgets,
@@ -229,19 +180,18 @@ def _history(rows: Sequence[Row], settings: Settings) -> list[Row]:
 
 
 def _judge_interleaved(
-    asked: _Asked, budgets: "Budgets"
+    asked: Asked, budgets: "Budgets"
 ) -> tuple[Sequence[Row], "Judgements", bool]:
     from greenbench.gate.builds import family_of  # noqa: PLC0415
     from greenbench.gate.interleave import interleave  # noqa: PLC0415
     from greenbench.gate.judging import is_open, judge  # noqa: PLC0415
     from greenbench.terminal.progress import Progress  # noqa: PLC0415
 
-    suite = asked.suite or DEFAULT_SUITE
     settings = Settings.from_environment(os.environ)
-    asked_for = Selection(suite=suite, pattern=asked.pattern, data_dir=settings.data_dir)
-    cases = [case for case in asked_for.cases() if budgets.of(case.id)]
+    cases = [case for case in asked.cases(settings.data_dir) if budgets.of(case.id)]
     if not cases:
-        raise ConfigurationError(f"{asked.budget} limits no case of {suite!r} that is asked for")
+        source = asked.files[0] if asked.files else repr(asked.suite or DEFAULT_SUITE)
+        raise ConfigurationError(f"{asked.budget} limits no case of {source} that is asked for")
     most, disturbed = asked.max_pairs or MOST_PAIRS, asked.include_disturbed
     family = family_of(budgets, [case.id for case in cases])
     twice = [replace(case, repeats=most) for case in cases] * 2
@@ -279,7 +229,7 @@ def _deadline(minutes: float | None) -> Callable[[], bool]:
     return lambda: time.monotonic() >= end
 
 
-def _update(asked: _Asked, *, is_pruned: bool) -> None:
+def _update(asked: Asked, *, is_pruned: bool) -> None:
     from greenbench.gate.baselines import path_for, read_baseline, write_baseline  # noqa: PLC0415
     from greenbench.gate.gone import gone_note  # noqa: PLC0415
 
@@ -319,7 +269,7 @@ def _number(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _print_history(asked: _Asked, *, as_json: bool) -> None:
+def _print_history(asked: Asked, *, as_json: bool) -> None:
     from dataclasses import asdict  # noqa: PLC0415
 
     from greenbench.gate.history import find_steps  # noqa: PLC0415

@@ -1,45 +1,25 @@
 """What `greenbench_run` does for one test: each sample is measured, timed and told once."""
 
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from functools import update_wrapper
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from greenbench.cases import Case
-from greenbench.cases.spelling import spelled_once
 from greenbench.errors import GreenbenchError
 from greenbench.integrations.pytest_gate import GATE
 from greenbench.integrations.pytest_items import said, suite
-from greenbench.integrations.pytest_marks import suite_of
+from greenbench.integrations.pytest_turns import Asked, Key, Turns, asked
 from greenbench.machine.secrets import redact
 
 if TYPE_CHECKING:
     from greenbench.results import CaseResult
-    from greenbench.running.session import Session
 
 Row = dict[str, Any]
-Key = tuple[str, int]
 
-
-@dataclass
-class Samples:
-    """What this run of pytest has measured, whichever test asked for it.
-
-    Attributes
-    ----------
-    measured : dict of (hash, repeat) to (CaseResult, str)
-        Results, each with the name of its session.
-    told : set of (hash, repeat)
-        Those that are in a test's report.
-    """
-
-    measured: "dict[Key, tuple[CaseResult, str]]" = field(default_factory=dict)
-    told: set[Key] = field(default_factory=set)
-
-
-SAMPLES = pytest.StashKey[Samples]()
 EXTRA_INFO = pytest.StashKey[dict[str, Any]]()
 
 
@@ -50,16 +30,14 @@ class Run:
     ----------
     item : pytest.Item
         The test.
-    session : Session
-        Runs a repeat.
+    turns : Turns
+        Measure, and know what is measured.
     benchmark : BenchmarkFixture or None
         Of pytest-benchmark, if that is there.
     """
 
-    def __init__(self, item: pytest.Item, session: "Session", benchmark: Any) -> None:
-        self._item, self._session, self._benchmark = item, session, benchmark
-        self._samples = item.config.stash.setdefault(SAMPLES, Samples())
-        self._suite = suite_of(item, suite(item.config))
+    def __init__(self, item: pytest.Item, turns: Turns, benchmark: Any) -> None:
+        self._item, self._turns, self._benchmark = item, turns, benchmark
         self._is_timed = False
 
     def __call__(self, case: Case) -> "list[CaseResult]":
@@ -73,21 +51,22 @@ class Run:
         from greenbench.results.table import to_row  # noqa: PLC0415
         from greenbench.running.session import check_completed  # noqa: PLC0415
 
-        case = spelled_once(case, self._session.settings.data_dir)
-        keys = self._run(case)
-        samples = [self._samples.measured[key] for key in keys]
-        rows = [{**to_row(result), "session": session} for result, session in samples]
+        data_dir = self._turns.session.settings.data_dir
+        wanted = asked(self._item, case, suite(self._item.config), data_dir)
+        keys = self._run(wanted)
+        samples = [self._turns.measured[key] for key in keys]
+        rows = [{**to_row(each.result), "session": each.session} for each in samples]
         self._tell(keys, rows)
         gate = self._item.config.stash.get(GATE, None)
         try:
-            for result, _ in samples:
-                check_completed(result)
-            violations = gate.judge(self._item, case, rows) if gate else []
+            for each in samples:
+                check_completed(each.result)
+            violations = gate.judge(self._item, wanted.case, rows) if gate else []
         except GreenbenchError as error:
             pytest.fail(redact(str(error)), pytrace=False)
         if violations:
             pytest.fail("\n".join(violations), pytrace=False)
-        return [result for result, _ in samples]
+        return [each.result for each in samples]
 
     def close(self) -> None:
         """Tell pytest-benchmark that nothing was to be timed, if all was measured before."""
@@ -95,64 +74,73 @@ class Run:
             self._benchmark.disabled = True
             self._benchmark.pedantic(lambda: None)
 
-    def _run(self, case: Case) -> list[Key]:
-        """Measure what no test has, and return what belongs to the case."""
-        is_short = self._benchmark is not None and self._benchmark.disabled
+    def _run(self, wanted: Asked) -> list[Key]:
+        """Have measured what no test has, and return what belongs to the case."""
+        case, is_short = wanted.case, self._benchmark is not None and self._benchmark.disabled
         keys = [(case.hash, repeat) for repeat in range(1 if is_short else case.repeats)]
-        due = [repeat for _, repeat in keys if (case.hash, repeat) not in self._samples.measured]
-        if len(due) < len(keys):
+        fresh = [key for key in keys if key not in self._turns.told]
+        if len(fresh) < len(keys):
             said(self._item)["again"].append(case.id)
-        if due:
-            self._measure(case, due)
+        if fresh and self._benchmark is None:
+            self._turns.measure(wanted, len(keys))
+        elif fresh:
+            self._time(wanted, fresh, len(keys))
         return keys
 
-    def _measure(self, case: Case, due: Sequence[int]) -> None:
-        pending = iter(due)
-        last: list[CaseResult] = []
+    def _time(self, wanted: Asked, fresh: Sequence[Key], rounds: int) -> None:
+        """Let pytest-benchmark time repeats as its rounds, which may have been measured before."""
+        replay = _Replay(wanted.timer)
 
-        def one_repeat() -> None:
-            # A profiler of pytest-benchmark calls once more, which is no sample.
-            if (repeat := next(pending, None)) is not None:
-                last.append(self._session.run_repeat(case, repeat, self._suite))
-                self._samples.measured[case.hash, repeat] = last[0], self._session.folder.name
+        def measure() -> None:
+            if not replay.is_loaded:
+                self._turns.measure(wanted, rounds)
+                replay.load([self._turns.measured[key].seconds for key in fresh])
 
-        def deliver_last() -> None:
-            if last:
-                self._session.deliver(last.pop())
-
-        try:
-            if self._benchmark is None:
-                for _ in due:
-                    deliver_last()
-                    one_repeat()
-            else:
-                self._is_timed = True
-                self._benchmark.group = f"greenbench {self._suite}"
-                # Each round is a repeat, with a seed of its own; the worker warms up by itself.
-                # Logging is none of a round's time.
-                self._benchmark.pedantic(one_repeat, setup=deliver_last, rounds=len(due))
-        finally:
-            deliver_last()
+        self._is_timed = True
+        self._benchmark.group = f"greenbench {wanted.suite}"
+        self._benchmark._timer = replay
+        # Each round is a repeat, with a seed of its own; the worker warms up by itself.
+        self._benchmark.pedantic(lambda: None, setup=measure, rounds=len(fresh))
 
     def _tell(self, keys: Sequence[Key], rows: Sequence[Row]) -> None:
         """Put results into the report and pytest-benchmark's file, unless another test did."""
         from greenbench.results.table import to_trial_rows  # noqa: PLC0415
 
-        told = self._samples.told
+        told = self._turns.told
         fresh = {key: row for key, row in zip(keys, rows, strict=True) if key not in told}
         told.update(fresh)
         own = said(self._item)["rows"]
         own += fresh.values()
         if not fresh or not self._is_timed:
             return
-        samples = [self._samples.measured[key] for key in fresh]
+        samples = [self._turns.measured[key] for key in fresh]
         trials = [
-            {**trial, "session": session}
-            for result, session in samples
-            for trial in to_trial_rows(result)
+            {**trial, "session": each.session}
+            for each in samples
+            for trial in to_trial_rows(each.result)
         ]
         self._benchmark.extra_info.update(extra_info(own), trials=trials)
         self._item.stash[EXTRA_INFO] = self._benchmark.extra_info
+
+
+class _Replay:
+    """A timer by which rounds take what repeats took, under the name of the one that timed them."""
+
+    def __init__(self, timer: Callable[[], float]) -> None:
+        update_wrapper(self, timer)
+        self._edges: Iterator[float] | None = None
+
+    @property
+    def is_loaded(self) -> bool:
+        return self._edges is not None
+
+    def load(self, seconds: Sequence[float]) -> None:
+        # Differences from 0 are exact.
+        self._edges = chain.from_iterable((0.0, each) for each in seconds)
+
+    def __call__(self) -> float:
+        # A profiler of pytest-benchmark calls once more, which is no sample.
+        return next(self._edges or iter(()), 0.0)
 
 
 def extra_info(rows: Sequence[Row]) -> dict[str, Any]:

@@ -126,14 +126,14 @@ def checked_out(revision: str, working: Path) -> Iterator[Checkout]:
     GateError
         If it cannot be checked out.
     """
-    root = _run(working, "rev-parse", "--show-toplevel")
+    root = run_git(working, "rev-parse", "--show-toplevel")
     if root.returncode:
         raise ConfigurationError(
             f"{working} is in no git repository, so {revision!r} cannot be checked out; "
             f"run in one, or compare with a baseline's file (git: {_on_one_line(root.stderr)})"
         )
     project = Path(root.stdout.removesuffix("\n"))
-    found = _run(project, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
+    found = run_git(project, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
     if found.returncode:
         raise ConfigurationError(
             f"revision {revision!r} is not in {project}; name a branch, a tag or a commit "
@@ -146,12 +146,14 @@ def checked_out(revision: str, working: Path) -> Iterator[Checkout]:
         folder.mkdir(parents=True)
         index = str(Path(parent).resolve() / "index")
         for step in (("read-tree", commit), ("checkout-index", "--all", f"--prefix={folder}/")):
-            done = _run(project, *step, GIT_INDEX_FILE=index)
+            done = run_git(project, *step, GIT_INDEX_FILE=index)
             if done.returncode:
                 raise GateError(
                     f"revision {revision!r} cannot be checked out: {_on_one_line(done.stderr)}"
                 )
-        lacking = check_out_submodules(_run, project, commit, folder, Path(parent) / "index-of-one")
+        lacking = check_out_submodules(
+            run_git, project, commit, folder, Path(parent) / "index-of-one"
+        )
         checkout = Checkout(revision, commit[:12], project, folder, tuple(lacking))
         if not Path(checkout.place_of(str(working))).is_dir():
             raise ConfigurationError(
@@ -160,7 +162,23 @@ def checked_out(revision: str, working: Path) -> Iterator[Checkout]:
         yield checkout
 
 
-def _run(working: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+def run_git(working: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """Run git in a folder, whatever repository the variables of the environment name.
+
+    Parameters
+    ----------
+    working : Path
+        Where.
+    *arguments : str
+        Of git.
+    **variables : str
+        Of its environment.
+
+    Raises
+    ------
+    GateError
+        If it cannot be run.
+    """
     inherited = {name: text for name, text in os.environ.items() if name not in OF_A_REPOSITORY}
     try:
         return subprocess.run(

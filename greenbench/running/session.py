@@ -158,11 +158,16 @@ class Session:
         """Yield what is to be run: all cases in random order, then all with the next seed."""
         for repeat in range(max((case.repeats for case in self.cases), default=0)):
             due = [case for case in self.cases if repeat < case.repeats]
-            # In random order, so that a drift of the machine is no advantage of a case; the
-            # same one when the run is resumed, in whichever order they are named then.
-            due.sort(key=lambda case: (case.id, case.hash))
-            random.Random(f"{self.folder.name} {repeat}").shuffle(due)
-            yield from ((case, repeat) for case in due)
+            yield from ((case, repeat) for case in self.in_turn(due, repeat))
+
+    def in_turn(self, cases: Sequence[Case], repeat: int) -> list[Case]:
+        """Return the cases of a round in random order, so that a drift favours none.
+
+        It is the same one when the run is resumed, in whichever order they are named then.
+        """
+        due = sorted(cases, key=lambda case: (case.id, case.hash))
+        random.Random(f"{self.folder.name} {repeat}").shuffle(due)
+        return due
 
     def run_repeat(self, case: Case, repeat: int, suite: str | None = None) -> CaseResult:
         """Run one repeat, or return its result if the interrupted run had finished it.

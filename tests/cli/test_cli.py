@@ -47,14 +47,14 @@ def test_help_names_every_command(greenbench: Greenbench) -> None:
 
 def test_list_shows_suites_cases_and_parts(greenbench: Greenbench) -> None:
     shown = greenbench("list").stdout
-    assert "bayesian-simple_cnn.s-torch-digits" in shown
+    assert "bayesian-dense.s-torch-digits+trials8" in shown
     assert "strategy: bayesian, bayesian_cost, bayesian_paper" in shown
     assert "scheduler: asha, hyperband" in shown
 
 
 def test_list_as_json_names_the_same_cases(greenbench: Greenbench) -> None:
     listed = json.loads(greenbench("list", "--json").stdout)
-    assert "default-dense.xl-torch-digits" in listed["suites"]["ci"]
+    assert "default-dense.xl-torch-digits" in listed["suites"]["scaling"]
     assert listed["parts"]["backend"] == [
         "keras",
         "keras_jax",

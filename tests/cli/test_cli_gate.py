@@ -93,6 +93,31 @@ def baseline(now: Path) -> Path:
     return BASELINE
 
 
+# The revision before
+
+
+def test_where_no_revision_is_before_stored_baselines_are_used_and_it_is_said(
+    now: Path, baseline: Path
+) -> None:
+    done = gate(now, "--baseline", "interleaved:auto", "--max-minutes", "4")
+    assert done.exit_code == 0, done.output
+    assert f"gate: pass: 2 passed; baseline: {baseline}" in done.stdout
+    line = f"interleaved:auto has none, so stored baselines are used: {Path.cwd()} is in no git"
+    assert done.stderr.startswith(line)
+    assert line in done.stdout.replace("\n", " ")
+
+
+def test_cases_that_no_suite_has_are_compared_with_the_stored_baseline(now: Path) -> None:
+    for step in ("init", "add .", "commit -qm one", "commit -qm two --allow-empty"):
+        names = ("-c", "user.name=a", "-c", "user.email=a@b")
+        subprocess.run(["git", *names, *step.split()], check=True, capture_output=True)
+    done = gate(now, "--baseline", "interleaved:auto")
+    assert done.exit_code == 0, done.output
+    assert done.stderr.startswith(
+        "interleaved:auto has none, so stored baselines are used: no case of now.json is one of its"
+    )
+
+
 # Exit codes
 
 
@@ -426,11 +451,11 @@ def test_a_budget_of_no_case_is_an_error(now: Path) -> None:
 
 
 def test_a_budget_of_a_case_that_did_not_run_is_a_note(now: Path, baseline: Path) -> None:
-    other = BUDGETS.replace('"*"', '"bayesian-simple_cnn.s-torch-digits"')
+    other = BUDGETS.replace('"*"', '"bayesian-dense.s-torch-digits+trials8"')
     Path("benchmarks/budgets.toml").write_text(BUDGETS + other)
     done = gate(now, "--strict")
     assert done.exit_code == 0, done.output
-    assert "Note: benchmarks/budgets.toml:6: no case of 'bayesian-simple_cnn.s-t" in done.stdout
+    assert "Note: benchmarks/budgets.toml:6: no case of 'bayesian-dense.s-t" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Sessions of pytest that asked twice for a case, or left budgets unjudged without a word."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -255,3 +256,21 @@ def test_a_case_that_the_suite_has_lost_is_named_and_one_that_was_left_out_is_no
     (line,) = [line for line in result.outlines if "of the baseline" in line]
     assert line.startswith(f"Note: {lost} of the baseline is neither among these results nor in ")
     assert "`greenbench gate --update --prune` drops it" in line
+
+
+def test_cases_take_turns_and_each_test_has_the_times_of_its_own_repeats(
+    pytester: pytest.Pytester,
+) -> None:
+    options = ("--benchmark-json", "out.json", "--greenbench-include-disturbed")
+    result = run(pytester, ONCE, LOOSE, *options, suite="both")
+
+    result.assert_outcomes(passed=2)
+    shown = result.stdout.str() + result.stderr.str()
+    assert "2 cases take turns" in shown
+    assert re.findall(r"repeat (\d)/2: ", shown) == ["1", "1", "2", "2"]
+    for each in benchmarks(pytester):
+        assert each["stats"]["rounds"] == 2
+        assert each["options"]["timer"] == "perf_counter"
+        trained_s = [row["duration_s"] for row in each["extra_info"]["repeats"]]
+        pairs = zip(each["stats"]["data"], trained_s, strict=True)
+        assert all(took_s > known_s > 0 for took_s, known_s in pairs)
