@@ -15,7 +15,9 @@ from greenbench.cli.command import commanding, of_command
 from greenbench.cli.output import same_command, say, say_next
 from greenbench.cli.parts import loading_parts
 from greenbench.cli.tables import including
+from greenbench.cli.until import Rounds, Until, until_of
 from greenbench.errors import CaseFailedError, ConfigurationError, GreenbenchError
+from greenbench.results.looks import UNTIL_DECIDED
 from greenbench.selection import Selection, parse_options
 from greenbench.settings import Scope, Settings
 
@@ -127,6 +129,13 @@ def _part(given: dict[str, Any], field: str) -> dict[str, Any]:
     metavar="N",
     help="Add N repeats with new seeds to the last finished run of the same cases.",
 )
+@click.option(
+    "--until-decided",
+    is_flag=True,
+    help="Repeat until the best size or strategy is known; leave out what is not.",
+)
+@click.option("--max-wh", type=float, metavar="WH", help="Energy that may take, in all.")
+@click.option("--max-minutes", type=float, metavar="MINUTES", help="Time that may take, in all.")
 @click.option("--carbon-intensity", type=float, help="Your own figure, in g CO2e/kWh.")
 @click.option("--country", help="Country mix, by ISO code of three letters.")
 @click.option("--trial-timeout", type=float, help="Seconds after which a trial is stopped.")
@@ -158,6 +167,9 @@ def run(
     fresh: bool,
     resume_anyway: bool,
     continue_repeats: int | None,
+    until_decided: bool,
+    max_wh: float | None,
+    max_minutes: float | None,
     carbon_intensity: float | None,
     country: str | None,
     trial_timeout: float | None,
@@ -186,6 +198,13 @@ def run(
             raise ConfigurationError(
                 f"{name} and --continue-repeats contradict each other; choose one"
             )
+    until = until_of(
+        until_decided,
+        max_wh,
+        max_minutes,
+        repeats=given["repeats"],
+        continue_repeats=continue_repeats,
+    )
     settings = Settings.from_environment(
         os.environ,
         carbon_g_per_kwh=carbon_intensity,
@@ -207,6 +226,7 @@ def run(
         may_mix=resume_anyway,
         more_repeats=continue_repeats,
         include_disturbed=include_disturbed,
+        until=until,
     )
     sys.exit(max((error.exit_code for error in failures), default=0))
 
@@ -220,6 +240,7 @@ def _run_cases(
     may_mix: bool,
     more_repeats: int | None,
     include_disturbed: bool,
+    until: Until | None = None,
 ) -> list[GreenbenchError]:
     """Run cases and print what came out; return what went wrong."""
     from greenbench.running.session import Session  # noqa: PLC0415
@@ -227,19 +248,31 @@ def _run_cases(
 
     continued = _continued(settings, suite, cases, more_repeats, may_mix=may_mix)
     cases = continued.cases if continued else cases
+    rounds = _rounds(until, cases, include_disturbed=include_disturbed)
+    cases = rounds.cases if rounds else cases
     try:
         with (
-            Progress(cases) as progress,
+            Progress(cases, is_open=bool(rounds)) as progress,
             Session(
-                settings, suite, cases, progress, is_fresh, may_mix, continues=continued
+                settings,
+                suite,
+                cases,
+                progress,
+                is_fresh,
+                may_mix,
+                continues=continued,
+                design=UNTIL_DECIDED if rounds else None,
             ) as session,
         ):
-            results, failures = _run_repeats(session, progress)
+            results, failures = (rounds.run if rounds else _run_repeats)(session, progress)
         rows = _summary(session, cases, results, include_disturbed=include_disturbed)
+        if rounds:
+            rounds.tell()
         if rows and not session.has_undelivered:
             _print_store(settings, suite)
         is_done = all(isinstance(error, CaseFailedError) for error in failures)
-        if is_done:
+        may_go_on = rounds is not None and rounds.may_go_on
+        if is_done and not may_go_on:
             session.finish()
     except KeyboardInterrupt:
         say("interrupted: finished trials are kept; the same command resumes", err=True)
@@ -247,6 +280,8 @@ def _run_cases(
         sys.exit(130)
     if not is_done:
         say_next(same_command(), "with what is said above mended")
+    elif may_go_on:
+        say_next(same_command(), "with a higher limit goes on from here")
     elif session.has_undelivered:
         say_next("greenbench sync", "when the store is back")
     elif rows:
@@ -254,6 +289,18 @@ def _run_cases(
 
         say_next(after_run(rows, suite, include_disturbed=include_disturbed))
     return failures
+
+
+def _rounds(
+    until: Until | None, cases: Sequence[Case], *, include_disturbed: bool
+) -> Rounds | None:
+    """Return what runs the repeats, where they go on until it is known what is asked."""
+    if until is None:
+        return None
+    from greenbench.running.session import check_cases  # noqa: PLC0415
+
+    check_cases(cases)
+    return Rounds.of(until, cases, include_disturbed=include_disturbed)
 
 
 def _continued(

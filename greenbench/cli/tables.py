@@ -162,11 +162,12 @@ def _read_store(
     from greenbench.compare.rows import select  # noqa: PLC0415
     from greenbench.compare.sessions import sessions_of  # noqa: PLC0415
     from greenbench.results.heat import mark_hot  # noqa: PLC0415
+    from greenbench.results.looks import number_looks  # noqa: PLC0415
     from greenbench.tracking import Store  # noqa: PLC0415
 
     settings = Settings.from_environment(os.environ)
     store = Store.existing(settings.tracking_uri, timeout_s=settings.store_timeout_s)
-    found = select(_of_session(store.read_rows(wanted.suite), wanted), where)
+    found = select(_of_session(number_looks(store.read_rows(wanted.suite)), wanted), where)
     if not found:
         raise _nothing(wanted)
     rows, notes = _newest(found, wanted, question)

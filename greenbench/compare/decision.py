@@ -68,6 +68,12 @@ class Decision:
         By energy, least first.
     is_paired : bool
         Whether all sizes were compared within repeats that met the same data.
+    look : int
+        Which look at these repeats it was.
+    level : float
+        Of its tests: p up to it proves a size.
+    design : str or None
+        Of the run; see `greenbench.results.looks`.
     """
 
     choice: str | None
@@ -78,6 +84,9 @@ class Decision:
     confidence: float
     candidates: tuple[Candidate, ...]
     is_paired: bool = False
+    look: int = 1
+    level: float = 1 - CONFIDENCE
+    design: str | None = None
 
     @property
     def is_proven(self) -> bool:
@@ -119,7 +128,7 @@ def decide(
     medians = [np.median(repeats) for repeats in gains]
     described = next(i for i, m in enumerate(medians) if m >= max(medians) - tolerance - SLACK)
     reason = _why_no_test(names, gains)
-    table = _by_block(gains, [(blocks or {}).get(name, ()) for name in names])
+    table = by_block(ordered, blocks)
     ps = [None] * len(names) if reason else [*map(float, p_values(table, tolerance))]
     is_paired = reason is None and bool(share_blocks(table).all())
     chosen = next((i for i, p in enumerate(ps) if p is not None and p <= 1 - confidence), None)
@@ -141,18 +150,19 @@ def decide(
     )
 
 
-def _by_block(gains: Sequence[Floats], blocks: Sequence[Sequence[Hashable | None]]) -> Floats:
+def by_block(sizes: Sequence[Size], blocks: Blocks | None = None) -> Floats:
     """Return the gains, a size a row and a block a column; NaN where a size has none."""
     columns: dict[Hashable, int] = {}
     found = []
-    for size, (repeats, own) in enumerate(zip(gains, blocks, strict=True)):
+    for size, (name, _, repeats) in enumerate(sizes):
+        own = (blocks or {}).get(name, ())
         # What has no block, or shares it with another repeat of its size, has one of its own.
         keys = [None if block is None else (block,) for block in own] or [None] * len(repeats)
         for place, (gain, key) in enumerate(zip(repeats, keys, strict=True)):
             is_first = key is not None and key not in keys[:place]
             column = columns.setdefault(key if is_first else (size, place, ()), len(columns))
-            found.append((size, column, gain))
-    table = np.full((len(gains), len(columns)), np.nan)
+            found.append((size, column, float(gain)))
+    table = np.full((len(sizes), len(columns)), np.nan)
     for size, column, gain in found:
         table[size, column] = gain
     return table

@@ -47,6 +47,8 @@ class Pair:
     rank_biserial : float or None
         Effect size of the pairs (Kerby 2014), from -1 to 1, above 0 if `one` is larger: the
         ranks of differences in its favour less those against it, as a share of all.
+    level : float
+        That p must be below: less than 5% where the same samples are looked at again and again.
     """
 
     one: str
@@ -59,11 +61,12 @@ class Pair:
     test: str = MANN_WHITNEY
     n_pairs: int | None = None
     rank_biserial: float | None = None
+    level: float = ALPHA
 
     @property
     def is_significant(self) -> bool:
-        """Whether the groups differ at 5%, over all pairs."""
-        return self.p is not None and self.p < ALPHA
+        """Whether the groups differ at the level, over all pairs."""
+        return self.p is not None and self.p < self.level
 
     @property
     def is_paired(self) -> bool:

@@ -1,6 +1,5 @@
 """Diminishing returns: what each larger size of a family costs, and what it buys."""
 
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,7 +12,8 @@ from greenbench.compare.comparable import (
     check_cases,
     check_tested,
 )
-from greenbench.compare.decision import Decision, decide
+from greenbench.compare.courses import decide_looked
+from greenbench.compare.decision import Decision
 from greenbench.compare.fit import Saturation, fit_saturation
 from greenbench.compare.returns_wording import proof, sentence
 from greenbench.compare.samples import block_of, describe_samples, once_each
@@ -220,10 +220,13 @@ def _returns(
     )
     repeats = {network: once_each(members) for network, members in by_size.items()}
     gains = {n: [score.gain(row["test_score"]) for row in found] for n, found in repeats.items()}
-    decision = decide(
+    decision = decide_looked(
         [(s.network, s.energy_wh.median, gains[s.network]) for s in sizes],
-        tolerance=allowed.of(max(map(statistics.median, gains.values()))),
+        by_size,
+        score,
+        allowed,
         blocks={network: [*map(block_of, found)] for network, found in repeats.items()},
+        include_disturbed=include_disturbed,
     )
     samples = [_repeats(counted[size.network]) for size in sizes]
     knee, agreement = _knee(sizes, samples, score)

@@ -63,11 +63,17 @@ def proof(found: "Returns") -> str:
             told += f"; nearest to a proof is {nearest.network} (p = {nearest.p:.2g})"
         return f"{told}."
     proven = f"Within {found.within} of the best at {decision.confidence:.0%} confidence"
+    proven += over_looks(decision.look)
     proven += f" ({PAIRED}){_saves(found)}." if decision.is_paired else f"{_saves(found)}."
     if decision.reason is None:
         return proven
     smaller = _reaches(found, found.named(decision.descriptive))
     return f"{proven} {smaller}, and may do as well: {decision.reason}."
+
+
+def over_looks(look: int) -> str:
+    """Return over how many looks at their repeats an answer's confidence is kept, in words."""
+    return f" over {look} looks" if look > 1 else ""
 
 
 def _saves(found: "Returns") -> str:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from greenbench.compare.blocks import InBlock, in_blocks
@@ -14,10 +14,12 @@ from greenbench.compare.pairs import Pair
 from greenbench.compare.searches import Search, Searches, read_searches
 from greenbench.compare.standings import Standing, standings
 from greenbench.compare.stats import Estimate
+from greenbench.compare.strategy_looks import control_at, horizon_at, looked, pairs_at
 from greenbench.compare.targets import compare_to_target, middle_of, targets_of
 from greenbench.compare.tolerance import Tolerance, tolerance_for
 from greenbench.compare.units import with_unit
 from greenbench.errors import NotComparableError, UnknownNameError
+from greenbench.results.looks import CONFIDENCE, Look, latest_look
 from greenbench.results.scope import scope_of
 from greenbench.tasks import ACCURACY, Score
 from greenbench.tasks.score_format import remark
@@ -79,6 +81,10 @@ class Strategies:
         The strategy that each other was tested against; all pairs are, if none was named.
     notes : tuple of str
         What must be known of how the searches were cut.
+    look : int
+        Which look at these repeats it is.
+    level : float
+        Of its tests: p of a pair must be below it.
     """
 
     group: dict[str, str]
@@ -98,6 +104,8 @@ class Strategies:
     to_target: tuple[Pair, ...] = ()
     against: str | None = None
     notes: tuple[str, ...] = ()
+    look: int = 1
+    level: float = 1 - CONFIDENCE
 
     @property
     def sentence(self) -> str:
@@ -105,8 +113,10 @@ class Strategies:
         if self.target is None:
             return "No trial of any strategy completed."
         if self.control is None:
-            return f"{self._in_words} {NO_CONTROL}{remark(self.judged_by)}"
-        return f"{self.control.sentence} {self._in_words}{remark(self.judged_by)}"
+            words = f"{self._in_words} {NO_CONTROL}{remark(self.judged_by)}"
+        else:
+            words = f"{self.control.sentence} {self._in_words}{remark(self.judged_by)}"
+        return looked(words, self.look, self.level)
 
     @property
     def _in_words(self) -> str:
@@ -295,7 +305,7 @@ def _compare(
     targets = targets_of(searches, allowed)
     equal_energy, reason = _equal_energy(searches, against)
     found = standings(searches, targets, equal_energy)
-    return Strategies(
+    answer = Strategies(
         group=group,
         provenance=next((str(p) for r in counted if (p := r.get("energy_provenance"))), None),
         tolerance=far if targets else allowed.amount,
@@ -313,6 +323,21 @@ def _compare(
         to_target=compare_to_target(searches, targets, against),
         against=against,
         notes=_notes(searches),
+    )
+    return _at_look(answer, latest_look(rows), far)
+
+
+def _at_look(answer: Strategies, look: Look, far: float) -> Strategies:
+    """Return an answer whose pairs are tested at the level of a look."""
+    energy, control = answer.equal_energy, answer.control
+    return replace(
+        answer,
+        equal_trials=horizon_at(answer.equal_trials, look),
+        equal_energy=energy and horizon_at(energy, look),
+        control=control and control_at(control, look, far),
+        to_target=pairs_at(answer.to_target, look),
+        look=max(look.number, 1),
+        level=look.level,
     )
 
 

@@ -202,3 +202,11 @@ def _segment_steps(number: int, row: Row, segments: Sequence[Row]) -> list[Step]
         Step(number, energy_wh, val_score)
         for energy_wh, val_score in zip(energies, found, strict=True)
     ]
+
+
+def proposal_wh(
+    energy_wh: float | None, search_wh: float | None, reevaluates: int | None
+) -> float | None:
+    """Return the energy of a trial's proposal: none of one that trains another's again."""
+    is_none = search_wh is None and energy_wh is not None and reevaluates is not None
+    return 0.0 if is_none else search_wh

@@ -275,6 +275,11 @@ class CaseResult:
     control_j, control_s : float or None
         Joules and CPU seconds of the control workload in its worker, before the first repeat;
         None where nobody measured them, and in older results.
+    look : int
+        Which look at its case it came before: 1, or more where it was added to a run that had
+        ended or is of one that looks again and again; see `greenbench.results.looks`.
+    design : str or None
+        ``"until-decided"`` of a run that goes on until it knows; else None.
     """
 
     case: Case
@@ -304,6 +309,8 @@ class CaseResult:
     split_seed: int | None = None
     control_j: float | None = None
     control_s: float | None = None
+    look: int = 1
+    design: str | None = None
 
     @property
     def test_accuracy(self) -> float | None:

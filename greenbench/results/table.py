@@ -6,8 +6,9 @@ from typing import Any
 
 from greenbench.results import CaseResult, Trial, TrialStatus
 from greenbench.results.account import PHASES, Account
-from greenbench.results.chronology import spending, to_text
+from greenbench.results.chronology import proposal_wh, spending, to_text
 from greenbench.results.gpus import state_figures, throttled_by
+from greenbench.results.looks import Look
 from greenbench.results.marks import join, marks_of
 from greenbench.results.quality import disagreement, net_j, others_share
 from greenbench.results.readings import JOULES_PER_WH, Reading
@@ -60,6 +61,8 @@ METRICS: Mapping[str, str] = {
     "meter_disagreement": "quality/meter_disagreement",
     "idle_drift": "quality/idle_drift",
     "passes": "quality/passes",
+    "look": "design/look",
+    "alpha_spent": "design/alpha_spent",
     "gpu_temperature_c": "gpu/temperature_c",
     "gpu_temperature_before_c": "gpu/temperature_before_c",
     "gpu_sm_clock_mhz": "gpu/sm_clock_mhz",
@@ -119,6 +122,7 @@ TAGS = (
     "threads",
     "commit",
     "branch",
+    "design",
     "status",
 )
 """Columns that are no figures, each a tag of the same name in MLflow: texts, but for `WHOLE`."""
@@ -154,6 +158,7 @@ OF_CASE = (
     "marks",
     "host",
     "threads",
+    "design",
 )
 """Columns that a trial's row has from its repeat's, as well as ``repeat``."""
 
@@ -196,7 +201,8 @@ def to_trial_rows(result: CaseResult) -> list[Row]:
         unknown; scores that are accuracies as ``val_accuracy`` and ``test_accuracy``, too.
     """
     texts = _texts(result)
-    common = {**{name: texts[name] for name in OF_CASE}, "repeat": result.repeat}
+    common = {name: texts[name] for name in OF_CASE}
+    common |= {"repeat": result.repeat, "look": result.look}
     optimism = _optimism(result)
     rows = [
         {
@@ -233,14 +239,6 @@ def segments_text(trial: Trial) -> str | None:
     )
 
 
-def proposal_wh(
-    energy_wh: float | None, search_wh: float | None, reevaluates: int | None
-) -> float | None:
-    """Return the energy of a trial's proposal: none of one that trains another's again."""
-    is_none = search_wh is None and energy_wh is not None and reevaluates is not None
-    return 0.0 if is_none else search_wh
-
-
 def _numbers(result: CaseResult) -> Row:
     costs, incumbent, total = result.costs, result.incumbent, result.account.total
     train = result.account.phases.get("train")
@@ -270,6 +268,8 @@ def _numbers(result: CaseResult) -> Row:
         **_spending(result),
         "optimism": _optimism(result),
         **_qualities(result),
+        "look": result.look,
+        "alpha_spent": Look(result.look, result.design).spent,
         **state_figures(result.gpus),
     }
 
@@ -288,8 +288,7 @@ def _spending(result: CaseResult) -> Row:
 
 
 def _optimism(result: CaseResult) -> float | None:
-    incumbent = result.incumbent
-    val_score = incumbent.val_score if incumbent else None
+    val_score = result.incumbent.val_score if result.incumbent else None
     return optimism_of(val_score, result.test_score, result.score)
 
 
@@ -314,8 +313,8 @@ def _energies(result: CaseResult) -> Row:
 
 
 def _only(total: Reading, name: str) -> Reading:
-    parts = total.components
-    return Reading(total.duration_s, {name: parts[name]} if name in parts else {})
+    own = {part: found for part, found in total.components.items() if part == name}
+    return Reading(total.duration_s, own)
 
 
 def _qualities(result: CaseResult) -> Row:
@@ -381,6 +380,7 @@ def _texts(result: CaseResult) -> Row:
             name: result.environment.get(name)
             for name in ("cpu", "device", "threads", "commit", "branch")
         },
+        "design": result.design,
         "status": "finished" if result.incumbent else "failed",
     }
 

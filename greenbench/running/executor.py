@@ -22,6 +22,7 @@ from greenbench.results import CaseResult, Segment, Trial, TrialStatus
 from greenbench.results.account import Account
 from greenbench.results.gpus import Gpu
 from greenbench.results.journal import Journal
+from greenbench.results.looks import Look
 from greenbench.running.checkout import WORKER_MODULE, Checkout
 from greenbench.running.parts import PACKAGE_FILE, modules_in_sight, own_parts, registering_modules
 from greenbench.running.worker_process import BrokenOffError, OnEvent, WorkerProcess
@@ -33,7 +34,7 @@ _Kind = tuple[str, int]
 
 @dataclass(frozen=True)
 class Job:
-    """One repeat of a case to run: its journal, the idle power, and what changed meanwhile."""
+    """One repeat of a case to run: its journal, the idle power, what changed, and which look."""
 
     case: Case
     repeat: int
@@ -41,6 +42,7 @@ class Job:
     journal: Journal
     idle_w: Mapping[str, float] = field(default_factory=dict)
     mixed: Sequence[str] = ()
+    look: Look = field(default_factory=Look)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the request that a worker gets."""
@@ -51,6 +53,8 @@ class Job:
             "journal": str(self.journal.path),
             "idle_w": dict(self.idle_w),
             "mixed": list(self.mixed),
+            "look": self.look.number,
+            "design": self.look.design,
         }
 
 

@@ -25,7 +25,7 @@ class Manifest:
     Attributes
     ----------
     asked : mapping
-        ``schema``, ``suite`` and ``cases``, sorted.
+        ``schema``, ``suite`` and ``cases``, sorted; ``design``, unless the repeats are fixed.
     conditions : mapping or None
         What the results depend on besides; None if an older greenbench began the run.
     mixed : tuple of str
@@ -46,6 +46,7 @@ class Manifest:
         # The order of the cases did not use to be of no account.
         cases = sorted(values["cases"], key=json.dumps)
         asked = {"schema": values["schema"], "suite": values["suite"], "cases": cases}
+        asked |= {"design": values["design"]} if "design" in values else {}
         conditions, mixed, added = (
             values.get("conditions"),
             values.get("mixed", []),

@@ -1,6 +1,6 @@
 """All repeats of a session, one after another: run, delivered, and what went wrong."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Protocol
 
 from greenbench.cases import Case
@@ -19,7 +19,13 @@ class Follower(Protocol):
         """Leave out the rest of a case that cannot work."""
 
 
-def outcomes(session: Session, follower: Follower) -> Iterator[CaseResult | GreenbenchError]:
+Due = Callable[[int], Collection[Case]]
+"""Says which cases run in a round, given how many rounds are over."""
+
+
+def outcomes(
+    session: Session, follower: Follower, due: Due | None = None
+) -> Iterator[CaseResult | GreenbenchError]:
     """Run and deliver all repeats; yield each result, and what went wrong, which is said at once.
 
     Parameters
@@ -28,10 +34,18 @@ def outcomes(session: Session, follower: Follower) -> Iterator[CaseResult | Gree
         Entered.
     follower : Follower
         Is told of errors.
+    due : callable, optional
+        Asked before each round, when all results of the one before are known; nothing further
+        runs once no case is due. None runs all that the session has.
     """
     hopeless: set[Case] = set()
+    over, wanted = -1, set(session.cases)
     for case, repeat in session.repeats():
-        if case in hopeless:
+        if due and repeat > over:
+            over, wanted = repeat, set(due(repeat))
+        if not wanted:
+            return
+        if case in hopeless or case not in wanted:
             continue
         try:
             result = session.run_repeat(case, repeat)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from greenbench.errors import JournalError
 from greenbench.machine.locks import Lock
 from greenbench.results import TrialStatus
 from greenbench.results.journal import Journal
+from greenbench.results.looks import Look, look_after
 from greenbench.running.conditions import DATA, Conditions, change, changes, listed
 from greenbench.running.executor import WorkerPool
 from greenbench.running.manifest import DONE, LOCK, MANIFEST, UNREADABLE, Manifest
@@ -38,17 +40,22 @@ class Request:
     may_mix : bool or None
         Whether a run goes on that was begun under other conditions; None where nobody can
         ask for that.
+    design : str or None
+        ``"until-decided"`` where the repeats of the cases are the most that there may be, and
+        somebody looks again and again whether they are enough.
     """
 
     suite: str
     cases: Sequence[Case]
     conditions: Conditions
     may_mix: bool | None = None
+    design: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a run's folder says that it was asked for."""
         cases = sorted((case.to_dict() for case in self.cases), key=json.dumps)
-        return {"schema": SCHEMA_VERSION, "suite": self.suite, "cases": cases}
+        design = {"design": self.design} if self.design else {}
+        return {"schema": SCHEMA_VERSION, "suite": self.suite, "cases": cases, **design}
 
 
 @dataclass(frozen=True)
@@ -121,6 +128,13 @@ class RunFolder:
     def finish(self) -> None:
         """Mark the run as complete, so that it is not taken up again."""
         self._manifest.finish(self.path)
+
+    def look_of(self, case: Case, repeat: int) -> Look:
+        """Return which look at a case a repeat comes before."""
+        if self.request.design:
+            return Look(look_after(repeat + 1), self.request.design)
+        later = accumulate(reversed(self.added))
+        return Look(1 + sum(repeat >= case.repeats - more for more in later))
 
     def added_at(self) -> float:
         """Return when the first of the repeats started that were added last; 0 if none were."""
@@ -324,12 +338,16 @@ def resume_notice(folder: RunFolder) -> str:
             lost += sum(trial.status is TrialStatus.STOPPED for trial in state.trials)
     stopped = f" ({lost} that had paused stay where they are)" if lost else ""
     marked = f"; all are marked as mixed: {listed(folder.mixed)} changed" if folder.mixed else ""
+    if folder.request.design:
+        there = f"{finished} repeats are finished"
+    else:
+        there = f"{finished} of {total} repeats are finished"
     if finished == total:
         return (
             f"resuming {folder.path.name}: all {total} repeats are finished, so nothing is trained"
             f"{marked}; `--fresh` measures anew"
         )
     return (
-        f"resuming {folder.path.name}: {finished} of {total} repeats are finished, and {trials} "
+        f"resuming {folder.path.name}: {there}, and {trials} "
         f"trials of the interrupted one{stopped}{marked}; `--fresh` starts over instead"
     )

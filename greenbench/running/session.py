@@ -92,6 +92,8 @@ class Session:
         Another revision of the project, whose code `run_base` runs.
     continues : Continuation or None
         The run that the cases belong to, and that gets more repeats of them.
+    design : str or None
+        Of a run that goes on until it knows; see `greenbench.results.looks`.
     idle_drift : float or None
         By which share idle power changed during the session; known once it is left, and
         None where idle power is not measured.
@@ -106,6 +108,7 @@ class Session:
     is_resumable: bool = True
     base: Checkout | None = None
     continues: Continuation | None = None
+    design: str | None = None
     _stack: ExitStack = field(default_factory=ExitStack, init=False)
     _has_crashed: bool = field(default=False, init=False)
     _is_complete: bool = field(default=False, init=False)
@@ -196,7 +199,8 @@ class Session:
     def _job(self, case: Case, repeat: int, folder: Path, suite: str | None = None) -> Job:
         self._suites[suite or self.suite] = None
         journal, mixed = Journal.of(folder, case, repeat), self._run_folder.mixed
-        return Job(case, repeat, suite or self.suite, journal, self._idle_w, mixed)
+        look = self._run_folder.look_of(case, repeat)
+        return Job(case, repeat, suite or self.suite, journal, self._idle_w, mixed, look)
 
     def _run(self, pool: WorkerPool, job: Job, revision: str | None = None) -> CaseResult:
         case, journal = job.case, job.journal
@@ -261,7 +265,7 @@ class Session:
             return self.continues.take_up(stack, self.listener.notice)
         is_kept = self.is_resumable
         conditions = conditions_of(self.settings, self.cases, intensity) if is_kept else {}
-        request = Request(self.suite, self.cases, conditions, self.may_mix)
+        request = Request(self.suite, self.cases, conditions, self.may_mix, self.design)
         root = self.settings.journal_dir
         try:
             root.mkdir(parents=True, exist_ok=True)

@@ -266,7 +266,13 @@ def _run(bench: Bench, state: ProcessState, request: Mapping[str, Any]) -> None:
         state.put_back("a module of yours", after_imports=True)
     journal = Journal(Path(request["journal"]))
     case = Case.from_dict(request["case"])
-    bench = replace(bench, idle_w=request["idle_w"], mixed=request["mixed"])
+    bench = replace(
+        bench,
+        idle_w=request["idle_w"],
+        mixed=request["mixed"],
+        look=request["look"],
+        design=request["design"],
+    )
     run_repeat(bench, case, request["repeat"], request["suite"], journal)
 
 

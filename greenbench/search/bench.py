@@ -45,6 +45,10 @@ class Bench:
         Idle power by component, where it was measured before the suite.
     mixed : sequence of str
         What had changed when the run was resumed all the same; recorded with each result.
+    look : int
+        Which look at its case a repeat comes before; recorded with each result.
+    design : str or None
+        Of a run that looks again and again; recorded likewise.
     clock : callable
         Seconds since 1970-01-01 UTC.
     stops : Stops or None
@@ -73,6 +77,8 @@ class Bench:
     min_window_s: float = 0.0
     idle_w: Mapping[str, float] = field(default_factory=dict)
     mixed: Sequence[str] = ()
+    look: int = 1
+    design: str | None = None
     clock: Callable[[], float] = time.time
     stops: Stops | None = None
     gpus: Sequence[Gpu] = ()

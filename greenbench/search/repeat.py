@@ -157,6 +157,8 @@ def _result(subject: Subject, found: Found, **known: Any) -> CaseResult:
         mixed=tuple(bench.mixed),
         control_j=bench.machine_state.energy_j if bench.machine_state else None,
         control_s=bench.machine_state.cpu_s if bench.machine_state else None,
+        look=bench.look,
+        design=bench.design,
     )
 
 

@@ -30,9 +30,14 @@ class Progress:
         What will run.
     stream : file
         Where to. One that fails ends no measurement: what cannot be shown is dropped.
+    is_open : bool
+        Whether nobody knows how many repeats there will be.
     """
 
-    def __init__(self, cases: Sequence[Case], stream: TextIO | None = None) -> None:
+    def __init__(
+        self, cases: Sequence[Case], stream: TextIO | None = None, *, is_open: bool = False
+    ) -> None:
+        self._is_open = is_open
         self._stream = printing(stream or sys.stderr)
         self._console = new_console(self._stream)
         self._live: Live | None = None
@@ -66,9 +71,11 @@ class Progress:
     ) -> None:
         """Show that a repeat begins."""
         count = f" repeat {repeat + 1}/{case.repeats}" if case.repeats > 1 else ""
+        count = f" repeat {repeat + 1}" if self._is_open else count
         count += f" at {revision}" if revision else ""
         self._total += self._left.expect(case)
-        self._label = f"[{self._finished + 1}/{self._total}] {case.id}{count}"
+        total = "" if self._is_open else f"/{self._total}"
+        self._label = f"[{self._finished + 1}{total}] {case.id}{count}"
         self._trials = (done_trials, case.trials)
         self._left.start(case, done_trials / case.trials)
         self._show(force=True)
@@ -90,11 +97,14 @@ class Progress:
         if result is None:
             self.notice(f"{self._label}: FAILED")
         elif self._live is None:
-            self.notice(f"{self._label}: {outcome(result)} · {self._left.text()} left")
+            self.notice(f"{self._label}: {outcome(result)}{self._rest()}")
 
     def case_dropped(self, case: Case) -> None:
         """Leave out the rest of a case that cannot work."""
         self._total -= self._left.drop(case)
+
+    def _rest(self) -> str:
+        return "" if self._is_open else f" · {self._left.text()} left"
 
     def _show(self, *, force: bool) -> None:
         now = time.monotonic()
@@ -103,7 +113,7 @@ class Progress:
             return
         self._shown_at = now
         done, total = self._trials
-        line = f"{self._label} · trial {min(done + 1, total)}/{total} · {self._left.text()} left"
+        line = f"{self._label} · trial {min(done + 1, total)}/{total}{self._rest()}"
         if self._live:
             self._live.update(text(line), refresh=True)
         else:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from greenbench.errors import TrackingError
+from greenbench.results.chronology import proposal_wh
 from greenbench.results.expected import NEEDED, missed
 from greenbench.results.scope import scope_of
 from greenbench.results.scores import OLDER_NAMES, as_of_today, optimism_of, score_of
@@ -25,7 +26,6 @@ from greenbench.results.table import (
     TAGS,
     WHOLE,
     Row,
-    proposal_wh,
 )
 
 MOST_NAMED = 3
@@ -108,7 +108,7 @@ def trial_row(run: Any, parent: Mapping[str, Any], position: int) -> Row:
     energy_wh = metrics.get("energy/total_wh")
     reevaluates = None if tags.get("reevaluates") is None else _whole(run, "reevaluates", 0)
     row = {
-        **{name: parent[name] for name in (*OF_CASE, "repeat")},
+        **{name: parent[name] for name in (*OF_CASE, "repeat", "look")},
         # Trials that were logged before they had this tag are in order of time.
         "trial": _whole(run, "trial", position),
         "status": status,

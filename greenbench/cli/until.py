@@ -1,0 +1,166 @@
+"""`greenbench run --until-decided`: which repeats run next, and what the answer took."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from greenbench.cases import Case
+from greenbench.cli.output import say
+from greenbench.errors import ConfigurationError, GreenbenchError
+from greenbench.results.looks import MOST_REPEATS, MOST_SAID
+
+if TYPE_CHECKING:
+    from greenbench.compare.plan import Plan
+    from greenbench.results import CaseResult
+    from greenbench.running.session import Session
+    from greenbench.terminal.progress import Progress
+
+OPTION = "--until-decided"
+
+
+@dataclass(frozen=True)
+class Until:
+    """What the options say.
+
+    Attributes
+    ----------
+    max_wh, max_minutes : float or None
+        What the run may take in all.
+    """
+
+    max_wh: float | None = None
+    max_minutes: float | None = None
+
+
+def until_of(
+    is_asked: bool,
+    max_wh: float | None,
+    max_minutes: float | None,
+    **others: object,
+) -> Until | None:
+    """Return what the options say; None if a run has fixed repeats.
+
+    Parameters
+    ----------
+    is_asked : bool
+        Whether the option is given.
+    max_wh, max_minutes : float or None
+        Its limits.
+    **others
+        Options that contradict it, by their names in Python; None or False if not given.
+
+    Raises
+    ------
+    ConfigurationError
+        If options contradict each other, or a limit is none.
+    """
+    from greenbench.compare.plan import Limits  # noqa: PLC0415
+
+    if not is_asked:
+        for option, limit in (("--max-wh", max_wh), ("--max-minutes", max_minutes)):
+            if limit is not None:
+                raise ConfigurationError(
+                    f"{option} limits a run that goes on until it knows; add {OPTION}"
+                )
+        return None
+    for name, value in others.items():
+        if value is not None and value is not False:
+            raise ConfigurationError(
+                f"--{name.replace('_', '-')} and {OPTION} contradict each other; choose one"
+            )
+    Limits(max_wh, max_minutes)
+    return Until(max_wh, max_minutes)
+
+
+@dataclass
+class Rounds:
+    """Runs a plan's repeats, round by round.
+
+    Attributes
+    ----------
+    plan : Plan
+        Says which.
+    cases : sequence of Case
+        All of them, each with as many repeats as there may be.
+    results : list of CaseResult
+        So far.
+    failures : list of GreenbenchError
+        What went wrong.
+    took_s : float
+        Seconds that the repeats took; those of an interrupted run that were finished, too.
+    """
+
+    plan: "Plan"
+    cases: Sequence[Case]
+    results: "list[CaseResult]" = field(default_factory=list)
+    failures: list[GreenbenchError] = field(default_factory=list)
+    took_s: float = 0.0
+    clock: Callable[[], float] = time.monotonic
+
+    @classmethod
+    def of(cls, until: Until, cases: Sequence[Case], *, include_disturbed: bool) -> "Rounds":
+        """Return the rounds of cases.
+
+        Raises
+        ------
+        ConfigurationError
+            If nothing can be decided of them.
+        """
+        from greenbench.compare.asked import plan_of  # noqa: PLC0415
+        from greenbench.compare.plan import Limits  # noqa: PLC0415
+
+        limits = Limits(until.max_wh, until.max_minutes)
+        others = plan_of(cases, limits).others
+        most = [c if c in others else replace(c, repeats=MOST_REPEATS) for c in cases]
+        return cls(plan_of(most, limits, include_disturbed=include_disturbed), most)
+
+    def run(
+        self, session: "Session", progress: "Progress"
+    ) -> "tuple[list[CaseResult], list[GreenbenchError]]":
+        """Run and deliver repeats until the plan has no more; return what `Rounds` has of them."""
+        from greenbench.running.repeats import outcomes  # noqa: PLC0415
+
+        since = self.clock()
+        for outcome in outcomes(session, progress, self._due):
+            now = self.clock()
+            if isinstance(outcome, GreenbenchError):
+                self.failures.append(outcome)
+                self.took_s += now - since
+            else:
+                self.results.append(outcome)
+                # One that was there takes no time now.
+                self.took_s += max(now - since, outcome.wall_s)
+            since = now
+        return [*self.results], [*self.failures]
+
+    def _due(self, repeats: int) -> frozenset[Case]:
+        rows, trials = self.tables()
+        return self.plan.due(repeats, rows, trials, self.took_s)
+
+    def tables(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Return the results so far, and their trials, as rows."""
+        from greenbench.results.table import to_row, to_trial_rows  # noqa: PLC0415
+
+        rows = [to_row(result) for result in self.results]
+        return rows, [row for result in self.results for row in to_trial_rows(result)]
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether higher limits would let it go on."""
+        return any(why != MOST_SAID for why in self.plan.ended.values())
+
+    def tell(self) -> None:
+        """Say what is decided, what it took, and what fixed repeats would have taken."""
+        from greenbench.compare.plan import took  # noqa: PLC0415
+        from greenbench.compare.units import with_unit  # noqa: PLC0415
+
+        rows, _ = self.tables()
+        for place, question in enumerate(self.plan.questions):
+            why = self.plan.ended.get(place)
+            say(f"{question.answer}{f'; not all is decided: {why}' if why else ''}")
+            if told := question.fixed_design(rows):
+                say(f"Estimated by simulation: {told}.")
+        found = took(rows, self.took_s)
+        energy = "unknown energy" if found.energy_wh is None else with_unit(found.energy_wh)
+        say(f"This took {found.repeats} repeats, {energy} and {found.seconds / 60:.1f} min.")
