@@ -34,6 +34,7 @@ def test_metrics_have_names_of_their_own_in_prefixed_groups() -> None:
         "time",
         "search",
         "quality",
+        "design",
         "gpu",
     }
 
