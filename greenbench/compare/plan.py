@@ -109,6 +109,10 @@ class Plan:
         took_s : float
             Seconds that they took.
         """
+        if repeats:
+            there = {row["case_id"] for row in rows}
+            gone = [q for q in self._open() if not {case.id for case in q.cases} & there]
+            self._end(gone, "no repeat of it gave a result")
         if repeats in LOOKS:
             for question in self._open():
                 question.look(repeats, rows, trials)

@@ -203,6 +203,13 @@ def test_no_more_is_run_once_no_limit_would_do() -> None:
     assert plan.ended
 
 
+def test_question_without_any_result_is_over_after_a_round() -> None:
+    plan = plan_of(CASES, Limits())
+    assert plan.due(0, [], [], 0.0)
+    assert not plan.due(1, [], [], 0.0)
+    assert "no repeat of it gave a result" in plan.ended[0]
+
+
 def test_cases_without_a_question_run_as_often_as_they_say() -> None:
     other = Case(architecture="simple_cnn", size="s", backend="keras", repeats=2)
     plan = plan_of([*CASES, other], Limits())
