@@ -59,3 +59,6 @@ def outcomes(
                 hopeless.add(case)
                 follower.case_dropped(case)
             yield error
+    if due and over >= 0:
+        # The last look is after the last round.
+        due(over + 1)

@@ -46,6 +46,17 @@ def test_what_is_due_is_asked_before_each_round_and_nothing_runs_after_the_last(
     assert len(ran(None)) == 10
 
 
+def test_last_round_is_looked_at_too() -> None:
+    asked: list[int] = []
+
+    def due(repeats: int) -> Collection[Case]:
+        asked.append(repeats)
+        return (ONE,)
+
+    assert len(ran(due)) == 5
+    assert asked == [0, 1, 2, 3, 4, 5]
+
+
 @pytest.mark.parametrize(("repeat", "number"), [(0, 1), (1, 1), (2, 2), (3, 3), (4, 3)])
 def test_repeats_that_were_added_come_before_a_further_look(repeat: int, number: int) -> None:
     folder = RunFolder(Path("run"), Request("ci", [ONE], {}), added=(1, 2))
