@@ -17,7 +17,6 @@ from greenbench.cli.parts import loading_parts
 from greenbench.cli.tables import including
 from greenbench.cli.until import Rounds, Until, until_of
 from greenbench.errors import CaseFailedError, ConfigurationError, GreenbenchError
-from greenbench.results.looks import UNTIL_DECIDED
 from greenbench.selection import Selection, parse_options
 from greenbench.settings import Scope, Settings
 
@@ -243,6 +242,7 @@ def _run_cases(
     until: Until | None = None,
 ) -> list[GreenbenchError]:
     """Run cases and print what came out; return what went wrong."""
+    from greenbench.results.looks import UNTIL_DECIDED  # noqa: PLC0415
     from greenbench.running.session import Session  # noqa: PLC0415
     from greenbench.terminal.progress import Progress  # noqa: PLC0415
 

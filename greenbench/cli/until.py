@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from greenbench.cases import Case
 from greenbench.cli.output import say
 from greenbench.errors import ConfigurationError, GreenbenchError
-from greenbench.results.looks import MOST_REPEATS, MOST_SAID
 
 if TYPE_CHECKING:
     from greenbench.compare.plan import Plan
@@ -109,6 +108,7 @@ class Rounds:
         """
         from greenbench.compare.asked import plan_of  # noqa: PLC0415
         from greenbench.compare.plan import Limits  # noqa: PLC0415
+        from greenbench.results.looks import MOST_REPEATS  # noqa: PLC0415
 
         limits = Limits(until.max_wh, until.max_minutes)
         others = plan_of(cases, limits).others
@@ -148,6 +148,8 @@ class Rounds:
     @property
     def may_go_on(self) -> bool:
         """Whether higher limits would let it go on."""
+        from greenbench.results.looks import MOST_SAID  # noqa: PLC0415
+
         return any(why != MOST_SAID for why in self.plan.ended.values())
 
     def tell(self) -> None:

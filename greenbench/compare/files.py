@@ -25,7 +25,7 @@ Row = dict[str, Any]
 TRIAL = (
     "trial", "status", "energy_wh", "search_wh", "duration_s", "val_score", "segments",
     "reevaluates", "lanes", "optimism", "test_score", "val_accuracy", "test_accuracy",
-    "repeat_uncertainty_wh",
+    "repeat_uncertainty_wh", "look",
 )  # fmt: skip
 TABLE = (".csv", ".tsv", ".txt")
 """Endings of tables; what separates their cells is read off them."""

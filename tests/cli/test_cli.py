@@ -89,7 +89,7 @@ def test_doctor_takes_the_users_country(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.usefixtures("_hasty")
-@pytest.mark.parametrize(("columns", "lines"), [(100, 28), (80, 35), (60, 54)])
+@pytest.mark.parametrize(("columns", "lines"), [(100, 30), (80, 37), (60, 56)])
 def test_doctor_fits_a_terminal(monkeypatch: pytest.MonkeyPatch, columns: int, lines: int) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     shown = invoke("doctor").stdout.splitlines()

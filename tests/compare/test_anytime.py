@@ -266,7 +266,7 @@ def test_searches_share_seeds_if_results_name_their_prior(
     changed: dict[str, Any], has_block: bool
 ) -> None:
     (search,) = read_searches(asha_rows(**changed))["random+asha"]
-    assert search.block == ((None, changed.get("repeat", 0)) if has_block else None)
+    assert search.block == (f"repeat {changed.get('repeat', 0)}" if has_block else None)
 
 
 @example([(1.0, 0.5)])

@@ -192,7 +192,7 @@ def test_table_shows_no_figure_and_names_the_operators_once() -> None:
     text = StringIO()
     print_summary([uncounted_row(), uncounted_row()], new_console(text))
     shown = " ".join(text.getvalue().split())
-    assert "90.0% │ unknown │" in shown
+    assert "90.0% [90.0, 90.0] │ unknown │" in shown
     assert "incomplete: training FLOPs are unknown" in shown
     assert shown.count("aten._fft_r2c, aten._trilinear cannot be counted") == 1
 
