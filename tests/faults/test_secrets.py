@@ -270,8 +270,8 @@ def test_parameter(settings):
 @pytest.mark.usefixtures("address")
 def test_pytest_shows_no_password(place: Path) -> None:
     (place / "test_ours.py").write_text(TESTS)
-    options = ["--greenbench-strategy", "default", "--greenbench-trials", "1"]
-    options += ["--greenbench-epochs", "1", "--greenbench-repeats", "1"]
+    options = ["--greenbench-strategy", "default", "--greenbench-architecture", "simple_cnn.m"]
+    options += ["--greenbench-trials", "1", "--greenbench-epochs", "1", "--greenbench-repeats", "1"]
     options += ["--benchmark-json", "bench.json", "--junitxml", "junit.xml", "--showlocals"]
     options += ["--debug", "--log-level", "DEBUG", "-vv", "-rA", "-o", "junit_logging=all"]
     output, processes, code = watched([sys.executable, "-m", "pytest", *options], place)
