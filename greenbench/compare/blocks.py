@@ -9,6 +9,11 @@ from greenbench.compare.searches import Search, Searches
 ALL = "all searches"
 """The one block of searches that are not known to share anything."""
 
+ONE_LIMIT = (
+    "all searches are cut at one limit and have one target, since it is not known which of them "
+    "share a repeat's split"
+)
+
 
 @dataclass(frozen=True)
 class InBlock:
@@ -102,3 +107,11 @@ def _least(
         if (cost := cost_of(search)) is not None:
             costs[block_of(search)] = min(cost, costs.get(block_of(search), cost))
     return costs
+
+
+def notes_of(searches: Searches) -> tuple[str, ...]:
+    """Say that all searches are cut at one limit, where that of a repeat would be fairer."""
+    everything = [search for found in searches.values() for search in found]
+    if len(everything) == len(searches) or all(search.block for search in everything):
+        return ()
+    return (ONE_LIMIT,)

@@ -24,6 +24,12 @@ ENERGY = {
 
 MOST_NAMED = 5
 
+APART = ("dataset", "network", "model", "architecture", "backend")
+"""What trials of one comparison must agree in, unless they are grouped by it."""
+
+DEFINITION = {"setting": "setting", "case_hash": "definition"}
+"""What the trials of a strategy must agree in."""
+
 DEVICE = (
     "gpu", "gpus", "gpu_model", "gpu_name", "gpu_type", "gpu_count", "num_gpus", "n_gpus", "cpu",
     "cpu_model", "cpu_name", "cpu_count", "device", "device_name", "device_type", "accelerator",
@@ -186,3 +192,23 @@ def value_of(row: Row, column: str) -> Any:
     """Return the value of a column that must agree; of an older version's row, the usual one."""
     value = scope_of(row) if column == "energy_scope" else row.get(column)
     return UNRECORDED.get(column) if value is None else value
+
+
+def check_apart(where: str, rows: Sequence[Row], group: Mapping[str, str]) -> None:
+    """Refuse trials of one group that differ in what makes them another question."""
+    for column in APART:
+        values = sorted({str(row[column]) for row in rows if column in row})
+        if len(values) > 1 and column not in group:
+            raise NotComparableError(
+                f"{where}: trials differ in {column} ({', '.join(values)}) and are not compared; "
+                f"answer for each with `--group {column}`, or select one with "
+                f"`--where {column}={values[0]}`"
+            )
+
+
+def check_definitions(where: str, rows: Sequence[Row], group: Mapping[str, str]) -> None:
+    """Refuse what a group's setting made one: a strategy with several numbers of trials."""
+    if "setting" in group:
+        for name in sorted({str(row["strategy"]) for row in rows}):
+            own = [row for row in rows if str(row["strategy"]) == name]
+            check_agree(f"{where}: {name}", own, DEFINITION)

@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import combinations
 from math import comb
 
@@ -206,17 +207,15 @@ def _tested(
 ) -> Pair:
     """Return a pair with its uncorrected p."""
     n_one, n_other = len(first), len(second)
-    found = mannwhitneyu(first, second)
-    pair = Pair(
-        one, other, n_one, n_other, float(found.statistic) / (n_one * n_other), float(found.pvalue)
-    )
+    above = rankdata([*first, *second])[:n_one].sum() - n_one * (n_one + 1) / 2
+    pair = Pair(one, other, n_one, n_other, float(above) / (n_one * n_other), None)
     differences = _differences(
         dict(zip(blocks.get(one, ()), first, strict=False)),
         dict(zip(blocks.get(other, ()), second, strict=False)),
     )
     n_pairs = len(differences)
     if 2 * n_pairs < max(n_one, n_other):
-        return pair
+        return replace(pair, p=float(mannwhitneyu(first, second).pvalue))
     p, rank_biserial = signed_ranks(differences)
     return replace(pair, p=p, test=WILCOXON, n_pairs=n_pairs, rank_biserial=rank_biserial)
 
@@ -249,10 +248,17 @@ def signed_ranks(differences: Sequence[float] | NDArray[np.float64]) -> tuple[fl
     effect = (2 * above - int(ranks.sum())) / int(ranks.sum())
     if len(values) > EXACT_UP_TO:
         return float(wilcoxon(values, zero_method="pratt").pvalue), effect
+    chances = _chances(tuple(sorted(ranks.tolist())))
+    return min(1.0, 2 * float(min(chances[: above + 1].sum(), chances[above:].sum()))), effect
+
+
+@lru_cache(maxsize=256)
+def _chances(ranks: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return how likely each sum of those ranks is that are above, if all signs are."""
     chances = np.ones(1)
     for rank in ranks:
         chances = (np.pad(chances, (rank, 0)) + np.pad(chances, (0, rank))) / 2
-    return min(1.0, 2 * float(min(chances[: above + 1].sum(), chances[above:].sum()))), effect
+    return chances
 
 
 def holm(p_values: Sequence[float]) -> Sequence[float]:

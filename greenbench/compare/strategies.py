@@ -2,11 +2,17 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from greenbench.compare.blocks import InBlock, in_blocks
-from greenbench.compare.comparable import ENERGY, SCORED, check_agree
+from greenbench.compare.blocks import InBlock, in_blocks, notes_of
+from greenbench.compare.comparable import (
+    ENERGY,
+    SCORED,
+    check_agree,
+    check_apart,
+    check_definitions,
+)
 from greenbench.compare.control import NO_CONTROL, Control, judge_control
 from greenbench.compare.doubts import AS_FAR, are_apart
 from greenbench.compare.horizons import Horizon, cut_at_energy, cut_at_trials, judged_by
@@ -14,12 +20,13 @@ from greenbench.compare.pairs import Pair
 from greenbench.compare.searches import Search, Searches, read_searches
 from greenbench.compare.standings import Standing, standings
 from greenbench.compare.stats import Estimate
-from greenbench.compare.strategy_looks import control_at, horizon_at, looked, pairs_at
+from greenbench.compare.strategy_course import Compare, replay
+from greenbench.compare.strategy_looks import at_look, looked
 from greenbench.compare.targets import compare_to_target, middle_of, targets_of
 from greenbench.compare.tolerance import Tolerance, tolerance_for
 from greenbench.compare.units import with_unit
-from greenbench.errors import NotComparableError, UnknownNameError
-from greenbench.results.looks import CONFIDENCE, Look, latest_look
+from greenbench.errors import UnknownNameError
+from greenbench.results.looks import CONFIDENCE, UNTIL_DECIDED, latest_look
 from greenbench.results.scope import scope_of
 from greenbench.tasks import ACCURACY, Score
 from greenbench.tasks.score_format import remark
@@ -30,12 +37,6 @@ OWN_GROUP = ("architecture", "backend", "setting")
 """What greenbench's own searches must share; the setting begins with the data set."""
 
 INPUTS = ("strategy", "energy_wh", "val_score")
-APART = ("dataset", "network", "model", "architecture", "backend")
-ONE_LIMIT = (
-    "all searches are cut at one limit and have one target, since it is not known which of them "
-    "share a repeat's split"
-)
-DEFINITION = {"setting": "setting", "case_hash": "definition"}
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,8 @@ class Strategies:
         Which look at these repeats it is.
     level : float
         Of its tests: p of a pair must be below it.
+    design : str or None
+        How repeats came about: ``"until-decided"``, or None where somebody chose their number.
     """
 
     group: dict[str, str]
@@ -106,6 +109,7 @@ class Strategies:
     notes: tuple[str, ...] = ()
     look: int = 1
     level: float = 1 - CONFIDENCE
+    design: str | None = None
 
     @property
     def sentence(self) -> str:
@@ -263,9 +267,10 @@ def compare_strategies(
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(without_budget(row, column) for column in group), []).append(row)
+    compare = compare_in(group, tolerance, include_disturbed=include_disturbed)
     return [
-        _compare(dict(zip(group, key, strict=True)), members, tolerance, against, include_disturbed)
-        for key, members in sorted(groups.items())
+        _looked_at(compare, members, against)
+        for _, members in sorted(groups.items())
         if len(names := {str(row["strategy"]) for row in members}) > 1 and against in (None, *names)
     ]
 
@@ -284,6 +289,28 @@ def without_budget(row: Row, column: str) -> str:
     return re.sub(r"\+(trials|reevaluate)\d+(?=\+|$)", "", text) if column == "setting" else text
 
 
+def compare_in(
+    group: Sequence[str], tolerance: Tolerance | float | None, *, include_disturbed: bool
+) -> Compare:
+    """Return what compares the strategies of one group, as if nobody had looked before.
+
+    It takes what `compare_strategies` does.
+    """
+
+    def compare(rows: Sequence[Row], against: str | None) -> Strategies:
+        own = {column: without_budget(rows[0], column) for column in group}
+        return _compare(own, rows, tolerance, against, include_disturbed)
+
+    return compare
+
+
+def _looked_at(compare: Compare, rows: Sequence[Row], against: str | None) -> Strategies:
+    answer, look = compare(rows, against), latest_look(rows)
+    if look.design == UNTIL_DECIDED:
+        return replay(answer, rows, compare, against)
+    return at_look(answer, look)
+
+
 def _compare(
     group: dict[str, str],
     rows: Sequence[Row],
@@ -292,8 +319,8 @@ def _compare(
     include_disturbed: bool,
 ) -> Strategies:
     where = ", ".join(group.values()) or "all trials"
-    _check_apart(where, rows, group)
-    _check_definitions(where, rows, group)
+    check_apart(where, rows, group)
+    check_definitions(where, rows, group)
     check_agree(where, rows, SCORED)
     searches = read_searches(rows, include_disturbed=include_disturbed)
     everything = [search for found in searches.values() for search in found]
@@ -305,7 +332,7 @@ def _compare(
     targets = targets_of(searches, allowed)
     equal_energy, reason = _equal_energy(searches, against)
     found = standings(searches, targets, equal_energy)
-    answer = Strategies(
+    return Strategies(
         group=group,
         provenance=next((str(p) for r in counted if (p := r.get("energy_provenance"))), None),
         tolerance=far if targets else allowed.amount,
@@ -322,54 +349,12 @@ def _compare(
         targets=in_blocks({block: score.gain(gain) for block, gain in targets.items()}),
         to_target=compare_to_target(searches, targets, against),
         against=against,
-        notes=_notes(searches),
-    )
-    return _at_look(answer, latest_look(rows), far)
-
-
-def _at_look(answer: Strategies, look: Look, far: float) -> Strategies:
-    """Return an answer whose pairs are tested at the level of a look."""
-    energy, control = answer.equal_energy, answer.control
-    return replace(
-        answer,
-        equal_trials=horizon_at(answer.equal_trials, look),
-        equal_energy=energy and horizon_at(energy, look),
-        control=control and control_at(control, look, far),
-        to_target=pairs_at(answer.to_target, look),
-        look=max(look.number, 1),
-        level=look.level,
+        notes=notes_of(searches),
     )
 
 
 def _why_left_out(search: Search) -> str | None:
     return search.reason or (None if search.has_completed else "no trial completed")
-
-
-def _notes(searches: Searches) -> tuple[str, ...]:
-    """Say that all searches are cut at one limit, where that of a repeat would be fairer."""
-    everything = [search for found in searches.values() for search in found]
-    if len(everything) == len(searches) or all(search.block for search in everything):
-        return ()
-    return (ONE_LIMIT,)
-
-
-def _check_apart(where: str, rows: Sequence[Row], group: Mapping[str, str]) -> None:
-    for column in APART:
-        values = sorted({str(row[column]) for row in rows if column in row})
-        if len(values) > 1 and column not in group:
-            raise NotComparableError(
-                f"{where}: trials differ in {column} ({', '.join(values)}) and are not compared; "
-                f"answer for each with `--group {column}`, or select one with "
-                f"`--where {column}={values[0]}`"
-            )
-
-
-def _check_definitions(where: str, rows: Sequence[Row], group: Mapping[str, str]) -> None:
-    """Refuse what `without_budget` made one: a strategy with several numbers of trials."""
-    if "setting" in group:
-        for name in sorted({str(row["strategy"]) for row in rows}):
-            own = [row for row in rows if str(row["strategy"]) == name]
-            check_agree(f"{where}: {name}", own, DEFINITION)
 
 
 def _equal_energy(searches: Searches, against: str | None) -> tuple[Horizon | None, str | None]:
