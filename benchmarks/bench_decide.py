@@ -21,6 +21,7 @@ from greenbench.compare.designs import (
     until_decided,
 )
 from greenbench.compare.noninferiority import Bools, Floats
+from greenbench.compare.strategy_designs import Contenders, simulate
 from greenbench.results.looks import BY_HAND, LEVEL, LOOKS, OUT
 
 TOLERANCE = 1.0
@@ -38,6 +39,16 @@ HAND = {
     "half as many again": (4, 6, 9, 13, 20, 30, 45, 68, 102, 153),
     "as many again": (3, 6, 12, 24, 48, 96),
 }
+CONTESTS = {
+    "two equal": Contenders((0.0, 0.0), SHARED),
+    "three equal": Contenders((0.0, 0.0, 0.0), SHARED),
+    "five equal": Contenders((0.0, 0.0, 0.0, 0.0, 0.0), SHARED),
+    "two equal, one worse": Contenders((0.0, 0.0, -1.0), SHARED),
+    "two equal, and the control": Contenders((0.0, 0.0), SHARED, control=-3.0),
+    "three equal, and the control": Contenders((0.0, 0.0, 0.0), SHARED, control=-3.0),
+}
+CONTESTED = 2000
+"""Experiments behind each error of strategies, whose tests by ranks are slow."""
 AT_LIMIT = {
     "two sizes": (-1.0, 0.0),
     "two sizes, the larger worse": (0.0, -1.0),
@@ -61,6 +72,17 @@ class Error:
     paired: bool
     experiments: int
     error: float
+
+
+@dataclass(frozen=True)
+class Contested:
+    """How often any look says that a strategy is above another that it is not above."""
+
+    truth: str
+    experiments: int
+    error: float
+    settled: float
+    repeats: float
 
 
 @dataclass(frozen=True)
@@ -126,6 +148,16 @@ def savings(experiments: int) -> list[Saving]:
     return found
 
 
+def contests(experiments: int) -> list[Contested]:
+    """Return how often looks at strategies err."""
+    number = min(experiments, CONTESTED)
+    found = []
+    for place, (name, truth) in enumerate(CONTESTS.items()):
+        each = simulate(truth, number, np.random.default_rng([3, place]))
+        found.append(Contested(name, number, each.error, each.settled, each.repeats))
+    return found
+
+
 def repeats_for_80(experiments: int) -> dict[str, int | None]:
     """Return the repeats of each size that prove the right one in 80%, paired and not."""
     return {
@@ -151,6 +183,9 @@ def main(simulations: int, output: Path | None) -> None:
 
         headline = of_gate(simulations)
     wrong, saved, needed = errors(simulations), savings(simulations), repeats_for_80(simulations)
+    contested = contests(simulations)
+    for contest in contested:
+        click.echo(f"{contest.truth:<28} {contest.error:.2%} {contest.repeats:.1f}")
     for error in wrong:
         click.echo(f"{error.design:<28} {error.truth:<28} {error.paired!s:<6} {error.error:.2%}")
     for saving in saved:
@@ -162,11 +197,13 @@ def main(simulations: int, output: Path | None) -> None:
     found = {
         **headline,
         "size_error": max(each.error for each in wrong),
+        "strategy_error": max(each.error for each in contested),
         "size_repeats_for_80": needed["paired"],
         "size_repeats_for_80_unpaired": needed["unpaired"],
         "model": {"noise": NOISE, "shared": SHARED, "tolerance": TOLERANCE, "costs": COSTS},
         "levels": {"looks": LOOKS, "level": LEVEL, "out": OUT, "by_hand": BY_HAND},
         "errors": [asdict(each) for each in wrong],
+        "strategy_errors": [asdict(each) for each in contested],
         "savings": [asdict(each) for each in saved],
     }
     if output:

@@ -15,7 +15,7 @@ from greenbench.cli.command import commanding, of_command
 from greenbench.cli.output import same_command, say, say_next
 from greenbench.cli.parts import loading_parts
 from greenbench.cli.tables import including
-from greenbench.cli.until import Rounds, Until, until_of
+from greenbench.cli.until import Rounds, Until, until_of, warn_of_seen
 from greenbench.errors import CaseFailedError, ConfigurationError, GreenbenchError
 from greenbench.selection import Selection, parse_options
 from greenbench.settings import Scope, Settings
@@ -249,6 +249,8 @@ def _run_cases(
     continued = _continued(settings, suite, cases, more_repeats, may_mix=may_mix)
     cases = continued.cases if continued else cases
     rounds = _rounds(until, cases, include_disturbed=include_disturbed)
+    if rounds:
+        warn_of_seen(settings.journal_dir, rounds.asked)
     cases = rounds.cases if rounds else cases
     try:
         with (

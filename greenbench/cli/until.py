@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from greenbench.cases import Case
@@ -72,6 +73,27 @@ def until_of(
     return Until(max_wh, max_minutes)
 
 
+def warn_of_seen(root: Path, cases: Sequence[Case]) -> None:
+    """Say where the repeats of a run were seen by hand before, which its looks don't count.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        Where the folders of runs are.
+    cases : sequence of Case
+        Of which something is to be decided.
+    """
+    from greenbench.running.seen import seen_before  # noqa: PLC0415
+
+    if seen := seen_before(root, cases):
+        say(
+            f"Warning: {len(seen)} of {len(cases)} cases ran with fixed repeats before, such as "
+            f"{seen[0].id}: this run meets their seeds again, and its 5% does not count that look; "
+            f"`--seed {max(case.seed for case in cases) + 1}` draws others",
+            err=True,
+        )
+
+
 @dataclass
 class Rounds:
     """Runs a plan's repeats, round by round.
@@ -114,6 +136,11 @@ class Rounds:
         others = plan_of(cases, limits).others
         most = [c if c in others else replace(c, repeats=MOST_REPEATS) for c in cases]
         return cls(plan_of(most, limits, include_disturbed=include_disturbed), most)
+
+    @property
+    def asked(self) -> list[Case]:
+        """The cases that something is to be decided of."""
+        return list(dict.fromkeys(c for question in self.plan.questions for c in question.cases))
 
     def run(
         self, session: "Session", progress: "Progress"
