@@ -8,7 +8,6 @@ from greenbench.cases import Case
 from greenbench.compare.strategies import OWN_GROUP, compare_in
 from greenbench.compare.strategy_course import StrategyCourse, look_again
 from greenbench.compare.tolerance import Tolerance
-from greenbench.results.looks import LEVEL
 
 Row = Mapping[str, Any]
 
@@ -72,5 +71,5 @@ class WhichStrategy:
             return f"{where}: no look"
         shown = [f"{one} above {other} (p = {p:.2g})" for (one, other), p in course.shown.items()]
         said = ", ".join(shown) if shown else "no difference is shown"
-        of = f"look {course.looks}, after {course.repeats} repeats, at {LEVEL:g} each"
+        of = f"look {course.looks}, after {course.repeats} repeats, at {course.level:g} each"
         return f"{where}: at equal energy, {said} ({of})"

@@ -42,6 +42,8 @@ class StrategyCourse:
         Strategies of which it is not known whether the best is above them.
     couples : int
         Pairs that the last look tested together.
+    level : float
+        Of its tests.
     tests : mapping of (str, frozenset of str) to Pair
         Of each question and two strategies the first test that was significant, or else the last.
     """
@@ -53,6 +55,7 @@ class StrategyCourse:
     best: str = ""
     open: Mapping[str, Pair] = field(default_factory=dict)
     couples: int = 0
+    level: float = LEVEL
     tests: Mapping[Key, Pair] = field(default_factory=dict)
 
     @property
@@ -78,7 +81,7 @@ class StrategyCourse:
             )
             p = 1.0 if pair.p is None else pair.p
             then = (norm.isf(p / 2) + HOPE) * sqrt(repeats / self.repeats)
-            if least >= LEVEL or then < norm.isf(LEVEL / 2):
+            if least >= pair.level or then < norm.isf(pair.level / 2):
                 return False
         return True
 
@@ -128,6 +131,7 @@ def look_at(
         best=best,
         open=left,
         couples=len(pairs),
+        level=pairs[0].level,
     )
 
 

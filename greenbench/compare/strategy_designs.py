@@ -13,7 +13,8 @@ from greenbench.compare.control import CONTROL
 from greenbench.compare.noninferiority import Floats
 from greenbench.compare.pairs import Pair, compare_pairs
 from greenbench.compare.strategy_course import StrategyCourse, look_at
-from greenbench.results.looks import LEVEL, LOOKS
+from greenbench.compare.strategy_looks import level_of
+from greenbench.results.looks import LOOKS, UNTIL_DECIDED, Look
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,8 @@ def _tested(
     gains: Mapping[str, Sequence[float]], repeats: int, against: str | None = None
 ) -> list[Pair]:
     blocks = dict.fromkeys(gains, range(repeats))
-    return [replace(pair, level=LEVEL) for pair in compare_pairs(gains, blocks, against)]
+    level = level_of(Look(1, UNTIL_DECIDED), has_control=CONTROL in gains)
+    return [replace(pair, level=level) for pair in compare_pairs(gains, blocks, against)]
 
 
 def simulate(truth: Contenders, experiments: int, rng: np.random.Generator) -> Erred:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from greenbench.compare.control import Control
 from greenbench.compare.horizons import Horizon
 from greenbench.compare.pairs import Pair
-from greenbench.results.looks import Look
+from greenbench.results.looks import UNTIL_DECIDED, Look
 
 if TYPE_CHECKING:
     from greenbench.compare.strategies import Strategies
@@ -18,7 +18,17 @@ Seen = Callable[[str, Pair], Pair]
 
 def at_look(answer: "Strategies", look: Look) -> "Strategies":
     """Return an answer whose pairs are tested at the level of a look."""
-    return with_pairs(answer, lambda _, pair: replace(pair, level=look.level), look)
+    level = level_of(look, has_control=answer.control is not None)
+    return with_pairs(answer, lambda _, pair: replace(pair, level=level), look)
+
+
+def level_of(look: Look, *, has_control: bool) -> float:
+    """Return the level of a look at strategies.
+
+    A run until it is decided says of the control, too, what its tests show: at equal energy, and
+    once more at their ends. So each of the two families has half.
+    """
+    return look.level / 2 if has_control and look.design == UNTIL_DECIDED else look.level
 
 
 def with_pairs(answer: "Strategies", seen: Seen, look: Look) -> "Strategies":
@@ -57,7 +67,7 @@ def with_pairs(answer: "Strategies", seen: Seen, look: Look) -> "Strategies":
         control=control,
         to_target=pairs_of("to target", answer.to_target),
         look=max(look.number, 1),
-        level=look.level,
+        level=level_of(look, has_control=control is not None),
         design=look.design,
     )
 
