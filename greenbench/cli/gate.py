@@ -1,10 +1,8 @@
 """`greenbench gate`: whether a change made training cost more than its budget allows."""
 
-import math
 import os
 import shlex
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -14,6 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from greenbench.cli.gate_asked import INTERLEAVED, Asked
+from greenbench.cli.gate_measured import (
+    MOST_PAIRS,
+    MOST_REPEATS,
+    history_of,
+    judge_interleaved,
+    judge_until_decided,
+)
 from greenbench.cli.output import emit, emit_commands, say, say_next
 from greenbench.cli.tables import including, of_session
 from greenbench.errors import ConfigurationError, GateError
@@ -30,7 +35,6 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 BUDGETS = Path("benchmarks/budgets.toml")
-MOST_PAIRS = 20
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def _file(name: str, words: str) -> Callable[[Any], Any]:
 @click.option("--update", is_flag=True, help="Write the baseline instead of judging by it.")
 @click.option("--prune", is_flag=True, help="With --update: drop cases that the suite has no more.")
 @click.option("--history", is_flag=True, help="Find when costs changed, over all past runs.")
-@click.option("--suite", help="Of the store, or to measure interleaved; default: ci.")
+@click.option("--suite", help="Of the store, or to measure; default: ci.")
 @of_session
 @click.option("--case", "pattern", help="Only cases whose id matches this glob.")
 @click.option(
@@ -79,7 +83,18 @@ def _file(name: str, words: str) -> Callable[[Any], Any]:
 @click.option(
     "--max-minutes",
     type=click.FloatRange(min=0, min_open=True),
-    help="Interleaved: begin no pair later; what is open then is inconclusive.",
+    help="Where it measures: begin no pair or repeat later; what is open then is inconclusive.",
+)
+@click.option(
+    "--until-decided",
+    is_flag=True,
+    help="Measure the suite, and judge it by what is stored and by budgets: repeats are added "
+    "until no other would decide anything.",
+)
+@click.option(
+    "--max-repeats",
+    type=click.IntRange(1, MOST_REPEATS),
+    help=f"With --until-decided: most repeats of a case.  [default: {MOST_REPEATS}]",
 )
 @click.option("--strict", is_flag=True, help="Exit with 3 if a limit is inconclusive.")
 @including
@@ -97,6 +112,7 @@ def gate(
     Judges FILES of `pytest --benchmark-json`, or the latest run of a suite in the store.
     """
     asked = Asked(**given)
+    asked.check(is_judging=not (update or history))
     if update and history:
         raise ConfigurationError("--update and --history contradict each other; choose one")
     if prune and not update:
@@ -113,9 +129,11 @@ def gate(
     budgets = read_budgets(asked.budget)
     for note in asked.notes:
         say(note, err=True)
-    rows, found, has_failures = (
-        _judge_interleaved(asked, budgets) if asked.revision else _judge_stored(asked, budgets)
-    )
+    if asked.until_decided:
+        judged = judge_until_decided(asked, budgets)
+    else:
+        judged = (judge_interleaved if asked.revision else _judge_stored)(asked, budgets)
+    rows, found, has_failures = judged
     found = replace(found, notes=(*asked.notes, *found.notes))
     _say(found, rows, output, include_disturbed=asked.include_disturbed)
     if not as_json and (advice := _next(found, asked)):
@@ -133,7 +151,7 @@ def _next(found: "Judgements", asked: Asked) -> str | None:
     if found.verdict is Verdict.FAIL and not asked.files:
         cases = ["--case", asked.pattern] if asked.pattern else []
         return shlex.join(["greenbench", "gate", "--history", *suite, *cases])
-    if found.baseline is None and found.verdict is Verdict.INCONCLUSIVE:
+    if not asked.until_decided and found.baseline is None and found.verdict is Verdict.INCONCLUSIVE:
         return shlex.join(["greenbench", "gate", *map(str, asked.files), "--update", *suite])
     return None
 
@@ -147,8 +165,8 @@ def _judge_stored(asked: Asked, budgets: "Budgets") -> tuple[Sequence[Row], "Jud
     if not asked.is_auto and (asked.max_pairs or asked.max_minutes):
         name = "--max-pairs" if asked.max_pairs else "--max-minutes"
         raise ConfigurationError(
-            f"{name} is for --baseline interleaved:REVISION, which measures; stored results have "
-            "the repeats that they were run with"
+            f"{name} is for --baseline interleaved:REVISION or --until-decided, which measure; "
+            "stored results have the repeats that they were run with"
         )
     rows, said = asked.rows()
     settings = Settings.from_environment(os.environ)
@@ -159,7 +177,7 @@ def _judge_stored(asked: Asked, budgets: "Budgets") -> tuple[Sequence[Row], "Jud
         baseline,
         known_cases=known_case_ids(settings.data_dir),
         include_disturbed=asked.include_disturbed,
-        history=[] if asked.files else _history(rows, settings),
+        history=[] if asked.files else history_of(rows, settings),
     )
     failed = [row for row in rows if row["status"] == "failed"]
     notes = [f"{row['case_id']}: no trial of repeat {row['repeat']} completed" for row in failed]
@@ -167,66 +185,6 @@ def _judge_stored(asked: Asked, budgets: "Budgets") -> tuple[Sequence[Row], "Jud
         notes.append(gone_note(gone, (str(row["suite"]) for row in rows), baseline))
     notes += [*said, *filter(None, [again_note(rows)])]
     return rows, replace(found, notes=(*found.notes, *notes)), bool(failed)
-
-
-def _history(rows: Sequence[Row], settings: Settings) -> list[Row]:
-    """Return what else the store has of the suites of some of its results."""
-    from greenbench.tracking import Store  # noqa: PLC0415
-
-    store = Store.existing(settings.tracking_uri, timeout_s=settings.store_timeout_s)
-    sessions = {row["session"] for row in rows}
-    found = [row for suite in sorted({r["suite"] for r in rows}) for row in store.read_rows(suite)]
-    return [row for row in found if row["session"] not in sessions and row["status"] != "failed"]
-
-
-def _judge_interleaved(
-    asked: Asked, budgets: "Budgets"
-) -> tuple[Sequence[Row], "Judgements", bool]:
-    from greenbench.gate.builds import family_of  # noqa: PLC0415
-    from greenbench.gate.interleave import interleave  # noqa: PLC0415
-    from greenbench.gate.judging import is_open, judge  # noqa: PLC0415
-    from greenbench.terminal.progress import Progress  # noqa: PLC0415
-
-    settings = Settings.from_environment(os.environ)
-    cases = [case for case in asked.cases(settings.data_dir) if budgets.of(case.id)]
-    if not cases:
-        source = asked.files[0] if asked.files else repr(asked.suite or DEFAULT_SUITE)
-        raise ConfigurationError(f"{asked.budget} limits no case of {source} that is asked for")
-    most, disturbed = asked.max_pairs or MOST_PAIRS, asked.include_disturbed
-    family = family_of(budgets, [case.id for case in cases])
-    twice = [replace(case, repeats=most) for case in cases] * 2
-    try:
-        with Progress(twice) as progress:
-            found = interleave(
-                settings,
-                cases,
-                str(asked.revision),
-                progress,
-                lambda case_id, rows, baseline: is_open(
-                    case_id, rows, budgets, baseline, include_disturbed=disturbed, family=family
-                ),
-                most=most,
-                is_late=_deadline(asked.max_minutes),
-                include_disturbed=disturbed,
-            )
-    except KeyboardInterrupt:
-        say("interrupted: nothing is judged; finished repeats are kept", err=True)
-        sys.exit(130)
-    judged = judge(
-        found.rows,
-        budgets,
-        found.baseline,
-        known_cases=known_case_ids(settings.data_dir),
-        include_disturbed=disturbed,
-    )
-    judged = replace(judged, notes=(*judged.notes, *found.notes))
-    return found.rows, judged, found.has_failures
-
-
-def _deadline(minutes: float | None) -> Callable[[], bool]:
-    """Return what tells whether so many minutes are over."""
-    end = time.monotonic() + 60 * minutes if minutes else math.inf
-    return lambda: time.monotonic() >= end
 
 
 def _update(asked: Asked, *, is_pruned: bool) -> None:

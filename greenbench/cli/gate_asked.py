@@ -34,6 +34,41 @@ class Asked:
     max_minutes: float | None
     session: str | None
     include_disturbed: bool
+    until_decided: bool = False
+    max_repeats: int | None = None
+
+    def check(self, *, is_judging: bool) -> None:
+        """Raise `ConfigurationError` if options about repeats contradict others.
+
+        Parameters
+        ----------
+        is_judging : bool
+            Whether budgets are judged; not if a baseline is written, or the past is looked at.
+        """
+        if not self.until_decided:
+            if self.max_repeats:
+                raise ConfigurationError(
+                    "--max-repeats is for --until-decided, which measures; say that, too"
+                )
+            return
+        if not is_judging:
+            raise ConfigurationError(
+                "--until-decided measures and judges; leave --update and --history out"
+            )
+        if self.files or self.session is not None:
+            raise ConfigurationError(
+                "--until-decided measures by itself; leave files and --session out, and name the "
+                "suite by --suite"
+            )
+        if (self.baseline or "").partition(":")[0] == INTERLEAVED:
+            raise ConfigurationError(
+                f"--until-decided compares with stored results, and --baseline is "
+                f"{self.baseline!r}, which goes on until it is decided anyway; choose one"
+            )
+        if self.max_pairs:
+            raise ConfigurationError(
+                "--max-pairs is for --baseline interleaved:REVISION; say --max-repeats"
+            )
 
     @property
     def revision(self) -> str | None:

@@ -25,6 +25,8 @@ def ratio_bounds(
     confidence: float,
     noise: float = 0.0,
     freedom: float = inf,
+    *,
+    spent: float | None = None,
 ) -> Bounds:
     """Return bounds of the ratio of two medians.
 
@@ -43,9 +45,12 @@ def ratio_bounds(
         Standard deviation between sessions, as a share; 0 in one session.
     freedom : float
         See `session_width`.
+    spent : float, optional
+        Confidence of the part that is noise within a session, where there are several looks, each
+        at more samples; that between sessions is drawn once. None for `confidence`.
     """
     ratios = np.sort(np.divide.outer(np.asarray(samples), np.asarray(baseline)), axis=None)
-    rank = _rank(len(samples), len(baseline), confidence)
+    rank = _rank(len(samples), len(baseline), spent or confidence)
     if not rank:
         return 0.0, inf
     bounds = float(ratios[rank - 1]), float(ratios[-rank])
@@ -59,6 +64,8 @@ def student_bounds(
     confidence: float,
     noise: float = 0.0,
     freedom: float = inf,
+    *,
+    spent: float | None = None,
 ) -> Bounds:
     """Return Student's bounds of the ratio of two costs, with the noise between sessions.
 
@@ -74,6 +81,8 @@ def student_bounds(
         Standard deviation between sessions, as a share.
     freedom : float
         See `session_width`.
+    spent : float, optional
+        See `ratio_bounds`.
     """
     new, old = np.log(samples), np.log(baseline)
     within = len(new) + len(old) - 2
@@ -81,8 +90,11 @@ def student_bounds(
         return 0.0, inf
     squares = float(((new - new.mean()) ** 2).sum() + ((old - old.mean()) ** 2).sum())
     error = sqrt(squares / within * (1 / len(new) + 1 / len(old)))
-    middle, half = float(new.mean() - old.mean()), float(stats.t.ppf(confidence, within)) * error
-    bounds = exp(middle - half), exp(middle + half)
+    middle, quantile = (
+        float(new.mean() - old.mean()),
+        float(stats.t.ppf(spent or confidence, within)),
+    )
+    bounds = exp(middle - quantile * error), exp(middle + quantile * error)
     return _widened(exp(middle), bounds, session_width(confidence, noise, 2, freedom))
 
 
@@ -117,7 +129,11 @@ def session_noise(sessions: Sequence[Sequence[float]]) -> float:
 
 
 def session_bounds(
-    samples: Sequence[float], sessions: Sequence[Sequence[float]], confidence: float
+    samples: Sequence[float],
+    sessions: Sequence[Sequence[float]],
+    confidence: float,
+    *,
+    spent: float | None = None,
 ) -> Bounds:
     """Return bounds of the ratio of a session's median to that of earlier sessions.
 
@@ -132,17 +148,40 @@ def session_bounds(
         Of at least two others.
     confidence : float
         Of each bound.
+    spent : float, optional
+        See `ratio_bounds`; the noise within the session is added then, in quadrature.
     """
     medians = np.log([np.median(each) for each in sessions])
-    count = len(medians)
-    middle = log(np.median(samples)) - float(medians.mean())
-    spread = float(medians.std(ddof=1)) * sqrt(1 + 1 / count)
-    half = float(stats.t.ppf(confidence, count - 1)) * spread
+    middle, half = log(np.median(samples)) - float(medians.mean()), prediction(sessions, confidence)
+    if spent:
+        low, high = mean_bounds(np.log(samples).tolist(), spent)
+        half = hypot(half, (high - low) / 2)
     return exp(middle - half), exp(middle + half)
 
 
+def prediction(sessions: Sequence[Sequence[float]], confidence: float) -> float:
+    """Return how far the logarithm of one more session's median may be from the mean of others.
+
+    Parameters
+    ----------
+    sessions : sequence of sequence of float
+        At least two, above 0.
+    confidence : float
+        In each direction.
+    """
+    medians = np.log([np.median(each) for each in sessions])
+    count = len(medians)
+    spread = float(medians.std(ddof=1)) * sqrt(1 + 1 / count)
+    return float(stats.t.ppf(confidence, count - 1)) * spread
+
+
 def level_bounds(
-    samples: Sequence[float], confidence: float, noise: float, freedom: float = inf
+    samples: Sequence[float],
+    confidence: float,
+    noise: float,
+    freedom: float = inf,
+    *,
+    spent: float | None = None,
 ) -> Bounds:
     """Return bounds of the cost that a session's samples are of.
 
@@ -158,8 +197,10 @@ def level_bounds(
         Standard deviation between sessions, as a share.
     freedom : float
         See `session_width`.
+    spent : float, optional
+        See `ratio_bounds`.
     """
-    low, high = mean_bounds(np.log(samples).tolist(), confidence)
+    low, high = mean_bounds(np.log(samples).tolist(), spent or confidence)
     if low == -inf:
         return 0.0, inf
     middle = exp((low + high) / 2)

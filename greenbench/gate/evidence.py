@@ -65,6 +65,8 @@ class Evidence:
         Whether samples count during which other processes used the host.
     history : sequence of row
         Other results of the case, of which the noise between sessions is learned.
+    is_repeated : bool
+        Whether repeats are added, and this is asked after each, until it is decided.
     """
 
     limit: Limit
@@ -73,6 +75,7 @@ class Evidence:
     baseline: Baseline | None
     include_disturbed: bool
     history: Sequence[Row] = ()
+    is_repeated: bool = False
 
     @property
     def metric(self) -> Metric:
@@ -133,6 +136,11 @@ class Evidence:
     def is_in_turn(self) -> bool:
         """Whether the baseline was measured in turn with what is judged."""
         return self.baseline is not None and self.baseline.is_interleaved
+
+    @property
+    def has_looks(self) -> bool:
+        """Whether this is one look of several, each at more samples."""
+        return self.is_repeated or self.is_in_turn
 
     @property
     def is_noisy(self) -> bool:

@@ -27,6 +27,7 @@ def judge(
     include_disturbed: bool = False,
     family: int = 1,
     history: Sequence[Row] = (),
+    is_repeated: bool = False,
 ) -> Judgements:
     """Apply budgets to results.
 
@@ -46,6 +47,8 @@ def judge(
         Limits of the build that may fail it by chance, if it has more than those of these results.
     history : sequence of row
         Earlier results, of which the noise between sessions is learned.
+    is_repeated : bool
+        Whether repeats were added until `needs_more` said no.
 
     Raises
     ------
@@ -55,31 +58,22 @@ def judge(
         If results of one case differ in host, meter or provenance.
     """
     check_scores([*rows, *(baseline.rows if baseline else ())])
-    cases: dict[str, list[Row]] = {}
-    for row in once(rows):
-        cases.setdefault(str(row["case_id"]), []).append(row)
+    cases = _by_case(rows)
     known_cases = list(known_cases)
     check_cases(budgets, [*cases, *known_cases])
     # They ran in random order.
     places = {case_id: place for place, case_id in enumerate(known_cases)}
     cases = dict(sorted(cases.items(), key=lambda each: places.get(each[0], len(places))))
     notes = _notes(budgets, list(cases))
-    past: dict[str, list[Row]] = {}
-    for row in once(history):
-        past.setdefault(str(row["case_id"]), []).append(row)
-    asked = [
-        one
-        for case_id, members in cases.items()
-        for one in questions(
-            case_id,
-            members,
-            budgets,
-            baseline,
-            include_disturbed=include_disturbed,
-            history=past.get(case_id, ()),
-        )
-    ]
-    family = max(family, sum(is_of_family(one.limit, one.level) for one in asked))
+    asked = _of_all(
+        cases,
+        budgets,
+        baseline,
+        include_disturbed=include_disturbed,
+        history=history,
+        is_repeated=is_repeated,
+    )
+    family = max(family, _family(asked))
     found = holm(lambda left: [replace(one, family=left).judge() for one in asked], family)
     return Judgements(tuple(found), baseline.label if baseline else None, tuple(notes))
 
@@ -92,6 +86,7 @@ def questions(
     *,
     include_disturbed: bool = False,
     history: Sequence[Row] = (),
+    is_repeated: bool = False,
 ) -> list[Question]:
     """Return what is to be judged of one case.
 
@@ -101,7 +96,7 @@ def questions(
         See `greenbench.cases.Case.id`.
     rows : sequence of row
         Its results.
-    budgets, baseline, include_disturbed, history
+    budgets, baseline, include_disturbed, history, is_repeated
         As of `judge`; the history is of this case.
     """
     known = once(baseline.of(case_id)) if baseline else []
@@ -109,7 +104,7 @@ def questions(
         Question(
             case_id,
             budgets.path,
-            Evidence(limit, rows, known, baseline, include_disturbed, history),
+            Evidence(limit, rows, known, baseline, include_disturbed, history, is_repeated),
         )
         for limit in budgets.of(case_id)
     ]
@@ -136,6 +131,77 @@ def is_open(
     """
     asked = questions(case_id, rows, budgets, baseline, include_disturbed=include_disturbed)
     return any(replace(one, family=family).judge().is_open for one in asked)
+
+
+def needs_more(
+    case_id: str,
+    rows: Sequence[Row],
+    budgets: Budgets,
+    baseline: Baseline | None,
+    *,
+    include_disturbed: bool = False,
+    history: Sequence[Row] = (),
+) -> bool:
+    """Return whether another repeat of a case may decide a limit, by what is stored or by itself.
+
+    Parameters
+    ----------
+    case_id : str
+        See `greenbench.cases.Case.id`.
+    rows : sequence of row
+        Results of all cases, which share the error.
+    budgets, baseline, include_disturbed, history
+        As of `judge`.
+    """
+    asked = _of_all(
+        _by_case(rows),
+        budgets,
+        baseline,
+        include_disturbed=include_disturbed,
+        history=history,
+        is_repeated=True,
+    )
+    family = max(_family(asked), 1)
+    ours = [replace(one, family=family) for one in asked if one.case_id == case_id]
+    return any(one.judge().is_open for one in ours)
+
+
+def _of_all(
+    cases: Mapping[str, Sequence[Row]],
+    budgets: Budgets,
+    baseline: Baseline | None,
+    *,
+    include_disturbed: bool,
+    history: Sequence[Row],
+    is_repeated: bool,
+) -> list[Question]:
+    past = _by_case(history)
+    return [
+        one
+        for case_id, members in cases.items()
+        for one in questions(
+            case_id,
+            members,
+            budgets,
+            baseline,
+            include_disturbed=include_disturbed,
+            history=past.get(case_id, ()),
+            is_repeated=is_repeated,
+        )
+    ]
+
+
+def _by_case(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Return each case's results, a copy once."""
+    cases: dict[str, list[Row]] = {}
+    for row in once(rows):
+        cases.setdefault(str(row["case_id"]), []).append(row)
+    return cases
+
+
+def _family(asked: Sequence[Question]) -> int:
+    """Return how many limits may fail the build by chance."""
+    return sum(is_of_family(one.limit, one.level) for one in asked)
 
 
 def check_cases(budgets: Budgets, cases: Sequence[str]) -> None:

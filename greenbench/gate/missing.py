@@ -45,7 +45,21 @@ def _may_tell(evidence: Evidence) -> bool:
     """Whether more samples may be judged where those that there are cannot."""
     if not evidence.known_values(evidence.rows):
         return len(evidence.rows) < evidence.needed
-    return not evidence.limit.rule.is_relative or bool(evidence.comparable(evidence.known))
+    if not evidence.limit.rule.is_relative:
+        return True
+    known = evidence.comparable(evidence.known)
+    if evidence.is_in_turn:
+        return bool(known)
+    # What is stored does not grow.
+    known = evidence.counted(known)
+    if len(known) < evidence.needed:
+        return False
+    if evidence.limit.rule is not Rule.MAX_DROP:
+        return True
+    last = max(row["repeat"] for row in evidence.rows)
+    here = evidence.in_both(evidence.counted(evidence.rows), known)
+    later = sum(row["repeat"] > last for row in known)
+    return bool(len(here) + later >= evidence.needed)
 
 
 def _incomparable(evidence: Evidence, known: Sequence[Row]) -> str | None:

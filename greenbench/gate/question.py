@@ -175,7 +175,8 @@ class Question:
                 return self._turned(judge_least(self._gains(values), self.score.gain(limit)))
             case _, Rule.MAX:
                 noise, freedom = self.evidence.noise
-                return judge_cost(values, limit, noise, self.evidence.uncertainty(rows), freedom)
+                left, has_looks = self.evidence.uncertainty(rows), self.evidence.has_looks
+                return judge_cost(values, limit, noise, left, freedom, is_repeated=has_looks)
             case _ if self.evidence.is_in_turn:
                 pairs = list(zip(*self.evidence.pairs(rows, known), strict=True))
                 first = [is_new_first(row["repeat"]) for row in self.evidence.in_both(rows, known)]
@@ -185,8 +186,9 @@ class Question:
                 noise, freedom = self.evidence.noise
                 sessions = self.evidence.sessions(known)
                 return judge_increase(
-                    values, sessions, limit, noise, family=self.family, freedom=freedom
-                )
+                    values, sessions, limit, noise, family=self.family, freedom=freedom,
+                    is_repeated=self.evidence.is_repeated,
+                )  # fmt: skip
 
     def _gains(self, values: Sequence[float]) -> list[float]:
         return [self.score.gain(value) for value in values]

@@ -17,6 +17,7 @@ from greenbench.gate.bounds import (
     Bounds,
     level_bounds,
     mean_bounds,
+    prediction,
     ratio_bounds,
     session_bounds,
     session_noise,
@@ -24,7 +25,7 @@ from greenbench.gate.bounds import (
     student_bounds,
 )
 from greenbench.gate.limits import FEWEST_PAIRS
-from greenbench.gate.sequential import AT_LIMIT, KEPT, decide, looks
+from greenbench.gate.sequential import AT_LIMIT, KEPT, UNCHANGED, decide, looks, nominal
 
 REAL = 0.98
 """Confidence that a case costs more at all, or more than its budget; in a build with several noisy
@@ -133,6 +134,8 @@ def judge_cost(
     noise: float,
     uncertainty: float = 0.0,
     freedom: float = inf,
+    *,
+    is_repeated: bool = False,
 ) -> Finding:
     """Judge a noisy cost against a budget.
 
@@ -151,16 +154,20 @@ def judge_cost(
         Half-width of the interval of a single sample, as a share; 0 where nobody knows.
     freedom : float
         Degrees of freedom that the noise was learned with; infinite if it is given.
+    is_repeated : bool
+        Whether this is one look of several, each at more samples, of which the first that decides
+        is the last.
     """
     middle = median(samples)
     if min(samples) <= 0:
         return _not_positive(middle)
-    bounds = level_bounds(samples, REAL, noise, freedom)
+    sure = _sure(is_repeated)
+    bounds = level_bounds(samples, sure, noise, freedom, spent=_spent(sure, is_repeated))
     found = _finding(middle, bounds, bounds[0] > most, bounds[1] <= most)
     if found.is_violated is not None and abs(middle - most) <= uncertainty * middle:
         reason = f"the limit is within the {uncertainty:.1%} that a sample is uncertain by"
         return replace(found, is_violated=None, reason=f"{reason}: train for longer")
-    return _open(found, most, noise, session_width(REAL, noise, 1, freedom))
+    return _open(found, most, noise, session_width(sure, noise, 1, freedom))
 
 
 def judge_increase(
@@ -171,6 +178,7 @@ def judge_increase(
     *,
     family: int = 1,
     freedom: float = inf,
+    is_repeated: bool = False,
 ) -> Finding:
     """Judge by which ratio a noisy cost grew.
 
@@ -193,28 +201,36 @@ def judge_increase(
         Noisy limits that the build has.
     freedom : float
         Degrees of freedom that the noise was learned with; infinite if it is given.
+    is_repeated : bool
+        Whether this is one look of several, each at more samples, of which the first that decides
+        is the last.
     """
     known = [value for values in sessions.values() for value in values]
     if min(*samples, *known) <= 0:
         return _not_positive(None)
 
-    real = 1 - (1 - REAL) / family
+    real = 1 - (1 - _sure(is_repeated)) / family
+    ratio = median(samples) / median(known)
     if noise and len(sessions) >= SESSIONS:
         levels = list(sessions.values())
-        found = _grown(
-            median(samples) / median(known), lambda each: session_bounds(samples, levels, each),
-            most, real,
-        )  # fmt: skip
-        width = log(found.high / found.compared) if found.high and found.compared else 0.0
-        return _open(found, most, session_noise(levels), width)
+
+        def of_sessions(confidence: float) -> Bounds:
+            return session_bounds(
+                samples, levels, confidence, spent=_spent(confidence, is_repeated)
+            )
+
+        widths = prediction(levels, BEYOND), prediction(levels, real)
+        return _open(_grown(ratio, of_sessions, most, real), most, session_noise(levels), *widths)
 
     def bounds(confidence: float) -> Bounds:
-        # Few samples have no ranks that are as sure as many limits need.
-        of = student_bounds if family > 1 and confidence == real else ratio_bounds
-        return of(samples, known, confidence, noise, freedom)
+        # Few samples have no ranks that are as sure as many limits or looks need.
+        has_few = (family > 1 or is_repeated) and confidence == real
+        of = student_bounds if has_few else ratio_bounds
+        spent = _spent(confidence, is_repeated)
+        return of(samples, known, confidence, noise, freedom, spent=spent)
 
-    found = _grown(median(samples) / median(known), bounds, most, real)
-    return _open(found, most, noise, session_width(BEYOND, noise, 2, freedom))
+    beyond, at_all = (session_width(each, noise, 2, freedom) for each in (BEYOND, real))
+    return _open(_grown(ratio, bounds, most, real), most, noise, beyond, at_all)
 
 
 def judge_turns(
@@ -289,13 +305,31 @@ def hopeless(compared: float, most: float, noise: float, width: float) -> str | 
     )
 
 
-def _open(found: Finding, most: float, noise: float, width: float) -> Finding:
+def _open(found: Finding, most: float, noise: float, width: float, at_all: float = 0.0) -> Finding:
     """Return what was found and straddles a limit with whether more samples may tell."""
     if found.is_violated is not None or found.compared is None:
         return found
-    if found.low is None or not noise or not (why := hopeless(found.compared, most, noise, width)):
+    if found.low is None or not noise:
+        return replace(found, is_open=True)
+    # What is beyond a limit must have grown at all, which may be the harder question.
+    bar = (1.0, at_all) if at_all and found.low > most else (most, width)
+    if not (why := hopeless(found.compared, bar[0], noise, bar[1])):
         return replace(found, is_open=True)
     return replace(found, reason=f"{found.reason.partition(':')[0]}; {why}")
+
+
+def _sure(is_repeated: bool) -> float:
+    """Return the confidence of what fails a build.
+
+    Noise between sessions is drawn once, but shows at each look with another noise on top; the
+    margin below what is promised is for that.
+    """
+    return 1 - UNCHANGED if is_repeated else REAL
+
+
+def _spent(confidence: float, is_repeated: bool) -> float | None:
+    """Return the confidence of each of many looks that holds one over all; None for one look."""
+    return 1 - nominal(1 - confidence) if is_repeated else None
 
 
 def _exceeds(value: float, known: float, most: float = 1.0) -> bool:

@@ -406,6 +406,10 @@ def test_results_of_two_hosts_are_no_baseline(now: Path) -> None:
         (["--suite", "ci"], "--suite selects from the store"),
         (["--rounds", "3"], "--max-pairs is for --baseline interleaved:REVISION"),
         (["--max-minutes", "3"], "--max-minutes is for --baseline interleaved:REVISION"),
+        (["--until-decided"], "--until-decided measures by itself; leave files and --session out"),
+        (["--until-decided", "--update"], "--until-decided measures and judges; leave --update"),
+        (["--until-decided", "--history"], "--until-decided measures and judges; leave"),
+        (["--max-repeats", "3"], "--max-repeats is for --until-decided"),
         (["--history"], "--history looks at all past runs of the store; leave files"),
         (["now.json"], "now.json is given twice"),
         (["no_such.json"], "no_such.json cannot be read"),
@@ -415,6 +419,23 @@ def test_options_that_cannot_work_are_one_line(
     now: Path, arguments: list[str], expected: str
 ) -> None:
     assert expected in refused(now, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--baseline", "interleaved:main"], "--baseline is 'interleaved:main', which goes on"),
+        (["--baseline", "interleaved:auto"], "--baseline is 'interleaved:auto', which goes on"),
+        (["--session", "last"], "--until-decided measures by itself; leave files and --session"),
+        (["--max-pairs", "3"], "--max-pairs is for --baseline interleaved:REVISION; say"),
+        (["--baseline", "no_such.json"], "baseline no_such.json cannot be read: No such file"),
+        (["--case", "no_such*"], "no_such*"),
+    ],
+)
+def test_what_contradicts_repeats_until_it_is_decided_is_one_line(
+    arguments: list[str], expected: str
+) -> None:
+    assert expected in refused("--until-decided", *arguments)
 
 
 @pytest.mark.parametrize("arguments", [["--history"], ["--update"], []])

@@ -164,6 +164,28 @@ def test_a_further_layer_fails_and_flops_are_named_as_the_cause(project: Project
     assert "../budgets.toml:4" in line
 
 
+def test_repeats_are_added_until_what_is_stored_decides(project: Project, store: Store) -> None:
+    gate = project.command
+    # One sample costs the same operations always; of a cost that is noisy, three are needed.
+    text = BUDGETS.partition("energy_wh")[0] + "energy_wh = { max = 1000, rounds = 3 }\n"
+    (project.root / "budgets.toml").write_text(text)
+    assert gate("gate", project.bench("v1.json"), "--update").returncode == 0
+    measured = ("gate", "--suite", "own", "--case", "*-convolved-*", "--until-decided")
+    measured = (*measured, "--include-disturbed", "--budget", "../budgets.toml")
+
+    done = gate(*measured, "--max-repeats", "6")
+
+    assert done.returncode == 0, done.stderr
+    assert "gate: pass: 2 passed; baseline: benchmarks/baselines/own.json" in done.stdout
+    assert f"Note: repeats that it took: {CASE.format('convolved')} 3\n" in done.stdout
+    assert len([row for row in store.read_rows("gate") if row["session"]]) == 3
+
+    project.change("LAYERS = 1", "LAYERS = 2")
+    done = gate(*measured, "--max-repeats", "1")
+    assert done.returncode == 1, done.stderr
+    assert f"FAIL {CASE.format('convolved')}: train_flops rose by " in done.stdout
+
+
 def test_useless_work_is_caught_and_a_case_that_the_base_lacks_is_said(
     project: Project, store: Store, tmp_path: Path
 ) -> None:
