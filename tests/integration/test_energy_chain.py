@@ -243,7 +243,8 @@ def test_drift_reaches_the_summary_and_the_json_of_a_pytest_run(
     pytester.makepyfile(
         "def test_cost(greenbench_case, greenbench_run): greenbench_run(greenbench_case)"
     )
-    case = ("--greenbench-architecture", "dense.xs", "--greenbench-epochs", "2")
+    case = ("--greenbench-suite", "scaling", "--greenbench-backend", "torch")
+    case += ("--greenbench-architecture", "dense.xs", "--greenbench-epochs", "2")
     options = ("--greenbench-repeats", "2", "--greenbench-meter", meter)
     done = pytester.runpytest_subprocess(
         *case, *options, "--greenbench-include-disturbed", "--benchmark-json", "out.json"
