@@ -132,7 +132,7 @@ def tasks() -> list[Case]:
             optimizer_options=(("learning_rate", 0.002),),
             schedule="cosine",
             batch_size=32,
-            epochs=20,
+            epochs=30,
             repeats=5,
         ),
         Case(
