@@ -36,6 +36,7 @@ ORDER = (
     "search",
     "tracking",
     "running",
+    "cluster",
     "compare",
     "gate",
     "measuring",
@@ -55,6 +56,10 @@ FREE = ("testing",)
 HOMES = {
     "mlflow": ("tracking",),
     "codecarbon": ("energy/codecarbon.py",),
+    "dask": ("cluster",),
+    "dask_jobqueue": ("cluster",),
+    "dask_kubernetes": ("cluster",),
+    "distributed": ("cluster",),
     "ruptures": ("gate/changepoints.py",),
     "skopt": ("strategies/bayesian.py",),
     "sklearn": (

@@ -1,0 +1,1 @@
+"""Repeats on other machines: Dask brings them there, and journals come back."""
