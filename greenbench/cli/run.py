@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -21,6 +22,7 @@ from greenbench.selection import Selection, parse_options
 from greenbench.settings import Scope, Settings
 
 if TYPE_CHECKING:
+    from greenbench.cluster.asked import Asked
     from greenbench.results import CaseResult
     from greenbench.running.continuing import Continuation
     from greenbench.running.session import Session
@@ -160,6 +162,8 @@ def _part(given: dict[str, Any], field: str) -> dict[str, Any]:
     default=None,
     help="Log each search's best model to MLflow; takes seconds a repeat, and its size.",
 )
+@click.option("--scheduler", metavar="ADDRESS", help="Run on a Dask cluster: tcp://HOST:PORT.")
+@click.option("--cluster", metavar="KIND", help="Start a cluster and run there, as local:4.")
 @including
 def run(
     *,
@@ -178,6 +182,8 @@ def run(
     idle: float | None,
     cool_down: bool,
     keep_models: bool | None,
+    scheduler: str | None,
+    cluster: str | None,
     include_disturbed: bool,
     **given: Any,
 ) -> None:
@@ -204,6 +210,8 @@ def run(
         repeats=given["repeats"],
         continue_repeats=continue_repeats,
     )
+    goes_on = until_decided or continue_repeats is not None
+    on_cluster = _asked(scheduler, cluster, goes_on=goes_on)
     settings = Settings.from_environment(
         os.environ,
         carbon_g_per_kwh=carbon_intensity,
@@ -226,6 +234,7 @@ def run(
         more_repeats=continue_repeats,
         include_disturbed=include_disturbed,
         until=until,
+        cluster=on_cluster,
     )
     sys.exit(max((error.exit_code for error in failures), default=0))
 
@@ -240,10 +249,10 @@ def _run_cases(
     more_repeats: int | None,
     include_disturbed: bool,
     until: Until | None = None,
+    cluster: "Asked | None" = None,
 ) -> list[GreenbenchError]:
     """Run cases and print what came out; return what went wrong."""
     from greenbench.results.looks import UNTIL_DECIDED  # noqa: PLC0415
-    from greenbench.running.session import Session  # noqa: PLC0415
     from greenbench.terminal.progress import Progress  # noqa: PLC0415
 
     continued = _continued(settings, suite, cases, more_repeats, may_mix=may_mix)
@@ -255,7 +264,7 @@ def _run_cases(
     try:
         with (
             Progress(cases, is_open=bool(rounds)) as progress,
-            Session(
+            _session_of(cluster)(
                 settings,
                 suite,
                 cases,
@@ -291,6 +300,30 @@ def _run_cases(
 
         say_next(after_run(rows, suite, include_disturbed=include_disturbed))
     return failures
+
+
+def _asked(scheduler: str | None, cluster: str | None, *, goes_on: bool) -> "Asked | None":
+    """Return which cluster is asked for; None runs all here."""
+    if scheduler is None and cluster is None:
+        return None
+    if goes_on:
+        raise ConfigurationError(
+            "--until-decided and --continue-repeats look at all results of one machine between "
+            "repeats, and are not for --scheduler or --cluster; leave them out"
+        )
+    from greenbench.cluster.asked import asked  # noqa: PLC0415
+
+    return asked(scheduler, cluster)
+
+
+def _session_of(cluster: "Asked | None") -> "Callable[..., Session]":
+    if cluster is None:
+        from greenbench.running.session import Session  # noqa: PLC0415
+
+        return Session
+    from greenbench.cluster.engine import ClusterSession  # noqa: PLC0415
+
+    return partial(ClusterSession, cluster=cluster)
 
 
 def _rounds(

@@ -33,6 +33,7 @@ DAMAGE = (
 SCHEMA = 2
 """Of the lines: since 2, trials and results have scores, which were accuracies before."""
 START_LINE = b'{"event": "start"'
+PLACE_LINE = b'{"event": "place"'
 LONGEST_NAME = 200
 """Of an id in the name of a file, which systems limit to 255; its hash tells it apart."""
 
@@ -108,6 +109,16 @@ class Journal:
         """
         given = {"basis": dict(basis)} if basis else {}
         self._append("start", {"schema": SCHEMA, "at": at, **given})
+
+    def place(self, conditions: Mapping[str, Any]) -> None:
+        """Record on which host the repeat goes on, where it is not that of the whole run."""
+        self._append("place", {"conditions": dict(conditions)})
+
+    def last_place(self) -> Mapping[str, Any]:
+        """Return the conditions of the host that the repeat was last at; nothing if none was."""
+        places = [line for line in self._whole_lines() if line.startswith(PLACE_LINE)]
+        found: Mapping[str, Any] = json.loads(places[-1])["values"]["conditions"] if places else {}
+        return found
 
     def add_trial(self, trial: Trial) -> None:
         """Record a trial that ended or paused."""
@@ -267,6 +278,15 @@ class Journal:
                 "start over with `greenbench run --fresh`"
             ) from error
 
+    def belongings(self) -> list[Path]:
+        """Return the files beside it that belong to it: checkpoints, and the incumbent's model."""
+        stem = glob.escape(self.path.stem)
+        beside = [
+            *self.path.parent.glob(f"{stem}.t*.npz"),
+            *self.path.parent.glob(f"{stem}.t*.state"),
+        ]
+        return sorted([*beside, *(path for path in self.model.rglob("*") if path.is_file())])
+
     def drop_checkpoint(self, trial: int) -> None:
         """Drop the weights of a trial that is the incumbent no more, and where it was."""
         _drop(self._checkpoint(trial))
@@ -294,9 +314,7 @@ class Journal:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise JournalError(
-                f"journal {self.path} cannot be read ({error.strerror}); move it away and run again"
-            ) from error
+            raise self._unreadable(error) from error
         return [line for line in lines if line.endswith(b"\n")]
 
     def _check_schema(self, schema: int) -> None:
@@ -306,19 +324,61 @@ class Journal:
                 "upgrade with `pip install --upgrade greenbench`"
             )
 
+    def size(self) -> int:
+        """Return how many bytes its whole lines have; 0 without a file.
+
+        Raises
+        ------
+        JournalError
+            If it cannot be read.
+        """
+        try:
+            with self.path.open("rb") as file:
+                return _end_of_lines(file)
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def extend(self, offset: int, lines: bytes) -> int:
+        """Append what another copy of this journal has from `offset` on; return the size then.
+
+        What is here already is not appended again, and what would leave a gap is not at all:
+        whoever sends goes on from the size that is returned.
+
+        Parameters
+        ----------
+        offset : int
+            Where `lines` begin in the other copy, in bytes.
+        lines : bytes
+            What is cut off at their end is left out.
+        """
+        size = self.size()
+        whole = lines[: lines.rfind(b"\n") + 1]
+        if 0 <= size - offset < len(whole):
+            self._write(whole[size - offset :])
+        return self.size()
+
     def _append(self, event: str, values: Mapping[str, Any]) -> None:
-        line = json.dumps({"event": event, "values": values}).encode() + b"\n"
+        self._write(json.dumps({"event": event, "values": values}).encode() + b"\n")
+
+    def _write(self, lines: bytes) -> None:
         try:
             is_new = not self.path.exists()
             with self.path.open("ab+") as file:
                 _drop_torn_line(file)
-                file.write(line)
+                file.write(lines)
                 file.flush()
                 os.fsync(file.fileno())
             if is_new:
                 sync_folder(self.path.parent)
         except OSError as error:
             raise self._unwritable(error) from error
+
+    def _unreadable(self, error: OSError) -> JournalError:
+        return JournalError(
+            f"journal {self.path} cannot be read ({error.strerror}); move it away and run again"
+        )
 
     def _unwritable(self, error: OSError, what: str = "") -> JournalError:
         kept = "kept" if self.path.parent.is_dir() else "gone"
@@ -329,12 +389,18 @@ class Journal:
 
 
 def _drop_torn_line(file: BinaryIO) -> None:
+    if (whole := _end_of_lines(file)) < file.seek(0, os.SEEK_END):
+        file.truncate(whole)
+
+
+def _end_of_lines(file: BinaryIO) -> int:
     end = file.seek(0, os.SEEK_END)
     # Its last byte tells: a journal that is read anew for each line would cost its square.
     file.seek(max(end - 1, 0))
-    if file.read() not in (b"", b"\n"):
-        file.seek(0)
-        file.truncate(file.read().rfind(b"\n") + 1)
+    if file.read() in (b"", b"\n"):
+        return end
+    file.seek(0)
+    return file.read().rfind(b"\n") + 1
 
 
 def _drop(file: Path) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.meters import meter_files, meter_names
 from greenbench.machine.environment import describe_environment, git_revision
-from greenbench.machine.sources import digest_files, sources_of
+from greenbench.machine.sources import Sources, digest_files, sources_of
 from greenbench.running.parts import registering_modules
 from greenbench.settings import Settings
 from greenbench.trainings.command import files_of
@@ -58,26 +58,62 @@ def conditions_of(
     dict
         By a name that says what it is; None where there is nothing of it.
     """
-    scripts = dict.fromkeys(path for case in cases for path in files_of(case))
-    sources = sources_of(registering_modules(cases, meter_names(settings.meter)), scripts)
+    packages = sources_of_cases(settings, cases).packages
     return {
-        **{f"{CODE}{name}": digest for name, digest in sources.digests().items()},
-        f"{CODE}greenbench": _digest_of_ours(),
+        **conditions_asked(settings, cases, intensity),
+        **conditions_here(settings, cases, packages),
+    }
+
+
+def sources_of_cases(settings: Settings, cases: Sequence[Case]) -> Sources:
+    """Return the user's own code that some cases run, and the packages that it imports."""
+    scripts = dict.fromkeys(path for case in cases for path in files_of(case))
+    return sources_of(registering_modules(cases, meter_names(settings.meter)), scripts)
+
+
+def conditions_asked(
+    settings: Settings, cases: Sequence[Case], intensity: CarbonIntensity
+) -> Conditions:
+    """Return what is the same wherever the cases run: code, and how it is measured."""
+    return {
+        **{
+            f"{CODE}{name}": digest
+            for name, digest in sources_of_cases(settings, cases).digests().items()
+        },
+        f"{CODE}greenbench": digest_of_ours(),
         **{f"{FILE}{name}": digest_files([Path(name)]) for name in meter_files(settings.meter)},
-        "threads": settings.threads if any(case.threads is None for case in cases) else None,
         "meter": settings.meter,
         "headline": settings.headline,
-        "TDP of the CPU in W": settings.cpu_tdp_w,
         "shortest window in s": settings.min_window_s,
         "idle measurement in s": settings.idle_s,
         "trial timeout in s": settings.trial_timeout_s,
         "carbon intensity in g/kWh": intensity.g_per_kwh,
         "source of the carbon intensity": intensity.source.partition(" (")[0],
-        "host": describe_environment(settings.threads, {})["host"],
         # Changes that are not committed are found in the code.
         "commit": git_revision().get("commit", "").rstrip("+") or None,
+    }
+
+
+def conditions_here(
+    settings: Settings, cases: Sequence[Case], packages: Iterable[str] = ()
+) -> Conditions:
+    """Return what the machine decides that cases run on: hardware, versions, and its variables.
+
+    Parameters
+    ----------
+    settings : Settings
+        Of this machine.
+    cases : sequence of Case
+        What runs.
+    packages : iterable of str
+        Those that the users' parts import.
+    """
+    return {
+        "threads": settings.threads if any(case.threads is None for case in cases) else None,
+        "TDP of the CPU in W": settings.cpu_tdp_w,
+        "host": describe_environment(settings.threads, {})["host"],
         "python": platform.python_version(),
-        **{name: _version(name) for name in sorted({*COMPUTING, *sources.packages})},
+        **{name: _version(name) for name in sorted({*COMPUTING, *packages})},
         **{name: os.environ.get(name) for name in VARIABLES},
     }
 
@@ -121,7 +157,8 @@ def _shown(value: object) -> str:
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _digest_of_ours() -> str:
+def digest_of_ours() -> str:
+    """Return the digest of greenbench's own code."""
     folder = Path(greenbench.__file__).parent
     return digest_files(sorted(folder.rglob("*.py")))
 

@@ -23,6 +23,7 @@ from greenbench.results.account import Account
 from greenbench.results.gpus import Gpu
 from greenbench.results.journal import Journal
 from greenbench.results.looks import Look
+from greenbench.results.scope import Names
 from greenbench.running.checkout import WORKER_MODULE, Checkout
 from greenbench.running.parts import PACKAGE_FILE, modules_in_sight, own_parts, registering_modules
 from greenbench.running.worker_process import BrokenOffError, OnEvent, WorkerProcess
@@ -34,7 +35,13 @@ _Kind = tuple[str, int]
 
 @dataclass(frozen=True)
 class Job:
-    """One repeat of a case to run: its journal, the idle power, what changed, and which look."""
+    """One repeat of a case to run: its journal, the idle power, what changed, and which look.
+
+    Attributes
+    ----------
+    waits : bool
+        Whether the worker goes on after a trial only when what that achieved was seen to.
+    """
 
     case: Case
     repeat: int
@@ -43,6 +50,7 @@ class Job:
     idle_w: Mapping[str, float] = field(default_factory=dict)
     mixed: Sequence[str] = ()
     look: Look = field(default_factory=Look)
+    waits: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the request that a worker gets."""
@@ -55,6 +63,7 @@ class Job:
             "mixed": list(self.mixed),
             "look": self.look.number,
             "design": self.look.design,
+            "waits": self.waits,
         }
 
 
@@ -71,6 +80,8 @@ class WorkerPool:
         Where a worker's own output goes.
     checkout : Checkout, optional
         Run the project's code of this revision instead of that in the working folder.
+    working : pathlib.Path, optional
+        Where workers work; default: the working folder.
     """
 
     def __init__(
@@ -79,7 +90,9 @@ class WorkerPool:
         intensity: CarbonIntensity,
         log_dir: Path,
         checkout: Checkout | None = None,
+        working: Path | None = None,
     ) -> None:
+        self._working = working or Path.cwd()
         self._settings = settings
         self._intensity = intensity
         self._log_dir = log_dir
@@ -145,7 +158,8 @@ class WorkerPool:
                 request = {**job.to_dict(), **self._parts([job.case])}
                 worker.run(request, watch, self._settings.trial_timeout_s)
             except BrokenOffError as broken:
-                del self._workers[self._kind(job.case)]
+                # Whoever closed all of them meanwhile ended it.
+                self._workers.pop(self._kind(job.case), None)
                 if _goes_on(broken.trials, job, taken_up) or _record_lost(
                     broken.trials, job, watch
                 ):
@@ -200,9 +214,13 @@ class WorkerPool:
         """Return what a case would be trained on, if its worker tells."""
         return self._workers[self._kind(case)].device
 
+    def scope_of(self, case: Case) -> Names | None:
+        """Return which components count in a case's figures, if its worker tells."""
+        return self._workers[self._kind(case)].scope
+
     def close(self) -> None:
         """Stop all workers."""
-        for worker in self._workers.values():
+        for worker in list(self._workers.values()):
             worker.stop()
         self._workers.clear()
 
@@ -238,7 +256,7 @@ class WorkerPool:
             worker_command(module, self._place_of(greenbench.__file__), search_path),
             request,
             self._log_dir / f"worker-{backend}-{threads}.log",
-            working=self._place_of(str(Path.cwd())),
+            working=self._place_of(str(self._working)),
             python_path=os.pathsep.join(map(self._place_of, searched)),
         )
 
@@ -267,8 +285,8 @@ class WorkerPool:
                 file = Path(module["file"])
                 yield str(file.parents[module["name"].count(".") + (file.name == PACKAGE_FILE)])
         # The working folder, which an interactive Python calls so, is the last one otherwise.
-        yield from (self._place_of(entry or str(Path.cwd())) for entry in sys.path)
-        yield self._place_of(str(Path.cwd()))
+        yield from (self._place_of(entry or str(self._working)) for entry in sys.path)
+        yield self._place_of(str(self._working))
 
 
 class _Watch:
@@ -311,10 +329,15 @@ def _record_lost(lost: Sequence[Trial], job: Job, watch: _Watch) -> bool:
     ended = watch.untold()
     for trial in lost:
         if trial.index not in ended:
-            job.journal.add_trial(_with_what_was(_with_its_name(trial, job.case), job))
-            job.journal.drop_state(trial.index)
+            record_lost(trial, job.case, job.journal)
         watch("trial_finished", _trial_event(ended.get(trial.index, trial)))
     return bool(lost)
+
+
+def record_lost(lost: Trial, case: Case, journal: Journal) -> None:
+    """Record a trial that ended with whoever ran it, so that the search goes on without it."""
+    journal.add_trial(_with_what_was(_with_its_name(lost, case), case, journal))
+    journal.drop_state(lost.index)
 
 
 def _with_its_name(lost: Trial, case: Case) -> Trial:
@@ -324,11 +347,11 @@ def _with_its_name(lost: Trial, case: Case) -> Trial:
     return lost
 
 
-def _with_what_was(lost: Trial, job: Job) -> Trial:
+def _with_what_was(lost: Trial, case: Case, journal: Journal) -> Trial:
     """Return a trial that was lost with what it had been before, if it had paused."""
-    if job.case.scheduler is None or lost.reevaluates is not None:
+    if case.scheduler is None or lost.reevaluates is not None:
         return lost
-    state = job.journal.read()
+    state = journal.read()
     before = next((trial for trial in state.trials if trial.index == lost.index), None)
     trial = replace(before or lost, status=lost.status, error=lost.error, val_score=None)
     if before is None:

@@ -1,7 +1,7 @@
 """All repeats of a session, one after another: run, delivered, and what went wrong."""
 
 from collections.abc import Callable, Collection, Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from greenbench.cases import Case
 from greenbench.errors import ConfigurationError, GreenbenchError
@@ -17,6 +17,14 @@ class Follower(Protocol):
 
     def case_dropped(self, case: Case) -> None:
         """Leave out the rest of a case that cannot work."""
+
+
+@runtime_checkable
+class RunsSeveral(Protocol):
+    """A session that runs several repeats at once, and so runs all that it has."""
+
+    def outcomes(self, follower: Follower) -> Iterator[CaseResult | GreenbenchError]:
+        """Run and deliver all repeats; yield as `outcomes` does."""
 
 
 Due = Callable[[int], Collection[Case]]
@@ -38,6 +46,9 @@ def outcomes(
         Asked before each round, when all results of the one before are known; nothing further
         runs once no case is due. None runs all that the session has.
     """
+    if isinstance(session, RunsSeveral):
+        yield from session.outcomes(follower)
+        return
     hopeless: set[Case] = set()
     over, wanted = -1, set(session.cases)
     for case, repeat in session.repeats():

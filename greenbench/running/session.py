@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from greenbench import registry
 from greenbench.architectures.base import check_arguments
@@ -30,7 +30,7 @@ from greenbench.results.gpus import Gpu
 from greenbench.results.journal import Journal
 from greenbench.results.marks import is_drifted
 from greenbench.running.checkout import Checkout
-from greenbench.running.conditions import conditions_of, listed
+from greenbench.running.conditions import Conditions, conditions_of, listed
 from greenbench.running.continuing import Continuation
 from greenbench.running.delivery import Delivery, silence
 from greenbench.running.executor import Job, WorkerPool
@@ -116,6 +116,7 @@ class Session:
     _pools: list[WorkerPool] = field(default_factory=list, init=False)
     _suites: dict[str, None] = field(default_factory=dict, init=False)
     idle_drift: float | None = field(default=None, init=False)
+    _measures_here: ClassVar[bool] = True
 
     def __enter__(self) -> "Session":
         # A test may make its cases itself, which nobody can announce.
@@ -124,7 +125,7 @@ class Session:
         check_meters(self.settings.meter)
         check_uri(self.settings.tracking_uri)
         intensity = carbon_intensity(self.settings.carbon_g_per_kwh, self.settings.country)
-        if self.settings.cool_down:
+        if self.settings.cool_down and self._measures_here:
             self._cool_down = CoolDown(thermometer(self._gpus), self.listener.notice)
         with ExitStack() as stack:
             try:
@@ -264,7 +265,7 @@ class Session:
         if self.continues:
             return self.continues.take_up(stack, self.listener.notice)
         is_kept = self.is_resumable
-        conditions = conditions_of(self.settings, self.cases, intensity) if is_kept else {}
+        conditions = self._conditions(intensity) if is_kept else {}
         request = Request(self.suite, self.cases, conditions, self.may_mix, self.design)
         root = self.settings.journal_dir
         try:
@@ -283,6 +284,9 @@ class Session:
                 "set GREENBENCH_RUNS_DIR to another one"
             ) from error
         return made
+
+    def _conditions(self, intensity: CarbonIntensity) -> Conditions:
+        return conditions_of(self.settings, self.cases, intensity)
 
     def _go_on_or_over(self, stack: ExitStack, intensity: CarbonIntensity) -> None:
         """Start over if what only workers know has changed since the run was interrupted."""

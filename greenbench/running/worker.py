@@ -101,8 +101,9 @@ def main() -> None:
                     # Once, before the first repeat: no other worker is busy then.
                     needs_control = False
                     bench = replace(bench, machine_state=measure_control(bench.meter, threads))
+                told_emit = _acknowledged(emit, requests) if request.get("waits") else emit
                 with told.passed_on(emit):
-                    _run(replace(bench, emit=emit), state, request)
+                    _run(replace(bench, emit=told_emit), state, request)
                 emit("finished", {"lasting": state.put_back(_who(request))})
         except Exception as error:
             # The log may be on the disk that is full.
@@ -133,6 +134,17 @@ def _take_over() -> tuple[BinaryIO, BinaryIO]:
 def _emit(channel: BinaryIO, request: int | None, event: str, values: Mapping[str, Any]) -> None:
     line = json.dumps({"event": event, "values": values, "request": request})
     channel.write(line.encode() + b"\n")
+
+
+def _acknowledged(emit: Emit, requests: "queue.Queue[dict[str, Any]]") -> Emit:
+    """Return what waits, after a trial, until the parent has seen to what that achieved."""
+
+    def emit_and_wait(event: str, values: Mapping[str, Any]) -> None:
+        emit(event, values)
+        while event == "trial_finished" and "acknowledged" not in requests.get():
+            pass
+
+    return emit_and_wait
 
 
 def _listen(stream: BinaryIO) -> "queue.Queue[dict[str, Any]]":

@@ -201,12 +201,14 @@ class WorkerProcess:
                 kind, values = event
                 if self._is_answered:
                     continue
+                on_event(kind, values)
                 if kind in ("trial_started", "trial_finished"):
                     current.pop(values["index"], None)
                     if kind == "trial_started":
                         current[values["index"]] = values
+                    elif job.get("waits"):
+                        self._tell({"acknowledged": values["index"]})
                     deadline = time.monotonic() + trial_timeout_s * max(len(current), 1)
-                on_event(kind, values)
 
     def _ask(self, request: Mapping[str, Any], seconds: float) -> Mapping[str, Any]:
         with self._waiting():
@@ -256,24 +258,7 @@ class WorkerProcess:
         is_hung = not self._is_closed
         message = f"the {self.backend} worker {self._end(trial_timeout_s * max(len(current), 1))}"
         status = TrialStatus.TIMED_OUT if is_hung else TrialStatus.CRASHED
-        # What it used until then went with it: the energy is unknown, which is not 0.
-        part = Component(None, Provenance.NONE, "lost with its worker", message)
-        parts = dict.fromkeys(self.scope or ("cpu",), part)
-        lost = Reading(0.0, parts, cpu_s=None, other_cpu_s=None, scope=self.scope)
-        trials = [
-            Trial(
-                trial["index"],
-                trial["hyperparameters"],
-                status,
-                account=Account({"train": lost}),
-                error=message,
-                reevaluates=trial["reevaluates"],
-                # Workers of older revisions do not tell.
-                lanes=trial.get("lanes", 1),
-            )
-            for trial in current
-        ]
-        raise BrokenOffError(message, trials)
+        raise BrokenOffError(message, lost_trials(current, status, message, self.scope))
 
     def _raise_if_failed(self, event: Event) -> None:
         kind, values = event
@@ -304,9 +289,12 @@ class WorkerProcess:
     def _send(self, request: Mapping[str, Any]) -> None:
         self._request += 1
         self._is_answered = False
+        self._tell({**request, "request": self._request})
+
+    def _tell(self, values: Mapping[str, Any]) -> None:
         if self._process.stdin is None:
             return
-        line = json.dumps({**request, "request": self._request}).encode() + b"\n"
+        line = json.dumps(values).encode() + b"\n"
         # A worker that has died is found out when its events are read.
         with contextlib.suppress(OSError):
             self._process.stdin.write(line)
@@ -347,6 +335,45 @@ class WorkerProcess:
         self.is_spent = self.is_spent or bool(event[1].get("lasting"))
         self._raise_if_failed(event)
         return event
+
+
+def lost_trials(
+    started: Sequence[Mapping[str, Any]],
+    status: TrialStatus,
+    message: str,
+    scope: Sequence[str] | None,
+) -> list[Trial]:
+    """Return the trials that were lost with whoever ran them.
+
+    Parameters
+    ----------
+    started : sequence of mapping
+        What was told when each of them started.
+    status : TrialStatus
+        How they ended.
+    message : str
+        Why.
+    scope : sequence of str or None
+        Components that count in their figures.
+    """
+    # What they used until then went with them: the energy is unknown, which is not 0.
+    part = Component(None, Provenance.NONE, "lost with its worker", message)
+    names = None if scope is None else tuple(scope)
+    parts = dict.fromkeys(names or ("cpu",), part)
+    lost = Reading(0.0, parts, cpu_s=None, other_cpu_s=None, scope=names)
+    return [
+        Trial(
+            trial["index"],
+            trial["hyperparameters"],
+            status,
+            account=Account({"train": lost}),
+            error=message,
+            reevaluates=trial["reevaluates"],
+            # Workers of older revisions do not tell.
+            lanes=trial.get("lanes", 1),
+        )
+        for trial in started
+    ]
 
 
 def _signal_name(number: int) -> str:

@@ -1,0 +1,210 @@
+"""An attempt: one repeat on one worker, as the driver sees it; it owns the journal."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from greenbench.cases import Case
+from greenbench.cluster.relay import Piece, Receiver
+from greenbench.errors import ConfigurationError, GreenbenchError, WorkerError
+from greenbench.results import TrialStatus
+from greenbench.results.journal import Journal
+from greenbench.running.conditions import change, listed
+from greenbench.running.executor import record_lost
+from greenbench.running.worker_process import lost_trials
+
+NO_TRIAL = (-1, 0)
+MOST_DEATHS = 2
+"""So many workers may die at the same trial: then it is taken for what kills them."""
+
+
+@dataclass
+class Repeat:
+    """One repeat that is due: its journal, and what became of it so far.
+
+    Attributes
+    ----------
+    case : Case
+        Of which.
+    number : int
+        Which of the case's.
+    journal : Journal
+        The driver's.
+    deaths : dict
+        How many workers died at what: the index of a trial and the epochs of it that were kept,
+        or `NO_TRIAL`.
+    worker : str or None
+        The name of the worker that it was last at.
+    attempts : int
+        How often it was sent to one.
+    """
+
+    case: Case
+    number: int
+    journal: Journal
+    deaths: dict[tuple[int, int], int] = field(default_factory=dict)
+    worker: str | None = None
+    attempts: int = 0
+
+
+@dataclass
+class Attempt:
+    """A repeat on one worker.
+
+    Parameters
+    ----------
+    repeat : Repeat
+        Which.
+    token : str
+        Names it among all attempts.
+    worker, name : str
+        The worker's address, and how people call it.
+
+    Attributes
+    ----------
+    running : dict
+        What was told of the trials that are under way, by index.
+    error : GreenbenchError or None
+        Why it failed, once it is over.
+    is_over : bool
+        Whether the worker is done with it.
+    has_begun : bool
+        Whether the worker has said hello.
+    taken_from : str or None
+        The worker that had achieved what this one goes on from, if another one.
+    notices : list of str
+        What the user is to be told of it.
+    """
+
+    repeat: Repeat
+    token: str
+    worker: str
+    name: str
+    running: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    error: GreenbenchError | None = None
+    is_over: bool = False
+    has_begun: bool = False
+    taken_from: str | None = None
+    notices: list[str] = field(default_factory=list)
+    _scope: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        self._receiver = Receiver(self.repeat.journal)
+
+    def answer(self, op: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the answer to a worker's question; asked again, it is the same one.
+
+        Raises
+        ------
+        ClusterError
+            If it is nothing that a worker of ours asks.
+        JournalError
+            If the journal cannot be written.
+        """
+        if op == "hello":
+            return self._hello(values)
+        if op == "fetch":
+            piece = self._receiver.pieces(str(values["name"]), int(values["offset"]))
+            return {"piece": piece.to_dict()}
+        if op == "piece":
+            return {"size": self._take(Piece.from_dict(values["piece"]))}
+        if op == "drop":
+            self._receiver.drop([str(name) for name in values["names"]])
+        elif op == "ended":
+            self._end(values)
+        return {}
+
+    def hear(self, kind: str, values: Mapping[str, Any]) -> None:
+        """Know which trials are under way."""
+        if kind == "trial_started":
+            self.running[int(values["index"])] = dict(values)
+
+    def _hello(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        journal, repeat = self.repeat.journal, self.repeat
+        # It may ask twice.
+        if not self.has_begun:
+            self.has_begun, self._scope = True, values["scope"]
+            before, here = journal.last_place(), dict(values["conditions"])
+            if before != here:
+                self._move(before, here)
+                journal.place(here)
+            has_more = journal.read().starts > 0
+            self.taken_from = repeat.worker if has_more and repeat.worker != self.name else None
+            repeat.worker = self.name
+        return {"sizes": self._receiver.sizes()}
+
+    def _move(self, before: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+        """Leave behind what was achieved on a host that differs."""
+        if not self.repeat.journal.read().starts:
+            self.repeat.journal.discard()
+            return
+        differences = [
+            change(name, before.get(name), here.get(name))
+            for name in sorted(before.keys() | here.keys())
+            if before.get(name) != here.get(name)
+        ]
+        self.start_over(f"{listed(differences)} differ from where it began")
+
+    def start_over(self, why: str) -> None:
+        """Put what was achieved so far under another name, and say why."""
+        repeat = self.repeat
+        aside = put_aside(repeat.journal)
+        self.notices.append(
+            f"{repeat.case.id}: repeat {repeat.number + 1} starts over on {self.name}, as {why} "
+            f"(what it had is in {aside})"
+        )
+
+    def _take(self, piece: Piece) -> int:
+        size = self._receiver.take(piece)
+        if not piece.digest:
+            for line in piece.data.splitlines():
+                entry = json.loads(line)
+                if entry["event"] == "trial":
+                    self.running.pop(entry["values"]["index"], None)
+        return size
+
+    def _end(self, values: Mapping[str, Any]) -> None:
+        self.is_over = True
+        if values["kind"] is not None:
+            kind = ConfigurationError if values["kind"] == "configuration" else WorkerError
+            self.error = kind(str(values["message"]))
+        if values["is_discarded"] and self.has_begun:
+            self.repeat.journal.discard()
+
+    def lose(self) -> None:
+        """Record what became of the repeat now that the worker is gone."""
+        repeat = self.repeat
+        at = {index: (index, self._kept(index)) for index in self.running}
+        for key in at.values() or [NO_TRIAL]:
+            repeat.deaths[key] = repeat.deaths.get(key, 0) + 1
+        lost = [
+            self.running[index] for index, key in at.items() if repeat.deaths[key] >= MOST_DEATHS
+        ]
+        message = f"worker {self.name} died of it, as another one did before"
+        for trial in lost_trials(lost, TrialStatus.CRASHED, message, self._scope):
+            record_lost(trial, repeat.case, repeat.journal)
+        again = "goes on elsewhere" if not lost else "goes on elsewhere without that trial"
+        self.notices.append(
+            f"worker {self.name} is gone: {repeat.case.id}, repeat {repeat.number + 1}, {again}"
+        )
+        if repeat.deaths.get(NO_TRIAL, 0) > MOST_DEATHS:
+            self.error = WorkerError(
+                f"{repeat.case.id}: {repeat.deaths[NO_TRIAL]} workers died during repeat "
+                f"{repeat.number + 1} while none of its trials was under way; see their logs"
+            )
+
+    def _kept(self, index: int) -> int:
+        """Return how many epochs of a trial would not be lost."""
+        found = self.repeat.journal.load_state(index)
+        return len(found[0]["epochs"]) if found else 0
+
+
+def put_aside(journal: Journal) -> str:
+    """Put what a repeat has achieved under another name, and start it over; return that name."""
+    number = 1
+    while (aside := journal.path.with_suffix(f".{number}.aside")).exists():
+        number += 1
+    journal.path.replace(aside)
+    journal.discard()
+    return aside.name

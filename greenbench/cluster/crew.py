@@ -1,0 +1,208 @@
+"""The crew: the workers of a cluster, as Dask tells of them, and what each of them is at."""
+
+import queue
+import threading
+import time
+from asyncio import CancelledError
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from distributed import Client, Future, Queue
+
+from greenbench.cluster import remote
+from greenbench.cluster.started import Started
+from greenbench.errors import ClusterError
+
+METER = "METER"
+CONNECT_S = 30
+ANSWER_S = 60
+RETRY_S = 0.5
+MOST_MESSAGES = 1000
+"""That wait for the driver; workers wait with more."""
+HOW_TO_START = "`dask worker ADDRESS --nthreads 1 --resources METER=1`"
+
+
+@dataclass(frozen=True)
+class Hand:
+    """A worker: its address and its name."""
+
+    address: str
+    name: str
+
+
+class Crew:
+    """The driver's end of a cluster; used as a context manager.
+
+    Parameters
+    ----------
+    started : Started
+        The cluster.
+    common : str
+        What all repeats have in common, as of `greenbench.cluster.orders.Common.to_json`.
+    session : str
+        Names this driver among all that use the cluster.
+    notice : callable
+        Is told of workers that cannot be used.
+    """
+
+    def __init__(
+        self, started: Started, common: str, session: str, notice: Callable[[str], None]
+    ) -> None:
+        self._common, self._session, self._notice = common, session, notice
+        self._judged: dict[str, bool] = {}
+        self._futures: dict[str, Future[None]] = {}
+        self._downs: dict[str, Queue] = {}
+        try:
+            self._client = Client(
+                started.address,
+                timeout=CONNECT_S,
+                security=started.security,
+                set_as_default=False,
+                name=f"greenbench-{session}",
+            )
+        except (OSError, ValueError) as error:
+            raise ClusterError(
+                f"no Dask scheduler answers at {started.address} within {CONNECT_S} s "
+                f"({type(error).__name__}); start one with `dask scheduler`, or mend the address"
+            ) from error
+        self.dashboard_link = started.dashboard_link or self._client.dashboard_link
+        self._up = Queue(f"greenbench-{session}", client=self._client, maxsize=MOST_MESSAGES)
+        self._inbox: queue.Queue[Mapping[str, Any]] = queue.Queue(MOST_MESSAGES)
+        # A question to the scheduler that ended by a time limit would be an error in its log.
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def __enter__(self) -> "Crew":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for token in list(self._futures):
+            self.release(token)
+        self._up.close()
+        self._client.close()
+
+    def check(self, *, may_come_later: bool) -> None:
+        """Make sure that there are workers, and that they are as we are.
+
+        Parameters
+        ----------
+        may_come_later : bool
+            Whether a queue still has to start them.
+
+        Raises
+        ------
+        ClusterError
+            If none offers a meter, or one differs from us.
+        """
+        found = self._workers()
+        hands = self._offering(found)
+        if not hands and not may_come_later:
+            there = f"{len(found)} workers, and none of them" if found else "no worker that"
+            raise ClusterError(
+                f"the cluster at {self._address} has {there} offers a {METER}, which says that one "
+                f"measurement may run there at a time; start {HOW_TO_START}"
+            )
+        for hand in hands:
+            if why := self._objection(hand):
+                raise ClusterError(f"worker {hand.name} cannot be used: {why}")
+            self._judged[hand.address] = True
+
+    def hands(self) -> list[Hand]:
+        """Return the workers that can be used now; one that cannot is told of once."""
+        hands = self._offering(self._workers())
+        for hand in hands:
+            if hand.address not in self._judged:
+                why = self._objection(hand)
+                self._judged[hand.address] = why is None
+                if why:
+                    self._notice(f"worker {hand.name} is not used: {why}")
+        return [hand for hand in hands if self._judged[hand.address]]
+
+    def send(self, token: str, order: str, hand: Hand) -> None:
+        """Let a worker run a repeat."""
+        self._downs[token] = Queue(token, client=self._client)
+        self._futures[token] = self._client.submit(
+            remote.run_repeat,
+            self._common,
+            order,
+            self._up.name,
+            token,
+            key=token,
+            workers=[hand.address],
+            resources={METER: 1},
+            pure=False,
+            retries=0,
+        )
+
+    def messages(self, wait_s: float) -> Iterator[Mapping[str, Any]]:
+        """Yield what workers have said; the first of it is waited for, for some seconds."""
+        try:
+            yield self._inbox.get(timeout=wait_s)
+            while True:
+                yield self._inbox.get_nowait()
+        except queue.Empty:
+            return
+
+    def _read(self) -> None:
+        while self._client.status in ("running", "connecting"):
+            try:
+                self._inbox.put(self._up.get())
+            except (OSError, RuntimeError, KeyError, CancelledError):
+                # The connection is gone, maybe for a moment; who asked asks again.
+                time.sleep(RETRY_S)
+
+    def reply(self, token: str, number: int, answer: Mapping[str, Any]) -> None:
+        """Answer a question."""
+        self._downs[token].put({"number": number, **answer})
+
+    def broken(self, token: str) -> str | None:
+        """Return why Dask gave a repeat up; None if it did not."""
+        future = self._futures[token]
+        if future.status == "error":
+            return str(future.exception())
+        return "it was cancelled" if future.status in ("cancelled", "lost") else None
+
+    def release(self, token: str) -> None:
+        """Forget a repeat; a worker that is still at it stops."""
+        future = self._futures.pop(token)
+        if not future.done():
+            future.cancel(force=True)
+        future.release()
+        self._downs.pop(token).close()
+
+    @property
+    def _address(self) -> str:
+        return str(self._client.scheduler.address) if self._client.scheduler else "?"
+
+    def _workers(self) -> Mapping[str, Mapping[str, Any]]:
+        if self._client.status not in ("running", "connecting"):
+            raise ClusterError(
+                f"the Dask scheduler is gone ({self._client.status}); start it and its workers "
+                "again, then run the same command"
+            )
+        found: Mapping[str, Mapping[str, Any]] = self._client.scheduler_info()["workers"]
+        return found
+
+    def _offering(self, found: Mapping[str, Mapping[str, Any]]) -> list[Hand]:
+        return [
+            Hand(address, str(worker.get("name", address)))
+            for address, worker in found.items()
+            if worker.get("resources", {}).get(METER, 0) >= 1
+            and worker.get("status", "running") == "running"
+        ]
+
+    def _objection(self, hand: Hand) -> str | None:
+        try:
+            found: str | None = self._client.sync(
+                self._client._run,
+                remote.object_to,
+                self._common,
+                workers=[hand.address],
+                on_error="raise",
+                callback_timeout=ANSWER_S,
+            )[hand.address]
+        except ImportError as error:
+            return f"it has another greenbench, or none ({error}); install the same version there"
+        except Exception as error:
+            return f"it does not answer as it should ({type(error).__name__}: {error})"
+        return found

@@ -1,0 +1,231 @@
+"""The engine: a session whose repeats run on the workers of a cluster."""
+
+import json
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from greenbench.cases import Case
+from greenbench.cluster.asked import Asked
+from greenbench.cluster.attempt import Attempt, Repeat
+from greenbench.cluster.crew import Crew, Hand
+from greenbench.cluster.orders import Common
+from greenbench.cluster.started import started
+from greenbench.energy.carbon import CarbonIntensity
+from greenbench.errors import ConfigurationError, GreenbenchError, WorkerError
+from greenbench.results import CaseResult
+from greenbench.results.journal import Journal
+from greenbench.running.conditions import Conditions, conditions_asked
+from greenbench.running.delivery import Delivery, silence
+from greenbench.running.repeats import Follower
+from greenbench.running.session import Session, check_completed
+
+POLL_S = 1.0
+TELL_EVERY_S = 60.0
+
+
+@dataclass
+class ClusterSession(Session):
+    """Runs the repeats of a suite on the workers of a cluster, one at a time on each of them.
+
+    It owns the run's folder and what goes to MLflow; workers send what they achieve as they
+    achieve it. See `Session`.
+
+    Attributes
+    ----------
+    cluster : Asked or None
+        Which cluster.
+    clock : callable
+        Tells seconds.
+    """
+
+    cluster: Asked | None = None
+    clock: Callable[[], float] = time.monotonic
+    _attempts: dict[str, Attempt] = field(default_factory=dict, init=False)
+    _alone_since: float | None = field(default=None, init=False)
+    _told_at: float = field(default=0.0, init=False)
+    _measures_here: ClassVar[bool] = False
+
+    def outcomes(self, follower: Follower) -> Iterator[CaseResult | GreenbenchError]:
+        """Run and deliver all repeats, as many at once as there are workers.
+
+        Parameters
+        ----------
+        follower : Follower
+            Is told of errors.
+
+        Yields
+        ------
+        CaseResult or GreenbenchError
+            Each result as it comes, and what went wrong, which is said at once.
+        """
+        due = deque(
+            Repeat(case, repeat, Journal.of(self.folder, case, repeat))
+            for case, repeat in self.repeats()
+        )
+        hopeless: set[Case] = set()
+        for repeat in list(due):
+            if (result := repeat.journal.read().result) is not None:
+                due.remove(repeat)
+                yield from self._done(repeat, result, follower)
+        while due or self._attempts:
+            self._assign(due)
+            self._listen()
+            for attempt in self._over(due):
+                yield from self._conclude(attempt, due, hopeless, follower)
+
+    def _conditions(self, intensity: CarbonIntensity) -> Conditions:
+        return conditions_asked(self.settings, self.cases, intensity)
+
+    def _open(self, stack: ExitStack, intensity: CarbonIntensity, *, is_fresh: bool) -> None:
+        common = Common.of(self.settings, self.cases, intensity).to_json()
+        self._run_folder = self._open_folder(stack, intensity, is_fresh=is_fresh)
+        self.folder = self._run_folder.path
+        away = silence(self.settings)
+        timeout_s = self.settings.store_timeout_s
+        self._delivery = Delivery(self.settings.tracking_uri, self.listener, timeout_s, away)
+        # What only workers know is checked by them, repeat by repeat.
+        is_complete = self._run_folder.is_resumed and self._run_folder.is_complete()
+        self._is_complete = True
+        if is_complete or self.cluster is None:
+            return
+        notice = self.listener.notice
+        there = stack.enter_context(started(self.cluster, self.settings, self.cases, notice))
+        session = f"{self.folder.name}-{secrets.token_hex(4)}"
+        self._crew = stack.enter_context(Crew(there, common, session, notice))
+        self._crew.check(may_come_later=self.cluster.scheduler is None)
+        if self._crew.dashboard_link:
+            notice(f"the cluster's dashboard: {self._crew.dashboard_link}")
+
+    def _measure_idle_w(self, when: str) -> dict[str, float]:
+        # Each worker measures that of its own machine.
+        return {}
+
+    def _assign(self, due: "deque[Repeat]") -> None:
+        hands = self._crew.hands()
+        self._tell_if_alone(hands)
+        busy = {attempt.worker for attempt in self._attempts.values()}
+        for hand in hands:
+            if due and hand.address not in busy:
+                self._send(due.popleft(), hand)
+
+    def _send(self, repeat: Repeat, hand: Hand) -> None:
+        repeat.attempts += 1
+        token = f"greenbench-{secrets.token_hex(8)}"
+        self._attempts[token] = Attempt(repeat, token, hand.address, hand.name)
+        look = self._run_folder.look_of(repeat.case, repeat.number)
+        order = {
+            "case": repeat.case.to_dict(),
+            "repeat": repeat.number,
+            "suite": self.suite,
+            "journal": repeat.journal.path.name,
+            "mixed": list(self._run_folder.mixed),
+            "look": look.number,
+            "design": look.design,
+        }
+        done = len(repeat.journal.read().trials)
+        self.listener.repeat_started(repeat.case, repeat.number, done)
+        self._crew.send(token, json.dumps(order), hand)
+
+    def _listen(self) -> None:
+        for message in self._crew.messages(POLL_S):
+            attempt = self._attempts.get(message["token"])
+            if attempt is None:
+                # Of a worker that was taken for dead.
+                continue
+            op, values = message["op"], message["values"]
+            if op == "notice":
+                self.listener.notice(str(values["text"]))
+            elif op == "event":
+                attempt.hear(values["kind"], values["event"])
+                self.listener.event(values["kind"], values["event"])
+            else:
+                self._crew.reply(attempt.token, message["number"], attempt.answer(op, values))
+            self._tell(attempt)
+
+    def _over(self, due: "deque[Repeat]") -> list[Attempt]:
+        """Return the attempts that came to an end; those whose worker is gone are due again."""
+        there = {hand.address for hand in self._crew.hands()}
+        for token, attempt in list(self._attempts.items()):
+            broken = self._crew.broken(token)
+            if attempt.is_over or (attempt.worker in there and not broken):
+                continue
+            attempt.lose()
+            self._tell(attempt)
+            attempt.is_over = attempt.error is not None
+            if attempt.error is None:
+                self._forget(attempt)
+                due.appendleft(attempt.repeat)
+        return [attempt for attempt in self._attempts.values() if attempt.is_over]
+
+    def _conclude(
+        self, attempt: Attempt, due: "deque[Repeat]", hopeless: set[Case], follower: Follower
+    ) -> Iterator[CaseResult | GreenbenchError]:
+        self._forget(attempt)
+        repeat, error = attempt.repeat, attempt.error
+        if error is None:
+            result = repeat.journal.read().result
+            if result is not None:
+                yield from self._done(repeat, result, follower, is_started=True)
+                return
+            error = WorkerError(f"{repeat.case.id} finished without a result on {attempt.name}")
+        is_configuration = isinstance(error, ConfigurationError)
+        if is_configuration and attempt.taken_from:
+            # What a worker has differs from what the one before had.
+            attempt.start_over(str(error))
+            self._tell(attempt)
+            due.appendleft(repeat)
+            return
+        self.listener.repeat_finished(None)
+        if is_configuration:
+            if repeat.case in hopeless:
+                return
+            # Another seed would not help, and one line says it.
+            hopeless.add(repeat.case)
+            follower.case_dropped(repeat.case)
+            for other in [each for each in due if each.case == repeat.case]:
+                due.remove(other)
+        follower.notice(f"Error: {error}")
+        yield error
+
+    def _done(
+        self, repeat: Repeat, result: CaseResult, follower: Follower, *, is_started: bool = False
+    ) -> Iterator[CaseResult | GreenbenchError]:
+        repeat.journal.drop_checkpoints()
+        if not is_started:
+            self.listener.repeat_started(repeat.case, repeat.number, len(result.trials))
+        self.listener.repeat_finished(result)
+        self.deliver(result)
+        yield result
+        try:
+            check_completed(result)
+        except GreenbenchError as error:
+            follower.notice(f"Error: {error}")
+            yield error
+
+    def _forget(self, attempt: Attempt) -> None:
+        self._crew.release(attempt.token)
+        del self._attempts[attempt.token]
+
+    def _tell(self, attempt: Attempt) -> None:
+        while attempt.notices:
+            self.listener.notice(attempt.notices.pop(0))
+
+    def _tell_if_alone(self, hands: list[Hand]) -> None:
+        now = self.clock()
+        if hands:
+            self._alone_since = None
+            return
+        if self._alone_since is None:
+            self._alone_since, self._told_at = now, now
+            self.listener.notice(
+                "no worker is left: waiting for one; Ctrl+C ends this, and the same command resumes"
+            )
+        elif now - self._told_at >= TELL_EVERY_S:
+            self._told_at = now
+            waited = (now - self._alone_since) / 60
+            self.listener.notice(f"still no worker after {waited:.0f} min")

@@ -1,0 +1,306 @@
+"""What runs on a worker: repeats, one at a time, with the workers and the lock of its machine."""
+
+import json
+import os
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from distributed import Queue, get_client, get_worker
+
+from greenbench import registry
+from greenbench.cases import Case
+from greenbench.cluster.line import AbandonedError, Line
+from greenbench.cluster.orders import Common, objection
+from greenbench.cluster.relay import Piece, Receiver, Sender, fetch
+from greenbench.energy.carbon import CarbonIntensity
+from greenbench.energy.cooling import CoolDown, thermometer
+from greenbench.energy.hostlock import host_lock
+from greenbench.errors import ConfigurationError, GreenbenchError
+from greenbench.machine.secrets import redact
+from greenbench.results.journal import Journal
+from greenbench.results.looks import Look
+from greenbench.running.conditions import conditions_here
+from greenbench.running.executor import Job, WorkerPool
+from greenbench.running.parts import import_parts
+from greenbench.settings import Settings
+
+SAVED_EVERY_S = 30.0
+"""So often is sent what a running trial has saved, which may be large."""
+CHECK_S = 1.0
+SHORTEST_POLL_S, LONGEST_POLL_S, LONGEST_S = 0.005, 0.25, 3600.0
+
+
+def object_to(common: str) -> str | None:
+    """Return why this worker cannot do what `common` asks for; None if it can.
+
+    Parameters
+    ----------
+    common : str
+        As of `Common.to_json`.
+    """
+    return objection(Common.from_json(common))
+
+
+def run_repeat(common: str, order: str, up: str, token: str) -> None:
+    """Run one repeat on this worker; what comes of it goes to the driver as it comes.
+
+    Parameters
+    ----------
+    common : str
+        As of `Common.to_json`.
+    order : str
+        The repeat, as JSON: ``case``, ``repeat``, ``suite``, ``journal``, ``mixed``, ``look`` and
+        ``design``.
+    up : str
+        Name of the queue that the driver reads.
+    token : str
+        Name of the queue that it answers with, and of this attempt.
+    """
+    client = get_client()
+    down = Queue(token, client=client)
+    line = Line(Queue(up, client=client), _Polled(down), token, _watch_of(token))
+    try:
+        # Nobody reads what an error would say then.
+        with suppress(AbandonedError), _only_one:
+            _run(line, Common.from_json(common), json.loads(order))
+    finally:
+        down.close()
+
+
+class _Polled:
+    """A queue that is asked again and again: one that waits logs an error where nothing comes."""
+
+    def __init__(self, channel: Queue) -> None:
+        self._channel = channel
+        self._found: deque[Any] = deque()
+
+    def put(self, value: Any, timeout: float | None = None) -> None:
+        self._channel.put(value, timeout=timeout)
+
+    def get(self, timeout: float | None = None) -> Any:
+        deadline = time.monotonic() + (LONGEST_S if timeout is None else timeout)
+        pause_s = SHORTEST_POLL_S
+        while not self._found:
+            self._found.extend(self._channel.get(batch=True))
+            if not self._found:
+                if time.monotonic() > deadline:
+                    raise TimeoutError
+                time.sleep(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_POLL_S)
+        return self._found.popleft()
+
+
+def _watch_of(token: str) -> Any:
+    worker = get_worker()
+
+    def is_wanted() -> bool:
+        task = worker.state.tasks.get(token)
+        return task is not None and task.state in ("executing", "long-running")
+
+    return is_wanted
+
+
+def _run(line: Line, common: Common, order: Mapping[str, Any]) -> None:
+    ended: dict[str, Any] = {"kind": None, "message": ""}
+    with ExitStack() as stack:
+        scratch = Path(
+            stack.enter_context(
+                tempfile.TemporaryDirectory(
+                    prefix="greenbench-", dir=_local_directory(), ignore_cleanup_errors=True
+                )
+            )
+        )
+        journal = Journal(scratch / order["journal"])
+        sender = Sender(
+            journal, lambda piece: _brought(line, piece), lambda names: _drop(line, names)
+        )
+        try:
+            _measure(line, common, order, journal, sender)
+            sender.send()
+        except GreenbenchError as error:
+            line.check()
+            with suppress(GreenbenchError):
+                sender.send()
+            kind = "configuration" if isinstance(error, ConfigurationError) else "worker"
+            ended = {"kind": kind, "message": redact(str(error))}
+        ended["is_discarded"] = not journal.path.exists()
+        line.ask("ended", **ended)
+
+
+def _measure(
+    line: Line, common: Common, order: Mapping[str, Any], journal: Journal, sender: Sender
+) -> None:
+    if why := objection(common):
+        raise ConfigurationError(f"{_name()} cannot run it: {why}")
+    case = Case.from_dict(order["case"])
+    site = _site(common)
+    on_wait = partial(_waiting, line, site)
+    with _ending_if_unwanted(line), host_lock(site.settings.host_lock, on_wait):
+        idle_w = site.prepare(line, case, order["repeat"])
+        _begin(line, site, case, journal)
+        sender.begin()
+        look = Look(int(order["look"]), order["design"])
+        changed = order["mixed"]
+        job = Job(case, order["repeat"], order["suite"], journal, idle_w, changed, look, True)
+        site.pool.run(job, _Events(line, sender))
+
+
+def _begin(line: Line, site: "_Site", case: Case, journal: Journal) -> None:
+    """Say where the repeat is to go on, and take what there is of it."""
+    here = dict(conditions_here(site.settings, [case], site.packages))
+    here["device"] = site.pool.device_of(case)
+    # Which card of several equal ones is of no account.
+    here.pop("CUDA_VISIBLE_DEVICES", None)
+    there = line.ask("hello", conditions=here, scope=site.scope_of(case))
+
+    def ask(name: str, offset: int) -> Piece:
+        return Piece.from_dict(line.ask("fetch", name=name, offset=offset)["piece"])
+
+    fetch(Receiver(journal), there["sizes"], ask)
+
+
+class _Events:
+    """Passes a worker's events on; a trial that ended is at the driver before the next begins."""
+
+    def __init__(self, line: Line, sender: Sender) -> None:
+        self._line, self._sender = line, sender
+        self._sent_at = time.monotonic()
+
+    def __call__(self, kind: str, values: Mapping[str, Any]) -> None:
+        self._line.check()
+        is_due = time.monotonic() - self._sent_at >= SAVED_EVERY_S
+        if kind in ("trial_started", "trial_finished") or is_due:
+            self._sender.send()
+            self._sent_at = time.monotonic()
+        self._line.tell("event", kind=kind, event=dict(values))
+
+
+@dataclass
+class _Site:
+    """What a machine measures with, for one run and its code."""
+
+    common: Common
+    settings: Settings
+    pool: WorkerPool
+    packages: list[str]
+    idle_w: dict[str, float] | None = None
+    cool_down: CoolDown | None = None
+
+    def prepare(self, line: Line, case: Case, repeat: int) -> dict[str, float]:
+        """Start the workers of a case, and know idle power; return it."""
+        self.pool.launch([case])
+        self.pool.wait_until_ready()
+        if self.settings.cool_down:
+            if self.cool_down is None:
+                notice = lambda text: line.tell("notice", text=text)  # noqa: E731
+                self.cool_down = CoolDown(thermometer(lambda: self.pool.gpus or []), notice)
+            self.cool_down.wait()
+        if self.idle_w is None:
+            self.idle_w = self._measure_idle(line, case, repeat)
+        return self.idle_w
+
+    def _measure_idle(self, line: Line, case: Case, repeat: int) -> dict[str, float]:
+        if not self.settings.idle_s or not self.pool.measures:
+            return {}
+        self.pool.warm_up([(case, repeat)])
+        seconds = self.settings.idle_s
+        line.tell("notice", text=f"{_name()} measures idle power for {seconds:g} s")
+        return dict(self.pool.measure_idle(seconds).power_w)
+
+    def scope_of(self, case: Case) -> list[str] | None:
+        """Return which components count in a case's figures."""
+        scope = self.pool.scope_of(case)
+        return None if scope is None else list(scope)
+
+
+_sites: dict[str, _Site] = {}
+"""The one of this process, by what it was made of."""
+_only_one = threading.Lock()
+
+
+def _site(common: Common) -> _Site:
+    """Return what measures here; another run, or other code, begins with new workers."""
+    key = common.to_json()
+    if key not in _sites:
+        _close_all()
+        home = common.home()
+        registry.load_plugins()
+        placed = [{**module, "file": str(home / module["file"])} for module in common.modules]
+        in_sight = {name: str(home / file) for name, file in common.in_sight.items()}
+        import_parts(placed, in_sight, common.parts)
+        folder = Path(tempfile.mkdtemp(prefix="greenbench-", dir=_local_directory()))
+        settings = Settings.from_environment(
+            {
+                **common.environment,
+                **_without_store(os.environ),
+                "GREENBENCH_RUNS_DIR": str(folder),
+            },
+            **common.settings,
+        )
+        intensity = CarbonIntensity(**common.intensity)
+        pool = WorkerPool(settings, intensity, folder, working=home)
+        _sites[key] = _Site(common, settings, pool, list(common.packages))
+    return _sites[key]
+
+
+def _close_all() -> None:
+    while _sites:
+        _sites.popitem()[1].pool.close()
+
+
+def _without_store(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in environment.items() if not name.startswith("MLFLOW_")}
+
+
+@contextmanager
+def _ending_if_unwanted(line: Line) -> Iterator[None]:
+    """End the processes that measure as soon as nobody waits for what they do."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(CHECK_S):
+            try:
+                line.check()
+            except GreenbenchError:
+                _close_all()
+                return
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _brought(line: Line, piece: Piece) -> int:
+    return int(line.ask("piece", piece=piece.to_dict())["size"])
+
+
+def _drop(line: Line, names: list[str]) -> None:
+    line.ask("drop", names=names)
+
+
+def _waiting(line: Line, site: _Site, waited_s: float) -> None:
+    line.tell(
+        "notice",
+        text=f"{_name()} waits for the lock of its host ({waited_s:.0f} s): another greenbench is "
+        f"measuring there ({site.settings.host_lock})",
+    )
+
+
+def _name() -> str:
+    return f"worker {get_worker().name}"
+
+
+def _local_directory() -> str:
+    return str(get_worker().local_directory)
