@@ -15,6 +15,7 @@ from greenbench.cluster import secured
 from greenbench.cluster.asked import Asked
 from greenbench.cluster.devices import METER
 from greenbench.errors import ClusterError, ConfigurationError
+from greenbench.machine.files import reason, remedy
 from greenbench.machine.secrets import redact
 from greenbench.settings import Scope, Settings
 
@@ -62,19 +63,20 @@ def queued(asked: Asked, settings: Settings, notice: Notice) -> Iterator[tuple[A
             f"--cluster {kind} submits jobs by `{SUBMITS[kind]}`, which is not on this machine's "
             "PATH; run it where you submit jobs"
         )
+    logs = _logs(settings.runs_dir)
     submitted = _Submitted(kind)
-    with _keys(settings.runs_dir) as (security, folder):
+    with _keys(logs) as security:
         made = _class(kind)
         with made(
             job_cls=submitted.told_by(made.job_cls),
             security=security,
-            shared_temp_directory=folder,
+            log_directory=str(logs),
             **arguments(asked, settings),
         ) as cluster:
             cluster.scale(jobs=asked.workers)
             submitted.wait()
             notice(f"{kind}: {asked.workers} jobs asked for; `{WAITING[kind]}` shows them")
-            with _kept(cluster, asked.workers):
+            with _kept(cluster, asked.workers, submitted, notice):
                 yield cluster, security
 
 
@@ -139,41 +141,54 @@ def _class(kind: str) -> Any:
     return {"slurm": SLURMCluster, "pbs": PBSCluster, "lsf": LSFCluster}[kind]
 
 
+def _logs(runs_dir: Path) -> Path:
+    """Return the folder of what jobs print, which is made."""
+    logs = runs_dir / "jobs"
+    if shlex.quote(str(logs)) != str(logs):
+        raise ConfigurationError(
+            f"jobs are told where their files are, {str(logs)!r}, and dask-jobqueue cannot write "
+            "such a path into a script; choose another GREENBENCH_RUNS_DIR"
+        )
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the folder {logs} cannot be made ({reason(error)}); {remedy(error)}"
+        ) from error
+    return logs
+
+
 @contextmanager
-def _keys(runs_dir: Path) -> Iterator[tuple[Any, str | None]]:
-    """Yield certificates, and the folder in which jobs find those that are made now."""
+def _keys(logs: Path) -> Iterator[Any]:
+    """Yield the certificates of Dask's configuration, or such as are made now."""
     if secured.is_configured():
-        yield secured.configured(), None
+        yield secured.configured()
         return
-    runs_dir.mkdir(parents=True, exist_ok=True)
     # Nobody else may look into it, and it goes with the run.
-    with tempfile.TemporaryDirectory(prefix="tls-", dir=runs_dir) as folder:
-        if shlex.quote(folder) != folder:
-            raise ConfigurationError(
-                f"jobs are told where their certificates are, {folder!r}, and dask-jobqueue cannot "
-                "write such a path into a script; choose another GREENBENCH_RUNS_DIR"
-            )
-        yield secured.temporary(), folder
+    with tempfile.TemporaryDirectory(prefix="tls-", dir=logs) as folder:
+        yield secured.temporary(Path(folder))
 
 
 class _Submitted:
-    """Knows whether the queue takes jobs: Dask itself would only log it."""
+    """Knows whether the queue takes jobs: Dask itself would log that it does not, and wait."""
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
         self._is_known = threading.Event()
-        self._refusal: str | None = None
+        self.refusal: str | None = None
 
     def told_by(self, job: Any) -> Any:
-        """Return a kind of job that tells what became of its submission."""
+        """Return a kind of job that tells what became of its submission, and fails nobody."""
+        from distributed.deploy.spec import ProcessInterface  # noqa: PLC0415
 
         class Told(job):  # type: ignore[misc]
             async def start(told) -> None:  # noqa: N805
                 try:
                     await super().start()
                 except (OSError, RuntimeError, ValueError) as error:
-                    self._refusal = self._refusal or _last_words(error)
-                    raise
+                    self.refusal = _last_words(error)
+                    # It has no number, by which `_kept` knows it.
+                    await ProcessInterface.start(told)
                 finally:
                     self._is_known.set()
 
@@ -188,10 +203,10 @@ class _Submitted:
             If it is not.
         """
         if not self._is_known.wait(SUBMIT_S):
-            self._refusal = f"`{SUBMITS[self._kind]}` does not end within {SUBMIT_S} s"
-        if self._refusal is not None:
+            self.refusal = f"`{SUBMITS[self._kind]}` does not end within {SUBMIT_S} s"
+        if self.refusal is not None:
             raise ClusterError(
-                f"{self._kind} takes no job ({self._refusal}); correct --cluster-option, or "
+                f"{self._kind} takes no job ({self.refusal}); correct --cluster-option, or "
                 f"jobqueue.{self._kind} of Dask's configuration"
             )
 
@@ -203,13 +218,23 @@ def _last_words(error: BaseException) -> str:
 
 
 @contextmanager
-def _kept(cluster: Any, jobs: int) -> Iterator[None]:
+def _kept(cluster: Any, jobs: int, submitted: _Submitted, notice: Notice) -> Iterator[None]:
     """Ask for new jobs in place of those that have ended, such as at their time limit."""
     is_over = threading.Event()
 
+    def renew() -> None:
+        for name, job in list(cluster.workers.items()):
+            if job.job_id is None:
+                del cluster.workers[name]
+        cluster.scale(jobs=jobs)
+
     def keep() -> None:
+        told = None
         while not is_over.wait(KEEP_EVERY_S):
-            cluster.scale(jobs=jobs)
+            if submitted.refusal not in (None, told):
+                told = submitted.refusal
+                notice(f"the queue takes no further job ({told}); it is asked again")
+            cluster.loop.add_callback(renew)
 
     thread = threading.Thread(target=keep, name="jobs", daemon=True)
     thread.start()

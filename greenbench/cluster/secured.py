@@ -61,11 +61,24 @@ def is_configured() -> bool:
     return all(getattr(security, field) for field in FIELDS)
 
 
-def temporary() -> Security:
-    """Return certificates that are made now, and known to one cluster alone."""
+def temporary(folder: Path | None = None) -> Security:
+    """Return certificates that are made now, and known to one cluster alone.
+
+    Parameters
+    ----------
+    folder : pathlib.Path, optional
+        Where other processes find them, in files that only their owner reads.
+    """
     from distributed import Security as Made  # noqa: PLC0415
 
-    return Made.temporary()
+    security = Made.temporary()
+    if folder is None:
+        return security
+    for field in FIELDS:
+        path = folder / field
+        path.touch(0o600)
+        path.write_text(getattr(security, field), encoding="ascii")
+    return Made(require_encryption=True, **{field: str(folder / field) for field in FIELDS})
 
 
 def warn_if_open(address: str, notice: Callable[[str], None]) -> None:
