@@ -70,8 +70,7 @@ def queued(asked: Asked, settings: Settings, notice: Notice) -> Iterator[tuple[A
         with made(
             job_cls=submitted.told_by(made.job_cls),
             security=security,
-            log_directory=str(logs),
-            **arguments(asked, settings),
+            **{"log_directory": str(logs), **arguments(asked, settings)},
         ) as cluster:
             cluster.scale(jobs=asked.workers)
             submitted.wait()
@@ -99,15 +98,18 @@ def arguments(asked: Asked, settings: Settings) -> dict[str, Any]:
     memory = asked.option("memory") or configured("memory")
     cores = int(asked.option("cores") or configured("cores") or settings.threads)
     extra = [*configured("job-extra-directives", []), *asked.all_of("extra")]
-    if settings.headline != Scope.GPU and WHOLE_NODE[kind] not in extra:
-        extra.append(WHOLE_NODE[kind])
+    is_whole = settings.headline != Scope.GPU
+    extra += [WHOLE_NODE[kind]] if is_whole and WHOLE_NODE[kind] not in extra else []
     skipped = list(configured("job-directives-skip", []))
     if memory is None and kind in MEMORY:
         skipped.append(MEMORY[kind])
+        # A node to itself has no memory of it, unless that is asked for.
+        extra += ["--mem=0"] if is_whole and kind == "slurm" else []
     given = {
         "queue": asked.option("queue"),
         "walltime": asked.option("walltime"),
         "project" if kind == "lsf" else "account": asked.option("account"),
+        "log_directory": configured("log-directory"),
     }
     if kind == "pbs" and memory is None and configured("resource-spec") is None:
         given["resource_spec"] = f"select=1:ncpus={cores}"

@@ -1,6 +1,10 @@
-"""TLS between the processes of a cluster: whoever reaches one without it runs code as its user."""
+"""TLS between the processes of a cluster: whoever reaches one without it runs code as its user.
+
+``python -m greenbench.cluster.secured FOLDER`` writes certificates and keys into a folder.
+"""
 
 import ipaddress
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,3 +113,7 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+if __name__ == "__main__":
+    temporary(Path(sys.argv[1]))
