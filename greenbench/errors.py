@@ -233,6 +233,10 @@ class RunFailedError(GreenbenchError):
         self.errors, self.results = tuple(errors), results
 
 
+class ClusterError(GreenbenchError):
+    """A cluster that cannot be reached or started, or whose machines do not fit the run."""
+
+
 class WorkerError(GreenbenchError):
     """A worker process that could not be started or that broke off."""
 

@@ -10,6 +10,7 @@ import click
 from greenbench import __version__, registry
 from greenbench.cli.best import best
 from greenbench.cli.check import check
+from greenbench.cli.cluster_script import cluster_script
 from greenbench.cli.compare import compare
 from greenbench.cli.doctor import doctor
 from greenbench.cli.gate import gate
@@ -68,6 +69,7 @@ cli.add_command(gate)
 cli.add_command(init)
 cli.add_command(doctor)
 cli.add_command(measure)
+cli.add_command(cluster_script)
 
 
 def main() -> None:

@@ -1,39 +1,172 @@
-"""The cluster while it runs: one that is there, or one that is started for a run."""
+"""A cluster while it runs: one that is reached, or that is started here and ends with us."""
 
+import importlib.util
+import logging
+import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from greenbench.cases import Case
-from greenbench.cluster.asked import Asked
+from greenbench.cluster import secured
+from greenbench.cluster.asked import KUBERNETES, LOCAL, Asked
+from greenbench.cluster.devices import METER, surroundings
+from greenbench.errors import ClusterError, MissingPackageError
+from greenbench.machine.secrets import redact
 from greenbench.settings import Settings
+
+CONNECT_S = 10
+EXTRA = "cluster"
+
+Notice = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Started:
-    """A cluster that can be connected to."""
+    """A scheduler that runs.
+
+    Attributes
+    ----------
+    address : str
+        Of the scheduler.
+    dashboard_link : str or None
+        Its dashboard, without secrets; None where it has none, as without the package bokeh.
+    security : distributed.Security or None
+        With what one connects to it; None if not by TLS.
+    """
 
     address: str
-    dashboard_link: str | None = None
-    security: Any = None
+    dashboard_link: str | None
+    security: Any
 
 
 @contextmanager
 def started(
-    asked: Asked, settings: Settings, cases: Sequence[Case], notice: Callable[[str], None]
+    asked: Asked, settings: Settings, cases: Sequence[Case], notice: Notice
 ) -> Iterator[Started]:
-    """Connect to a cluster, or start one that ends with us."""
-    if asked.scheduler:
-        yield Started(asked.scheduler)
-        return
-    from distributed import LocalCluster  # noqa: PLC0415
+    """Reach the cluster that is asked for, or start it, and end it with the block.
 
-    with LocalCluster(
-        processes=True,
-        n_workers=asked.workers,
-        threads_per_worker=1,
-        resources={"METER": 1},
-        dashboard_address=None,
-    ) as cluster:
-        yield Started(cluster.scheduler_address, None)
+    Workers of a queue may join much later, or go and be replaced by others.
+
+    Parameters
+    ----------
+    asked : Asked
+        Which one.
+    settings : Settings
+        How cases run.
+    cases : sequence of Case
+        What may run there.
+    notice : callable
+        Shows one line.
+
+    Raises
+    ------
+    MissingPackageError
+        If a package is not installed.
+    ConfigurationError
+        If this machine has fewer measured devices than are asked for, or TLS lacks a file.
+    ClusterError
+        If it cannot be reached or started.
+    """
+    needed = ("dask_kubernetes",) if asked.kind == KUBERNETES else ()
+    for package in ("distributed", "dask_jobqueue", *needed):
+        if importlib.util.find_spec(package) is None:
+            raise MissingPackageError("a cluster", package.replace("_", "-"), EXTRA)
+    with _by_kind(asked, settings, cases, notice) as found:
+        secured.warn_if_open(found.address, notice)
+        yield found
+
+
+@contextmanager
+def _by_kind(
+    asked: Asked, settings: Settings, cases: Sequence[Case], notice: Notice
+) -> Iterator[Started]:
+    if asked.scheduler is not None:
+        yield _reached(asked.scheduler)
+        return
+    if asked.kind == LOCAL:
+        opened = _local(surroundings(asked.workers, cases, settings.headline, os.environ))
+    elif asked.kind == KUBERNETES:
+        from greenbench.cluster.pods import pods  # noqa: PLC0415
+
+        opened = pods(asked)
+    else:
+        from greenbench.cluster.queues import queued  # noqa: PLC0415
+
+        opened = queued(asked, settings, notice)
+    with opened as (cluster, security):
+        link = _link(cluster.dashboard_link) if has_bokeh() else None
+        yield Started(cluster.scheduler_address, link, security)
+
+
+def _reached(address: str) -> Started:
+    from distributed import Client  # noqa: PLC0415
+
+    is_tls = address.startswith("tls")
+    security = secured.configured(secured.OF_CLIENTS if is_tls else ())
+    try:
+        with Client(address, timeout=CONNECT_S, security=security, set_as_default=False) as client:
+            has_dashboard = "dashboard" in client.scheduler_info()["services"]
+            link = client.dashboard_link if has_dashboard else None
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
+        raise ClusterError(
+            f"no Dask scheduler answers at {address} within {CONNECT_S} s ({_why(error)}); start "
+            "one there with `dask scheduler`, or correct --scheduler"
+        ) from error
+    return Started(address, _link(link), security if is_tls else None)
+
+
+@contextmanager
+def _local(places: Sequence[dict[str, str]]) -> Iterator[tuple[Any, Any]]:
+    """Start a scheduler in this process, and workers on this machine, a process each."""
+    import dask  # noqa: PLC0415
+    from distributed import Nanny, Scheduler, SpecCluster  # noqa: PLC0415
+
+    security = secured.temporary()
+    here = {"host": "127.0.0.1", "protocol": "tls://", "security": security}
+    workers = {
+        number: {
+            "cls": Nanny,
+            "options": {
+                **here,
+                "nthreads": 1,
+                "memory_limit": 0,
+                "resources": {METER: 1},
+                "env": environment,
+                "dashboard": False,
+                "silence_logs": logging.ERROR,
+            },
+        }
+        for number, environment in enumerate(places)
+    }
+    options = {**here, "port": 0, "dashboard": has_bokeh(), "dashboard_address": "127.0.0.1:0"}
+    scheduler = {"cls": Scheduler, "options": options}
+    # Dask trims its own memory, which would cost the trainings that a worker starts.
+    with (
+        dask.config.set({"distributed.nanny.pre-spawn-environ": {}}),
+        SpecCluster(
+            workers=workers, scheduler=scheduler, security=security, silence_logs=logging.ERROR
+        ) as cluster,
+    ):
+        yield cluster, security
+
+
+def has_bokeh() -> bool:
+    """Return whether there is what Dask's dashboard is made with."""
+    return importlib.util.find_spec("bokeh") is not None
+
+
+def _link(link: str | None) -> str | None:
+    # Dask fills it with anything of the environment that its configuration names.
+    return redact(link) if link else None
+
+
+def _why(error: BaseException) -> str:
+    """Return the innermost cause as one short line."""
+    causes = [error]
+    while (cause := causes[-1].__cause__) is not None:
+        causes.append(cause)
+    told = [text for each in causes if (text := redact(re.sub(r"\s+", " ", str(each))).strip())]
+    return told[-1] if told else type(error).__name__
