@@ -46,7 +46,7 @@ from greenbench.machine.surroundings import provide_home
 from greenbench.selection import Selection
 from greenbench.settings import Scope, Settings, home_of_nobody
 
-BUDGET = ("trials", "epochs", "repeats", "threads")
+BUDGET = ("trials", "epochs", "repeats", "threads", "devices")
 Row = dict[str, Any]
 PLACE = pytest.StashKey[int]()
 

@@ -37,7 +37,7 @@ class Selection:
         Fields of `Case` to set: ``trials``, ``epochs``, ``batch_size``, ``repeats``,
         ``space``, ``seed``, ``validate_every``, ``reevaluate``, ``threads``,
         ``batched_trials``, ``backend_options``, ``task``, ``optimizer``, ``optimizer_options``,
-        ``schedule``, ``schedule_options``; None leaves them alone.
+        ``schedule``, ``schedule_options``, ``devices``; None leaves them alone.
     architecture_options, dataset_options : mapping
         Only without a suite.
     listed : sequence of Case or None

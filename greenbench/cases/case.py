@@ -23,6 +23,7 @@ LATER: Mapping[str, Any] = {
     "optimizer_options": {},
     "schedule": "constant",
     "schedule_options": {},
+    "devices": 1,
 }
 """Fields that older versions lack; at these values they are left out of a definition."""
 UNSEEDED = ("strategy", "space", "trials", "validate_every", "backend", "repeats", *LATER)
@@ -45,10 +46,18 @@ OWN = "own"
 """The backend and the data set of trainings that bring theirs."""
 COMMAND = "command_"
 """How architectures begin that are any program."""
+COUNTS = (
+    "trials", "epochs", "batch_size", "repeats", "threads", "batched_trials", "devices",
+)  # fmt: skip
 LONGEST_TEXT = 24
 MOST_THREADS = 1024
+MOST_DEVICES = 1024
 MOST_OF_ALL = 1_000_000
-MOST: Mapping[str, int] = {"threads": MOST_THREADS, "batch_size": 2**31 - 1}
+MOST: Mapping[str, int] = {
+    "threads": MOST_THREADS,
+    "devices": MOST_DEVICES,
+    "batch_size": 2**31 - 1,
+}
 """What no machine can do, or wait for; a larger number is a slip that would exhaust it."""
 OPTION_FIELDS = (
     "architecture_options",
@@ -105,6 +114,9 @@ class Case:
         multiplied as training goes on.
     optimizer_options, schedule_options : tuple of (str, scalar)
         Their options, such as ``momentum``; what the search space names is the search's.
+    devices : int
+        GPUs, or without any processes on the CPU, that one training is shared out among: each
+        learns from its part of every batch, of which `batch_size` is the whole.
     """
 
     strategy: str = "default"
@@ -130,6 +142,7 @@ class Case:
     optimizer_options: Options = ()
     schedule: str = "constant"
     schedule_options: Options = ()
+    devices: int = 1
 
     def __post_init__(self) -> None:
         for name in OPTION_FIELDS:
@@ -144,7 +157,7 @@ class Case:
         self._check_numbers()
 
     def _check_numbers(self) -> None:
-        for name in ("trials", "epochs", "batch_size", "repeats", "threads", "batched_trials"):
+        for name in COUNTS:
             value = getattr(self, name)
             if (name, value) in {("threads", None), ("batched_trials", AUTO)}:
                 continue
@@ -221,6 +234,7 @@ class Case:
                 "threads",
                 "batched_trials",
                 "task",
+                "devices",
             )
             if getattr(self, name) != defaults[name]
         ]

@@ -62,6 +62,7 @@ def selecting(command: Command) -> Command:
         click.option("--reevaluate", type=int, help="Best ones to train again with new seeds."),
         click.option("--seed", type=int, help="Tells otherwise equal cases apart."),
         click.option("--threads", type=int, help="CPU threads; default: physical cores."),
+        click.option("--devices", type=int, help="GPUs, or processes, that share a training."),
         click.option(
             "--batched-trials",
             callback=lambda *given: _read_lanes(given[-1]),
@@ -85,7 +86,7 @@ def selection_of(given: dict[str, Any], settings: Settings) -> Selection:
     """Return what the options of `selecting` ask for."""
     budget_names = (
         "trials", "epochs", "batch_size", "repeats", "validate_every", "space", "seed",
-        "reevaluate", "threads", "batched_trials", "task",
+        "reevaluate", "threads", "batched_trials", "task", "devices",
     )  # fmt: skip
     if given["space"] is not None:
         registry.spaces.check(given["space"])

@@ -17,10 +17,11 @@ ANY = (-math.inf, math.inf)
 
 OLDER_NAMES: Mapping[str, str] = {"val_score": "val_accuracy", "test_score": "test_accuracy"}
 """What older versions called figures, of which all were accuracies."""
-OLDER_TEXTS: Mapping[str, str] = {
+OLDER_VALUES: Mapping[str, str | int] = {
     "task": "classification",
     "optimizer": "adam",
     "schedule": "constant",
+    "devices": 1,
 }
 """What all results of older versions have, which say nothing of it."""
 
@@ -89,7 +90,7 @@ def as_of_today(row: Row) -> dict[str, Any]:
     ----------
     row : mapping
         Of a result or a trial; of an older version it has accuracies under their older names,
-        and neither task nor optimiser.
+        and neither task nor optimiser, nor a number of devices.
     """
     found = dict(row)
     for name, older in OLDER_NAMES.items():
@@ -97,7 +98,7 @@ def as_of_today(row: Row) -> dict[str, Any]:
             found[name] = found.get(older)
     if not found.get("score"):
         found |= columns_of(ACCURACY)
-    found |= {name: text for name, text in OLDER_TEXTS.items() if found.get(name) is None}
+    found |= {name: value for name, value in OLDER_VALUES.items() if found.get(name) is None}
     return with_older_names(found)
 
 

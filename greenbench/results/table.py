@@ -120,13 +120,14 @@ TAGS = (
     "cpu",
     "device",
     "threads",
+    "devices",
     "commit",
     "branch",
     "design",
     "status",
 )
 """Columns that are no figures, each a tag of the same name in MLflow: texts, but for `WHOLE`."""
-WHOLE = ("split_seed",)
+WHOLE = ("split_seed", "devices")
 """Tags that are whole numbers."""
 
 OF_CASE = (
@@ -158,6 +159,7 @@ OF_CASE = (
     "marks",
     "host",
     "threads",
+    "devices",
     "design",
 )
 """Columns that a trial's row has from its repeat's, as well as ``repeat``."""
@@ -380,6 +382,7 @@ def _texts(result: CaseResult) -> Row:
             name: result.environment.get(name)
             for name in ("cpu", "device", "threads", "commit", "branch")
         },
+        "devices": case.devices,
         "design": result.design,
         "status": "finished" if result.incumbent else "failed",
     }

@@ -41,6 +41,7 @@ cases = st.builds(
     threads=st.none() | st.integers(1, 64),
     backend_options=options,
     batched_trials=st.integers(1, 100) | st.just("auto"),
+    devices=st.integers(1, 8),
 )
 
 
@@ -77,6 +78,7 @@ def all_suite_cases() -> list[Case]:
             Case("random", batched_trials="auto"),
             "random-simple_cnn-torch-digits+batched_trialsauto",
         ),
+        (Case(threads=1, devices=2), "default-simple_cnn-torch-digits+threads1+devices2"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -189,6 +191,7 @@ def test_hash_ignores_repeats() -> None:
         {"threads": 1},
         {"backend_options": (("channels_last", True),)},
         {"batched_trials": 2},
+        {"devices": 2},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -224,6 +227,7 @@ def test_seeds_do_not_depend_on_the_order_in_which_they_are_asked_for() -> None:
         {"threads": 2},
         {"backend_options": (("precision", "bfloat16"),)},
         {"batched_trials": 4},
+        {"devices": 2},
         {"backend": "keras"},
     ],
     ids=lambda how: next(iter(how)),
@@ -304,7 +308,9 @@ def test_seed_fits_32_bits_and_is_the_same_in_every_process() -> None:
 
 
 @pytest.mark.parametrize("value", [0, -1, 2.5, "3", None])
-@pytest.mark.parametrize("name", ["trials", "epochs", "batch_size", "repeats", "batched_trials"])
+@pytest.mark.parametrize(
+    "name", ["trials", "epochs", "batch_size", "repeats", "batched_trials", "devices"]
+)
 def test_budget_below_one_or_not_whole_is_refused(name: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=f"{name} is {value!r}"):
         Case(strategy="grid", **{name: value})
