@@ -29,15 +29,32 @@ except ConfigurationError as error:
     print(error, flush=True)
 """
 
+CARDS = """
+import sys
+from pathlib import Path
+from greenbench.energy.hostlock import measuring_lock
+from greenbench.results.gpus import Gpu
+cards = [Gpu(index, uuid, "H200") for index, uuid in enumerate(sys.argv[2:])]
+waiting = lambda _: print("waiting", flush=True)
+with measuring_lock(Path(sys.argv[1]), cards, "gpu", waiting, poll_s=0.02):
+    print("held", flush=True)
+    sys.stdin.readline()
+print("released", flush=True)
+"""
+"""Holds the cards whose UUIDs it is given."""
+
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @contextmanager
 def lock_holders(lock: Path) -> Iterator[Start]:
-    """Yield what starts a holder of a lock: as us, or as the user whose number it is given."""
+    """Yield what starts a holder of a lock: as us, or as the user whose number it is given.
+
+    With the program `CARDS`, it is given UUIDs.
+    """
     started: list[subprocess.Popen[str]] = []
 
-    def start(*user: int, program: str = HOLDER) -> "subprocess.Popen[str]":
+    def start(*user: int | str, program: str = HOLDER) -> "subprocess.Popen[str]":
         # Strangers to this process, whose own children would not wait for it.
         strangers = {name: text for name, text in os.environ.items() if name != VARIABLE}
         process = subprocess.Popen(

@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from greenbench.energy.cards import Neighbours
 from greenbench.energy.host import own_pids
 from greenbench.energy.nvml import answer, nvml
 from greenbench.results.gpus import Gpu, GpuState, TrainedGpu
@@ -35,17 +37,30 @@ class GpuWatch:
         Which.
     clock : callable
         Seconds since 1970-01-01 UTC, by which NVML counts, too.
+    host_lock : pathlib.Path, optional
+        Of a host that is shared with those who measure on other cards.
     """
 
-    def __init__(self, gpus: Sequence[Gpu], clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        gpus: Sequence[Gpu],
+        clock: Callable[[], float] = time.time,
+        host_lock: Path | None = None,
+    ) -> None:
         self._gpus = gpus
+        uuids = [gpu.uuid for gpu in gpus]
+        self._neighbours = Neighbours(host_lock, uuids) if host_lock and uuids else None
         self._began_s = clock()
         self._before = read_states(gpus, self._began_s - LATELY_S) if gpus else []
 
     def end(self) -> tuple[TrainedGpu, ...]:
         """Return the cards with their states at both ends."""
         after = read_states(self._gpus, self._began_s) if self._gpus else []
-        return tuple(map(TrainedGpu, self._gpus, self._before, after))
+        has_neighbours = self._neighbours is not None and self._neighbours.were_there()
+        return tuple(
+            TrainedGpu(*each, has_neighbours)
+            for each in zip(self._gpus, self._before, after, strict=True)
+        )
 
 
 def read_states(gpus: Sequence[Gpu], since_s: float | None = None) -> list[GpuState]:

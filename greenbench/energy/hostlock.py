@@ -1,33 +1,105 @@
-"""The host lock: one measurement at a time on a machine, whoever runs it."""
+"""The host lock: who may measure on a machine at the same time, whoever runs it.
+
+An energy that the whole host shares is measured alone. Of a card's own counter nobody else sees
+anything: such measurements hold the host together, and each its cards alone.
+"""
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from greenbench.energy.cards import card_lock
 from greenbench.energy.host import descends_from
 from greenbench.errors import ConfigurationError
 from greenbench.machine.locks import Lock
+from greenbench.results.gpus import Gpu
+from greenbench.settings import Scope
 
 TELL_EVERY_S = 10.0
 HOLDER = "GREENBENCH_HOST_LOCK_HOLDER"
 """The variable that tells processes which ones of them hold which lock: ``PID PATH``."""
 MAKING_S = 0.5
 """Whoever makes the file opens it to others in far less."""
+LOOK_S = 0.01
+"""Whoever only looks whether a lock is held has let it go by then."""
+
+
+class Held:
+    """What a process holds of the machine while it measures.
+
+    Attributes
+    ----------
+    is_shared : bool
+        Whether others may measure on other cards meanwhile.
+    """
+
+    def __init__(self, path: Path, stack: ExitStack, *, is_shared: bool) -> None:
+        self.is_shared = is_shared
+        self._path = path
+        self._stack = stack
+        self._cards: set[str] = set()
+
+    def take(self, gpus: Sequence[Gpu], waiting: "_Waiting | None" = None) -> None:
+        """Hold further cards, too, such as those that workers say that they train on.
+
+        Parameters
+        ----------
+        gpus : sequence of Gpu
+            Which; nothing happens if the whole host is held.
+
+        Raises
+        ------
+        ConfigurationError
+            If others measure on one of them. It is not waited for: who holds one card and waits
+            for another may be waited for.
+        """
+        # In one order for all, or two would wait for each other.
+        wanted = {gpu.uuid: gpu for gpu in gpus} if self.is_shared else {}
+        for uuid in sorted(wanted.keys() - self._cards):
+            lock = Lock(card_lock(self._path, uuid), is_for_everybody=True)
+            if waiting is not None:
+                waiting.take(lock, self._stack)
+            elif _acquire(lock):
+                self._stack.callback(lock.release)
+            else:
+                raise ConfigurationError(
+                    f"{wanted[uuid].name} {uuid} trains, on which another greenbench is measuring "
+                    "(headline gpu); wait for it, or show workers another card with "
+                    "CUDA_VISIBLE_DEVICES"
+                )
+            lock.stamp()
+            self._cards.add(uuid)
 
 
 @contextmanager
-def host_lock(path: Path, on_wait: Callable[[float], None], poll_s: float = 0.2) -> Iterator[None]:
-    """Hold the machine for measuring; the operating system frees it if we are killed.
+def measuring_lock(
+    path: Path,
+    gpus: Sequence[Gpu],
+    headline: str | None,
+    on_wait: Callable[[float], None],
+    poll_s: float = 0.2,
+) -> Iterator[Held]:
+    """Hold of the machine what a measurement needs; the system frees it if we are killed.
 
-    Where this process holds it already, or one that started it does, what is measured is a part of
-    what that one measures, and nobody waits: it would be for ever.
+    Where the headline is a GPU's own counter alone, that is the cards, and the host together with
+    those who measure on other cards; else it is the host.
+
+    Whoever waits for the host keeps later ones waiting behind, so that measurements of cards that
+    come and go cannot keep a measurement of the host away for ever.
+
+    Where this process holds the host already, or one that started it does, what is measured is a
+    part of what that one measures, and nobody waits: it would be for ever.
 
     Parameters
     ----------
     path : Path
-        The lock file, one for the whole machine; it may be anybody's.
+        The lock file, one for the whole machine; it may be anybody's. Those of cards lie beside it.
+    gpus : sequence of Gpu
+        The cards that train.
+    headline : str or None
+        A `greenbench.settings.Scope`, as it is asked for.
     on_wait : callable
         Called with the seconds waited so far, at once and then every 10 s.
     poll_s : float
@@ -36,22 +108,77 @@ def host_lock(path: Path, on_wait: Callable[[float], None], poll_s: float = 0.2)
     Raises
     ------
     ConfigurationError
-        If the lock file can be neither read nor made, or is no plain file.
+        If a lock file can be neither read nor made, or is no plain file.
     """
-    lock = Lock(path, is_for_everybody=True)
-    started = time.monotonic()
-    told_s = -TELL_EVERY_S
-    while not _acquire(lock):
-        if _is_held_for_us(path):
-            yield
-            return
-        waited_s = time.monotonic() - started
-        if waited_s - told_s >= TELL_EVERY_S:
-            on_wait(waited_s)
-            told_s = waited_s
-        time.sleep(poll_s)
+    is_shared = headline == Scope.GPU and bool(gpus)
+    waiting = _Waiting(path, on_wait, poll_s)
+    with ExitStack() as stack:
+        with ExitStack() as turn:
+            waiting.take(_Turn(path), turn)
+            is_held = waiting.take(Lock(path, is_for_everybody=True), stack, is_shared=is_shared)
+        held = Held(path, stack, is_shared=is_shared and is_held)
+        held.take(gpus, waiting)
+        if is_held:
+            stack.enter_context(_told(f"{os.getpid()} {path}"))
+        yield held
+
+
+@contextmanager
+def host_lock(path: Path, on_wait: Callable[[float], None], poll_s: float = 0.2) -> Iterator[None]:
+    """Hold the whole machine; see `measuring_lock`."""
+    with measuring_lock(path, (), None, on_wait, poll_s):
+        yield
+
+
+class _Turn(Lock):
+    """Whose turn it is to wait for the host; nobody's where no file can lie beside its lock."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path.with_name(f"{path.name}.turn"), is_for_everybody=True)
+
+    def acquire(self, *, is_shared: bool = False) -> bool:
+        try:
+            return super().acquire(is_shared=is_shared)
+        except OSError:
+            # It makes waiting fair, and nothing else; the host's own lock says what is wrong.
+            return True
+
+
+class _Waiting:
+    """Takes locks one after another, and tells how long it has waited for all of them."""
+
+    def __init__(self, path: Path, on_wait: Callable[[float], None], poll_s: float) -> None:
+        self._path = path
+        self._on_wait = on_wait
+        self._poll_s = poll_s
+        self._started = time.monotonic()
+        self._told_s = -TELL_EVERY_S
+
+    def take(self, lock: Lock, stack: ExitStack, *, is_shared: bool = False) -> bool:
+        """Take a lock until a stack ends; return False if it is held for us."""
+        is_first = True
+        while not _acquire(lock, is_shared=is_shared):
+            if _is_held_for_us(self._path):
+                return False
+            if not is_first:
+                self._tell()
+            time.sleep(LOOK_S if is_first else self._poll_s)
+            is_first = False
+        stack.callback(lock.release)
+        return True
+
+    def _tell(self) -> None:
+        waited_s = time.monotonic() - self._started
+        if waited_s - self._told_s >= TELL_EVERY_S:
+            self._on_wait(waited_s)
+            self._told_s = waited_s
+
+
+@contextmanager
+def _told(holder: str) -> Iterator[None]:
+    """Tell processes that are started meanwhile who holds the host."""
     before = os.environ.get(HOLDER)
-    os.environ[HOLDER] = f"{os.getpid()} {path}"
+    os.environ[HOLDER] = holder
     try:
         yield
     finally:
@@ -59,7 +186,6 @@ def host_lock(path: Path, on_wait: Callable[[float], None], poll_s: float = 0.2)
             os.environ.pop(HOLDER, None)
         else:
             os.environ[HOLDER] = before
-        lock.release()
 
 
 def _is_held_for_us(path: Path) -> bool:
@@ -68,11 +194,11 @@ def _is_held_for_us(path: Path) -> bool:
     return held == str(path) and pid.isdecimal() and descends_from(int(pid))
 
 
-def _acquire(lock: Lock) -> bool:
+def _acquire(lock: Lock, *, is_shared: bool = False) -> bool:
     deadline = time.monotonic() + MAKING_S
     while True:
         try:
-            return lock.acquire()
+            return lock.acquire(is_shared=is_shared)
         except OSError as error:
             is_shut = isinstance(error, PermissionError) and os.path.lexists(lock.path)
             if is_shut and time.monotonic() < deadline:

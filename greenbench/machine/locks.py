@@ -40,18 +40,24 @@ class Lock:
         self._is_for_everybody = is_for_everybody
         self._file: BinaryIO | None = None
 
-    def acquire(self) -> bool:
+    def acquire(self, *, is_shared: bool = False) -> bool:
         """Take the lock if it is free, and return whether it was.
+
+        Parameters
+        ----------
+        is_shared : bool
+            Whether others may hold it at the same time who share it, too.
 
         Raises
         ------
         OSError
             If the file can be neither opened nor made, or is no plain file.
         """
+        kind = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
         while True:
             file = self._open()
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, kind | fcntl.LOCK_NB)
             except BlockingIOError:
                 file.close()
                 return False
@@ -72,6 +78,12 @@ class Lock:
             _held.discard(self._file)
             self._file.close()
             self._file = None
+
+    def stamp(self) -> None:
+        """Note in its file's time that it was taken, where we may."""
+        if self._file is not None:
+            with suppress(OSError):
+                os.utime(self._file.fileno())
 
     @contextmanager
     def held(self, limit_s: float) -> Iterator[None]:

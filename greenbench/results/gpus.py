@@ -61,11 +61,22 @@ class GpuState:
 
 @dataclass(frozen=True)
 class TrainedGpu:
-    """A card, and its state before the first and after the last window of a repeat."""
+    """A card, and its state before the first and after the last window of a repeat.
+
+    Attributes
+    ----------
+    gpu : Gpu
+        The card.
+    before, after : GpuState
+        What it said of itself.
+    has_neighbours : bool
+        Whether others measured on other cards of the host meanwhile.
+    """
 
     gpu: Gpu
     before: GpuState
     after: GpuState
+    has_neighbours: bool = False
 
     @property
     def states(self) -> tuple[GpuState, GpuState]:
@@ -76,12 +87,17 @@ class TrainedGpu:
     def from_dict(cls, values: Mapping[str, Any]) -> "TrainedGpu":
         """Rebuild it from its `dataclasses.asdict` form."""
         before, after = GpuState.from_dict(values["before"]), GpuState.from_dict(values["after"])
-        return cls(Gpu(**values["gpu"]), before, after)
+        return cls(Gpu(**values["gpu"]), before, after, bool(values.get("has_neighbours")))
 
 
 def is_shared(gpus: Sequence[TrainedGpu]) -> bool:
     """Return whether only a slice of a card trained, whose counter is the whole card's."""
     return any(each.gpu.is_slice for each in gpus)
+
+
+def had_neighbours(gpus: Sequence[TrainedGpu]) -> bool:
+    """Return whether others measured on other cards of the host meanwhile."""
+    return any(each.has_neighbours for each in gpus)
 
 
 def is_throttled(gpus: Sequence[TrainedGpu]) -> bool:

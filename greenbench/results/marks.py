@@ -5,7 +5,13 @@ from typing import Any
 
 from greenbench.registry import OWN
 from greenbench.results.account import Account
-from greenbench.results.gpus import TrainedGpu, is_shared, is_throttled, others_gpu_share
+from greenbench.results.gpus import (
+    TrainedGpu,
+    had_neighbours,
+    is_shared,
+    is_throttled,
+    others_gpu_share,
+)
 from greenbench.results.quality import (
     DISAGREEMENT,
     DRIFT,
@@ -31,6 +37,7 @@ SUSPENDED = "suspended"
 DRIFTED = "drifted"
 MIXED = "mixed"
 HOT = "hot"
+SHARED_HOST = "shared-host"
 HOT_C = 5.0
 """By how much a card may be warmer or cooler, in °C, than before the family's other samples."""
 LEFT_OUT = frozenset({DISTURBED, SUSPENDED})
@@ -76,6 +83,10 @@ MEANINGS: Mapping[str, str] = {
         "better, or pause between repeats with `--cool-down`"
     ),
     "shared": "a slice of a GPU (MIG) trained, and the counter is that of the whole card",
+    SHARED_HOST: (
+        "others measured on other GPUs of the host meanwhile: the GPU's own counter does not see "
+        "them, and the sample counts, but they share its CPUs, memory and air"
+    ),
     HOT: (
         f"before training, the GPU was over {HOT_C:.0f} °C warmer or cooler than before the "
         "family's other samples: `--cool-down` waits until it has cooled"
@@ -137,6 +148,7 @@ def energy_marks(
         "disagreeing": (disagreement(total, beyond_ticks=True) or 0.0) > DISAGREEMENT,
         "throttled": is_throttled(gpus),
         "shared": is_shared(gpus),
+        SHARED_HOST: had_neighbours(gpus),
     }
 
 

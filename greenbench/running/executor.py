@@ -235,6 +235,7 @@ class WorkerPool:
             "threads": threads,
             "meter": settings.meter,
             "headline": settings.headline,
+            "host_lock": str(settings.host_lock.absolute()),
             "cpu_tdp_w": settings.cpu_tdp_w,
             "min_window_s": settings.min_window_s,
             "has_control": settings.has_control,

@@ -14,8 +14,8 @@ from greenbench.architectures.base import check_arguments
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity, carbon_intensity
 from greenbench.energy.cooling import CoolDown, thermometer
-from greenbench.energy.gpus import training_gpus
-from greenbench.energy.hostlock import host_lock
+from greenbench.energy.gpus import training_gpus, visible_gpus
+from greenbench.energy.hostlock import Held, measuring_lock
 from greenbench.energy.idle import IdlePower, drift
 from greenbench.energy.meters import check_meters
 from greenbench.errors import (
@@ -251,13 +251,22 @@ class Session:
         self.folder = self._run_folder.path
         away = silence(self.settings)
         self._is_complete = self._run_folder.is_resumed and self._run_folder.is_complete()
-        if not self._is_complete:
-            stack.enter_context(host_lock(self.settings.host_lock, self._waiting))
+        held = None if self._is_complete else self._hold(stack)
         self._pools = self._open_pools(stack, intensity)
         timeout_s = self.settings.store_timeout_s
         self._delivery = Delivery(self.settings.tracking_uri, self.listener, timeout_s, away)
         for pool in self._pools:
             pool.wait_until_ready()
+            if held:
+                held.take(pool.gpus or ())
+
+    def _hold(self, stack: ExitStack) -> Held:
+        """Wait for the machine, or for the cards whose own counter is the headline."""
+        most = max((getattr(case, "devices", 1) for case in self.cases), default=1)
+        gpus = visible_gpus(os.environ)[:most] if most > 1 else self._gpus()
+        settings = self.settings
+        lock = measuring_lock(settings.host_lock, gpus, settings.headline, self._waiting)
+        return stack.enter_context(lock)
 
     def _open_folder(
         self, stack: ExitStack, intensity: CarbonIntensity, *, is_fresh: bool

@@ -51,6 +51,7 @@ from greenbench.running.parts import import_parts
 from greenbench.running.worker_warnings import Warnings
 from greenbench.search.bench import Bench, Emit
 from greenbench.search.repeat import data_of, prepare, run_repeat
+from greenbench.settings import Scope
 from greenbench.tracking.autologging import forbid_autologging
 from greenbench.tracking.models import save_model
 
@@ -190,6 +191,7 @@ def _set_up(request: Mapping[str, Any], emit: Emit) -> Bench:
         },
         data_dir=Path(request["data_dir"]),
         keep=save_model if request.get("keep_models") else None,
+        host_lock=Path(request["host_lock"]) if request.get("headline") == Scope.GPU else None,
         emit=emit,
     )
 

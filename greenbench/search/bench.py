@@ -65,6 +65,8 @@ class Bench:
         Writes a framework's model to a folder; None if models are not kept.
     machine_state : Control or None
         What the control workload cost before the first repeat, where it was measured.
+    host_lock : pathlib.Path or None
+        Of a host that is shared with those who measure on other cards; None where it is not.
     """
 
     backend: Backend
@@ -87,3 +89,4 @@ class Bench:
     habits: Habits = field(default_factory=Habits)
     keep: Callable[[object, Path], None] | None = None
     machine_state: Control | None = None
+    host_lock: Path | None = None

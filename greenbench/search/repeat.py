@@ -65,7 +65,7 @@ def run_repeat(bench: Bench, case: Case, repeat: int, suite: str, journal: Journ
     basis = _check_basis(subject, journal, model)
     started_at = bench.clock()
     journal.start(started_at, basis)
-    watch = GpuWatch(bench.gpus)
+    watch = GpuWatch(bench.gpus, host_lock=bench.host_lock)
     found = search.run(state.history, lanes.count)
     gpus = watch.end()
     incumbent = find_incumbent(found.trials, subject.task.score)

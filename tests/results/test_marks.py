@@ -313,6 +313,7 @@ def test_every_mark_that_can_occur_has_a_meaning() -> None:
                 Gpu(0, "GPU-a", "some GPU", is_slice=True),
                 GpuState(temperature_c=40.0),
                 GpuState(throttled_by=("power_brake",)),
+                has_neighbours=True,
             ),
         ),
     )

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenbench.cases import Case
+from greenbench.energy.cards import card_lock
 from greenbench.energy.idle import IdlePower
 from greenbench.errors import (
     CaseFailedError,
@@ -21,10 +22,12 @@ from greenbench.errors import (
     GreenbenchError,
     UnknownNameError,
 )
+from greenbench.machine.locks import Lock
 from greenbench.running.session import Session, check_completed
 from greenbench.settings import Settings
 from greenbench.terminal.progress import Progress
 from tests.builders import make_result, make_trial
+from tests.made_up_nvml import Card, install
 
 CASES = [Case(seed=seed, repeats=3) for seed in range(8)]
 
@@ -146,6 +149,7 @@ class IdlePool:
 
     asked: ClassVar[list[str]] = []
     measures = True
+    gpus = None
 
     def __init__(self, *_: object) -> None:
         pass
@@ -191,3 +195,24 @@ def test_workers_are_warm_before_idle_power_is_measured_and_as_they_are_after_it
         "idle power before the suite: cpu 20 W, gpu 123.4 W (cpu not steady yet)",
     ]
     assert [line in shown.getvalue() for line in lines] == [len(asked) > 1] * 2
+
+
+@pytest.mark.parametrize(("headline", "is_shared"), [("gpu", True), ("measured", False)])
+def test_sessions_of_other_cards_may_run_beside_where_the_headline_is_a_cards_counter(
+    monkeypatch: pytest.MonkeyPatch, headline: str, is_shared: bool
+) -> None:
+    install(monkeypatch, Card("GPU-a"), Card("GPU-b"))
+    monkeypatch.setattr("greenbench.running.session.WorkerPool", IdlePool)
+    with make_session(CASES, headline=headline, idle_s=0.0) as session:
+        path = session.settings.host_lock
+        assert is_free(path, is_shared=True) == is_shared
+        assert is_free(card_lock(path, "GPU-b"))
+        assert is_free(card_lock(path, "GPU-a")) != is_shared
+
+
+def is_free(path: Path, **how: bool) -> bool:
+    lock = Lock(path)
+    try:
+        return lock.acquire(**how)
+    finally:
+        lock.release()
