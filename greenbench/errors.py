@@ -241,7 +241,3 @@ class WorkerError(GreenbenchError):
     """A worker process that could not be started or that broke off."""
 
     exit_code = 1
-
-
-class ClusterError(GreenbenchError):
-    """A cluster that cannot run cases: no scheduler, no worker, or workers that differ from us."""

@@ -78,9 +78,7 @@ def slurm(folder: Path) -> Iterator[dict[str, str]]:
         try:
             yield environment
         finally:
-            subprocess.run(
-                ["scancel", "--user", "root"], env=environment, check=False, timeout=60
-            )
+            subprocess.run(["scancel", "--user", "root"], env=environment, check=False, timeout=60)
 
 
 def _path() -> str:

@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -12,6 +11,7 @@ import click
 from greenbench import registry
 from greenbench.cases import Case, freeze_options
 from greenbench.cases.case import AUTO
+from greenbench.cli.clustered import cluster_of, on_cluster, session_of
 from greenbench.cli.command import commanding, of_command
 from greenbench.cli.output import same_command, say, say_next
 from greenbench.cli.parts import loading_parts
@@ -163,8 +163,7 @@ def _part(given: dict[str, Any], field: str) -> dict[str, Any]:
     default=None,
     help="Log each search's best model to MLflow; takes seconds a repeat, and its size.",
 )
-@click.option("--scheduler", metavar="ADDRESS", help="Run on a Dask cluster: tcp://HOST:PORT.")
-@click.option("--cluster", metavar="KIND", help="Start a cluster and run there, as local:4.")
+@on_cluster
 @including
 def run(
     *,
@@ -183,8 +182,6 @@ def run(
     idle: float | None,
     cool_down: bool,
     keep_models: bool | None,
-    scheduler: str | None,
-    cluster: str | None,
     include_disturbed: bool,
     **given: Any,
 ) -> None:
@@ -212,7 +209,7 @@ def run(
         continue_repeats=continue_repeats,
     )
     goes_on = until_decided or continue_repeats is not None
-    on_cluster = _asked(scheduler, cluster, goes_on=goes_on)
+    cluster = cluster_of(given, goes_on=goes_on)
     settings = Settings.from_environment(
         os.environ,
         carbon_g_per_kwh=carbon_intensity,
@@ -235,7 +232,7 @@ def run(
         more_repeats=continue_repeats,
         include_disturbed=include_disturbed,
         until=until,
-        cluster=on_cluster,
+        cluster=cluster,
     )
     sys.exit(max((error.exit_code for error in failures), default=0))
 
@@ -265,7 +262,7 @@ def _run_cases(
     try:
         with (
             Progress(cases, is_open=bool(rounds)) as progress,
-            _session_of(cluster)(
+            session_of(cluster)(
                 settings,
                 suite,
                 cases,
@@ -301,30 +298,6 @@ def _run_cases(
 
         say_next(after_run(rows, suite, include_disturbed=include_disturbed))
     return failures
-
-
-def _asked(scheduler: str | None, cluster: str | None, *, goes_on: bool) -> "Asked | None":
-    """Return which cluster is asked for; None runs all here."""
-    if scheduler is None and cluster is None:
-        return None
-    if goes_on:
-        raise ConfigurationError(
-            "--until-decided and --continue-repeats look at all results of one machine between "
-            "repeats, and are not for --scheduler or --cluster; leave them out"
-        )
-    from greenbench.cluster.asked import asked  # noqa: PLC0415
-
-    return asked(scheduler, cluster)
-
-
-def _session_of(cluster: "Asked | None") -> "Callable[..., Session]":
-    if cluster is None:
-        from greenbench.running.session import Session  # noqa: PLC0415
-
-        return Session
-    from greenbench.cluster.engine import ClusterSession  # noqa: PLC0415
-
-    return partial(ClusterSession, cluster=cluster)
 
 
 def _rounds(
