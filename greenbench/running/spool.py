@@ -23,23 +23,29 @@ IDLE_DRIFT = "idle-drift.json"
 LOCK_LIMIT_S = 120.0
 
 
+class BusyError(TrackingError):
+    """Another process delivers results of the same run."""
+
+
 @contextmanager
-def turn(folder: Path) -> Iterator[None]:
+def turn(folder: Path, limit_s: float = LOCK_LIMIT_S) -> Iterator[None]:
     """Let one process at a time deliver results of a run: its session, or a ``sync`` beside it.
 
     Raises
     ------
+    BusyError
+        If it does not come in `limit_s` seconds.
     TrackingError
-        If it does not come, or the folder cannot be written: so neither could the journal be
-        told that its result is delivered.
+        If the folder cannot be written: so neither could the journal be told that its result is
+        delivered.
     """
     with ExitStack() as stack:
         try:
-            stack.enter_context(Lock(folder / ".delivery.lock").held(LOCK_LIMIT_S))
+            stack.enter_context(Lock(folder / ".delivery.lock").held(limit_s))
         except TimeoutError:
-            raise TrackingError(
+            raise BusyError(
                 f"results of {folder} are not delivered: another process has been at it for "
-                f"{LOCK_LIMIT_S:.0f} s; end that, then run `greenbench sync`"
+                f"{limit_s:.0f} s; end that, then run `greenbench sync`"
             ) from None
         except OSError as error:
             raise TrackingError(
