@@ -21,7 +21,7 @@ from greenbench.tracking.experiments import open_experiment
 from greenbench.tracking.limits import Limited, within
 from greenbench.tracking.local import Say, check_folder, check_readable, is_fresh, make_ready
 from greenbench.tracking.logs import Steps, log_steps
-from greenbench.tracking.measurements import Record, make_run
+from greenbench.tracking.measurements import Kept, Record, log_kept, make_run
 from greenbench.tracking.models import log_model
 from greenbench.tracking.reports import log_report
 from greenbench.tracking.rows import environment
@@ -326,6 +326,11 @@ class Store:
         """
         with translated(self.uri):
             return make_run(self._client, self.uri, self._artifacts, name)
+
+    def log_kept(self, kept: Kept) -> None:
+        """Log a measurement that could not be when it was made, unless it is there."""
+        with translated(self.uri):
+            log_kept(self._client, self.uri, self._artifacts, kept)
 
     def experiments(self) -> dict[str, str]:
         """Return greenbench's experiments, name to id."""
