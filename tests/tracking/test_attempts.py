@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import count
+from itertools import count, pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -182,6 +182,25 @@ def test_trials_that_had_ended_are_not_logged_again(store: Store, suite: str) ->
         store._client = counting._client
     # The trial that was cut off is made anew, and the repeat ends.
     assert counting.told == {"delete_run": 1, "create_run": 1, "log_batch": 1, "set_terminated": 2}
+
+
+def test_a_step_is_one_call_and_a_trial_takes_three(store: Store, suite: str) -> None:
+    client, trials = store._client, [make_trial(i) for i in range(5)]
+    store._client = counting = Counting(client)  # type: ignore[assignment]
+    try:
+        steps = store.steps(make_result(suite=suite, trials=trials), "s/a")
+        told = [0]
+        while steps.take():
+            told.append(counting.told.total())
+    finally:
+        store._client = client
+    assert max(after - before for before, after in pairwise(told)) == 1
+    assert counting.told == {
+        "create_run": 1 + 5,
+        "log_batch": 1 + 5,
+        "log_inputs": 1,
+        "set_terminated": 1 + 5,
+    }
 
 
 def test_a_trial_that_lacks_figures_is_logged_again(
