@@ -172,6 +172,12 @@ class TrackingError(GreenbenchError):
     """The tracking store cannot be read or written; results stay in the journal."""
 
 
+class UndeliveredError(GreenbenchError):
+    """One result cannot be delivered, and others can."""
+
+    exit_code = 1
+
+
 class JournalError(GreenbenchError):
     """A journal that cannot be read or written."""
 

@@ -22,6 +22,7 @@ from greenbench.cli.record import record
 from greenbench.cli.report import report
 from greenbench.cli.run import run
 from greenbench.cli.sessions import sessions
+from greenbench.errors import UndeliveredError
 from greenbench.machine.places import described
 from greenbench.machine.surroundings import (
     check_working_folder,
@@ -133,20 +134,29 @@ def ui(port: int | None, no_auth: bool) -> None:
 
 @cli.command()
 def sync() -> None:
-    """Deliver results to MLflow that it could not take when they were made.
+    """Deliver results and measurements to MLflow that it could not take when they were made.
 
-    Each on its own: what cannot be delivered is said, the others are, and the exit code is 2.
+    Each on its own: what cannot be delivered is said, and the others are; the exit code is 1 then,
+    and 2 if the store is away.
     """
-    from greenbench.running.spool import deliver_all, left_out  # noqa: PLC0415
+    from greenbench.measuring.kept import deliver_kept  # noqa: PLC0415
+    from greenbench.running.spool import deliver_all, left_out, syncing  # noqa: PLC0415
 
     settings = Settings.from_environment(os.environ)
     if left := left_out(settings.journal_dir):
         names = ", ".join(path.name for path in left)
         say(f"left out, as not all of it may be written by you: {names}", err=True)
-    delivered, errors = deliver_all(settings)
+    waits = f"waiting: another `greenbench sync` delivers what waits in {settings.runs_dir}"
+    with syncing(settings.runs_dir, lambda: say(waits, err=True)):
+        delivered, errors = deliver_all(settings)
+        is_away = any(not isinstance(error, UndeliveredError) for error in errors)
+        measured, more = (0, []) if is_away else deliver_kept(settings)
+    errors += more
     for error in errors:
         say(f"Error: {error}", err=True)
     say(f"delivered {delivered} results to {settings.tracking_uri}")
+    if measured:
+        say(f"delivered {measured} measurements")
     if errors:
         say_next("greenbench sync", "with what is said above mended")
     elif delivered:

@@ -5,13 +5,15 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from greenbench.errors import GreenbenchError
 from greenbench.machine.files import reason
+from greenbench.machine.locks import Lock
 from greenbench.machine.secrets import StoreUri
 from greenbench.measuring.measurement import Measurement
 from greenbench.settings import Settings
@@ -20,6 +22,7 @@ from greenbench.tracking.uris import check_uri
 
 KEPT = "measurements.jsonl"
 """In the folder of the runs, what MLflow could not take: a JSON object a line."""
+LOCK_LIMIT_S = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -79,7 +82,7 @@ class Logbook:
     def _write(self, entry: Entry) -> None:
         uri = entry.settings.tracking_uri
         to: Place | StoreUri = entry.place or uri
-        row = row_of(entry.measurement)
+        row = row_of(entry.measurement.to_dict())
         if to in self._away:
             self._keep(entry, "")
             return
@@ -106,10 +109,10 @@ class Logbook:
 
     def _keep(self, entry: Entry, why: str) -> None:
         path = entry.settings.runs_dir / KEPT
-        line = json.dumps(entry.measurement.to_dict())
+        line = json.dumps({**entry.measurement.to_dict(), **_of_run(entry.place)})
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("a", encoding="utf-8") as file:
+            with kept_alone(entry.settings), path.open("a", encoding="utf-8") as file:
                 file.write(f"{line}\n")
         except OSError as error:
             # The figures are all that is left.
@@ -120,17 +123,37 @@ class Logbook:
             _log.warning("%sthe measurement is kept in %s", why, path)
 
 
-def row_of(measurement: Measurement) -> dict[str, Any]:
-    """Return a measurement as columns with the names of MLflow's metrics and tags."""
-    found = measurement.to_dict()
+@contextmanager
+def kept_alone(settings: Settings) -> Iterator[None]:
+    """Keep other processes from changing the file meanwhile; without a lock if there is none."""
+    with ExitStack() as stack:
+        with suppress(OSError):
+            lock = Lock(settings.runs_dir / f".{KEPT}.lock")
+            stack.enter_context(lock.held(LOCK_LIMIT_S))
+        yield
+
+
+def row_of(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a measurement as columns with the names of MLflow's metrics and tags.
+
+    Parameters
+    ----------
+    found : mapping
+        As `Measurement.to_dict` tells it.
+    """
     parts = {f"{name}_wh": part["energy_wh"] for name, part in found["components"].items()}
     return {
         **dict.fromkeys(("cpu_wh", "gpu_wh", "ram_wh")),
         **found,
         **parts,
-        "marks": " ".join(measurement.marks) or None,
-        "host": measurement.environment.get("host"),
+        "marks": " ".join(found["marks"]) or None,
+        "host": found["environment"].get("host"),
     }
+
+
+def _of_run(place: Place | None) -> dict[str, Any]:
+    # Without the password of its store.
+    return {"run": {"id": place.run_id, "store": str(StoreUri(place.uri))}} if place else {}
 
 
 def _write_to(record: Record, row: dict[str, Any], entry: Entry) -> None:

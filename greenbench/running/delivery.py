@@ -1,21 +1,38 @@
-"""Delivery: results from the journal into MLflow, at once or when the store is back."""
+"""Delivery: results from the journal into MLflow, while nobody measures, or when it is back.
+
+To log a trial takes MLflow some 10 ms of CPU time, which none of its calls can do for several. So a
+case's end waits for it for `BETWEEN_S` at most, however many trials there are, and then the next
+repeat is measured. What is left is logged in the following gaps, and at the end of the session. A
+thread of its own would log while something is measured, and its joules would be in those figures:
+there is one where nothing is measured on this machine.
+"""
 
 import json
+import time
+from collections.abc import Callable
 from contextlib import suppress
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from greenbench.errors import TrackingError
+from greenbench.errors import GreenbenchError, TrackingError
 from greenbench.machine.files import reason, remedy, replacing
 from greenbench.machine.secrets import StoreUri
 from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
-from greenbench.running.spool import IDLE_DRIFT, read_drift, turn
+from greenbench.running.deliverer import Deliverer
+from greenbench.running.outbox import Due, Outbox
+from greenbench.running.spool import IDLE_DRIFT, LOCK_LIMIT_S, read_drift
 from greenbench.settings import STORE_TIMEOUT_S, Settings
 from greenbench.tracking.uris import sqlite_path
 
 if TYPE_CHECKING:
     from greenbench.tracking import Store
+
+BETWEEN_S = 0.4
+"""Most seconds of logging between two repeats; a call that is under way then is waited for."""
+CLOSE_LIMIT_S = 300.0
+"""Most seconds of logging at the end of a session; what is left is for ``greenbench sync``."""
 
 
 class Notices(Protocol):
@@ -25,8 +42,19 @@ class Notices(Protocol):
         """Show one line that the user must see."""
 
 
+class When(Enum):
+    """When results are told to the store, so that what that costs falls into no window."""
+
+    BETWEEN = "between"
+    """Some of it after each repeat, before the next one is measured, and the rest at the end."""
+    ALWAYS = "always"
+    """By a thread, while others measure elsewhere: nothing is measured on this machine."""
+    AT_END = "at end"
+    """All at the end: others measure on this machine, and nobody here knows when."""
+
+
 class Delivery:
-    """Brings results to MLflow; after a failure the journal keeps them for ``sync``.
+    """Brings results to MLflow; what it does not take the journal keeps for ``sync``.
 
     Parameters
     ----------
@@ -38,6 +66,10 @@ class Delivery:
         Most seconds that one answer of the store is waited for.
     away : TrackingError or None
         Why the store is not even asked, as `silence` found out.
+    when : When
+        When there is time for it.
+    clock : callable
+        Returns seconds that never go back.
     """
 
     def __init__(
@@ -46,12 +78,18 @@ class Delivery:
         listener: Notices,
         timeout_s: float = STORE_TIMEOUT_S,
         away: TrackingError | None = None,
+        *,
+        when: When = When.BETWEEN,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._uri = tracking_uri
         self._listener = listener
         self._timeout_s = timeout_s
+        self._when, self._clock = when, clock
         self._store: Store | None = None
-        self.has_failed = False
+        self._is_away = self._has_refused = False
+        self._outbox = Outbox(self._opened, self._refused)
+        self._deliverer = Deliverer(self._outbox) if when is When.ALWAYS else None
         if away is not None:
             self._fail(away)
             return
@@ -62,38 +100,57 @@ class Delivery:
         except TrackingError as error:
             self._fail(error)
 
-    def deliver(self, journal: Journal, result: CaseResult, *, may_exist: bool) -> bool:
-        """Log a result unless it is there; return whether MLflow has it.
+    @property
+    def has_failed(self) -> bool:
+        """Whether results are left in the journal, or the store is away."""
+        return self._is_away or self._has_refused or bool(self._outbox)
+
+    def deliver(self, journal: Journal, result: CaseResult, *, may_exist: bool) -> None:
+        """Hand over a result, and log of what waits as much as there is time for now.
 
         Parameters
         ----------
         journal : Journal
-            Marked once MLflow has the result.
+            Holds the result, and is marked once MLflow has it. It is read when its turn comes:
+            what waits takes no memory.
         result : CaseResult
-            What to log.
+            The same.
         may_exist : bool
-            Whether an earlier, interrupted attempt may have logged it.
+            Whether an earlier, interrupted attempt may have logged it, or some of it.
         """
-        if self.has_failed:
-            return False
-        from greenbench.tracking import session_key  # noqa: PLC0415
+        due = Due(f"{result.case.id}, repeat {result.repeat}", journal, may_exist)
+        if self._deliverer:
+            self._deliverer.add(due)
+        elif not self._is_away:
+            self._outbox.add(due)
+            if self._when is When.BETWEEN:
+                self._work(BETWEEN_S, 0.0)
 
-        try:
-            with turn(journal.path.parent):
-                state = journal.read()
-                if not state.is_delivered:
-                    may_exist |= state.is_attempted
-                    key = session_key(journal.path)
-                    store = self._opened()
-                    store.log_model(
-                        store.log_result(result, key, may_exist=may_exist), journal.model
-                    )
-                    journal.mark_delivered()
-                    journal.drop_model()
-        except TrackingError as error:
-            self._fail(error)
-            return False
-        return True
+    def close(self, limit_s: float = CLOSE_LIMIT_S) -> None:
+        """Log what waits; what cannot be in time is left in the journal.
+
+        Parameters
+        ----------
+        limit_s : float
+            Most seconds for that; 0 if somebody wants to leave at once.
+        """
+        if self._deliverer:
+            self._deliverer.close(limit_s)
+            # It may have been back.
+            self._is_away = self._is_away and bool(self._outbox)
+        elif limit_s:
+            self._work(BETWEEN_S, LOCK_LIMIT_S)
+            if self._outbox and not self._is_away:
+                self._listener.notice(
+                    f"delivering what is left to MLflow ({_counted(self._outbox)}); Ctrl+C leaves "
+                    "it in the journal"
+                )
+                self._work(limit_s, LOCK_LIMIT_S)
+        if self._outbox and limit_s and not self._is_away:
+            self._listener.notice(
+                f"MLflow store {self._uri} did not take {_counted(self._outbox)} within "
+                f"{limit_s:g} s"
+            )
 
     def deliver_idle_drift(
         self, folder: Path, suite: str, drift: float, since_s: float = 0.0
@@ -145,12 +202,20 @@ class Delivery:
                 (folder / IDLE_DRIFT).unlink(missing_ok=True)
 
     def _log_drift(self, folder: Path, suite: str, drift: float, since_s: float) -> None:
-        if self.has_failed:
+        # It is told to each result of the session.
+        self.close()
+        if self._is_away:
             return
         try:
             self._opened().log_idle_drift(suite, folder.name, drift, since_s)
         except TrackingError as error:
             self._fail(error)
+
+    def _work(self, seconds: float, lock_limit_s: float) -> None:
+        if self._is_away:
+            return
+        end = self._clock() + seconds
+        self._outbox.work(lambda: self._clock() >= end, lock_limit_s)
 
     def _opened(self) -> "Store":
         if self._store is None:
@@ -158,8 +223,23 @@ class Delivery:
             self._store = _store_class()(self._uri, say, timeout_s=self._timeout_s)
         return self._store
 
-    def _fail(self, error: TrackingError) -> None:
-        self.has_failed = True
+    def _refused(self, name: str, error: GreenbenchError) -> bool:
+        """Say what failed, and return whether others may go all the same."""
+        from greenbench.tracking.attempts import is_late  # noqa: PLC0415
+
+        if self._store is None or is_late(error) or not self._store.answers():
+            # A thread tries again and again, and says it once.
+            if not self._is_away:
+                self._fail(error)
+            return False
+        self._has_refused = True
+        self._listener.notice(
+            f"{name}: {error}; it is kept in the journal, and others are delivered"
+        )
+        return True
+
+    def _fail(self, error: GreenbenchError) -> None:
+        self._is_away = True
         self._listener.notice(f"{error}; results are kept in the journal, and the run goes on")
 
 
@@ -177,6 +257,10 @@ def silence(settings: Settings) -> TrackingError | None:
     except TrackingError as error:
         return error
     return None
+
+
+def _counted(outbox: Outbox) -> str:
+    return "1 result" if len(outbox) == 1 else f"{len(outbox)} results"
 
 
 def _store_class() -> "type[Store]":

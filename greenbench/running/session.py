@@ -32,7 +32,7 @@ from greenbench.results.marks import is_drifted
 from greenbench.running.checkout import Checkout
 from greenbench.running.conditions import Conditions, conditions_of, listed
 from greenbench.running.continuing import Continuation
-from greenbench.running.delivery import Delivery, silence
+from greenbench.running.delivery import CLOSE_LIMIT_S, Delivery, silence
 from greenbench.running.executor import Job, WorkerPool
 from greenbench.running.run_folder import Request, RunFolder, changed_data, make, refuse, take_up
 from greenbench.schedulers import make_scheduler
@@ -148,6 +148,9 @@ class Session:
                 self._compare_idle_power()
             elif kind is None and self._is_complete:
                 self.idle_drift = self._delivery.deliver_noted_drift(self.folder)
+            # The host is still ours, so that this is in nobody's figures, either.
+            has_time = kind is None or issubclass(kind, Exception)
+            self._delivery.close(CLOSE_LIMIT_S if has_time else 0.0)
             if not self.is_resumable:
                 self._delivery.forget_drift(self.folder)
         if self.has_undelivered:
@@ -231,7 +234,7 @@ class Session:
         return None if is_older else self.idle_drift
 
     def deliver(self, result: CaseResult) -> None:
-        """Log a result of this session, unless MLflow has it."""
+        """Have a result of this session logged, unless MLflow has it: a little now, or later."""
         journal = Journal.of(self.folder, result.case, result.repeat)
         may_exist = self._run_folder.is_resumed
         self._delivery.deliver(journal, result, may_exist=may_exist)

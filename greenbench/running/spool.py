@@ -2,13 +2,14 @@
 
 import json
 import math
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from greenbench.errors import GreenbenchError, JournalError, TrackingError
+from greenbench.errors import GreenbenchError, JournalError, TrackingError, UndeliveredError
 from greenbench.machine.files import read_plain
 from greenbench.machine.locks import Lock
 from greenbench.results.journal import Journal
@@ -21,31 +22,66 @@ if TYPE_CHECKING:
 
 IDLE_DRIFT = "idle-drift.json"
 LOCK_LIMIT_S = 120.0
+SYNC_LOCK = ".sync.lock"
+
+
+class BusyError(TrackingError):
+    """Another process delivers results of the same run."""
 
 
 @contextmanager
-def turn(folder: Path) -> Iterator[None]:
+def turn(folder: Path, limit_s: float = LOCK_LIMIT_S) -> Iterator[None]:
     """Let one process at a time deliver results of a run: its session, or a ``sync`` beside it.
 
     Raises
     ------
+    BusyError
+        If it does not come in `limit_s` seconds.
     TrackingError
-        If it does not come, or the folder cannot be written: so neither could the journal be
-        told that its result is delivered.
+        If the folder cannot be written: so neither could the journal be told that its result is
+        delivered.
     """
     with ExitStack() as stack:
         try:
-            stack.enter_context(Lock(folder / ".delivery.lock").held(LOCK_LIMIT_S))
+            stack.enter_context(Lock(folder / ".delivery.lock").held(limit_s))
         except TimeoutError:
-            raise TrackingError(
+            raise BusyError(
                 f"results of {folder} are not delivered: another process has been at it for "
-                f"{LOCK_LIMIT_S:.0f} s; end that, then run `greenbench sync`"
+                f"{limit_s:.0f} s; end that, then run `greenbench sync`"
             ) from None
         except OSError as error:
             raise TrackingError(
                 f"results of {folder} are not delivered: the folder cannot be written "
                 f"({error.strerror}), so nobody could note that they are"
             ) from error
+        yield
+
+
+@contextmanager
+def syncing(root: Path, on_wait: Callable[[], None], poll_s: float = 0.2) -> Iterator[None]:
+    """Let one ``sync`` at a time deliver what waits in a folder of runs.
+
+    Parameters
+    ----------
+    root : Path
+        Where the runs are.
+    on_wait : callable
+        Called once if another one is at it, whose end is waited for: it ends in time, as each of
+        its calls does, and the system frees the lock if it is killed.
+    poll_s : float
+        Seconds between tries.
+    """
+    with ExitStack() as stack:
+        # In a folder that is not ours nothing is made; each result has a lock of its own, too.
+        with suppress(OSError):
+            lock = Lock(root / SYNC_LOCK)
+            is_told = False
+            while root.is_dir() and not lock.acquire():
+                if not is_told:
+                    on_wait()
+                    is_told = True
+                time.sleep(poll_s)
+            stack.callback(lock.release)
         yield
 
 
@@ -57,7 +93,7 @@ def deliver_all(settings: Settings) -> tuple[int, list[GreenbenchError]]:
     int
         How many repeats were delivered.
     list of GreenbenchError
-        What could not be: it does not hold up the others.
+        What could not be: an `UndeliveredError` does not hold up the others.
 
     Raises
     ------
@@ -82,7 +118,7 @@ def deliver_all(settings: Settings) -> tuple[int, list[GreenbenchError]]:
         except GreenbenchError as error:
             # Of a folder that cannot be written, one line says it.
             if str(error) not in map(str, errors):
-                errors.append(error)
+                errors.append(UndeliveredError(str(error)))
             if not store.answers():
                 left = len(waiting) - number
                 errors.append(TrackingError(f"the store is away; {left} more are left for later"))
@@ -106,8 +142,12 @@ class _Result:
                 return False
             # If we are cut off, a session that goes on knows that it is not the first.
             self.journal.mark_attempted()
-            run_id = store.log_result(state.result, session_key(self.journal.path), may_exist=True)
-            store.log_model(run_id, self.journal.model)
+            try:
+                key = session_key(self.journal.path)
+                run_id = store.log_result(state.result, key, may_exist=True)
+                store.log_model(run_id, self.journal.model)
+            except TrackingError as error:
+                raise UndeliveredError(f"{self.journal.path} is not delivered: {error}") from error
             self.journal.mark_delivered()
             self.journal.drop_model()
             return True
@@ -169,7 +209,7 @@ def _waiting(root: Path, errors: list[GreenbenchError]) -> Iterator[Callable[["S
             try:
                 state = journal.read()
             except JournalError as error:
-                errors.append(error)
+                errors.append(UndeliveredError(str(error)))
                 continue
             if state.result is not None and not state.is_delivered:
                 yield _Result(journal)
@@ -183,7 +223,7 @@ def _listed(folder: Path, errors: list[GreenbenchError]) -> list[Path]:
         return []
     except OSError as error:
         errors.append(
-            JournalError(
+            UndeliveredError(
                 f"{folder} cannot be read ({error.strerror}); if results wait there, they are "
                 "left to whoever may read it"
             )

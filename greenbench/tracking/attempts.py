@@ -2,9 +2,11 @@
 
 MLflow knows no request that is safe to repeat: if the answer to ``runs/create`` is lost, whoever
 asks again makes another run. So each run says at its creation what it is of (a repeat's key, a
-trial's parent), and is looked for by that. What is not kept is deleted, so that nothing that is
-still under way can bring it to an end: MLflow refuses to change a deleted run. And a run is asked
-for once, so that a request that is late is not followed by another one that succeeds.
+trial's parent), and is looked for by that. A repeat that was cut off is gone on with: of its trials
+those are kept that have ended, and so have all their figures. What is not kept is deleted, so that
+nothing that is still under way can bring it to an end: MLflow refuses to change a deleted run. And
+a run is asked for once, so that a request that is late is not followed by another one that
+succeeds.
 """
 
 import os
@@ -47,7 +49,9 @@ def is_late(error: Exception) -> bool:
     return LATE.search(str(error)) is not None
 
 
-def settle(client: Any, experiment: str, kind: str, key: str, start_ms: int = 0) -> str | None:
+def settle(
+    client: Any, experiment: str, kind: str, key: str, start_ms: int = 0, *, may_go_on: bool = False
+) -> Any | None:
     """Return the run that holds something, None if none does, and delete all other attempts.
 
     Parameters
@@ -57,30 +61,58 @@ def settle(client: Any, experiment: str, kind: str, key: str, start_ms: int = 0)
     experiment : str
         Id of the suite's experiment.
     kind : str
-        Of the run: ``case`` or ``report``.
+        Of the run: ``case``, ``report`` or ``measurement``.
     key : str
         Its tag.
     start_ms : int
         When it started; 0 if that is not known. On two machines of one image, runs that started
         in the same second may have equal keys.
+    may_go_on : bool
+        Whether a run that has not ended is returned, too, if there is none that has.
     """
     wanted = f"tags.key = '{key}'"
     if start_ms:
         wanted += f" AND attributes.start_time = {start_ms}"
-    attempts = {
-        str(run.info.run_id): run.info.status
-        for run in search(client, [experiment], wanted)
-        if run.data.tags.get("kind") == kind
-    }
-    kept = next((run_id for run_id, status in attempts.items() if status in ENDED), None)
-    for run_id in attempts:
-        if run_id != kept:
+    attempts = [
+        run for run in search(client, [experiment], wanted) if run.data.tags.get("kind") == kind
+    ]
+    kept = next(filter(has_ended, attempts), None)
+    if kept is None and may_go_on:
+        kept = next(iter(attempts), None)
+    for run in attempts:
+        if run is not kept:
             # The parent goes last: it is by what children are found if this is cut off. And they
             # are looked for again: what a server says once need not be so.
             for _ in range(2):
-                _put_away(client, children_of(client, experiment, run_id))
-            _put_away(client, [run_id])
+                put_away(client, children_of(client, experiment, run.info.run_id))
+            put_away(client, [run.info.run_id])
     return kept
+
+
+def has_ended(run: Any) -> bool:
+    """Return whether a run has all that belongs to it: it ends last."""
+    return run.info.status in ENDED
+
+
+def ended_trials(client: Any, experiment: str, parent: str) -> dict[str, Any]:
+    """Return the trials of a repeat that was cut off by their index, and delete what did not end.
+
+    Parameters
+    ----------
+    client : mlflow.MlflowClient
+        Of the store.
+    experiment : str
+        Id of the suite's experiment.
+    parent : str
+        The repeat's run.
+    """
+    found = children_of(client, experiment, parent)
+    ended: dict[str, Any] = {}
+    for run in found.values():
+        if run.data.tags.get("kind") == "trial" and has_ended(run):
+            ended.setdefault(run.data.tags["trial"], run)
+    put_away(client, found.keys() - {run.info.run_id for run in ended.values()})
+    return ended
 
 
 def confirm(client: Any, experiment: str, parent: str, told: Mapping[str, Collection[str]]) -> None:
@@ -103,12 +135,19 @@ def confirm(client: Any, experiment: str, parent: str, told: Mapping[str, Collec
         If something is missing.
     """
     found = children_of(client, experiment, parent)
-    _put_away(client, found.keys() - told.keys())
+    put_away(client, found.keys() - told.keys())
     for run_id, names in told.items():
         run = client.get_run(parent) if run_id == parent else found.get(run_id)
-        has_ended = run is not None and (run_id == parent or run.info.status in ENDED)
-        if not has_ended or not _kept_of(run).issuperset(names):
+        is_there = run is not None and (run_id == parent or has_ended(run))
+        if not is_there or not holds(run, names):
             raise not_kept(run_id)
+
+
+def holds(run: Any, names: Collection[str]) -> bool:
+    """Return whether a run has metrics, parameters and a data set of these names."""
+    inputs = run.inputs.dataset_inputs if run.inputs else ()
+    sets = {named_data(each.dataset.name) for each in inputs}
+    return {*run.data.metrics, *run.data.params, *sets}.issuperset(names)
 
 
 def not_kept(run_id: str) -> TrackingError:
@@ -130,16 +169,8 @@ def children_of(client: Any, experiment: str, parent: str) -> dict[str, Any]:
     return {str(run.info.run_id): run for run in found}
 
 
-def _kept_of(run: Any) -> set[str]:
-    inputs = run.inputs.dataset_inputs if run.inputs else ()
-    return {
-        *run.data.metrics,
-        *run.data.params,
-        *(named_data(each.dataset.name) for each in inputs),
-    }
-
-
-def _put_away(client: Any, run_ids: Collection[str]) -> None:
+def put_away(client: Any, run_ids: Collection[str]) -> None:
+    """Delete runs, or bring them to an end as no results where we may not delete."""
     from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
     for run_id in run_ids:

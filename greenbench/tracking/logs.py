@@ -1,7 +1,8 @@
-"""Logging of results: a run a repeat, a child run a trial."""
+"""Logging of results: a run a repeat, a child run a trial, one call to the store after another."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from greenbench.errors import TrackingError
@@ -18,8 +19,20 @@ from greenbench.results.table import (
     to_row,
 )
 from greenbench.text import storable
-from greenbench.tracking.attempts import asked_once, confirm, named_data, not_kept, settle
+from greenbench.tracking.attempts import (
+    asked_once,
+    confirm,
+    ended_trials,
+    has_ended,
+    holds,
+    named_data,
+    not_kept,
+    put_away,
+    settle,
+)
+from greenbench.tracking.bulk import PARENT
 from greenbench.tracking.records import (
+    MetricStep,
     anytime,
     describe,
     learning_curve,
@@ -30,11 +43,14 @@ from greenbench.tracking.records import (
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+Steps = Generator[None, None, str]
+"""Of a result into the store, each at most one call to it but for looking; the id of its run."""
+
 BEST = "best/"
 """What the names of the incumbent's hyperparameters begin with."""
 
 
-def log_once(
+def log_steps(
     client: "MlflowClient",
     experiment: str,
     result: CaseResult,
@@ -42,8 +58,11 @@ def log_once(
     *,
     may_exist: bool,
     is_doubted: bool,
-) -> str:
-    """Log one repeat of a case unless it is there, and return its run's id.
+) -> Steps:
+    """Log one repeat of a case unless it is there, a call to the store a step; return its run's id.
+
+    A run a repeat, a child run a trial: three calls each. MLflow has none that makes several runs,
+    nor one that makes a run with its figures.
 
     Parameters
     ----------
@@ -56,7 +75,7 @@ def log_once(
     key : str
         Identifies the repeat.
     may_exist : bool
-        Whether it is looked for first.
+        Whether it is looked for first; what was cut off is gone on with.
     is_doubted : bool
         Whether the store is asked for what it was told: a server's answers may be lost, or be
         somebody else's.
@@ -67,46 +86,99 @@ def log_once(
         If the store did not keep it.
     """
     repeat = (client, experiment, "case", key, start_ms(result))
-    if may_exist and (found := settle(*repeat)):
-        if result.mixed:
-            marks = client.get_run(found).data.tags.get("marks")
-            client.set_tag(found, "marks", add_mark(marks, MIXED))
-        return found
-    run_id = _log_case(client, experiment, result, key, is_doubted=is_doubted)
-    kept = settle(*repeat) if is_doubted else run_id
-    if kept is None:
-        raise not_kept(run_id)
-    return kept
-
-
-def _log_case(
-    client: "MlflowClient", experiment: str, result: CaseResult, key: str, *, is_doubted: bool
-) -> str:
-    """Log a repeat as a run and its trials as child runs; the run ends last, when all is there."""
-    row, started = to_row(result), start_ms(result)
-    tags = _case_tags(result, row, key)
-    run_id = create_run(client, experiment, tags, result.case.id, started)
-    end_ms = started + int(row["duration_s"] * 1000)
-    metrics = {METRICS[name]: row[name] for name in METRICS if row[name] is not None}
-    metrics |= {f"{FURTHER_METRIC}{name}": value for name, value in result.metrics.items()}
-    told = {
-        run_id: _log_batch(
-            client,
-            run_id,
-            [(name, value, end_ms, 0) for name, value in metrics.items()]
-            + list(anytime(result))
-            + list(witness_metrics(result, end_ms)),
-            {**result.case.to_dict(), "repeat": result.repeat, **_best(result)},
-        )
-    }
-    told[run_id].add(_log_dataset(client, run_id, result))
-    for trial in result.trials:
-        told |= _log_trial(client, experiment, run_id, result, trial)
+    begun = settle(*repeat, may_go_on=True) if may_exist else None
+    if begun is not None and result.mixed:
+        marks = add_mark(begun.data.tags.get("marks"), MIXED)
+        client.set_tag(begun.info.run_id, "marks", marks)
+    if begun is not None and has_ended(begun):
+        return str(begun.info.run_id)
+    yield
+    logged = _Repeat(client, experiment, result)
+    run_id = yield from logged.steps(key, begun, is_doubted=is_doubted)
+    yield
     if is_doubted:
-        confirm(client, experiment, run_id, told)
-    status = "FINISHED" if result.incumbent else "FAILED"
-    client.set_terminated(run_id, status, end_ms)
+        kept = settle(*repeat)
+        if kept is None:
+            raise not_kept(run_id)
+        run_id = str(kept.info.run_id)
     return run_id
+
+
+@dataclass(frozen=True)
+class _Repeat:
+    """A repeat that becomes a run; the run ends last, when all is there."""
+
+    client: "MlflowClient"
+    experiment: str
+    result: CaseResult
+
+    def steps(self, key: str, begun: Any | None, *, is_doubted: bool) -> Steps:
+        """Log it with its trials, or what is left of it to a run that was `begun`."""
+        result, client, row = self.result, self.client, to_row(self.result)
+        if begun is None:
+            tags = _case_tags(result, row, key)
+            run_id = create_run(client, self.experiment, tags, result.case.id, start_ms(result))
+            trials: dict[str, Any] = {}
+        else:
+            run_id = str(begun.info.run_id)
+            trials = ended_trials(client, self.experiment, run_id)
+        yield
+        end_ms = start_ms(result) + int(row["duration_s"] * 1000)
+        figures = _case_figures(result, row, end_ms)
+        data = named_data(result.dataset["name"])
+        told = {run_id: {*figures.names, data}}
+        if begun is None or not holds(begun, told[run_id]):
+            _log_batch(client, run_id, figures)
+            yield
+            _log_dataset(client, run_id, result)
+            yield
+        for trial in result.trials:
+            told |= yield from self._trial(run_id, trial, trials.get(str(trial.index)))
+        if is_doubted:
+            confirm(client, self.experiment, run_id, told)
+            yield
+        client.set_terminated(run_id, "FINISHED" if result.incumbent else "FAILED", end_ms)
+        return run_id
+
+    def _trial(
+        self, parent: str, trial: Trial, known: Any | None
+    ) -> Generator[None, None, dict[str, set[str]]]:
+        """Log a trial unless it is known; return what its run was told."""
+        client, result = self.client, self.result
+        started = int(trial.started_at * 1000) or start_ms(result)
+        end_ms = started + int(trial.account.total.duration_s * 1000)
+        curve = learning_curve(trial, result.score, started, end_ms)
+        figures = _Figures((*trial_metrics(trial, end_ms), *curve), trial.hyperparameters)
+        if known is not None:
+            run_id = str(known.info.run_id)
+            if holds(known, figures.names):
+                return {run_id: figures.names}
+            # A server said yes, and did not keep it.
+            put_away(client, [run_id])
+            yield
+        tags = _trial_tags(result, trial, parent)
+        run_id = create_run(client, self.experiment, tags, f"trial {trial.index}", started)
+        yield
+        _log_batch(client, run_id, figures)
+        yield
+        client.set_terminated(
+            run_id, "FINISHED" if trial.status in ENDED_WELL else "FAILED", end_ms
+        )
+        yield
+        return {run_id: figures.names}
+
+
+@dataclass(frozen=True)
+class _Figures:
+    """What a run is told in one call."""
+
+    metrics: Sequence[MetricStep]
+    params: Mapping[str, Any]
+
+    @property
+    def names(self) -> set[str]:
+        """Those of metrics and parameters."""
+        return {*(name for name, *_ in self.metrics), *self.params}
 
 
 def start_ms(result: CaseResult) -> int:
@@ -151,16 +223,25 @@ def _case_tags(result: CaseResult, row: Row, key: str) -> dict[str, str]:
     return tags
 
 
-def _log_trial(
-    client: "MlflowClient", experiment: str, parent: str, result: CaseResult, trial: Trial
-) -> dict[str, set[str]]:
+def _case_figures(result: CaseResult, row: Row, end_ms: int) -> _Figures:
+    metrics = {METRICS[name]: row[name] for name in METRICS if row[name] is not None}
+    metrics |= {f"{FURTHER_METRIC}{name}": value for name, value in result.metrics.items()}
+    return _Figures(
+        [
+            *((name, value, end_ms, 0) for name, value in metrics.items()),
+            *anytime(result),
+            *witness_metrics(result, end_ms),
+        ],
+        {**result.case.to_dict(), "repeat": result.repeat, **_best(result)},
+    )
+
+
+def _trial_tags(result: CaseResult, trial: Trial, parent: str) -> dict[str, str]:
     reading = trial.account.total
-    started = int(trial.started_at * 1000) or start_ms(result)
-    end_ms = started + int(reading.duration_s * 1000)
     tags = {
         "kind": "trial",
         "trial": str(trial.index),
-        "mlflow.parentRunId": parent,
+        PARENT: parent,
         "case_id": result.case.id,
         "strategy": result.case.strategy,
         "status": trial.status.value,
@@ -174,12 +255,7 @@ def _log_trial(
         tags["lanes"] = str(trial.lanes)
     if segments := segments_text(trial):
         tags["segments"] = segments
-    run_id = create_run(client, experiment, tags, f"trial {trial.index}", started)
-    metrics = [*trial_metrics(trial, end_ms), *learning_curve(trial, result.score, started, end_ms)]
-    told = _log_batch(client, run_id, metrics, trial.hyperparameters)
-    status = "FINISHED" if trial.status in ENDED_WELL else "FAILED"
-    client.set_terminated(run_id, status, end_ms)
-    return {run_id: told}
+    return tags
 
 
 def _best(result: CaseResult) -> dict[str, Any]:
@@ -188,21 +264,15 @@ def _best(result: CaseResult) -> dict[str, Any]:
     return {f"{BEST}{name}": value for name, value in found.items()}
 
 
-def _log_batch(
-    client: "MlflowClient",
-    run_id: str,
-    metrics: Sequence[tuple[str, float, int, int]],
-    params: Mapping[str, Any],
-) -> set[str]:
+def _log_batch(client: "MlflowClient", run_id: str, figures: _Figures) -> None:
     from mlflow.entities import Metric, Param  # noqa: PLC0415
 
     # The client splits what is more than a server takes at once.
     client.log_batch(
         run_id,
-        [Metric(*metric) for metric in metrics],
-        [Param(name, text) for name, text in _storable(params).items()],
+        [Metric(*metric) for metric in figures.metrics],
+        [Param(name, text) for name, text in _storable(figures.params).items()],
     )
-    return {*(name for name, *_ in metrics), *params}
 
 
 def _storable(texts: Mapping[str, Any]) -> dict[str, str]:
@@ -210,7 +280,7 @@ def _storable(texts: Mapping[str, Any]) -> dict[str, str]:
     return {name: storable(str(value)) for name, value in texts.items()}
 
 
-def _log_dataset(client: "MlflowClient", run_id: str, result: CaseResult) -> str:
+def _log_dataset(client: "MlflowClient", run_id: str, result: CaseResult) -> None:
     from mlflow.entities import Dataset, DatasetInput, InputTag  # noqa: PLC0415
 
     data = result.dataset
@@ -226,4 +296,3 @@ def _log_dataset(client: "MlflowClient", run_id: str, result: CaseResult) -> str
     )
     tag = InputTag("mlflow.data.context", "train")
     client.log_inputs(run_id, [DatasetInput(entity, [tag])])
-    return named_data(data["name"])

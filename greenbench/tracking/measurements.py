@@ -13,12 +13,14 @@ from greenbench.machine.secrets import StoreUri
 from greenbench.results.marks import merge_marks
 from greenbench.text import storable
 from greenbench.tracking.asking import DEFAULTS, client_class, translated
+from greenbench.tracking.attempts import settle
 from greenbench.tracking.experiments import open_experiment
 from greenbench.tracking.limits import Limited
 from greenbench.tracking.logs import create_run
 
 MEASUREMENTS = "greenbench/measurements"
 KIND = "measurement"
+OURS = {"kind": KIND, "mlflow.source.name": "greenbench"}
 PREFIX = "measure"
 METRICS = (
     "energy_wh",
@@ -56,6 +58,25 @@ class Place:
 
     run_id: str
     uri: str
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A measurement that waits for its store.
+
+    Attributes
+    ----------
+    row : mapping
+        What was measured.
+    key : str
+        Identifies it, where it gets a run of its own.
+    run_id : str or None
+        The user's own run that it is of.
+    """
+
+    row: Row
+    key: str
+    run_id: str | None
 
 
 def active_run(environment: Mapping[str, str]) -> Place | None:
@@ -102,7 +123,7 @@ class Record:
 
         name = str(row["name"])
         step = self._step(name)
-        at_ms = int((row["started_at"] + row["duration_s"]) * 1000)
+        at_ms = _end_ms(row)
         self._marks[name] = merge_marks([self._marks.get(name), row["marks"]])
         texts = {**row, "marks": self._marks[name]}
         self._client.log_batch(
@@ -123,13 +144,26 @@ class Record:
         if self._is_ours:
             self._client.set_terminated(self.run_id, "FINISHED", int(time.time() * 1000))
 
+    def has(self, row: Row) -> bool:
+        """Return whether a measurement is there: none of that name takes as long, and ends then."""
+        return any(
+            (metric.timestamp, metric.value) == (_end_ms(row), row["duration_s"])
+            for metric in self._known(str(row["name"]))
+        )
+
     def _step(self, name: str) -> int:
         if name not in self._steps:
             # Another process may have written there before us.
-            metric = f"{PREFIX}/{name}/duration_s"
-            known = [] if self._is_ours else self._client.get_metric_history(self.run_id, metric)
-            self._steps[name] = len(known)
+            self._steps[name] = 0 if self._is_ours else len(self._known(name))
         return self._steps[name]
+
+    def _known(self, name: str) -> list[Any]:
+        metric = f"{PREFIX}/{name}/duration_s"
+        return list(self._client.get_metric_history(self.run_id, metric))
+
+
+def _end_ms(row: Row) -> int:
+    return int((row["started_at"] + row["duration_s"]) * 1000)
 
 
 def open_active(place: Place, timeout_s: float) -> Record:
@@ -167,8 +201,29 @@ def make_run(client: Any, uri: StoreUri, location: str | None, name: str) -> Rec
         If the experiment was deleted.
     """
     experiment, _ = open_experiment(client, uri, MEASUREMENTS, location)
-    tags = {"kind": KIND, "mlflow.source.name": "greenbench"}
-    return Record(client, create_run(client, experiment, tags, name, None), is_ours=True)
+    return Record(client, create_run(client, experiment, OURS, name, None), is_ours=True)
+
+
+def log_kept(client: Any, uri: StoreUri, location: str | None, kept: Kept) -> None:
+    """Write a measurement that was kept while its store was away, and only once.
+
+    Parameters
+    ----------
+    client, uri, location
+        As of `make_run`.
+    kept : Kept
+        What.
+    """
+    if kept.run_id is not None:
+        record = Record(client, kept.run_id, is_ours=False)
+        if not record.has(kept.row):
+            record.write(kept.row)
+        return
+    experiment, _ = open_experiment(client, uri, MEASUREMENTS, location)
+    if settle(client, experiment, KIND, kept.key) is None:
+        tags = {**OURS, "key": kept.key}
+        made = create_run(client, experiment, tags, str(kept.row["name"]), None)
+        Record(client, made, is_ours=True).write(kept.row)
 
 
 @contextmanager

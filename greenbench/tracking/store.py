@@ -16,18 +16,18 @@ from greenbench.results.table import METRICS, Row
 from greenbench.settings import STORE_TIMEOUT_S
 from greenbench.text import storable
 from greenbench.tracking.asking import client_class, translated
-from greenbench.tracking.attempts import is_late
 from greenbench.tracking.bulk import read_cases, read_trials, search
 from greenbench.tracking.experiments import open_experiment
 from greenbench.tracking.limits import Limited, within
 from greenbench.tracking.local import Say, check_folder, check_readable, is_fresh, make_ready
-from greenbench.tracking.logs import log_once
-from greenbench.tracking.measurements import Record, make_run
+from greenbench.tracking.logs import Steps, log_steps
+from greenbench.tracking.measurements import Kept, Record, log_kept, make_run
 from greenbench.tracking.models import log_model
 from greenbench.tracking.reports import log_report
 from greenbench.tracking.rows import environment
 from greenbench.tracking.schema import check_remote
 from greenbench.tracking.sqlite import sync, tune
+from greenbench.tracking.stepwise import Stepwise
 from greenbench.tracking.uris import check_uri, is_database, sqlite_path
 from greenbench.tracking.view import charts_path, seed, ui_address
 from greenbench.tracking.winners import with_winners
@@ -171,18 +171,30 @@ class Store:
         TrackingError
             If the store cannot be written.
         """
-        with translated(self.uri):
+        steps = self.steps(result, key, may_exist=may_exist)
+        while steps.take():
+            pass
+        return steps.run_id
+
+    def steps(self, result: CaseResult, key: str, *, may_exist: bool = False) -> Stepwise:
+        """Return what `log_result` does in steps, for whoever has no time for all at once.
+
+        Parameters
+        ----------
+        result, key, may_exist
+            As of `log_result`.
+        """
+
+        def begin(may_exist: bool) -> Steps:
             to = (self._client, self._experiment(result), result, key)
-            try:
-                run_id = log_once(*to, may_exist=may_exist, is_doubted=self._is_doubted)
-            except Exception as error:
-                if not self._is_doubted or is_late(error):
-                    raise
-                # Connections break. Whatever has come of it is found by the key.
-                run_id = log_once(*to, may_exist=True, is_doubted=True)
+            yield
+            run_id = yield from log_steps(*to, may_exist=may_exist, is_doubted=self._is_doubted)
             if self._database is not None:
                 sync(self._database)
             return run_id
+
+        # Connections break. Whatever has come of it is found by the key.
+        return Stepwise(begin, self.uri, may_exist=may_exist, goes_on=self._is_doubted)
 
     def log_model(self, run_id: str, folder: Path) -> None:
         """Upload the model of a repeat, if it has one, as the artifact ``model`` of its run.
@@ -314,6 +326,11 @@ class Store:
         """
         with translated(self.uri):
             return make_run(self._client, self.uri, self._artifacts, name)
+
+    def log_kept(self, kept: Kept) -> None:
+        """Log a measurement that could not be when it was made, unless it is there."""
+        with translated(self.uri):
+            log_kept(self._client, self.uri, self._artifacts, kept)
 
     def experiments(self) -> dict[str, str]:
         """Return greenbench's experiments, name to id."""

@@ -1,11 +1,15 @@
 """Of several attempts to log a repeat one is kept, and nothing of anybody else's is touched."""
 
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import count, pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from greenbench.errors import TrackingError
+from greenbench.results import CaseResult
 from greenbench.tracking import Store
 from tests.builders import STARTED_AT, make_result, make_trial
 
@@ -70,10 +74,12 @@ def test_who_may_not_delete_ends_what_was_cut_off(
     store: Store, client: "MlflowClient", suite: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = make_result(suite=suite)
-    cut_off = store.log_result(result, "s/a")
-    begin(client, cut_off)
+    both = {store.log_result(result, "s/a") for _ in range(2)}
+    for run_id in both:
+        begin(client, run_id)
     refuse(store, monkeypatch, "PERMISSION_DENIED")
     whole = store.log_result(result, "s/a", may_exist=True)
+    (cut_off,) = both - {whole}
     assert statuses(client, suite, "abandoned")[cut_off] == "KILLED"
     assert set(statuses(client, suite, "abandoned").values()) == {"KILLED"}
     assert list(statuses(client, suite, "case")) == [whole]
@@ -85,7 +91,8 @@ def test_a_failure_to_delete_is_said(
     store: Store, client: "MlflowClient", suite: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = make_result(suite=suite)
-    begin(client, store.log_result(result, "s/a"))
+    for _ in range(2):
+        begin(client, store.log_result(result, "s/a"))
     refuse(store, monkeypatch, "INTERNAL_ERROR")
     with pytest.raises(TrackingError, match="not today"):
         store.log_result(result, "s/a", may_exist=True)
@@ -100,6 +107,113 @@ def refuse(store: Store, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
         raise MlflowException("not today", ErrorCode.Value(code))
 
     monkeypatch.setattr(store._client, "delete_run", delete_run)
+
+
+class CutOffError(Exception):
+    """In the place of a kill."""
+
+
+class Counting:
+    """A client that counts what it is told, and is interrupted before one of those calls."""
+
+    TOLD = ("create_run", "log_batch", "log_inputs", "set_terminated", "delete_run", "set_tag")
+
+    def __init__(self, client: Any, before: int = 0) -> None:
+        self._client, self._before, self.told = client, before, Counter[str]()
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self.TOLD:
+            self.told[name] += 1
+            if self.told.total() == self._before:
+                raise CutOffError
+        return getattr(self._client, name)
+
+
+def interrupted(store: Store, before: int, use: Callable[[], object]) -> bool:
+    """Use a store until the call with that number; return whether it came to that."""
+    client = store._client
+    store._client = Counting(client, before)  # type: ignore[assignment]
+    try:
+        use()
+    except TrackingError as error:
+        if "CutOffError" not in str(error):
+            raise
+        return True
+    finally:
+        store._client = client
+    return False
+
+
+def test_each_trial_is_there_once_wherever_a_delivery_and_the_next_one_are_cut_off(
+    store: Store, client: "MlflowClient", suite: str
+) -> None:
+    for before in count(1):
+        # The second of a pair begins where the first was cut off.
+        start = STARTED_AT + 100.0 * before
+        result = make_result(suite=suite, trials=[make_trial(0), make_trial(1)], started_at=start)
+
+        def log(result: CaseResult = result, key: str = f"s/{before}") -> str:
+            return store.log_result(result, key, may_exist=True)
+
+        was_cut_off = interrupted(store, before, log)
+        interrupted(store, before // 2 + 1, log)
+        log()
+        rows = [row for row in store.read_rows(suite) if row["session"] == "s"]
+        assert len(rows) == before
+        assert [t["trial"] for t in store.read_trials(rows[-1:])] == [0, 1]
+        if not was_cut_off:
+            break
+    assert before == 11
+    for kind, times in (("case", 1), ("trial", 2)):
+        found = statuses(client, suite, kind)
+        assert set(found.values()) == {"FINISHED"}
+        assert len(found) == times * before
+
+
+def test_trials_that_had_ended_are_not_logged_again(store: Store, suite: str) -> None:
+    result = make_result(suite=suite, trials=[make_trial(i) for i in range(3)])
+    # Before the third trial ends, after 3 calls for the repeat and 3 for each of two trials.
+    assert interrupted(store, 12, lambda: store.log_result(result, "s/a"))
+    counting = Counting(store._client)
+    store._client = counting  # type: ignore[assignment]
+    try:
+        store.log_result(result, "s/a", may_exist=True)
+    finally:
+        store._client = counting._client
+    # The trial that was cut off is made anew, and the repeat ends.
+    assert counting.told == {"delete_run": 1, "create_run": 1, "log_batch": 1, "set_terminated": 2}
+
+
+def test_a_step_is_one_call_and_a_trial_takes_three(store: Store, suite: str) -> None:
+    client, trials = store._client, [make_trial(i) for i in range(5)]
+    store._client = counting = Counting(client)  # type: ignore[assignment]
+    try:
+        steps = store.steps(make_result(suite=suite, trials=trials), "s/a")
+        told = [0]
+        while steps.take():
+            told.append(counting.told.total())
+    finally:
+        store._client = client
+    assert max(after - before for before, after in pairwise(told)) == 1
+    assert counting.told == {
+        "create_run": 1 + 5,
+        "log_batch": 1 + 5,
+        "log_inputs": 1,
+        "set_terminated": 1 + 5,
+    }
+
+
+def test_a_trial_that_lacks_figures_is_logged_again(
+    store: Store, client: "MlflowClient", suite: str
+) -> None:
+    result = make_result(suite=suite)
+    begin(client, store.log_result(result, "s/a"))
+    (trial,) = statuses(client, suite, "trial")
+    longer = make_result(suite=suite, trials=[replace(make_trial(), hyperparameters={"more": 1})])
+    store.log_result(longer, "s/a", may_exist=True)
+    (again,) = statuses(client, suite, "trial")
+    assert again != trial
+    assert client.get_run(again).data.params == {"more": "1"}
 
 
 def test_a_local_store_is_asked_nothing_more_than_before(
