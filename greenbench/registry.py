@@ -5,9 +5,9 @@ import importlib.metadata
 import importlib.util
 import re
 import sys
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
@@ -23,6 +23,7 @@ from greenbench.errors import (
     UnknownNameError,
 )
 from greenbench.machine.places import ENTRY_POINT_GROUP, Origin, described, origin_of
+from greenbench.machine.plugins import PluginFailure, advice_after, are_plugins_on, unloaded
 
 T = TypeVar("T")
 
@@ -50,32 +51,6 @@ _FLAGS = {
 """What the command line calls fields of a case, where it is not their name."""
 
 PART_NAME = re.compile(r"[a-z0-9_]+")
-
-
-@dataclass(frozen=True)
-class PluginFailure:
-    """A plugin module that raised on import.
-
-    Attributes
-    ----------
-    name : str
-        Name of the entry point.
-    target : str
-        The module that it names.
-    error : str
-        The exception, on one line.
-    distribution : str
-        What was installed.
-    """
-
-    name: str
-    target: str
-    error: str
-    distribution: str = ""
-
-    def __str__(self) -> str:
-        of = f" of {self.distribution}" if self.distribution not in ("", self.name) else ""
-        return f"plugin {self.name}{of} ({self.target}) is broken: {self.error}"
 
 
 class Registry(Generic[T]):
@@ -194,6 +169,8 @@ class Registry(Generic[T]):
         if not is_known and self._maker(name) is None:
             # It may be of a plugin, which says so only when it can be imported.
             advice = "; ".join(map(str, broken_plugins())) or "`greenbench list` shows all"
+            if not are_plugins_on():
+                advice = unloaded()
             raise UnknownNameError(self.kind, name, self.names(), advice)
 
     def forget(self, owners: Container[str]) -> None:
@@ -357,8 +334,15 @@ def load_plugins() -> list[PluginFailure]:
     """Import every module of the entry-point group, once; return those that raised.
 
     A broken plugin never breaks greenbench: it is listed with its error, its parts are not there,
-    and everything else works.
+    and everything else works. Where plugins are off, none is imported.
+
+    Raises
+    ------
+    ConfigurationError
+        If the environment says neither on nor off.
     """
+    if not are_plugins_on():
+        return []
     for entry in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
         distribution = entry.dist.name if entry.dist else ""
         key = (distribution, entry.name, entry.value)
@@ -386,12 +370,5 @@ def _import_error(entry: importlib.metadata.EntryPoint) -> str | None:
         new = {origin.owner for each in ALL for origin in each.origins()} - owners
         for each in ALL:
             each.forget(new - set(sys.modules))
-        return described(error) + _advice(set(sys.modules) - before)
+        return described(error) + advice_after(set(sys.modules) - before)
     return None
-
-
-def _advice(imported: Iterable[str]) -> str:
-    """Return what to do if a plugin failed after it had brought a framework in."""
-    packages = {name.partition(".")[0] for name in imported}
-    heavy = next((name for name in ("keras", "tensorflow", "torch") if name in packages), None)
-    return f"; import {heavy} inside the function that needs it" if heavy else ""

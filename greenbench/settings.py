@@ -8,7 +8,9 @@ from typing import Any
 
 from greenbench.cases.case import MOST_THREADS
 from greenbench.errors import ConfigurationError
+from greenbench.machine.plugins import PLUGINS
 from greenbench.machine.secrets import StoreUri
+from greenbench.machine.switches import is_on
 from greenbench.machine.threads import available_cores
 
 RUNS_DIR = "mlruns"
@@ -81,6 +83,8 @@ class Settings:
     has_control : bool
         Whether each worker measures the control workload before its first repeat, as it does
         unless the environment says no; see `greenbench.energy.control`.
+    has_plugins : bool
+        Whether plugins are imported; `greenbench.registry.load_plugins` asks by itself.
     """
 
     runs_dir: Path
@@ -102,6 +106,7 @@ class Settings:
     cpu_tdp_w: float | None = None
     keep_models: bool = False
     has_control: bool = False
+    has_plugins: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tracking_uri", StoreUri(self.tracking_uri))
@@ -168,8 +173,9 @@ class Settings:
             "tabular_dir": Path(
                 environment.get("GREENBENCH_TABULAR_DIR") or TABULAR_DIR
             ).absolute(),
-            "keep_models": _is_on(environment, "GREENBENCH_KEEP_MODELS"),
-            "has_control": _is_on(environment, "GREENBENCH_CONTROL") is not False,
+            "keep_models": is_on(environment, "GREENBENCH_KEEP_MODELS"),
+            "has_control": is_on(environment, "GREENBENCH_CONTROL") is not False,
+            "has_plugins": is_on(environment, PLUGINS) is not False,
             "branch": next((environment[name] for name in BRANCH if environment.get(name)), None),
         }
         chosen = {name: value for name, value in overrides.items() if value is not None}
@@ -201,15 +207,6 @@ def home_of_nobody(environment: Mapping[str, str]) -> Path:
 
 def _runs_dir(environment: Mapping[str, str]) -> Path:
     return Path(environment.get("GREENBENCH_RUNS_DIR") or RUNS_DIR).absolute()
-
-
-def _is_on(environment: Mapping[str, str], name: str) -> bool | None:
-    text = environment.get(name)
-    if not text:
-        return None
-    if text not in ("0", "1"):
-        raise ConfigurationError(f"{name} is {text!r}; expected 1 or 0")
-    return text == "1"
 
 
 def _number(

@@ -1,6 +1,7 @@
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -328,6 +329,22 @@ def test_plugin_whose_error_cannot_be_shown_is_named(
     add_plugin("odd-plugin", "odd_plugin_module", source)
     (failure,) = registry.load_plugins()
     assert failure.error.startswith("Odd: what it says cannot be shown")
+
+
+def test_plugins_that_are_off_are_not_imported_and_named_where_a_part_is_asked_for(
+    add_plugin: AddPlugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_failures", {})
+    monkeypatch.setenv("GREENBENCH_PLUGINS", "0")
+    add_plugin("off-plugin", "off_plugin_module", "raise SystemExit\n")
+    assert registry.load_plugins() == []
+    assert "off_plugin_module" not in sys.modules
+    with pytest.raises(UnknownNameError) as asked:
+        registry.spaces.get("of_a_plugin")
+    said = (
+        r"plugins are off \(GREENBENCH_PLUGINS=0\); not loaded: .*off-plugin \(off_plugin_module\)"
+    )
+    assert re.search(said, str(asked.value))
 
 
 def test_built_in_registries_are_all_listed() -> None:

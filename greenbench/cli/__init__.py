@@ -24,6 +24,7 @@ from greenbench.cli.run import run
 from greenbench.cli.sessions import sessions
 from greenbench.errors import UndeliveredError
 from greenbench.machine.places import described
+from greenbench.machine.plugins import are_plugins_on, unloaded
 from greenbench.machine.surroundings import (
     check_working_folder,
     draw_without_screen,
@@ -100,6 +101,8 @@ def list_command(as_json: bool) -> None:
         say(f"{kind}: {', '.join(names)}")
     for failure in registry.load_plugins():
         say(str(failure))
+    if not listed["plugins_are_on"]:
+        say(unloaded())
     say_next("greenbench run ci")
 
 
@@ -111,7 +114,12 @@ def _listing() -> dict[str, Any]:
         {"name": failure.name, "target": failure.target, "error": failure.error}
         for failure in registry.load_plugins()
     ]
-    return {"suites": suites, "parts": parts, "broken_plugins": failures}
+    return {
+        "suites": suites,
+        "parts": parts,
+        "plugins_are_on": are_plugins_on(),
+        "broken_plugins": failures,
+    }
 
 
 def _case_ids(suite: str, data_dir: Path) -> list[str] | str:

@@ -15,7 +15,9 @@ from greenbench.energy.meter import Meter
 from greenbench.energy.meters import meter_names, open_meter
 from greenbench.errors import GreenbenchError
 from greenbench.machine.environment import cpu_model
+from greenbench.machine.plugins import PLUGINS, unloaded
 from greenbench.machine.threads import available_cores
+from greenbench.registry import broken_plugins
 from greenbench.results.marks import REPLAYING
 from greenbench.results.quality import SHARE, others_share
 from greenbench.results.readings import Component, Components, Provenance, Reading, headline
@@ -81,7 +83,15 @@ def examine(settings: Settings) -> Findings:
         "data": f"{settings.data_dir} (GREENBENCH_DATA_DIR)",
         "host lock": f"{settings.host_lock} (GREENBENCH_HOST_LOCK)",
         "mlflow store": _store(settings),
+        "plugins": _plugins(settings),
     }
+
+
+def _plugins(settings: Settings) -> str | list[str]:
+    if not settings.has_plugins:
+        return unloaded()
+    broken = [str(failure) for failure in broken_plugins()]
+    return broken or f"on ({PLUGINS}=0 turns them off)"
 
 
 def _witnesses(meter: Meter) -> dict[str, Components]:

@@ -134,7 +134,9 @@ class Search:
         memory_bytes = peak_memory_bytes() if has_peak else None
         # After all windows: nobody has to know them to have trained.
         metrics = tested.metrics() if tested and test_score is not None else {}
+        model = tested.native if tested else None
         if tested is not None:
+            # Which leaves it no model.
             tested.close()
         return Found(
             self._ordered(),
@@ -144,7 +146,7 @@ class Search:
             wall_s,
             reconcile(self._ledger.measured, whole),
             memory_bytes,
-            tested.native if tested else None,
+            model,
         )
 
     def _replay(self, history: Sequence[Trial]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from greenbench import registry
 from greenbench.backends.torch import TorchBackend
@@ -85,6 +86,14 @@ def test_costs_are_exact(run: Run) -> None:
     assert (costs.trials, costs.epochs) == (3, 6)
     assert costs.samples_seen == 6 * samples_an_epoch
     assert costs.train_flops == costs.samples_seen * costs.train_flops_per_sample
+
+
+def test_model_of_the_incumbent_is_kept_where_that_is_asked_for(run: Run) -> None:
+    kept: list[tuple[object, Path]] = []
+    run(keep=lambda model, folder: kept.append((model, folder)))
+    ((model, folder),) = kept
+    assert isinstance(model, torch.nn.Module)
+    assert folder.suffix == ".model"
 
 
 def test_emissions_are_energy_times_intensity(run: Run) -> None:
