@@ -1,0 +1,386 @@
+"""Whether anything gets lost, or slow, where a run has many cases, trials, workers and faults.
+
+    python benchmarks/bench_scale.py load --output docs/results/scale_load.json
+    python benchmarks/bench_scale.py growth --output docs/results/scale_growth.json
+
+load
+    Cases on made-up images, by four workers of a Dask cluster, each with a host lock of its own, as
+    if it had a machine of its own. Workers and the driver are killed at random, and the MLflow
+    server is restarted. Then each repeat must be in MLflow exactly once, with all its trials, and
+    phases must add up. `stretch` is the wall time over that of workers which do nothing but these
+    repeats: the sum of their durations over the number of workers.
+growth
+    A training that does nothing, many trials of it, by one worker: CPU time a trial of driver and
+    worker by decades of trials, delivery to MLflow included, and the most memory of the driver.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import psutil
+
+from greenbench.machine.environment import describe_environment
+from greenbench.tracking import Store
+
+PARTS = """
+import os
+import greenbench
+from greenbench.cases import Case
+
+NAMES = ("SCALE_CASES", "SCALE_TRIALS", "SCALE_EPOCHS")
+NUMBER, TRIALS, EPOCHS = (int(os.environ[name]) for name in NAMES)
+
+
+@greenbench.register_training("nothing_at_all", score="loss")
+def nothing_at_all(run):
+    run.costs(parameters=1, train_flops_per_sample=1)
+    return (float(run["learning_rate"]) - 0.01) ** 2
+
+
+@greenbench.register_suite("scale_load")
+def scale_load():
+    return [
+        Case(
+            strategy="random", architecture="simple_cnn", size="xs", dataset="synthetic",
+            dataset_options=(("samples", 400), ("side", 8)),
+            trials=TRIALS, epochs=EPOCHS, repeats=1, seed=seed,
+        )
+        for seed in range(NUMBER)
+    ]
+
+
+@greenbench.register_suite("scale_growth")
+def scale_growth():
+    return [
+        Case(
+            strategy="random", architecture="nothing_at_all", backend="own", dataset="own",
+            space="rate", trials=TRIALS, epochs=1, repeats=1, seed=seed,
+        )
+        for seed in range(NUMBER)
+    ]
+"""
+START_S = 300
+
+
+@dataclass
+class Place:
+    """A folder with the processes of one benchmark, which end with it."""
+
+    folder: Path
+    environment: dict[str, str]
+    stack: ExitStack
+    port: int = 0
+    scheduler: str = ""
+    workers: dict[int, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+    server: "subprocess.Popen[bytes] | None" = None
+
+    def start(self, name: str, *command: str, **variables: str) -> "subprocess.Popen[bytes]":
+        """Start a process whose output goes to a log, and that is ended with the rest."""
+        with (self.folder / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env={**self.environment, **variables},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.stack.callback(end, process)
+        return process
+
+    def start_server(self) -> None:
+        """Start the MLflow server, at the same address as before."""
+        self.server = self.start(
+            "server", sys.executable, "-m", "mlflow", "server", "--workers", "1",
+            "--backend-store-uri", f"sqlite:///{self.folder / 'server.db'}",
+            "--host", "127.0.0.1", "--port", str(self.port),
+            MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false", MLFLOW_TRACKING_URI="",
+        )  # fmt: skip
+        await_port(self.port)
+
+    def start_scheduler(self) -> None:
+        """Start a Dask scheduler on loopback."""
+        port = free_port()
+        self.scheduler = f"tcp://127.0.0.1:{port}"
+        self.start(
+            "scheduler", sys.executable, "-m", "distributed.cli.dask_scheduler",
+            "--host", "127.0.0.1", "--port", str(port), "--no-dashboard",
+        )  # fmt: skip
+        await_port(port)
+
+    def start_worker(self, number: int) -> None:
+        """Start a worker that measures as if it had a machine of its own."""
+        self.workers[number] = self.start(
+            f"dask-worker-{number}",
+            sys.executable, "-m", "distributed.cli.dask_worker", self.scheduler,
+            "--nthreads", "1", "--no-nanny", "--no-dashboard", "--resources", "METER=1",
+            "--local-directory", str(self.folder / f"scratch-{number}"),
+            GREENBENCH_HOST_LOCK=str(self.folder / f"host-{number}.lock"),
+        )  # fmt: skip
+
+    def start_run(self, suite: str) -> "subprocess.Popen[bytes]":
+        """Start the driver, or start it again."""
+        command = f"-m greenbench run {suite} -p parts.py --scheduler {self.scheduler}"
+        return self.start("run", sys.executable, *command.split())
+
+    def journals(self) -> list[Path]:
+        """Return what the driver has of all repeats."""
+        return sorted((self.folder / "mlruns" / "journal").glob("*/*.jsonl"))
+
+
+@contextmanager
+def place(folder: Path, *, cases: int, trials: int, epochs: int) -> Iterator[Place]:
+    """Yield a folder with the suites in it, an MLflow server and a scheduler."""
+    (folder / "parts.py").write_text(PARTS)
+    port = free_port()
+    environment = {
+        **os.environ,
+        "GREENBENCH_RUNS_DIR": str(folder / "mlruns"),
+        "GREENBENCH_THREADS": "1",
+        "GREENBENCH_IDLE_S": "0",
+        "GREENBENCH_CONTROL": "0",
+        "GREENBENCH_CARBON_INTENSITY": "100",
+        "SCALE_CASES": str(cases),
+        "SCALE_TRIALS": str(trials),
+        "SCALE_EPOCHS": str(epochs),
+        "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}",
+    }
+    with ExitStack() as stack:
+        made = Place(folder, environment, stack, port)
+        made.start_server()
+        made.start_scheduler()
+        yield made
+
+
+def load(
+    folder: Path,
+    *,
+    cases: int,
+    workers: int = 4,
+    trials: int = 2,
+    epochs: int = 20,
+    kills: int = 10,
+    restarts: int = 2,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Run cases under faults, which are spread over the run, and return what came of it."""
+    draw = random.Random(seed)
+    kinds = ["worker"] * kills + ["driver"] * restarts + ["store"] * restarts
+    due = sorted((draw.uniform(0, 0.9), kind) for kind in kinds)
+    injected: Counter[str] = Counter()
+    with place(folder, cases=cases, trials=trials, epochs=epochs) as here:
+        for number in range(workers):
+            here.start_worker(number)
+        driver = here.start_run("scale_load")
+        while driver.poll() is None:
+            time.sleep(0.2)
+            if due and share_done(here, cases) >= due[0][0]:
+                kind = due.pop(0)[1]
+                driver = inject(here, kind, driver, draw)
+                injected[kind] += 1
+        code = driver.returncode
+        delivered = subprocess.run(
+            [sys.executable, "-m", "greenbench", "sync"],
+            cwd=folder, env=here.environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        return {
+            "exit_code": code,
+            "sync_exit_code": delivered.returncode,
+            "workers": workers,
+            "injected": dict(injected),
+            **found_in(Store(here.environment["MLFLOW_TRACKING_URI"]), cases, trials, workers),
+        }
+
+
+def inject(
+    here: Place, kind: str, driver: "subprocess.Popen[bytes]", draw: random.Random
+) -> "subprocess.Popen[bytes]":
+    """Kill something, start it again, and return the driver that runs now."""
+    if kind == "worker":
+        number = draw.choice(sorted(here.workers))
+        end(here.workers[number])
+        here.start_worker(number)
+    elif kind == "store" and here.server:
+        end(here.server)
+        here.start_server()
+    elif kind == "driver":
+        end(driver)
+        return here.start_run("scale_load")
+    return driver
+
+
+def share_done(here: Place, cases: int) -> float:
+    """Return which share of the repeats is over."""
+    return sum(b'{"event": "result"' in path.read_bytes() for path in here.journals()) / cases
+
+
+def found_in(store: Store, cases: int, trials: int, workers: int) -> dict[str, Any]:
+    """Return what MLflow has: how often each repeat, how many trials, and whether phases add up."""
+    rows = store.read_rows("scale_load")
+    times = Counter((row["case_id"], row["repeat"]) for row in rows)
+    told = Counter((row["case_id"], row["trial"]) for row in store.read_trials(rows))
+    ends = [row["started_at"] + row["duration_s"] for row in rows]
+    wall_s = max(ends) - min(row["started_at"] for row in rows)
+    busy_s = sum(row["duration_s"] for row in rows)
+    return {
+        "cases": cases,
+        "once": sum(number == 1 for number in times.values()),
+        "more_than_once": sum(number > 1 for number in times.values()),
+        "absent": cases - len(times),
+        "trials": cases * trials,
+        "trials_once": sum(number == 1 for number in told.values()),
+        "trials_more_than_once": sum(number > 1 for number in told.values()),
+        "phases_off": sum(phases_off(row) for row in rows),
+        "wall_s": wall_s,
+        "busy_s": busy_s,
+        "stretch": wall_s * workers / busy_s,
+    }
+
+
+def phases_off(row: dict[str, Any]) -> bool:
+    """Return whether the phases of a repeat don't sum to its energy."""
+    parts = [row.get(f"{phase}_wh") for phase in ("train", "evaluate", "search", "idle", "other")]
+    known = [part for part in parts if part is not None]
+    total = row["energy_wh"]
+    return total is not None and bool(known) and abs(sum(known) - total) > 1e-6 * total
+
+
+def growth(folder: Path, *, most: int, trials: int = 100) -> dict[str, Any]:
+    """Run many trials that do nothing, and return what each decade of them took."""
+    cases = -(-most // trials)
+    with place(folder, cases=cases, trials=trials, epochs=1) as here:
+        here.start_worker(0)
+        driver = psutil.Process(here.start_run("scale_growth").pid)
+        worker = psutil.Process(here.workers[0].pid)
+        samples = list(watched(here, driver, worker))
+    found = {"trials": most, "trials_a_case": trials, "decades": decades(samples)}
+    return {**found, "driver_mib": max(sample["driver_mib"] for sample in samples)}
+
+
+def watched(
+    here: Place, driver: psutil.Process, worker: psutil.Process
+) -> Iterator[dict[str, float]]:
+    """Yield how far the run is, and what its processes have used, until it has ended."""
+    counter = Counted()
+    while driver.is_running() and driver.status() != psutil.STATUS_ZOMBIE:
+        with suppress(psutil.Error):
+            family = [worker, *worker.children(recursive=True)]
+            yield {
+                "trials": counter.look(here.journals()),
+                "driver_s": used_s(driver),
+                "worker_s": sum(map(used_s, family)),
+                "driver_mib": driver.memory_info().rss / 2**20,
+            }
+        time.sleep(1)
+
+
+@dataclass
+class Counted:
+    """How many trials journals have; each is read once, from where it ended before."""
+
+    trials: int = 0
+    _read: dict[Path, int] = field(default_factory=dict)
+
+    def look(self, journals: Sequence[Path]) -> int:
+        """Return how many there are by now."""
+        for path in journals:
+            with path.open("rb") as file:
+                file.seek(self._read.get(path, 0))
+                grown = file.read()
+            whole = grown[: grown.rfind(b"\n") + 1]
+            self._read[path] = self._read.get(path, 0) + len(whole)
+            self.trials += sum(line.startswith(b'{"event": "trial"') for line in whole.splitlines())
+        return self.trials
+
+
+def used_s(process: psutil.Process) -> float:
+    """Return the CPU time of a process and of its children that have ended, in seconds."""
+    with suppress(psutil.Error):
+        times = process.cpu_times()
+        return float(times.user + times.system + times.children_user + times.children_system)
+    return 0.0
+
+
+def decades(samples: Sequence[dict[str, float]]) -> list[dict[str, float]]:
+    """Return CPU time a trial, in ms, of each tenfold of the trials that were over."""
+    found = []
+    low = 10
+    while low < samples[-1]["trials"]:
+        high = min(10 * low, int(samples[-1]["trials"]))
+        inside = [sample for sample in samples if low <= sample["trials"] <= high]
+        if len(inside) > 1 and (more := inside[-1]["trials"] - inside[0]["trials"]):
+            each = {
+                f"{name}_ms": 1e3 * (inside[-1][f"{name}_s"] - inside[0][f"{name}_s"]) / more
+                for name in ("driver", "worker")
+            }
+            found.append({"from": low, "to": high, **each})
+        low = high if high < 10 * low else 10 * low
+    return found
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def await_port(port: int) -> None:
+    """Wait until somebody listens at a port of loopback."""
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.1)
+    raise TimeoutError(f"nobody listens at port {port} after {START_S} s")
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """Kill a process with its group, as a machine does that is switched off."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def main() -> None:
+    """Run one of the benchmarks, and write the figures with the machine that they are from."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("what", choices=("load", "growth"))
+    parser.add_argument("--cases", type=int, default=500)
+    parser.add_argument("--trials", type=int, default=100_000)
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--output", type=Path)
+    given = parser.parse_args()
+    with TemporaryDirectory() as folder:
+        if given.what == "load":
+            figures = load(Path(folder), cases=given.cases, kills=given.kills)
+        else:
+            figures = growth(Path(folder), most=given.trials)
+    found = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "environment": describe_environment(1, {}),
+        "figures": figures,
+    }
+    text = json.dumps(found, indent=2)
+    print(text)
+    if given.output:
+        given.output.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
