@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from greenbench.cases import Case
 from greenbench.cases.case import MOST_THREADS
 from greenbench.errors import ConfigurationError
 from greenbench.machine.plugins import PLUGINS
@@ -107,6 +108,13 @@ class Settings:
     keep_models: bool = False
     has_control: bool = False
     has_plugins: bool = True
+
+    def threads_of(self, case: Case) -> int:
+        """Return the CPU threads of each process that trains a case.
+
+        The setting's number is shared out among its devices; the case's own is that of each.
+        """
+        return case.threads or max(self.threads // case.devices, 1)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tracking_uri", StoreUri(self.tracking_uri))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from greenbench.backends.torch_gpus import gpu_uuids
 from greenbench.backends.torch_graphs import Graphs
 from greenbench.backends.torch_memory import lanes_that_fit
 from greenbench.backends.torch_model import Data, TorchModel
+from greenbench.backends.torch_ranks import Ranks
 from greenbench.backends.torch_spec import layers
 from greenbench.datasets.base import Dataset, digest_splits
 
@@ -41,19 +43,35 @@ class TorchBackend:
         ``"torch"``.
     threads : int
         CPU threads of an operation.
+    devices, rank : int
+        Among how many processes each training is shared out, and which of them this is, from 0.
     capturer : Capturer or None
         Captures graphs of what is trained; None takes the GPU's, if there is one.
     """
 
-    def __init__(self, name: str, *, threads: int, capturer: Capturer | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        threads: int,
+        devices: int = 1,
+        rank: int = 0,
+        capturer: Capturer | None = None,
+    ) -> None:
         self.name = name
+        self.devices = devices
         torch.set_num_threads(threads)
         make_reproducible()
         self._device = choose_device()
+        self._ranks: Ranks | None = None
+        if devices > 1:
+            self._ranks = Ranks(rank, devices, self._device, threads)
+            self._device = self._ranks.device
         self._dataset: Dataset | None = None
         self._splits: dict[str, Held | Streamed] = {}
         self._checks = TorchChecks()
-        if capturer is None and self._device.type == "cuda":
+        # A graph holds no steps that wait for other processes.
+        if capturer is None and self._device.type == "cuda" and self._ranks is None:
             capturer = CudaCapturer(self._device)
         self._graphs = Graphs(capturer)
 
@@ -92,11 +110,14 @@ class TorchBackend:
             layout = compute.memory_format
             # Copies nothing but where the former model had another layout.
             self._splits = {name: each.laid_out(layout) for name, each in self._splits.items()}
-            data = Data(self._splits, self._augmentation)
+            data = Data(self._splits, self._augmentation, self._ranks)
             module = self._module(architecture).to(self._device).to(memory_format=layout)
             # The network is checked, and trained, under our settings, with its random numbers.
             state.put_back(who, with_random=False)
             self._checks.check(request, module, lambda: self._lesson(request, compute))
+            if self._ranks is not None:
+                module = self._ranks.with_shared_norms(module)
+                self._ranks.part_ways(request.seed)
             model = TorchModel(module, data, request, compute, self._graphs)
             if isinstance(architecture, Spec):
                 model.set_weights(architecture.initial_weights(request.seed))
@@ -159,8 +180,18 @@ class TorchBackend:
         return {"device": name_of(self._device), "torch": torch.__version__}
 
     def gpu_uuids(self) -> Sequence[str] | None:
-        """Return the UUID of the GPU that trains, if one does."""
-        return gpu_uuids(self._device)
+        """Return the UUIDs of the GPUs that train, if any do."""
+        return gpu_uuids(self._device, self.devices)
+
+    def join(self, meeting: Path) -> None:
+        """Meet the other processes that share each training; wait until all are there."""
+        if self._ranks is not None:
+            self._ranks.join(meeting)
+
+    def leave(self) -> None:
+        """Let them go; others may be met afterwards."""
+        if self._ranks is not None:
+            self._ranks.leave()
 
     def _options(self, request: BuildRequest) -> Compute:
         captures = self._graphs.capturer is not None

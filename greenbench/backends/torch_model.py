@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, repeat
@@ -43,6 +43,7 @@ from greenbench.backends.torch_flops import FlopCounter
 from greenbench.backends.torch_graphs import Graphs
 from greenbench.backends.torch_losses import Answers, counts_hits, loss_of
 from greenbench.backends.torch_optimizers import Functional, Moments, make_optimizer
+from greenbench.backends.torch_ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,13 @@ class Data:
         By name, with images in the layout of the request.
     augmentation : greenbench.datasets.augmentation.Augmentation or None
         How training images are varied.
+    ranks : Ranks or None
+        The processes that share the training, of which each learns from a part of every batch.
     """
 
     splits: Mapping[str, Held | Streamed]
     augmentation: Any = None
+    ranks: Ranks | None = None
 
 
 class TorchModel:
@@ -67,7 +71,8 @@ class TorchModel:
     def __init__(
         self, module: nn.Module, data: Data, request: BuildRequest, compute: Compute, graphs: Graphs
     ) -> None:
-        self._module = module
+        self._module = self._trained = module
+        self._ranks = ranks = data.ranks
         self._splits = data.splits
         self._train = data.splits["train"]
         self._inputs = self._train.inputs
@@ -79,10 +84,12 @@ class TorchModel:
         self._scaler = compute.scaler(device)
         self._loss = loss_of(request.task)
         self._augmenter = (
-            Augmenter(data.augmentation, request.seed, device) if data.augmentation else None
+            Augmenter(data.augmentation, request.seed + (ranks.rank if ranks else 0), device)
+            if data.augmentation
+            else None
         )
         # What others' modules keep of an evaluation may meet a gradient later.
-        is_ours = isinstance(request.architecture, Spec)
+        self._is_ours = is_ours = isinstance(request.architecture, Spec)
         self._without_gradients = torch.inference_mode if is_ours else torch.no_grad
         self._optimizer = make_optimizer(module.parameters(), request.optimizer)
         replayed = partial(
@@ -113,8 +120,12 @@ class TorchModel:
         """Train once on the samples in `order`; the loss is read back once, at the end."""
         self._module.train()
         self._total.zero_()
-        size = self._request.batch_size
+        size, count = self._request.batch_size, len(order)
         with memory_errors_translated(), self._own_state(goes_on=True), self._rounding():
+            if self._ranks is not None:
+                if self._trained is self._module:
+                    self._trained = self._ranks.wrapped(self._module, is_ours=self._is_ours)
+                order, size = self._ranks.part_of(order, size)
             work, batches = self._fed(order, size)
             rates = self._rates.take(math.ceil(len(order) / size))
             for given, rate in zip(batches, rates, strict=False):
@@ -126,7 +137,8 @@ class TorchModel:
                     self._replayed_step(work, self._changed, *given)
                 else:
                     work(*given)
-            return float(self._total) / len(order)
+            total = self._ranks.sum(self._total) if self._ranks is not None else self._total
+            return float(total) / count
 
     def evaluate(self, split: str) -> float:
         """Return the task's score in inference mode, in large batches."""
@@ -193,6 +205,7 @@ class TorchModel:
             memory_errors_translated(),
             self._own_state(goes_on=False),
             self._rounding(),
+            self._ranks.alone(self._module) if self._ranks is not None else nullcontext(),
             FlopCounter() as counter,
         ):
             with self._forward_passes:
@@ -241,7 +254,7 @@ class TorchModel:
             self._optimizer.learning_rate = rate[0]
         self._optimizer.zero_grad()
         with self._forward_passes:
-            loss = self._loss(call(self._module, inputs), targets)
+            loss = self._loss(call(self._trained, inputs), targets)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         # It reads the groups of parameters, and calls `step`.
         self._scaler.step(self._optimizer)  # type: ignore[arg-type]

@@ -32,7 +32,9 @@ class _Card:
         return Gpu(self.index, self.uuid, self.name, self.is_sliced)
 
 
-def training_gpus(environment: Mapping[str, str], told: Sequence[str] | None = None) -> list[Gpu]:
+def training_gpus(
+    environment: Mapping[str, str], told: Sequence[str] | None = None, count: int = 1
+) -> list[Gpu]:
     """Return the cards that a worker trains on; none if it trains on the CPU, or NVML is absent.
 
     Parameters
@@ -41,7 +43,9 @@ def training_gpus(environment: Mapping[str, str], told: Sequence[str] | None = N
         The worker's.
     told : sequence of str, optional
         UUIDs or PCI addresses of its devices, as its backend tells; none if it trains on the
-        CPU. Without, it is taken to train on the first one that CUDA shows it.
+        CPU. Without, it is taken to train on the first ones that CUDA shows it.
+    count : int
+        How many those are.
     """
     if told is not None and not told:
         return []
@@ -49,19 +53,19 @@ def training_gpus(environment: Mapping[str, str], told: Sequence[str] | None = N
         cards = _cards(library) if library is not None else []
     named = [card for name in told or () for card in _named(cards, name)]
     if told is None or not named:
-        named = _visible(cards, environment)[:1]
+        named = _visible(cards, environment)[:count]
     return [card.as_gpu() for card in dict.fromkeys(named)]
 
 
 def gpus_to_read(
-    environment: Mapping[str, str], told: Sequence[str] | None = None
+    environment: Mapping[str, str], told: Sequence[str] | None = None, count: int = 1
 ) -> list[Gpu] | None:
     """Return the cards that a meter should read: `training_gpus`.
 
     None where NVML is absent and the backend may train on a device of another maker: then meters
     read what they find.
     """
-    found = training_gpus(environment, told)
+    found = training_gpus(environment, told, count)
     if found or (told is not None and not told):
         return found
     with nvml() as library:

@@ -18,6 +18,23 @@ PR_SET_CHILD_SUBREAPER = 36
 """Of ``prctl(2)``, since Linux 3.4."""
 
 
+def ended_by(code: int) -> str:
+    """Return how a process ended: ``"was killed by SIGKILL"``, ``"ended with exit code 1"``.
+
+    Parameters
+    ----------
+    code : int
+        As `subprocess.Popen.returncode`: of a signal, its number below 0.
+    """
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:
+        # Those of real time have numbers only.
+        return f"was killed by signal {-code}"
+
+
 def children() -> set[int]:
     """Return the numbers of the processes that this one has started, and that have not ended.
 

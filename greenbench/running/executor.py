@@ -25,12 +25,13 @@ from greenbench.results.journal import Journal
 from greenbench.results.looks import Look
 from greenbench.results.scope import Names
 from greenbench.running.checkout import WORKER_MODULE, Checkout
+from greenbench.running.devices import check_devices
 from greenbench.running.parts import PACKAGE_FILE, modules_in_sight, own_parts, registering_modules
 from greenbench.running.worker_process import BrokenOffError, OnEvent, WorkerProcess
 from greenbench.settings import Settings
 from greenbench.trainings.driver import named
 
-_Kind = tuple[str, int]
+_Kind = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Job:
 
 
 class WorkerPool:
-    """Worker processes, one a backend and number of threads, started once and used again.
+    """Worker processes, one a backend, threads and devices, started once and used again.
 
     Parameters
     ----------
@@ -105,6 +106,8 @@ class WorkerPool:
     def launch(self, cases: Iterable[Case]) -> None:
         """Start all workers that cases need at once, without waiting for their imports."""
         cases = list(cases)
+        for case in cases:
+            check_devices(case, self._settings.threads_of(case), os.environ)
         for kind in [kind for kind, worker in self._workers.items() if worker.is_spent]:
             self._workers.pop(kind).stop()
         due = sorted({self._kind(case) for case in cases} - set(self._workers))
@@ -225,14 +228,15 @@ class WorkerPool:
         self._workers.clear()
 
     def _kind(self, case: Case) -> _Kind:
-        return case.backend, case.threads or self._settings.threads
+        return case.backend, self._settings.threads_of(case), case.devices
 
     def _launch(self, kind: _Kind, parts: Mapping[str, Any]) -> WorkerProcess:
-        (backend, threads), settings = kind, self._settings
+        (backend, threads, devices), settings = kind, self._settings
         search_path = worker_search_path(self._folders(parts["modules"]))
         request = {
             "backend": backend,
             "threads": threads,
+            "devices": devices,
             "meter": settings.meter,
             "headline": settings.headline,
             "host_lock": str(settings.host_lock.absolute()),
@@ -251,12 +255,13 @@ class WorkerPool:
             "parts": [],
         }
         module = self._checkout.worker_module() if self._checkout else WORKER_MODULE
+        shared = f"x{devices}" if devices > 1 else ""
         searched = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
         return WorkerProcess(
             backend,
             worker_command(module, self._place_of(greenbench.__file__), search_path),
             request,
-            self._log_dir / f"worker-{backend}-{threads}.log",
+            self._log_dir / f"worker-{backend}-{threads}{shared}.log",
             working=self._place_of(str(self._working)),
             python_path=os.pathsep.join(map(self._place_of, searched)),
         )

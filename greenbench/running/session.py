@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol
 from greenbench import registry
 from greenbench.architectures.base import check_arguments
 from greenbench.cases import Case
+from greenbench.cases.case import OWN
 from greenbench.energy.carbon import CarbonIntensity, carbon_intensity
 from greenbench.energy.cooling import CoolDown, thermometer
 from greenbench.energy.gpus import training_gpus, visible_gpus
@@ -37,6 +38,7 @@ from greenbench.running.executor import Job, WorkerPool
 from greenbench.running.run_folder import Request, RunFolder, changed_data, make, refuse, take_up
 from greenbench.schedulers import make_scheduler
 from greenbench.search.configuration import configure, space_of
+from greenbench.search.sharing import check_sharing
 from greenbench.settings import Settings
 from greenbench.tasks import check_loss, find_task
 from greenbench.tracking.uris import check_uri
@@ -401,6 +403,8 @@ def check_cases(cases: Sequence[Case]) -> None:
             check_loss(find_task(case.task), case.backend)
         check_arguments(case.architecture, case.size, dict(case.architecture_options))
         space_of(case)
+        if case.backend != OWN:
+            check_sharing(case)
         # A command says here what it lacks.
         registry.training_of(case)
         if case.id in seen:

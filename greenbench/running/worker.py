@@ -6,13 +6,10 @@ on a line. Everything else that is printed, by whichever library, goes to standa
 
 import contextlib
 import gc
-import json
 import logging
-import multiprocessing
 import os
 import queue
 import sys
-import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -23,9 +20,10 @@ from typing import Any, BinaryIO
 import greenbench
 from greenbench import registry
 from greenbench.backends import Backend, ReplayingBackend, process_state
-from greenbench.backends.base import LocatingBackend
+from greenbench.backends.base import LocatingBackend, SharingBackend
 from greenbench.backends.process_state import ProcessState
 from greenbench.cases import Case
+from greenbench.cases.case import OWN
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.control import measure_control
 from greenbench.energy.counters import TICKING, Counters, open_counters
@@ -47,13 +45,20 @@ from greenbench.results.gpus import Gpu
 from greenbench.results.journal import Journal
 from greenbench.results.marks import REPLAYING
 from greenbench.results.scope import names_in
+from greenbench.running.channels import listen, take_over, write
+from greenbench.running.companions import CompanionProcesses
 from greenbench.running.parts import import_parts
+from greenbench.running.worker_process import ENDING
 from greenbench.running.worker_warnings import Warnings
 from greenbench.search.bench import Bench, Emit
 from greenbench.search.repeat import data_of, prepare, run_repeat
+from greenbench.search.sharing import SharedBackend
 from greenbench.settings import Scope
 from greenbench.tracking.autologging import forbid_autologging
 from greenbench.tracking.models import save_model
+
+NAMING = ("modules", "in_sight", "parts")
+"""What of a request says which modules to import."""
 
 
 def main() -> None:
@@ -61,8 +66,8 @@ def main() -> None:
     draw_without_screen(os.environ)
     tolerate_warnings()
     wait_for_children()
-    events, given = _take_over()
-    requests = _listen(given)
+    events, given = take_over()
+    requests = listen(given)
     told = Warnings()
     logging.getLogger(process_state.__name__).addHandler(told)
     bench: Bench | None = None
@@ -73,7 +78,8 @@ def main() -> None:
         emit = partial(_emit, events, request.get("request"))
         try:
             if bench is None:
-                bench, threads = _set_up(request, emit), int(request["threads"])
+                last = partial(_emit, events, None)
+                bench, threads = _set_up(request, emit, last), int(request["threads"])
                 needs_control = bool(request.get("has_control")) and _reads_this_machine(bench)
                 state = ProcessState()
                 files = [greenbench.__file__, *registry.origin_files()]
@@ -92,6 +98,7 @@ def main() -> None:
             elif "warm_up" in request:
                 case = Case.from_dict(request["warm_up"])
                 with told.silenced():
+                    _attend(bench, request, request["warm_up"])
                     prepare(bench, case, request["repeat"])
                     emit("warm", {"lasting": state.put_back(_who(request))})
             elif "data_of" in request:
@@ -120,21 +127,8 @@ def main() -> None:
             emit("failed", values)
 
 
-def _take_over() -> tuple[BinaryIO, BinaryIO]:
-    """Return channels for events and requests that nobody else's code reads or writes."""
-    events = os.fdopen(os.dup(1), "wb", buffering=0)
-    given = os.fdopen(os.dup(0), "rb")
-    os.dup2(2, 1)
-    # Into the log line by line: what waits in a buffer would be gone with the process.
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    with Path(os.devnull).open("rb") as nothing:
-        os.dup2(nothing.fileno(), 0)
-    return events, given
-
-
 def _emit(channel: BinaryIO, request: int | None, event: str, values: Mapping[str, Any]) -> None:
-    line = json.dumps({"event": event, "values": values, "request": request})
-    channel.write(line.encode() + b"\n")
+    write(channel, {"event": event, "values": values, "request": request})
 
 
 def _acknowledged(emit: Emit, requests: "queue.Queue[dict[str, Any]]") -> Emit:
@@ -148,35 +142,18 @@ def _acknowledged(emit: Emit, requests: "queue.Queue[dict[str, Any]]") -> Emit:
     return emit_and_wait
 
 
-def _listen(stream: BinaryIO) -> "queue.Queue[dict[str, Any]]":
-    """Read requests in a thread, which ends the process as soon as its parent is gone."""
-    requests: queue.Queue[dict[str, Any]] = queue.Queue()
-
-    def read() -> None:
-        for line in stream:
-            requests.put(json.loads(line))
-        # The parent may have been killed. Nobody waits for this measurement any more, and
-        # whoever resumes it must not find us still writing to the journal.
-        for child in multiprocessing.active_children():
-            child.kill()
-        os._exit(0)
-
-    threading.Thread(target=read, daemon=True).start()
-    return requests
-
-
-def _set_up(request: Mapping[str, Any], emit: Emit) -> Bench:
+def _set_up(request: Mapping[str, Any], emit: Emit, last: Emit) -> Bench:
     forbid_autologging()
     name, threads = request["backend"], request["threads"]
     # Before anybody else's code: Keras reads its settings when it is first imported.
     ours = name in registry.backends.names()
-    backend = registry.backends.get(name)(name, threads=threads) if ours else None
+    backend = _backend(request, last) if ours else None
     state = ProcessState()
     registry.load_plugins()
     _import_parts(request)
     state.put_back("a module of yours", after_imports=True)
     if backend is None:
-        backend = registry.backends.get(name)(name, threads=threads)
+        backend = _backend(request, last)
     measuring = _measuring(backend, request)
     is_replay = isinstance(backend, ReplayingBackend)
     meters = [measuring["meter"].name] if is_replay else meter_names(request["meter"])
@@ -196,6 +173,30 @@ def _set_up(request: Mapping[str, Any], emit: Emit) -> Bench:
     )
 
 
+def _backend(request: Mapping[str, Any], last: Emit) -> Backend:
+    name, threads, devices = request["backend"], request["threads"], request.get("devices", 1)
+    kind = registry.backends.get(name)
+    if devices == 1 or name == OWN:
+        backend: Backend = kind(name, threads=threads)
+        return backend
+    shared: SharingBackend = kind(name, threads=threads, devices=devices)
+    set_up = {key: request[key] for key in (*NAMING, "backend", "threads", "devices", "data_dir")}
+    return SharedBackend(shared, lambda: CompanionProcesses(set_up, partial(_give_up, last)))
+
+
+def _give_up(last: Emit, reason: str) -> None:
+    """End this process, which waits for a companion that is lost."""
+    last(ENDING, {"message": reason})
+    os._exit(1)
+
+
+def _attend(bench: Bench, request: Mapping[str, Any], case: Mapping[str, Any]) -> None:
+    """Tell companions what is trained from now on."""
+    if isinstance(bench.backend, SharedBackend):
+        parts = {name: request[name] for name in NAMING if name in request}
+        bench.backend.attend({"case": case, "repeat": request["repeat"], **parts})
+
+
 def _import_parts(request: Mapping[str, Any]) -> bool:
     return import_parts(request["modules"], request["in_sight"], request["parts"])
 
@@ -206,7 +207,7 @@ def _measuring(backend: Backend, request: Mapping[str, Any]) -> dict[str, Any]:
         # Windows that are replayed need not be long for this machine's counters.
         return {"meter": backend.meter(), "control": backend.meter(), "clock": backend.now_s}
     told = backend.gpu_uuids() if isinstance(backend, LocatingBackend) else None
-    gpus = gpus_to_read(os.environ, told)
+    gpus = gpus_to_read(os.environ, told, request.get("devices", 1))
     first = request["meter"].partition(",")[0]
     tdp_w = request.get("cpu_tdp_w")
     meter = open_meter(request["meter"], gpus, tdp_w)
@@ -287,6 +288,7 @@ def _run(bench: Bench, state: ProcessState, request: Mapping[str, Any]) -> None:
         look=request["look"],
         design=request["design"],
     )
+    _attend(bench, request, request["case"])
     run_repeat(bench, case, request["repeat"], request["suite"], journal)
 
 

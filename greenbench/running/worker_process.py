@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import queue
-import signal
 import subprocess
 import threading
 import time
@@ -15,7 +14,7 @@ from typing import Any, BinaryIO
 from greenbench.energy.idle import IdlePower
 from greenbench.errors import ConfigurationError, WorkerError
 from greenbench.machine.files import last_words, reason, remedy
-from greenbench.machine.processes import GroupLeader
+from greenbench.machine.processes import GroupLeader, ended_by
 from greenbench.results import Trial, TrialStatus
 from greenbench.results.account import Account
 from greenbench.results.gpus import Gpu
@@ -27,6 +26,8 @@ STOP_TIMEOUT_S = 5.0
 
 ANSWERS = ("ready", "warm", "idle", "data", "finished", "failed")
 """Events that end a request."""
+ENDING = "ending"
+"""The last event of a worker that ends by itself, and says why."""
 
 # Whichever of them a library reads, it reads once, when it is loaded.
 THREAD_VARIABLES = (
@@ -105,6 +106,7 @@ class WorkerProcess:
         self.scope: Names | None = None
         self._is_ready = False
         self._is_closed = False
+        self._why: str | None = None
         self._request = -1
         self._is_answered = False
         threads = str(set_up["threads"])
@@ -278,9 +280,9 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             self._kill()
             return "closed its events, and went on"
-        if code < 0:
-            return f"was killed by {_signal_name(-code)}"
-        return f"ended with exit code {code}"
+        if self._why is not None:
+            return f"ended itself: {self._why}"
+        return ended_by(code)
 
     def _last_words(self) -> str:
         """Return the last lines that it logged, as one line."""
@@ -328,6 +330,9 @@ class WorkerProcess:
                 self._events.put(None)
                 return None
             request, event = found
+            if event[0] == ENDING:
+                self._why = str(event[1]["message"])
+                continue
             if request in (None, self._request):
                 break
         self._is_answered = event[0] in ANSWERS
@@ -374,14 +379,6 @@ def lost_trials(
         )
         for trial in started
     ]
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        # Those of real time have numbers only.
-        return f"signal {number}"
 
 
 def open_log(log: Path) -> BinaryIO:

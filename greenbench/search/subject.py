@@ -144,6 +144,7 @@ class NetworkSubject:
             trial.schedule,
             per_epoch * trial.epochs,
             per_epoch,
+            dict(hyperparameters),
         )
 
     def build(self, hyperparameters: Mapping[str, Scalar], seed: int) -> TrainableModel:

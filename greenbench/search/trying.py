@@ -4,7 +4,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,14 @@ from greenbench.architectures import Native
 from greenbench.backends import BuildRequest
 from greenbench.backends.base import sample_order
 from greenbench.cases import Case, Scalar
-from greenbench.energy.carbon import CarbonIntensity
 from greenbench.errors import ArchitectureError, TrialError
 from greenbench.machine.places import calling
 from greenbench.results import TrialStatus
 from greenbench.results.journal import Journal
-from greenbench.results.readings import Component, Reading
 from greenbench.search.bench import Bench
 from greenbench.search.repeat import run_repeat
 from greenbench.search.subject import NetworkSubject, load_subject
+from greenbench.search.unmeasured import unmeasured
 from greenbench.search.warming import count_costs
 from greenbench.tasks import Score
 from greenbench.trainings import check_seeds
@@ -60,26 +59,6 @@ class Tried:
     notes: tuple[str, ...] = ()
 
 
-@dataclass
-class _NoMeter:
-    """Stands where a meter would: windows are opened and closed, and nothing is read."""
-
-    name: str = "none"
-    _open_since_s: float = field(default=0.0)
-
-    def begin_window(self) -> None:
-        self._open_since_s = time.perf_counter()
-
-    def end_window(self) -> Reading:
-        return Reading(time.perf_counter() - self._open_since_s)
-
-    def describe(self) -> dict[str, Component]:
-        return {}
-
-    def close(self) -> None:
-        """Nothing runs."""
-
-
 def try_case(case: Case, threads: int, data_dir: Path, *, seeds: bool = False) -> Tried:
     """Train a little of a case in this process.
 
@@ -108,10 +87,9 @@ def try_case(case: Case, threads: int, data_dir: Path, *, seeds: bool = False) -
             notes.append(values["message"])
 
     started_s = time.perf_counter()
-    plain = replace(case, strategy="default", trials=1, repeats=1, reevaluate=0)
+    plain = replace(case, strategy="default", trials=1, repeats=1, reevaluate=0, devices=1)
     backend = registry.backends.get(case.backend)(case.backend, threads=threads)
-    unused = CarbonIntensity(0.0, "nothing is measured")
-    bench = Bench(backend, _NoMeter(), _NoMeter(), unused, {}, data_dir, emit)
+    bench = unmeasured(backend, data_dir, emit)
     if registry.training_of(case):
         tried, hyperparameters = _own(bench, plain)
         if seeds:
