@@ -171,6 +171,17 @@ def adopt_orphans(wanted: bool = True) -> bool:
     return False
 
 
+_GUARD = """\
+read -r _
+kill -s KILL -- "-$1"
+[ -n "$2" ] || exit
+for found in $(grep -ls -e "$2" /proc/[0-9]*/environ); do
+    found=${found#/proc/}
+    kill -s KILL "${found%/environ}"
+done
+"""
+
+
 class Guardian:
     """Kills a group of processes when this process ends, however it does.
 
@@ -181,11 +192,14 @@ class Guardian:
     ----------
     group : int
         Number of the group.
+    mark : str
+        ``VARIABLE=VALUE`` that all have in their environment which it has started, and nobody
+        else: those are killed, too, where the system shows it (it is Linux that does).
     """
 
-    def __init__(self, group: int) -> None:
+    def __init__(self, group: int, mark: str) -> None:
         self._process = subprocess.Popen(
-            ["/bin/sh", "-c", 'read -r _; kill -s KILL -- "-$1"', "sh", str(group)],
+            ["/bin/sh", "-c", _GUARD, "sh", str(group), mark],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -200,8 +214,8 @@ class Guardian:
             self._process.stdin.close()
 
 
-def kill_marked(variable: str, value: str) -> int:
-    """Kill the processes that found a variable in their environment, and return how many.
+def signal_marked(variable: str, value: str, number: int = signal.SIGKILL) -> int:
+    """Signal the processes that found a variable in their environment, and return how many.
 
     A daemon leaves its group and its parent; its environment it keeps. Where the system does not
     show that of processes (it is Linux that does), none is found.
@@ -210,12 +224,14 @@ def kill_marked(variable: str, value: str) -> int:
     ----------
     variable, value : str
         Which nobody else has.
+    number : int
+        The signal; without, they are killed.
     """
     mark = f"{variable}={value}".encode()
-    killed = 0
+    reached = 0
     for environment in _PROC.glob("[0-9]*/environ"):
         with suppress(OSError):
             if mark in environment.read_bytes().split(b"\0"):
-                os.kill(int(environment.parent.name), signal.SIGKILL)
-                killed += 1
-    return killed
+                os.kill(int(environment.parent.name), number)
+                reached += 1
+    return reached

@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Protocol
 from greenbench import registry
 from greenbench.architectures.base import check_arguments
 from greenbench.cases import Case
-from greenbench.cases.case import OWN
 from greenbench.energy.carbon import CarbonIntensity, carbon_intensity
 from greenbench.energy.cooling import CoolDown, thermometer
 from greenbench.energy.gpus import training_gpus, visible_gpus
@@ -403,8 +402,7 @@ def check_cases(cases: Sequence[Case]) -> None:
             check_loss(find_task(case.task), case.backend)
         check_arguments(case.architecture, case.size, dict(case.architecture_options))
         space_of(case)
-        if case.backend != OWN:
-            check_sharing(case)
+        check_sharing(case)
         # A command says here what it lacks.
         registry.training_of(case)
         if case.id in seen:

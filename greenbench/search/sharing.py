@@ -20,6 +20,7 @@ from greenbench.architectures.spec import Weights
 from greenbench.backends import BuildRequest, TrainableModel
 from greenbench.backends.base import NativeModel, NotingBackend, SharingBackend
 from greenbench.cases import Case
+from greenbench.cases.case import COMMAND, OWN
 from greenbench.datasets import Dataset
 from greenbench.errors import ConfigurationError, TrialError
 from greenbench.strategies import Categorical
@@ -257,8 +258,15 @@ def check_sharing(case: Case) -> None:
         If its backend, its batches or something else that it asks for cannot be shared.
     """
     devices = case.devices
-    if devices == 1:
+    if devices == 1 or case.architecture.startswith(COMMAND):
+        # What a command starts is its own affair.
         return
+    if case.backend == OWN:
+        raise ConfigurationError(
+            f"devices is {devices}, but training {case.architecture!r} is a function, which runs "
+            "in one process; run it as a program instead: --command 'torchrun --standalone "
+            "--nproc-per-node {devices} train.py', or leave --devices out"
+        )
     if case.backend != TOGETHER:
         raise ConfigurationError(
             f"devices is {devices}, but backend {case.backend!r} trains on one; choose "

@@ -26,6 +26,8 @@ OPTIONS = (COMMAND, REPORT, SCORE)
 """Options of such a case that fill no place: the command line, its own file, and its score."""
 GIVEN = ("epochs", "seed", "batch_size")
 """Places that every case fills."""
+DEVICES = "devices"
+"""One more; with one device, an option of that name may fill it, as it always could."""
 SEED = "GREENBENCH_SEED"
 DEFAULT_SCORE = "accuracy"
 
@@ -48,6 +50,8 @@ class Command:
         Of its own, in which it reports.
     is_scheduled : bool
         Whether a scheduler decides how far its trials are trained.
+    devices : int
+        Among how many its trainings are shared out.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Command:
     score: str
     file: str | None
     is_scheduled: bool
+    devices: int = 1
 
     @property
     def is_stepwise(self) -> bool:
@@ -64,7 +69,7 @@ class Command:
 
     def train(self, run: Run, **_options: Any) -> Iterator[Report]:
         """Run it for a trial, from report to report."""
-        values = {**self.values, **run.hyperparameters, **_of_run(run)}
+        values = {DEVICES: self.devices, **self.values, **run.hyperparameters, **_of_run(run)}
         log = run.place.with_suffix(f"{run.place.suffix}.log") if run.place else None
         log = log or Path(tempfile.gettempdir(), f"greenbench-{os.getpid()}.log")
         file = CommandLine(self.file).filled(values)[0] if self.file else None
@@ -79,7 +84,8 @@ class Command:
         self, run: Run, arguments: list[str], log: Path, file: str | None
     ) -> Iterator[Report]:
         environment = {"PYTHONUNBUFFERED": "1", SEED: str(run.seed)}
-        program = Program(arguments, environment, log, Path(file) if file else None)
+        own = Path(file) if file else None
+        program = Program(arguments, environment, log, own, is_spread=self.devices > 1)
         reading = _Reading(self.score, run)
         try:
             for line, is_meant in program.lines():
@@ -195,6 +201,7 @@ def training_of(case: Case) -> Training:
         score=score.name,
         file=None if REPORT not in options else str(options[REPORT]),
         is_scheduled=case.scheduler is not None,
+        devices=case.devices,
     )
     _check(case, command)
 
@@ -216,7 +223,7 @@ def _check(case: Case, command: Command) -> None:
     line, space = command.line, find_space(case.space)
     searched = [each.name for each in space.dimensions]
     in_file = CommandLine(command.file).places if command.file else ()
-    filled = dict.fromkeys([*searched, *command.values, *GIVEN])
+    filled = dict.fromkeys([*searched, *command.values, *GIVEN, DEVICES])
     if unknown := [name for name in (*line.places, *in_file) if name not in filled]:
         raise ConfigurationError(
             f"command {line.text!r} has {quoted(unknown)}, which nothing fills; expected some of "
@@ -233,7 +240,14 @@ def _check(case: Case, command: Command) -> None:
             f"command {line.text!r} has no place for {quoted(unread)}, which --set or --size "
             "sets; add it, or leave that out"
         )
-    if twice := [name for name in (*searched, *GIVEN) if name in command.values]:
+    if case.devices > 1 and DEVICES not in line.places:
+        raise ConfigurationError(
+            f"command {line.text!r} has no place for {{devices}}, which is {case.devices}; start "
+            "its processes with it, such as by 'torchrun --standalone --nproc-per-node {devices} "
+            "train.py', or leave --devices out"
+        )
+    given = (*GIVEN, DEVICES) if case.devices > 1 else GIVEN
+    if twice := [name for name in (*searched, *given) if name in command.values]:
         raise ConfigurationError(
             f"--set or --size sets {twice[0]!r}, which the case fills itself; leave that out"
         )

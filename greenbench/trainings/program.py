@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from greenbench.errors import TrainingError
-from greenbench.machine.processes import GroupLeader, Guardian, kill_marked
+from greenbench.machine.processes import GroupLeader, Guardian, signal_marked
 from greenbench.machine.reporting import GO, REPORT
 from greenbench.trainings.messages import Lines
 from greenbench.trainings.report_file import ReportFile
@@ -42,6 +42,9 @@ class Program:
         What it prints is added here.
     file : pathlib.Path, optional
         Of its own, in which it reports.
+    is_spread : bool
+        Whether what it starts may lead sessions of its own, as the processes of ``torchrun`` do:
+        those are stopped with it.
 
     Raises
     ------
@@ -55,7 +58,10 @@ class Program:
         environment: Mapping[str, str],
         log: Path,
         file: Path | None = None,
+        *,
+        is_spread: bool = False,
     ) -> None:
+        self._is_spread = is_spread
         self._folder = Path(tempfile.mkdtemp(prefix="greenbench-"))
         self._mark = secrets.token_hex(16)
         self._waiting: deque[Line] = deque()
@@ -80,7 +86,7 @@ class Program:
             self._drop()
             raise TrainingError(f"it cannot be started: {error}") from error
         self._leader = GroupLeader(process)
-        self._guardian = Guardian(process.pid)
+        self._guardian = Guardian(process.pid, f"{MARK}={self._mark}")
         self._attendant = threading.Thread(target=self._attend, daemon=True)
         self._attendant.start()
         assert process.stdout is not None
@@ -103,7 +109,7 @@ class Program:
             has_ended = any(key.fd == self._ended for key, _ in ready)
             if has_ended:
                 self._attendant.join()
-                kill_marked(MARK, self._mark)
+                signal_marked(MARK, self._mark)
             for source in self._lines:
                 self._read(source, is_last=has_ended)
             if self._file:
@@ -115,11 +121,11 @@ class Program:
 
     def pause(self) -> None:
         """Stop it and all that it has started."""
-        self._leader.signal(signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def go_on(self, *, waits: bool) -> None:
         """Let it go on; give it leave if it waits for that."""
-        self._leader.signal(signal.SIGCONT)
+        self._signal(signal.SIGCONT)
         if waits:
             os.write(self._go, b"\n")
 
@@ -127,10 +133,15 @@ class Program:
         """End it and all that it has started, and forget it."""
         self._leader.signal()
         self._attendant.join()
-        kill_marked(MARK, self._mark)
+        signal_marked(MARK, self._mark)
         self._selector.close()
         self._printed.close()
         self._drop()
+
+    def _signal(self, number: int) -> None:
+        self._leader.signal(number)
+        if self._is_spread:
+            signal_marked(MARK, self._mark, number)
 
     def _attend(self) -> None:
         """Wait for its end, and tell the thread that reads it."""

@@ -12,6 +12,7 @@ from greenbench.energy.codecarbon import CodecarbonMeter
 from greenbench.energy.gpus import Gpu, gpus_to_read, training_gpus
 from greenbench.energy.meter import Meter
 from greenbench.energy.meters import open_meter
+from greenbench.energy.process import ProcessMeter
 from greenbench.energy.zeus import ZeusMeter
 from greenbench.results.readings import Provenance
 from greenbench.testing import FakeMeter
@@ -103,6 +104,33 @@ def test_card_that_trains_is_read_alone_in_each_form(
     meters = [opened(kind, gpus), opened(kind, gpus)]
     assert [gpu_j(meter, made_up) for meter in meters] == [expected_j] * 2
     assert os.environ.get("CUDA_VISIBLE_DEVICES") == listed
+
+
+SEVERAL = [
+    (None, None, 2, 110.0),
+    (None, None, 3, 111.0),
+    ("2,0", None, 2, 11.0),
+    ("GPU-slow,GPU-fast", None, 2, 11.0),
+    # As a backend tells them, whose processes see whichever they like.
+    ("1", ["GPU-slow", "GPU-fast"], 2, 11.0),
+    (None, ["GPU-fast", "GPU-fast"], 2, 10.0),
+]
+
+
+@pytest.mark.parametrize("kind", [CodecarbonMeter, ZeusMeter, ProcessMeter])
+@pytest.mark.parametrize("several", SEVERAL)
+def test_all_cards_that_share_a_training_are_read_and_each_counts_once(
+    made_up: MadeUpNvml,
+    opened: Read,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[Meter],
+    several: tuple[str | None, list[str] | None, int, float],
+) -> None:
+    listed, told, count, expected_j = several
+    if listed is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
+    gpus = gpus_to_read(os.environ, told, count)
+    assert gpu_j(opened(kind, gpus), made_up) == expected_j
 
 
 @BOTH

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from greenbench.machine.processes import GroupLeader, kill_marked
+from greenbench.machine.processes import GroupLeader, signal_marked
 
 Eventually = Callable[[Callable[[], object]], None]
 
@@ -111,13 +111,15 @@ def test_children_that_the_system_reaps_are_not_signalled(
 
 
 GUARDED = """
-import subprocess, sys, time
+import os, subprocess, sys, time
 from greenbench.machine.processes import Guardian
+marked = {**os.environ, "A_MARK": f"of {os.getpid()}"}
 other = subprocess.Popen(["sleep", "600"], start_new_session=True)
-guardian = Guardian(other.pid)
+away = subprocess.Popen(["sleep", "600"], start_new_session=True, env=marked)
+guardian = Guardian(other.pid, f"A_MARK=of {os.getpid()}")
 if sys.argv[1] == "dismiss":
     guardian.dismiss()
-print(other.pid, flush=True)
+print(other.pid, away.pid, flush=True)
 time.sleep(600)
 """
 
@@ -128,19 +130,23 @@ def test_a_group_ends_with_the_process_that_is_killed_unless_its_guardian_was_di
 ) -> None:
     ours = subprocess.Popen([sys.executable, "-c", GUARDED, how], stdout=subprocess.PIPE)
     assert ours.stdout is not None
-    other = int(ours.stdout.readline())
+    other, away = map(int, ours.stdout.readline().split())
     os.killpg(other, signal.SIGSTOP)
     ours.kill()
     ours.wait()
     if how == "keep":
         eventually(lambda: is_gone(other))
+        # What leads a session of its own, only Linux shows to be of the group.
+        if sys.platform == "linux":
+            eventually(lambda: is_gone(away))
     else:
         assert not is_gone(other)
         os.kill(other, signal.SIGKILL)
+        os.kill(away, signal.SIGKILL)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows the environment of others")
 def test_processes_are_found_by_their_environment(eventually: Eventually) -> None:
     marked = subprocess.Popen(["sleep", "600"], env={**os.environ, "A_MARK": "of this test"})
-    eventually(lambda: kill_marked("A_MARK", "of this test"))
+    eventually(lambda: signal_marked("A_MARK", "of this test"))
     assert marked.wait() == -signal.SIGKILL
