@@ -265,7 +265,7 @@ def check_sharing(case: Case) -> None:
         raise ConfigurationError(
             f"devices is {devices}, but training {case.architecture!r} is a function, which runs "
             "in one process; run it as a program instead: --command 'torchrun --standalone "
-            "--nproc-per-node {devices} train.py', or leave --devices out"
+            "--nproc-per-node={devices} train.py', or leave --devices out"
         )
     if case.backend != TOGETHER:
         raise ConfigurationError(

@@ -243,7 +243,7 @@ def _check(case: Case, command: Command) -> None:
     if case.devices > 1 and DEVICES not in line.places:
         raise ConfigurationError(
             f"command {line.text!r} has no place for {{devices}}, which is {case.devices}; start "
-            "its processes with it, such as by 'torchrun --standalone --nproc-per-node {devices} "
+            "its processes with it, such as by 'torchrun --standalone --nproc-per-node={devices} "
             "train.py', or leave --devices out"
         )
     given = (*GIVEN, DEVICES) if case.devices > 1 else GIVEN
