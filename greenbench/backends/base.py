@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -272,24 +271,6 @@ class LocatingBackend(Protocol):
 
     def gpu_uuids(self) -> Sequence[str] | None:
         """Return UUIDs or PCI addresses; none if it trains on the CPU; None if it cannot tell."""
-
-
-@runtime_checkable
-class SharingBackend(Backend, DigestingBackend, LocatingBackend, Protocol):
-    """A backend that can share each training out among several processes.
-
-    It is built as ``Backend(name, threads=..., devices=..., rank=...)``. Its models are alike in
-    all of them, and train together: `train_epoch` is called everywhere at once, with the order of
-    the first process, of which others know the length.
-    """
-
-    devices: int
-
-    def join(self, meeting: Path) -> None:
-        """Meet the other processes, in a file that none has used before; wait for all."""
-
-    def leave(self) -> None:
-        """Let them go; others may be met afterwards."""
 
 
 @contextmanager

@@ -131,37 +131,12 @@ WHOLE = ("split_seed", "devices")
 """Tags that are whole numbers."""
 
 OF_CASE = (
-    "case_id",
-    "case_hash",
-    "suite",
-    "strategy",
-    "prior",
-    "architecture",
-    "family",
-    "size",
-    "backend",
-    "dataset",
-    "data_content",
-    "training_source",
-    "split_seed",
-    "setting",
-    "task",
-    "score",
-    "score_unit",
-    "score_direction",
-    "score_range",
-    "optimizer",
-    "schedule",
-    "energy_provenance",
-    "energy_scope",
-    "meter",
-    "cpu_tdp_w",
-    "marks",
-    "host",
-    "threads",
-    "devices",
-    "design",
-)
+    "case_id", "case_hash", "suite", "strategy", "prior", "architecture", "family", "size",
+    "backend", "dataset", "data_content", "training_source", "split_seed", "setting", "task",
+    "score", "score_unit", "score_direction", "score_range", "optimizer", "schedule",
+    "energy_provenance", "energy_scope", "meter", "cpu_tdp_w", "marks", "host", "threads",
+    "devices", "design",
+)  # fmt: skip
 """Columns that a trial's row has from its repeat's, as well as ``repeat``."""
 
 

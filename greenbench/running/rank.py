@@ -15,7 +15,7 @@ import numpy as np
 
 from greenbench import registry
 from greenbench.backends import TrainableModel
-from greenbench.backends.base import SharingBackend
+from greenbench.backends.sharing import SharingBackend
 from greenbench.cases import Case
 from greenbench.machine.places import described
 from greenbench.machine.secrets import redact

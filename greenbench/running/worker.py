@@ -20,8 +20,9 @@ from typing import Any, BinaryIO
 import greenbench
 from greenbench import registry
 from greenbench.backends import Backend, ReplayingBackend, process_state
-from greenbench.backends.base import LocatingBackend, SharingBackend
+from greenbench.backends.base import LocatingBackend
 from greenbench.backends.process_state import ProcessState
+from greenbench.backends.sharing import SharingBackend
 from greenbench.cases import Case
 from greenbench.cases.case import OWN
 from greenbench.energy.carbon import CarbonIntensity

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from greenbench.architectures.spec import Weights
 from greenbench.backends import BuildRequest, TrainableModel
-from greenbench.backends.base import NativeModel, NotingBackend, SharingBackend
+from greenbench.backends.base import NativeModel, NotingBackend
+from greenbench.backends.sharing import SharingBackend
 from greenbench.cases import Case
 from greenbench.cases.case import COMMAND, OWN
 from greenbench.datasets import Dataset
