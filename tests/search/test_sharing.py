@@ -3,14 +3,17 @@
 What needs them is in ``integration/test_devices.py``.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import greenbench
 from greenbench import registry
 from greenbench.backends.torch import TorchBackend
 from greenbench.backends.torch_ranks import Ranks
@@ -26,6 +29,7 @@ from greenbench.strategies import Categorical, Dimension, SearchSpace
 from tests.made_up_nvml import Card, install
 
 SHARED = Case(architecture="dense", size="xs", devices=2, threads=1)
+LINE = "true {devices} {epochs}"
 RATE = Dimension("learning_rate", 1e-4, 1e-2, "log")
 
 for name, batch in (
@@ -58,6 +62,26 @@ def test_what_cannot_be_shared_is_refused_before_anything_is_started(
         check_cases([case])
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@greenbench.register_training("one_process_alone")
+def one_process_alone(run: Any) -> float:
+    """Stand for a training of one's own that is a function."""
+    return 0.5
+
+
+def test_training_of_ones_own_is_shared_by_a_program_that_is_told_how_many() -> None:
+    own = Case(architecture="one_process_alone", backend="own", dataset="own", devices=2)
+    with pytest.raises(ConfigurationError, match="is a function, which runs in one process; run"):
+        check_cases([own])
+    for line, said in (("true {epochs}", "has no place for {devices}, which is 2"), (LINE, None)):
+        options = {"command": line}
+        case = replace(own, architecture="command_true", architecture_options=options)  # type: ignore[arg-type]
+        if said is None:
+            check_cases([case])
+            continue
+        with pytest.raises(ConfigurationError, match=re.escape(said)):
+            check_cases([case])
 
 
 def test_batches_that_are_searched_may_be_shared_where_all_are_even() -> None:
