@@ -4,10 +4,10 @@ import json
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar, Protocol
 
 from greenbench.cases import Case
 from greenbench.cluster.asked import Asked
@@ -22,10 +22,33 @@ from greenbench.results.journal import Journal
 from greenbench.running.conditions import Conditions, conditions_asked
 from greenbench.running.delivery import Delivery, silence
 from greenbench.running.repeats import Follower
-from greenbench.running.session import Session, check_completed
+from greenbench.running.session import Listener, Session, check_completed
 
 POLL_S = 1.0
 TELL_EVERY_S = 60.0
+
+
+class PlaceListener(Protocol):
+    """Is told what one worker does."""
+
+    def repeat_started(self, case: Case, repeat: int, done_trials: int) -> None:
+        """Show that a repeat begins there."""
+
+    def event(self, kind: str, values: Mapping[str, Any]) -> None:
+        """Show an event of it."""
+
+    def repeat_finished(self, result: CaseResult | None) -> None:
+        """Show that it ended; None if it failed."""
+
+    def repeat_lost(self) -> None:
+        """Show that it goes on elsewhere."""
+
+
+class ManyListener(Listener, Protocol):
+    """Is told what a session does that runs several repeats at once."""
+
+    def at(self, place: str) -> PlaceListener:
+        """Return who is told of one worker."""
 
 
 @dataclass
@@ -43,6 +66,7 @@ class ClusterSession(Session):
         Tells seconds.
     """
 
+    listener: ManyListener
     cluster: Asked | None = None
     clock: Callable[[], float] = time.monotonic
     _attempts: dict[str, Attempt] = field(default_factory=dict, init=False)
@@ -71,7 +95,10 @@ class ClusterSession(Session):
         for repeat in list(due):
             if (result := repeat.journal.read().result) is not None:
                 due.remove(repeat)
-                yield from self._done(repeat, result, follower)
+                repeat.journal.drop_checkpoints()
+                self.listener.repeat_started(repeat.case, repeat.number, len(result.trials))
+                self.listener.repeat_finished(result)
+                yield from self._deliver(result, follower)
         while due or self._attempts:
             self._assign(due)
             self._listen()
@@ -128,7 +155,7 @@ class ClusterSession(Session):
             "design": look.design,
         }
         done = len(repeat.journal.read().trials)
-        self.listener.repeat_started(repeat.case, repeat.number, done)
+        self._at(hand.name).repeat_started(repeat.case, repeat.number, done)
         self._crew.send(token, json.dumps(order), hand)
 
     def _listen(self) -> None:
@@ -142,7 +169,7 @@ class ClusterSession(Session):
                 self.listener.notice(str(values["text"]))
             elif op == "event":
                 attempt.hear(values["kind"], values["event"])
-                self.listener.event(values["kind"], values["event"])
+                self._at(attempt.name).event(values["kind"], values["event"])
             else:
                 self._crew.reply(attempt.token, message["number"], attempt.answer(op, values))
             self._tell(attempt)
@@ -155,6 +182,7 @@ class ClusterSession(Session):
             if attempt.is_over or (attempt.worker in there and not broken):
                 continue
             attempt.lose()
+            self._at(attempt.name).repeat_lost()
             self._tell(attempt)
             attempt.is_over = attempt.error is not None
             if attempt.error is None:
@@ -170,17 +198,19 @@ class ClusterSession(Session):
         if error is None:
             result = repeat.journal.read().result
             if result is not None:
-                yield from self._done(repeat, result, follower, is_started=True)
+                self._at(attempt.name).repeat_finished(result)
+                yield from self._deliver(result, follower)
                 return
             error = WorkerError(f"{repeat.case.id} finished without a result on {attempt.name}")
         is_configuration = isinstance(error, ConfigurationError)
         if is_configuration and attempt.taken_from:
             # What a worker has differs from what the one before had.
             attempt.start_over(str(error))
+            self._at(attempt.name).repeat_lost()
             self._tell(attempt)
             due.appendleft(repeat)
             return
-        self.listener.repeat_finished(None)
+        self._at(attempt.name).repeat_finished(None)
         if is_configuration:
             if repeat.case in hopeless:
                 return
@@ -192,13 +222,9 @@ class ClusterSession(Session):
         follower.notice(f"Error: {error}")
         yield error
 
-    def _done(
-        self, repeat: Repeat, result: CaseResult, follower: Follower, *, is_started: bool = False
+    def _deliver(
+        self, result: CaseResult, follower: Follower
     ) -> Iterator[CaseResult | GreenbenchError]:
-        repeat.journal.drop_checkpoints()
-        if not is_started:
-            self.listener.repeat_started(repeat.case, repeat.number, len(result.trials))
-        self.listener.repeat_finished(result)
         self.deliver(result)
         yield result
         try:
@@ -206,6 +232,10 @@ class ClusterSession(Session):
         except GreenbenchError as error:
             follower.notice(f"Error: {error}")
             yield error
+
+    def _at(self, name: str) -> "PlaceListener":
+        """Return who is told of the repeats of one worker."""
+        return self.listener.at(name)
 
     def _forget(self, attempt: Attempt) -> None:
         self._crew.release(attempt.token)
