@@ -15,7 +15,7 @@ from greenbench.cluster.started import Started
 from greenbench.errors import ClusterError
 
 METER = "METER"
-CONNECT_S = 30
+CONNECT_S = 10
 ANSWER_S = 60
 RETRY_S = 0.5
 MOST_MESSAGES = 1000

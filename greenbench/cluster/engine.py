@@ -112,19 +112,21 @@ class ClusterSession(Session):
         common = Common.of(self.settings, self.cases, intensity).to_json()
         self._run_folder = self._open_folder(stack, intensity, is_fresh=is_fresh)
         self.folder = self._run_folder.path
-        away = silence(self.settings)
-        timeout_s = self.settings.store_timeout_s
-        self._delivery = Delivery(self.settings.tracking_uri, self.listener, timeout_s, away)
         # What only workers know is checked by them, repeat by repeat.
         is_complete = self._run_folder.is_resumed and self._run_folder.is_complete()
         self._is_complete = True
-        if is_complete or self.cluster is None:
-            return
+        if not is_complete and self.cluster is not None:
+            self._join(self.cluster, stack, common)
+        away = silence(self.settings)
+        timeout_s = self.settings.store_timeout_s
+        self._delivery = Delivery(self.settings.tracking_uri, self.listener, timeout_s, away)
+
+    def _join(self, cluster: Asked, stack: ExitStack, common: str) -> None:
         notice = self.listener.notice
-        there = stack.enter_context(started(self.cluster, self.settings, self.cases, notice))
+        there = stack.enter_context(started(cluster, self.settings, self.cases, notice))
         session = f"{self.folder.name}-{secrets.token_hex(4)}"
         self._crew = stack.enter_context(Crew(there, common, session, notice))
-        self._crew.check(may_come_later=self.cluster.scheduler is None)
+        self._crew.check(may_come_later=cluster.scheduler is None)
         if self._crew.dashboard_link:
             notice(f"the cluster's dashboard: {self._crew.dashboard_link}")
 
