@@ -5,6 +5,7 @@ import threading
 import time
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ METER = "METER"
 CONNECT_S = 10
 ANSWER_S = 60
 RETRY_S = 0.5
+LOOK_EVERY_S = 1.0
 MOST_MESSAGES = 1000
 """That wait for the driver; workers wait with more."""
 HOW_TO_START = "`dask worker ADDRESS --nthreads 1 --resources METER=1`"
@@ -51,6 +53,8 @@ class Crew:
     ) -> None:
         self._common, self._session, self._notice = common, session, notice
         self._judged: dict[str, bool] = {}
+        self._seen: Mapping[str, Mapping[str, Any]] | None = None
+        self._seen_at = 0.0
         self._futures: dict[str, Future[None]] = {}
         self._downs: dict[str, Queue] = {}
         try:
@@ -78,6 +82,9 @@ class Crew:
     def __exit__(self, *exception: object) -> None:
         for token in list(self._futures):
             self.release(token)
+        with suppress(Exception):
+            # Processes that wait there take memory, and no more.
+            self._ask(remote.rest, [each for each, is_good in self._judged.items() if is_good])
         self._up.close()
         self._client.close()
 
@@ -117,6 +124,15 @@ class Crew:
                 if why:
                     self._notice(f"worker {hand.name} is not used: {why}")
         return [hand for hand in hands if self._judged[hand.address]]
+
+    def is_there(self, address: str) -> bool:
+        """Return whether a worker is still there, if only to end what it is at."""
+        return address in self._workers()
+
+    def has_left(self, address: str) -> bool:
+        """Return whether a worker that is gone was told to go."""
+        told = self._client.get_events(address)
+        return any(event.get("action") == "closing-worker" for _, event in told)
 
     def send(self, token: str, order: str, hand: Hand) -> None:
         """Let a worker run a repeat."""
@@ -158,9 +174,9 @@ class Crew:
     def broken(self, token: str) -> str | None:
         """Return why Dask gave a repeat up; None if it did not."""
         future = self._futures[token]
-        if future.status == "error":
-            return str(future.exception())
-        return "it was cancelled" if future.status in ("cancelled", "lost") else None
+        if future.status in ("cancelled", "lost"):
+            raise self._gone("it knows nothing of what runs")
+        return str(future.exception()) if future.status == "error" else None
 
     def release(self, token: str) -> None:
         """Forget a repeat; a worker that is still at it stops."""
@@ -181,12 +197,17 @@ class Crew:
 
     def _workers(self) -> Mapping[str, Mapping[str, Any]]:
         if self._client.status not in ("running", "connecting"):
-            raise ClusterError(
-                f"the Dask scheduler is gone ({self._client.status}); start it and its workers "
-                "again, then run the same command"
-            )
-        found: Mapping[str, Mapping[str, Any]] = self._client.scheduler_info()["workers"]
-        return found
+            raise self._gone("the connection is closed")
+        now = time.monotonic()
+        if self._seen is None or now - self._seen_at >= LOOK_EVERY_S:
+            self._seen, self._seen_at = self._client.scheduler_info()["workers"], now
+        return self._seen
+
+    def _gone(self, why: str) -> ClusterError:
+        return ClusterError(
+            f"the Dask scheduler is gone ({why}): finished trials are kept; start it and its "
+            "workers again, then run the same command"
+        )
 
     def _offering(self, found: Mapping[str, Mapping[str, Any]]) -> list[Hand]:
         return [
@@ -198,16 +219,18 @@ class Crew:
 
     def _objection(self, hand: Hand) -> str | None:
         try:
-            found: str | None = self._client.sync(
-                self._client._run,
-                remote.object_to,
-                self._common,
-                workers=[hand.address],
-                on_error="raise",
-                callback_timeout=ANSWER_S,
-            )[hand.address]
+            found: str | None = self._ask(remote.object_to, [hand.address], self._common)[
+                hand.address
+            ]
         except ImportError as error:
             return f"it has another greenbench, or none ({error}); install the same version there"
         except Exception as error:
             return f"it does not answer as it should ({type(error).__name__}: {error})"
+        return found
+
+    def _ask(self, what: Callable[..., Any], addresses: list[str], *given: str) -> dict[str, Any]:
+        """Run a function on workers, which has so many seconds."""
+        found: dict[str, Any] = self._client.sync(
+            self._client._run, what, *given, workers=addresses, callback_timeout=ANSWER_S
+        )
         return found

@@ -178,16 +178,19 @@ class ClusterSession(Session):
 
     def _over(self, due: "deque[Repeat]") -> list[Attempt]:
         """Return the attempts that came to an end; those whose worker is gone are due again."""
-        there = {hand.address for hand in self._crew.hands()}
-        for token, attempt in list(self._attempts.items()):
-            broken = self._crew.broken(token)
-            if attempt.is_over or (attempt.worker in there and not broken):
+        for attempt in list(self._attempts.values()):
+            if attempt.is_over:
                 continue
-            attempt.lose()
-            self._at(attempt.name).repeat_lost()
+            if not self._crew.is_there(attempt.worker):
+                attempt.lose(has_left=self._crew.has_left(attempt.worker))
+            elif broken := self._crew.broken(attempt.token):
+                attempt.error = WorkerError(f"{attempt.repeat.case.id} on {attempt.name}: {broken}")
+            else:
+                continue
             self._tell(attempt)
             attempt.is_over = attempt.error is not None
             if attempt.error is None:
+                self._at(attempt.name).repeat_lost()
                 self._forget(attempt)
                 due.appendleft(attempt.repeat)
         return [attempt for attempt in self._attempts.values() if attempt.is_over]

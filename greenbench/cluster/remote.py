@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from distributed import Queue, get_client, get_worker
+from distributed import Queue, Status, get_client, get_worker
 
 from greenbench import registry
 from greenbench.cases import Case
@@ -32,6 +32,7 @@ from greenbench.running.executor import Job, WorkerPool
 from greenbench.running.parts import import_parts
 from greenbench.settings import Settings
 
+ENDING = (Status.closing, Status.closed, Status.failed)
 SAVED_EVERY_S = 30.0
 """So often is sent what a running trial has saved, which may be large."""
 CHECK_S = 1.0
@@ -47,6 +48,12 @@ def object_to(common: str) -> str | None:
         As of `Common.to_json`.
     """
     return objection(Common.from_json(common))
+
+
+def rest() -> None:
+    """End the processes that wait for further repeats of a run."""
+    with _only_one:
+        _close_all()
 
 
 def run_repeat(common: str, order: str, up: str, token: str) -> None:
@@ -103,6 +110,8 @@ def _watch_of(token: str) -> Any:
 
     def is_wanted() -> bool:
         task = worker.state.tasks.get(token)
+        if worker.status in ENDING:
+            return False
         return task is not None and task.state in ("executing", "long-running")
 
     return is_wanted
@@ -131,8 +140,7 @@ def _run(line: Line, common: Common, order: Mapping[str, Any]) -> None:
                 sender.send()
             kind = "configuration" if isinstance(error, ConfigurationError) else "worker"
             ended = {"kind": kind, "message": redact(str(error))}
-        ended["is_discarded"] = not journal.path.exists()
-        line.ask("ended", **ended)
+        line.ask("ended", is_discarded=sender.is_gone, **ended)
 
 
 def _measure(
@@ -143,7 +151,9 @@ def _measure(
     case = Case.from_dict(order["case"])
     site = _site(common)
     on_wait = partial(_waiting, line, site)
-    with _ending_if_unwanted(line), host_lock(site.settings.host_lock, on_wait):
+    with _ending_if_unwanted(line, site), host_lock(site.settings.host_lock, on_wait):
+        # It may have waited for long.
+        line.check()
         idle_w = site.prepare(line, case, order["repeat"])
         _begin(line, site, case, journal)
         sender.begin()
@@ -164,6 +174,9 @@ def _begin(line: Line, site: "_Site", case: Case, journal: Journal) -> None:
     def ask(name: str, offset: int) -> Piece:
         return Piece.from_dict(line.ask("fetch", name=name, offset=offset)["piece"])
 
+    for name, basis in there["siblings"].items():
+        # What the case's other repeats rest on, which this one must not differ from.
+        Journal(journal.path.with_name(Path(name).name)).start(0.0, basis)
     fetch(Receiver(journal), there["sizes"], ask)
 
 
@@ -261,7 +274,7 @@ def _without_store(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def _ending_if_unwanted(line: Line) -> Iterator[None]:
+def _ending_if_unwanted(line: Line, site: _Site) -> Iterator[None]:
     """End the processes that measure as soon as nobody waits for what they do."""
     over = threading.Event()
 
@@ -269,14 +282,18 @@ def _ending_if_unwanted(line: Line) -> Iterator[None]:
         while not over.wait(CHECK_S):
             try:
                 line.check()
-            except GreenbenchError:
-                _close_all()
+            except AbandonedError:
+                site.pool.close()
                 return
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     try:
         yield
+    except AbandonedError:
+        # Whoever began to start one may have been quicker than who watches.
+        _close_all()
+        raise
     finally:
         over.set()
         thread.join()
