@@ -12,10 +12,10 @@ from typing import Any
 from distributed import Client, Future, Queue
 
 from greenbench.cluster import remote
+from greenbench.cluster.devices import METER
 from greenbench.cluster.started import Started
 from greenbench.errors import ClusterError
 
-METER = "METER"
 CONNECT_S = 10
 ANSWER_S = 60
 RETRY_S = 0.5
@@ -70,7 +70,6 @@ class Crew:
                 f"no Dask scheduler answers at {started.address} within {CONNECT_S} s "
                 f"({type(error).__name__}); start one with `dask scheduler`, or mend the address"
             ) from error
-        self.dashboard_link = started.dashboard_link or self._dashboard()
         self._up = Queue(f"greenbench-{session}", client=self._client, maxsize=MOST_MESSAGES)
         self._inbox: queue.Queue[Mapping[str, Any]] = queue.Queue(MOST_MESSAGES)
         # A question to the scheduler that ended by a time limit would be an error in its log.
@@ -185,11 +184,6 @@ class Crew:
             future.cancel(force=True)
         future.release()
         self._downs.pop(token).close()
-
-    def _dashboard(self) -> str | None:
-        # One that is switched off has an address all the same.
-        has_one = "dashboard" in self._client.scheduler_info()["services"]
-        return str(self._client.dashboard_link) if has_one else None
 
     @property
     def _address(self) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from greenbench.cases import Case
-from greenbench.cluster.asked import Asked
+from greenbench.cluster.asked import LOCAL, Asked
 from greenbench.cluster.attempt import Attempt, Repeat
 from greenbench.cluster.crew import Crew, Hand
 from greenbench.cluster.orders import Common
@@ -20,7 +20,7 @@ from greenbench.errors import ConfigurationError, GreenbenchError, WorkerError
 from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
 from greenbench.running.conditions import Conditions, conditions_asked
-from greenbench.running.delivery import Delivery, silence
+from greenbench.running.delivery import Delivery, When, silence
 from greenbench.running.repeats import Follower
 from greenbench.running.session import Listener, Session, check_completed
 
@@ -119,7 +119,10 @@ class ClusterSession(Session):
             self._join(self.cluster, stack, common)
         away = silence(self.settings)
         timeout_s = self.settings.store_timeout_s
-        self._delivery = Delivery(self.settings.tracking_uri, self.listener, timeout_s, away)
+        is_here = self.cluster is not None and self.cluster.kind == LOCAL
+        when = When.AT_END if is_here else When.ALWAYS
+        uri, listener = self.settings.tracking_uri, self.listener
+        self._delivery = Delivery(uri, listener, timeout_s, away, when=when)
 
     def _join(self, cluster: Asked, stack: ExitStack, common: str) -> None:
         notice = self.listener.notice
@@ -127,8 +130,8 @@ class ClusterSession(Session):
         session = f"{self.folder.name}-{secrets.token_hex(4)}"
         self._crew = stack.enter_context(Crew(there, common, session, notice))
         self._crew.check(may_come_later=cluster.scheduler is None)
-        if self._crew.dashboard_link:
-            notice(f"the cluster's dashboard: {self._crew.dashboard_link}")
+        if there.dashboard_link:
+            notice(f"the cluster's dashboard: {there.dashboard_link}")
 
     def _measure_idle_w(self, when: str) -> dict[str, float]:
         # Each worker measures that of its own machine.

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,8 @@ from greenbench.cluster.orders import Common, objection
 from greenbench.cluster.relay import Piece, Receiver, Sender, fetch
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.cooling import CoolDown, thermometer
-from greenbench.energy.hostlock import host_lock
+from greenbench.energy.gpus import training_gpus, visible_gpus
+from greenbench.energy.hostlock import Held, measuring_lock
 from greenbench.errors import ConfigurationError, GreenbenchError
 from greenbench.machine.secrets import redact
 from greenbench.results.journal import Journal
@@ -150,17 +151,24 @@ def _measure(
         raise ConfigurationError(f"{_name()} cannot run it: {why}")
     case = Case.from_dict(order["case"])
     site = _site(common)
-    on_wait = partial(_waiting, line, site)
-    with _ending_if_unwanted(line, site), host_lock(site.settings.host_lock, on_wait):
+    with _ending_if_unwanted(line, site), _lock_of(line, site, case) as held:
         # It may have waited for long.
         line.check()
-        idle_w = site.prepare(line, case, order["repeat"])
+        idle_w = site.prepare(line, case, order["repeat"], held)
         _begin(line, site, case, journal)
         sender.begin()
         look = Look(int(order["look"]), order["design"])
         changed = order["mixed"]
         job = Job(case, order["repeat"], order["suite"], journal, idle_w, changed, look, True)
         site.pool.run(job, _Events(line, sender))
+
+
+def _lock_of(line: Line, site: "_Site", case: Case) -> AbstractContextManager[Held]:
+    """Return the lock of this machine, or of the cards whose own counter is the headline."""
+    most, settings = case.devices, site.settings
+    gpus = visible_gpus(os.environ)[:most] if most > 1 else training_gpus(os.environ)
+    on_wait = partial(_waiting, line, site)
+    return measuring_lock(settings.host_lock, gpus, settings.headline, on_wait)
 
 
 def _begin(line: Line, site: "_Site", case: Case, journal: Journal) -> None:
@@ -207,10 +215,11 @@ class _Site:
     idle_w: dict[str, float] | None = None
     cool_down: CoolDown | None = None
 
-    def prepare(self, line: Line, case: Case, repeat: int) -> dict[str, float]:
+    def prepare(self, line: Line, case: Case, repeat: int, held: Held) -> dict[str, float]:
         """Start the workers of a case, and know idle power; return it."""
         self.pool.launch([case])
         self.pool.wait_until_ready()
+        held.take(self.pool.gpus or ())
         if self.settings.cool_down:
             if self.cool_down is None:
                 notice = lambda text: line.tell("notice", text=text)  # noqa: E731
