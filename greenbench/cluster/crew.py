@@ -108,20 +108,19 @@ class Crew:
                 f"the cluster at {self._address} has {there} offers a {METER}, which says that one "
                 f"measurement may run there at a time; start {HOW_TO_START}"
             )
-        for hand in hands:
-            if why := self._objection(hand):
+        for hand, why in self._objections(hands).items():
+            if why:
                 raise ClusterError(f"worker {hand.name} cannot be used: {why}")
             self._judged[hand.address] = True
 
     def hands(self) -> list[Hand]:
         """Return the workers that can be used now; one that cannot is told of once."""
         hands = self._offering(self._workers())
-        for hand in hands:
-            if hand.address not in self._judged:
-                why = self._objection(hand)
-                self._judged[hand.address] = why is None
-                if why:
-                    self._notice(f"worker {hand.name} is not used: {why}")
+        new = [hand for hand in hands if hand.address not in self._judged]
+        for hand, why in self._objections(new).items():
+            self._judged[hand.address] = why is None
+            if why:
+                self._notice(f"worker {hand.name} is not used: {why}")
         return [hand for hand in hands if self._judged[hand.address]]
 
     def is_there(self, address: str) -> bool:
@@ -211,20 +210,33 @@ class Crew:
             and worker.get("status", "running") == "running"
         ]
 
-    def _objection(self, hand: Hand) -> str | None:
+    def _objections(self, hands: list[Hand]) -> dict[Hand, str | None]:
+        """Return why workers cannot be used, all asked at once; None of one that can."""
+        if not hands:
+            return {}
         try:
-            found: str | None = self._ask(remote.object_to, [hand.address], self._common)[
-                hand.address
-            ]
-        except ImportError as error:
-            return f"it has another greenbench, or none ({error}); install the same version there"
+            told = self._ask(remote.object_to, [hand.address for hand in hands], self._common)
         except Exception as error:
-            return f"it does not answer as it should ({type(error).__name__}: {error})"
-        return found
+            told = {hand.address: error for hand in hands}
+        return {hand: _in_words(told.get(hand.address, TimeoutError())) for hand in hands}
 
     def _ask(self, what: Callable[..., Any], addresses: list[str], *given: str) -> dict[str, Any]:
         """Run a function on workers, which has so many seconds."""
         found: dict[str, Any] = self._client.sync(
-            self._client._run, what, *given, workers=addresses, callback_timeout=ANSWER_S
+            self._client._run,
+            what,
+            *given,
+            workers=addresses,
+            on_error="return",
+            callback_timeout=ANSWER_S,
         )
         return found
+
+
+def _in_words(told: object) -> str | None:
+    """Return what a worker objects to, or why it cannot even say."""
+    if isinstance(told, ImportError):
+        return f"it has another greenbench, or none ({told}); install the same version there"
+    if isinstance(told, BaseException):
+        return f"it does not answer as it should ({type(told).__name__}: {told})"
+    return None if told is None else str(told)

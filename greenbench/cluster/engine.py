@@ -21,8 +21,9 @@ from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
 from greenbench.running.conditions import Conditions, conditions_asked
 from greenbench.running.delivery import Delivery, When, silence
+from greenbench.running.listener import Listener
 from greenbench.running.repeats import Follower
-from greenbench.running.session import Listener, Session, check_completed
+from greenbench.running.session import Session, check_completed
 
 POLL_S = 1.0
 TELL_EVERY_S = 60.0
