@@ -14,6 +14,7 @@ from greenbench.running.conditions import change, listed
 from greenbench.running.executor import record_lost
 from greenbench.running.worker_process import lost_trials
 
+TRIAL_LINE = b'{"event": "trial"'
 NO_TRIAL = (-1, 0)
 MOST_DEATHS = 2
 """So many workers may die at the same trial: then it is taken for what kills them."""
@@ -132,7 +133,18 @@ class Attempt:
             has_more = journal.read().starts > 0
             self.taken_from = repeat.worker if has_more and repeat.worker != self.name else None
             repeat.worker = self.name
-        return {"sizes": self._receiver.sizes()}
+        return {"sizes": self._receiver.sizes(), "siblings": self._siblings()}
+
+    def _siblings(self) -> dict[str, Any]:
+        """Return what the case's other repeats rest on, less what depends on the host."""
+        own, found = self.repeat.journal, {}
+        for sibling in own.siblings():
+            basis = dict(sibling.last_start().get("basis", {}))
+            if sibling.last_place() != own.last_place():
+                basis.pop("device", None)
+            if basis:
+                found[sibling.path.name] = basis
+        return found
 
     def _move(self, before: Mapping[str, Any], here: Mapping[str, Any]) -> None:
         """Leave behind what was achieved on a host that differs."""
@@ -159,9 +171,8 @@ class Attempt:
         size = self._receiver.take(piece)
         if not piece.digest:
             for line in piece.data.splitlines():
-                entry = json.loads(line)
-                if entry["event"] == "trial":
-                    self.running.pop(entry["values"]["index"], None)
+                if line.startswith(TRIAL_LINE):
+                    self.running.pop(json.loads(line)["values"]["index"], None)
         return size
 
     def _end(self, values: Mapping[str, Any]) -> None:
@@ -172,8 +183,17 @@ class Attempt:
         if values["is_discarded"] and self.has_begun:
             self.repeat.journal.discard()
 
-    def lose(self) -> None:
-        """Record what became of the repeat now that the worker is gone."""
+    def lose(self, *, has_left: bool = False) -> None:
+        """Record what became of the repeat now that the worker is gone.
+
+        Parameters
+        ----------
+        has_left : bool
+            Whether it was told to go, as by a queue at its time limit: no trial is to blame.
+        """
+        if has_left:
+            self._tell_gone("has left", "goes on elsewhere")
+            return
         repeat = self.repeat
         at = {index: (index, self._kept(index)) for index in self.running}
         for key in at.values() or [NO_TRIAL]:
@@ -185,14 +205,18 @@ class Attempt:
         for trial in lost_trials(lost, TrialStatus.CRASHED, message, self._scope):
             record_lost(trial, repeat.case, repeat.journal)
         again = "goes on elsewhere" if not lost else "goes on elsewhere without that trial"
-        self.notices.append(
-            f"worker {self.name} is gone: {repeat.case.id}, repeat {repeat.number + 1}, {again}"
-        )
+        self._tell_gone("is gone", again)
         if repeat.deaths.get(NO_TRIAL, 0) > MOST_DEATHS:
             self.error = WorkerError(
                 f"{repeat.case.id}: {repeat.deaths[NO_TRIAL]} workers died during repeat "
                 f"{repeat.number + 1} while none of its trials was under way; see their logs"
             )
+
+    def _tell_gone(self, how: str, then: str) -> None:
+        repeat = self.repeat
+        self.notices.append(
+            f"worker {self.name} {how}: {repeat.case.id}, repeat {repeat.number + 1}, {then}"
+        )
 
     def _kept(self, index: int) -> int:
         """Return how many epochs of a trial would not be lost."""
@@ -202,6 +226,8 @@ class Attempt:
 
 def put_aside(journal: Journal) -> str:
     """Put what a repeat has achieved under another name, and start it over; return that name."""
+    if not journal.path.exists():
+        return "nothing"
     number = 1
     while (aside := journal.path.with_suffix(f".{number}.aside")).exists():
         number += 1

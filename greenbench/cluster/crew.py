@@ -5,19 +5,21 @@ import threading
 import time
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from distributed import Client, Future, Queue
 
 from greenbench.cluster import remote
+from greenbench.cluster.devices import METER
 from greenbench.cluster.started import Started
 from greenbench.errors import ClusterError
 
-METER = "METER"
-CONNECT_S = 30
+CONNECT_S = 10
 ANSWER_S = 60
 RETRY_S = 0.5
+LOOK_EVERY_S = 1.0
 MOST_MESSAGES = 1000
 """That wait for the driver; workers wait with more."""
 HOW_TO_START = "`dask worker ADDRESS --nthreads 1 --resources METER=1`"
@@ -51,6 +53,8 @@ class Crew:
     ) -> None:
         self._common, self._session, self._notice = common, session, notice
         self._judged: dict[str, bool] = {}
+        self._seen: Mapping[str, Mapping[str, Any]] | None = None
+        self._seen_at = 0.0
         self._futures: dict[str, Future[None]] = {}
         self._downs: dict[str, Queue] = {}
         try:
@@ -66,7 +70,6 @@ class Crew:
                 f"no Dask scheduler answers at {started.address} within {CONNECT_S} s "
                 f"({type(error).__name__}); start one with `dask scheduler`, or mend the address"
             ) from error
-        self.dashboard_link = started.dashboard_link or self._client.dashboard_link
         self._up = Queue(f"greenbench-{session}", client=self._client, maxsize=MOST_MESSAGES)
         self._inbox: queue.Queue[Mapping[str, Any]] = queue.Queue(MOST_MESSAGES)
         # A question to the scheduler that ended by a time limit would be an error in its log.
@@ -78,6 +81,9 @@ class Crew:
     def __exit__(self, *exception: object) -> None:
         for token in list(self._futures):
             self.release(token)
+        with suppress(Exception):
+            # Processes that wait there take memory, and no more.
+            self._ask(remote.rest, [each for each, is_good in self._judged.items() if is_good])
         self._up.close()
         self._client.close()
 
@@ -102,21 +108,29 @@ class Crew:
                 f"the cluster at {self._address} has {there} offers a {METER}, which says that one "
                 f"measurement may run there at a time; start {HOW_TO_START}"
             )
-        for hand in hands:
-            if why := self._objection(hand):
+        for hand, why in self._objections(hands).items():
+            if why:
                 raise ClusterError(f"worker {hand.name} cannot be used: {why}")
             self._judged[hand.address] = True
 
     def hands(self) -> list[Hand]:
         """Return the workers that can be used now; one that cannot is told of once."""
         hands = self._offering(self._workers())
-        for hand in hands:
-            if hand.address not in self._judged:
-                why = self._objection(hand)
-                self._judged[hand.address] = why is None
-                if why:
-                    self._notice(f"worker {hand.name} is not used: {why}")
+        new = [hand for hand in hands if hand.address not in self._judged]
+        for hand, why in self._objections(new).items():
+            self._judged[hand.address] = why is None
+            if why:
+                self._notice(f"worker {hand.name} is not used: {why}")
         return [hand for hand in hands if self._judged[hand.address]]
+
+    def is_there(self, address: str) -> bool:
+        """Return whether a worker is still there, if only to end what it is at."""
+        return address in self._workers()
+
+    def has_left(self, address: str) -> bool:
+        """Return whether a worker that is gone was told to go."""
+        told = self._client.get_events(address)
+        return any(event.get("action") == "closing-worker" for _, event in told)
 
     def send(self, token: str, order: str, hand: Hand) -> None:
         """Let a worker run a repeat."""
@@ -158,9 +172,9 @@ class Crew:
     def broken(self, token: str) -> str | None:
         """Return why Dask gave a repeat up; None if it did not."""
         future = self._futures[token]
-        if future.status == "error":
-            return str(future.exception())
-        return "it was cancelled" if future.status in ("cancelled", "lost") else None
+        if future.status in ("cancelled", "lost"):
+            raise self._gone("it knows nothing of what runs")
+        return str(future.exception()) if future.status == "error" else None
 
     def release(self, token: str) -> None:
         """Forget a repeat; a worker that is still at it stops."""
@@ -176,12 +190,17 @@ class Crew:
 
     def _workers(self) -> Mapping[str, Mapping[str, Any]]:
         if self._client.status not in ("running", "connecting"):
-            raise ClusterError(
-                f"the Dask scheduler is gone ({self._client.status}); start it and its workers "
-                "again, then run the same command"
-            )
-        found: Mapping[str, Mapping[str, Any]] = self._client.scheduler_info()["workers"]
-        return found
+            raise self._gone("the connection is closed")
+        now = time.monotonic()
+        if self._seen is None or now - self._seen_at >= LOOK_EVERY_S:
+            self._seen, self._seen_at = self._client.scheduler_info()["workers"], now
+        return self._seen
+
+    def _gone(self, why: str) -> ClusterError:
+        return ClusterError(
+            f"the Dask scheduler is gone ({why}): finished trials are kept; start it and its "
+            "workers again, then run the same command"
+        )
 
     def _offering(self, found: Mapping[str, Mapping[str, Any]]) -> list[Hand]:
         return [
@@ -191,18 +210,33 @@ class Crew:
             and worker.get("status", "running") == "running"
         ]
 
-    def _objection(self, hand: Hand) -> str | None:
+    def _objections(self, hands: list[Hand]) -> dict[Hand, str | None]:
+        """Return why workers cannot be used, all asked at once; None of one that can."""
+        if not hands:
+            return {}
         try:
-            found: str | None = self._client.sync(
-                self._client._run,
-                remote.object_to,
-                self._common,
-                workers=[hand.address],
-                on_error="raise",
-                callback_timeout=ANSWER_S,
-            )[hand.address]
-        except ImportError as error:
-            return f"it has another greenbench, or none ({error}); install the same version there"
+            told = self._ask(remote.object_to, [hand.address for hand in hands], self._common)
         except Exception as error:
-            return f"it does not answer as it should ({type(error).__name__}: {error})"
+            told = {hand.address: error for hand in hands}
+        return {hand: _in_words(told.get(hand.address, TimeoutError())) for hand in hands}
+
+    def _ask(self, what: Callable[..., Any], addresses: list[str], *given: str) -> dict[str, Any]:
+        """Run a function on workers, which has so many seconds."""
+        found: dict[str, Any] = self._client.sync(
+            self._client._run,
+            what,
+            *given,
+            workers=addresses,
+            on_error="return",
+            callback_timeout=ANSWER_S,
+        )
         return found
+
+
+def _in_words(told: object) -> str | None:
+    """Return what a worker objects to, or why it cannot even say."""
+    if isinstance(told, ImportError):
+        return f"it has another greenbench, or none ({told}); install the same version there"
+    if isinstance(told, BaseException):
+        return f"it does not answer as it should ({type(told).__name__}: {told})"
+    return None if told is None else str(told)

@@ -4,13 +4,13 @@ import json
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar, Protocol
 
 from greenbench.cases import Case
-from greenbench.cluster.asked import Asked
+from greenbench.cluster.asked import LOCAL, Asked
 from greenbench.cluster.attempt import Attempt, Repeat
 from greenbench.cluster.crew import Crew, Hand
 from greenbench.cluster.orders import Common
@@ -20,12 +20,36 @@ from greenbench.errors import ConfigurationError, GreenbenchError, WorkerError
 from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
 from greenbench.running.conditions import Conditions, conditions_asked
-from greenbench.running.delivery import Delivery, silence
+from greenbench.running.delivery import Delivery, When, silence
+from greenbench.running.listener import Listener
 from greenbench.running.repeats import Follower
 from greenbench.running.session import Session, check_completed
 
 POLL_S = 1.0
 TELL_EVERY_S = 60.0
+
+
+class PlaceListener(Protocol):
+    """Is told what one worker does."""
+
+    def repeat_started(self, case: Case, repeat: int, done_trials: int) -> None:
+        """Show that a repeat begins there."""
+
+    def event(self, kind: str, values: Mapping[str, Any]) -> None:
+        """Show an event of it."""
+
+    def repeat_finished(self, result: CaseResult | None) -> None:
+        """Show that it ended; None if it failed."""
+
+    def repeat_lost(self) -> None:
+        """Show that it goes on elsewhere."""
+
+
+class ManyListener(Listener, Protocol):
+    """Is told what a session does that runs several repeats at once."""
+
+    def at(self, place: str) -> PlaceListener:
+        """Return who is told of one worker."""
 
 
 @dataclass
@@ -43,6 +67,7 @@ class ClusterSession(Session):
         Tells seconds.
     """
 
+    listener: ManyListener
     cluster: Asked | None = None
     clock: Callable[[], float] = time.monotonic
     _attempts: dict[str, Attempt] = field(default_factory=dict, init=False)
@@ -71,7 +96,10 @@ class ClusterSession(Session):
         for repeat in list(due):
             if (result := repeat.journal.read().result) is not None:
                 due.remove(repeat)
-                yield from self._done(repeat, result, follower)
+                repeat.journal.drop_checkpoints()
+                self.listener.repeat_started(repeat.case, repeat.number, len(result.trials))
+                self.listener.repeat_finished(result)
+                yield from self._deliver(result, follower)
         while due or self._attempts:
             self._assign(due)
             self._listen()
@@ -85,21 +113,26 @@ class ClusterSession(Session):
         common = Common.of(self.settings, self.cases, intensity).to_json()
         self._run_folder = self._open_folder(stack, intensity, is_fresh=is_fresh)
         self.folder = self._run_folder.path
-        away = silence(self.settings)
-        timeout_s = self.settings.store_timeout_s
-        self._delivery = Delivery(self.settings.tracking_uri, self.listener, timeout_s, away)
         # What only workers know is checked by them, repeat by repeat.
         is_complete = self._run_folder.is_resumed and self._run_folder.is_complete()
         self._is_complete = True
-        if is_complete or self.cluster is None:
-            return
+        if not is_complete and self.cluster is not None:
+            self._join(self.cluster, stack, common)
+        away = silence(self.settings)
+        timeout_s = self.settings.store_timeout_s
+        is_here = self.cluster is not None and self.cluster.kind == LOCAL
+        when = When.AT_END if is_here else When.ALWAYS
+        uri, listener = self.settings.tracking_uri, self.listener
+        self._delivery = Delivery(uri, listener, timeout_s, away, when=when)
+
+    def _join(self, cluster: Asked, stack: ExitStack, common: str) -> None:
         notice = self.listener.notice
-        there = stack.enter_context(started(self.cluster, self.settings, self.cases, notice))
+        there = stack.enter_context(started(cluster, self.settings, self.cases, notice))
         session = f"{self.folder.name}-{secrets.token_hex(4)}"
         self._crew = stack.enter_context(Crew(there, common, session, notice))
-        self._crew.check(may_come_later=self.cluster.scheduler is None)
-        if self._crew.dashboard_link:
-            notice(f"the cluster's dashboard: {self._crew.dashboard_link}")
+        self._crew.check(may_come_later=cluster.scheduler is None)
+        if there.dashboard_link:
+            notice(f"the cluster's dashboard: {there.dashboard_link}")
 
     def _measure_idle_w(self, when: str) -> dict[str, float]:
         # Each worker measures that of its own machine.
@@ -128,7 +161,7 @@ class ClusterSession(Session):
             "design": look.design,
         }
         done = len(repeat.journal.read().trials)
-        self.listener.repeat_started(repeat.case, repeat.number, done)
+        self._at(hand.name).repeat_started(repeat.case, repeat.number, done)
         self._crew.send(token, json.dumps(order), hand)
 
     def _listen(self) -> None:
@@ -142,22 +175,26 @@ class ClusterSession(Session):
                 self.listener.notice(str(values["text"]))
             elif op == "event":
                 attempt.hear(values["kind"], values["event"])
-                self.listener.event(values["kind"], values["event"])
+                self._at(attempt.name).event(values["kind"], values["event"])
             else:
                 self._crew.reply(attempt.token, message["number"], attempt.answer(op, values))
             self._tell(attempt)
 
     def _over(self, due: "deque[Repeat]") -> list[Attempt]:
         """Return the attempts that came to an end; those whose worker is gone are due again."""
-        there = {hand.address for hand in self._crew.hands()}
-        for token, attempt in list(self._attempts.items()):
-            broken = self._crew.broken(token)
-            if attempt.is_over or (attempt.worker in there and not broken):
+        for attempt in list(self._attempts.values()):
+            if attempt.is_over:
                 continue
-            attempt.lose()
+            if not self._crew.is_there(attempt.worker):
+                attempt.lose(has_left=self._crew.has_left(attempt.worker))
+            elif broken := self._crew.broken(attempt.token):
+                attempt.error = WorkerError(f"{attempt.repeat.case.id} on {attempt.name}: {broken}")
+            else:
+                continue
             self._tell(attempt)
             attempt.is_over = attempt.error is not None
             if attempt.error is None:
+                self._at(attempt.name).repeat_lost()
                 self._forget(attempt)
                 due.appendleft(attempt.repeat)
         return [attempt for attempt in self._attempts.values() if attempt.is_over]
@@ -170,17 +207,19 @@ class ClusterSession(Session):
         if error is None:
             result = repeat.journal.read().result
             if result is not None:
-                yield from self._done(repeat, result, follower, is_started=True)
+                self._at(attempt.name).repeat_finished(result)
+                yield from self._deliver(result, follower)
                 return
             error = WorkerError(f"{repeat.case.id} finished without a result on {attempt.name}")
         is_configuration = isinstance(error, ConfigurationError)
         if is_configuration and attempt.taken_from:
             # What a worker has differs from what the one before had.
             attempt.start_over(str(error))
+            self._at(attempt.name).repeat_lost()
             self._tell(attempt)
             due.appendleft(repeat)
             return
-        self.listener.repeat_finished(None)
+        self._at(attempt.name).repeat_finished(None)
         if is_configuration:
             if repeat.case in hopeless:
                 return
@@ -192,13 +231,9 @@ class ClusterSession(Session):
         follower.notice(f"Error: {error}")
         yield error
 
-    def _done(
-        self, repeat: Repeat, result: CaseResult, follower: Follower, *, is_started: bool = False
+    def _deliver(
+        self, result: CaseResult, follower: Follower
     ) -> Iterator[CaseResult | GreenbenchError]:
-        repeat.journal.drop_checkpoints()
-        if not is_started:
-            self.listener.repeat_started(repeat.case, repeat.number, len(result.trials))
-        self.listener.repeat_finished(result)
         self.deliver(result)
         yield result
         try:
@@ -206,6 +241,10 @@ class ClusterSession(Session):
         except GreenbenchError as error:
             follower.notice(f"Error: {error}")
             yield error
+
+    def _at(self, name: str) -> "PlaceListener":
+        """Return who is told of the repeats of one worker."""
+        return self.listener.at(name)
 
     def _forget(self, attempt: Attempt) -> None:
         self._crew.release(attempt.token)

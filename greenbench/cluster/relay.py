@@ -96,6 +96,11 @@ class Sender:
         self._sent = _stamps(self._journal)
         self._offset = self._journal.size()
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether the journal was here and is not any more: what it said does not hold."""
+        return self._offset > 0 and not self._journal.path.exists()
+
     def send(self, *, with_files: bool = True) -> None:
         """Return when the other side has all that is here, on its disk.
 

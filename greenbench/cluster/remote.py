@@ -7,13 +7,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from distributed import Queue, get_client, get_worker
+from distributed import Queue, Status, get_client, get_worker
 
 from greenbench import registry
 from greenbench.cases import Case
@@ -22,7 +22,8 @@ from greenbench.cluster.orders import Common, objection
 from greenbench.cluster.relay import Piece, Receiver, Sender, fetch
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.cooling import CoolDown, thermometer
-from greenbench.energy.hostlock import host_lock
+from greenbench.energy.gpus import training_gpus, visible_gpus
+from greenbench.energy.hostlock import Held, measuring_lock
 from greenbench.errors import ConfigurationError, GreenbenchError
 from greenbench.machine.secrets import redact
 from greenbench.results.journal import Journal
@@ -32,6 +33,7 @@ from greenbench.running.executor import Job, WorkerPool
 from greenbench.running.parts import import_parts
 from greenbench.settings import Settings
 
+ENDING = (Status.closing, Status.closed, Status.failed)
 SAVED_EVERY_S = 30.0
 """So often is sent what a running trial has saved, which may be large."""
 CHECK_S = 1.0
@@ -47,6 +49,12 @@ def object_to(common: str) -> str | None:
         As of `Common.to_json`.
     """
     return objection(Common.from_json(common))
+
+
+def rest() -> None:
+    """End the processes that wait for further repeats of a run."""
+    with _only_one:
+        _close_all()
 
 
 def run_repeat(common: str, order: str, up: str, token: str) -> None:
@@ -103,6 +111,8 @@ def _watch_of(token: str) -> Any:
 
     def is_wanted() -> bool:
         task = worker.state.tasks.get(token)
+        if worker.status in ENDING:
+            return False
         return task is not None and task.state in ("executing", "long-running")
 
     return is_wanted
@@ -131,8 +141,7 @@ def _run(line: Line, common: Common, order: Mapping[str, Any]) -> None:
                 sender.send()
             kind = "configuration" if isinstance(error, ConfigurationError) else "worker"
             ended = {"kind": kind, "message": redact(str(error))}
-        ended["is_discarded"] = not journal.path.exists()
-        line.ask("ended", **ended)
+        line.ask("ended", is_discarded=sender.is_gone, **ended)
 
 
 def _measure(
@@ -142,15 +151,24 @@ def _measure(
         raise ConfigurationError(f"{_name()} cannot run it: {why}")
     case = Case.from_dict(order["case"])
     site = _site(common)
-    on_wait = partial(_waiting, line, site)
-    with _ending_if_unwanted(line), host_lock(site.settings.host_lock, on_wait):
-        idle_w = site.prepare(line, case, order["repeat"])
+    with _ending_if_unwanted(line, site), _lock_of(line, site, case) as held:
+        # It may have waited for long.
+        line.check()
+        idle_w = site.prepare(line, case, order["repeat"], held)
         _begin(line, site, case, journal)
         sender.begin()
         look = Look(int(order["look"]), order["design"])
         changed = order["mixed"]
         job = Job(case, order["repeat"], order["suite"], journal, idle_w, changed, look, True)
         site.pool.run(job, _Events(line, sender))
+
+
+def _lock_of(line: Line, site: "_Site", case: Case) -> AbstractContextManager[Held]:
+    """Return the lock of this machine, or of the cards whose own counter is the headline."""
+    most, settings = case.devices, site.settings
+    gpus = visible_gpus(os.environ)[:most] if most > 1 else training_gpus(os.environ)
+    on_wait = partial(_waiting, line, site)
+    return measuring_lock(settings.host_lock, gpus, settings.headline, on_wait)
 
 
 def _begin(line: Line, site: "_Site", case: Case, journal: Journal) -> None:
@@ -164,6 +182,9 @@ def _begin(line: Line, site: "_Site", case: Case, journal: Journal) -> None:
     def ask(name: str, offset: int) -> Piece:
         return Piece.from_dict(line.ask("fetch", name=name, offset=offset)["piece"])
 
+    for name, basis in there["siblings"].items():
+        # What the case's other repeats rest on, which this one must not differ from.
+        Journal(journal.path.with_name(Path(name).name)).start(0.0, basis)
     fetch(Receiver(journal), there["sizes"], ask)
 
 
@@ -194,10 +215,11 @@ class _Site:
     idle_w: dict[str, float] | None = None
     cool_down: CoolDown | None = None
 
-    def prepare(self, line: Line, case: Case, repeat: int) -> dict[str, float]:
+    def prepare(self, line: Line, case: Case, repeat: int, held: Held) -> dict[str, float]:
         """Start the workers of a case, and know idle power; return it."""
         self.pool.launch([case])
         self.pool.wait_until_ready()
+        held.take(self.pool.gpus or ())
         if self.settings.cool_down:
             if self.cool_down is None:
                 notice = lambda text: line.tell("notice", text=text)  # noqa: E731
@@ -261,7 +283,7 @@ def _without_store(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def _ending_if_unwanted(line: Line) -> Iterator[None]:
+def _ending_if_unwanted(line: Line, site: _Site) -> Iterator[None]:
     """End the processes that measure as soon as nobody waits for what they do."""
     over = threading.Event()
 
@@ -269,14 +291,18 @@ def _ending_if_unwanted(line: Line) -> Iterator[None]:
         while not over.wait(CHECK_S):
             try:
                 line.check()
-            except GreenbenchError:
-                _close_all()
+            except AbandonedError:
+                site.pool.close()
                 return
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     try:
         yield
+    except AbandonedError:
+        # Whoever began to start one may have been quicker than who watches.
+        _close_all()
+        raise
     finally:
         over.set()
         thread.join()

@@ -23,7 +23,7 @@ from greenbench.errors import ConfigurationError, NotComparableError
 from greenbench.results import CaseResult
 from greenbench.results.marks import BUSY, marks_of
 from greenbench.results.readings import Provenance
-from greenbench.running.session import Listener
+from greenbench.running.listener import Listener
 from greenbench.settings import Settings
 
 NETWORK = Case(size="m", epochs=2, batch_size=64)

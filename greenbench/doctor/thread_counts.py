@@ -24,7 +24,7 @@ from greenbench.errors import NotComparableError
 from greenbench.results import CaseResult
 from greenbench.results.marks import BUSY, marks_of
 from greenbench.results.readings import Provenance
-from greenbench.running.session import Listener
+from greenbench.running.listener import Listener
 from greenbench.settings import Scope, Settings
 
 SMALL = Case(size="m", epochs=1, batch_size=64)

@@ -11,8 +11,9 @@ from greenbench.errors import GreenbenchError
 from greenbench.gate.sequential import is_new_first
 from greenbench.results import CaseResult
 from greenbench.results.table import to_row
+from greenbench.running.listener import Listener
 from greenbench.running.repeats import Follower
-from greenbench.running.session import Listener, Session, check_completed
+from greenbench.running.session import Session, check_completed
 
 Row = dict[str, Any]
 

@@ -7,7 +7,6 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 from zipfile import BadZipFile
@@ -19,6 +18,7 @@ from greenbench.cases import Case
 from greenbench.errors import ConfigurationError, JournalError
 from greenbench.machine.files import read_plain, reason, remedy, replacing, sync_folder
 from greenbench.results import CaseResult, Trial
+from greenbench.results.journal_state import JournalState
 
 DAMAGE = (
     ValueError,
@@ -36,40 +36,6 @@ START_LINE = b'{"event": "start"'
 PLACE_LINE = b'{"event": "place"'
 LONGEST_NAME = 200
 """Of an id in the name of a file, which systems limit to 255; its hash tells it apart."""
-
-
-@dataclass(frozen=True)
-class JournalState:
-    """What a journal says.
-
-    Attributes
-    ----------
-    history : tuple of Trial
-        Each trial as it ended or paused, in the order in which that happened.
-    starts : int
-        How often the repeat was started; more than one means that it was resumed.
-    started_at : float
-        Of the first start, in seconds since 1970-01-01 UTC.
-    result : CaseResult or None
-        Once the repeat is finished.
-    is_delivered : bool
-        Whether MLflow has it.
-    is_attempted : bool
-        Whether ``sync`` has begun to deliver it, and so MLflow may have it.
-    """
-
-    history: tuple[Trial, ...] = ()
-    starts: int = 0
-    started_at: float = 0.0
-    result: CaseResult | None = None
-    is_delivered: bool = False
-    is_attempted: bool = False
-
-    @property
-    def trials(self) -> tuple[Trial, ...]:
-        """The trials as they were last, by index."""
-        latest = {trial.index: trial for trial in self.history}
-        return tuple(latest[index] for index in sorted(latest))
 
 
 class Journal:

@@ -3,11 +3,11 @@
 import os
 import random
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar
 
 from greenbench import registry
 from greenbench.architectures.base import check_arguments
@@ -34,6 +34,7 @@ from greenbench.running.conditions import Conditions, conditions_of, listed
 from greenbench.running.continuing import Continuation
 from greenbench.running.delivery import CLOSE_LIMIT_S, Delivery, silence
 from greenbench.running.executor import Job, WorkerPool
+from greenbench.running.listener import Listener
 from greenbench.running.run_folder import Request, RunFolder, changed_data, make, refuse, take_up
 from greenbench.schedulers import make_scheduler
 from greenbench.search.configuration import configure, space_of
@@ -45,24 +46,6 @@ from greenbench.trainings import check_fidelity
 
 BASE = "base"
 """Folder of the journals of another revision."""
-
-
-class Listener(Protocol):
-    """Is told what a session does; renders it or not."""
-
-    def notice(self, message: str) -> None:
-        """Show one line that the user must see."""
-
-    def repeat_started(
-        self, case: Case, repeat: int, done_trials: int, revision: str | None = None
-    ) -> None:
-        """Show that a repeat begins; `done_trials` were finished before an interruption."""
-
-    def event(self, kind: str, values: Mapping[str, Any]) -> None:
-        """Show a worker's event: ``trial_started``, ``epoch``, ``trial_finished``, ``warning``."""
-
-    def repeat_finished(self, result: CaseResult | None) -> None:
-        """Show that a repeat ended; None if it failed."""
 
 
 @dataclass

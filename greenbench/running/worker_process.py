@@ -348,23 +348,21 @@ def lost_trials(
     message: str,
     scope: Sequence[str] | None,
 ) -> list[Trial]:
-    """Return the trials that were lost with whoever ran them.
+    """Return trials that were lost with whoever ran them.
 
     Parameters
     ----------
     started : sequence of mapping
-        What was told when each of them started.
+        What each of them told when it started.
     status : TrialStatus
         How they ended.
-    message : str
-        Why.
-    scope : sequence of str or None
-        Components that count in their figures.
+    message, scope : str; sequence of str or None
+        Why, and which components count in their figures.
     """
     # What they used until then went with them: the energy is unknown, which is not 0.
     part = Component(None, Provenance.NONE, "lost with its worker", message)
+    parts = dict.fromkeys(scope or ("cpu",), part)
     names = None if scope is None else tuple(scope)
-    parts = dict.fromkeys(names or ("cpu",), part)
     lost = Reading(0.0, parts, cpu_s=None, other_cpu_s=None, scope=names)
     return [
         Trial(

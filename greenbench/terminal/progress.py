@@ -4,8 +4,10 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TextIO
 
+from rich.console import Group
 from rich.live import Live
 
 from greenbench.cases import Case
@@ -19,6 +21,9 @@ from greenbench.terminal.console import is_watched, new_console, say, text
 from greenbench.text import printing
 
 LINE_INTERVAL_S = 20.0
+MOST_PLACES = 12
+"""That have a line each."""
+MOST_WARNED = 100
 
 
 class Progress:
@@ -47,6 +52,8 @@ class Progress:
         self._left = _TimeLeft(cases)
         self._label = ""
         self._trials = (0, 0)
+        self._places: dict[str, Place] = {}
+        self._warned: list[str] = []
         self._shown_at = 0.0
 
     def __enter__(self) -> "Progress":
@@ -70,12 +77,11 @@ class Progress:
         self, case: Case, repeat: int, done_trials: int, revision: str | None = None
     ) -> None:
         """Show that a repeat begins."""
-        count = f" repeat {repeat + 1}/{case.repeats}" if case.repeats > 1 else ""
-        count = f" repeat {repeat + 1}" if self._is_open else count
-        count += f" at {revision}" if revision else ""
+        label = f"{case.id} repeat {repeat + 1}" if self._is_open else _counted(case, repeat)
+        label += f" at {revision}" if revision else ""
         self._total += self._left.expect(case)
         total = "" if self._is_open else f"/{self._total}"
-        self._label = f"[{self._finished + 1}{total}] {case.id}{count}"
+        self._label = f"[{self._finished + 1}{total}] {label}"
         self._trials = (done_trials, case.trials)
         self._left.start(case, done_trials / case.trials)
         self._show(force=True)
@@ -92,12 +98,28 @@ class Progress:
 
     def repeat_finished(self, result: CaseResult | None) -> None:
         """Show that a repeat ended."""
-        self._finished += 1
         self._left.finish()
+        self._tell_finished(self._label, result)
+
+    def _tell_finished(self, label: str, result: CaseResult | None) -> None:
+        self._finished += 1
+        if self._places:
+            label = f"[{self._finished}/{self._total}] {label}"
         if result is None:
-            self.notice(f"{self._label}: FAILED")
+            self.notice(f"{label}: FAILED")
         elif self._live is None:
-            self.notice(f"{self._label}: {outcome(result)}{self._rest()}")
+            self.notice(f"{label}: {outcome(result)}{self._rest()}")
+
+    def warn_once(self, message: str) -> None:
+        """Show a warning, unless another place has said the same."""
+        if message not in self._warned:
+            # Each may name a file of its own, and there may be many.
+            self._warned = [*self._warned, message][-MOST_WARNED:]
+            self.notice(f"Warning: {message}")
+
+    def at(self, place: str) -> "Place":
+        """Return what shows the repeats of one of several places, where each has one at a time."""
+        return self._places.setdefault(place, Place(self, place))
 
     def case_dropped(self, case: Case) -> None:
         """Leave out the rest of a case that cannot work."""
@@ -112,12 +134,112 @@ class Progress:
         if now - self._shown_at < interval_s and not (force and self._live):
             return
         self._shown_at = now
-        done, total = self._trials
-        line = f"{self._label} · trial {min(done + 1, total)}/{total}{self._rest()}"
+        if busy := [place for place in self._places.values() if place.label]:
+            self._show_places(busy)
+            return
+        line = f"{self._label} · {_of_trials(*self._trials)}{self._rest()}"
         if self._live:
             self._live.update(text(line), refresh=True)
         else:
             say(self._console, line, is_wrapped=is_watched(self._console))
+
+    def _show_places(self, busy: "Sequence[Place]") -> None:
+        """Show a line for each place, and one for all of them."""
+        lines = [f"{each.name}: {each.label} · {_of_trials(*each.trials)}" for each in busy]
+        more = f" · and {len(lines) - MOST_PLACES} more" if len(lines) > MOST_PLACES else ""
+        head = f"[{self._finished}/{self._total} finished] {len(busy)} at once{more}{self._rest()}"
+        shown = [head, *lines[:MOST_PLACES]]
+        if self._live:
+            width = self._console.width
+            self._live.update(Group(*(text(_within(line, width)) for line in shown)), refresh=True)
+        else:
+            for line in shown:
+                say(self._console, line, is_wrapped=is_watched(self._console))
+
+
+class Place:
+    """One of several places where repeats run at once, such as a worker of a cluster.
+
+    Parameters
+    ----------
+    progress : Progress
+        Of all places.
+    name : str
+        What people call it.
+
+    Attributes
+    ----------
+    label : str
+        The repeat that runs there; empty while none does.
+    trials : tuple of int
+        How many are done, of how many.
+    """
+
+    def __init__(self, progress: Progress, name: str) -> None:
+        self.name = name
+        self.label = ""
+        self.trials = (0, 0)
+        self._all = progress
+
+    def notice(self, message: str) -> None:
+        """Show one line that stays."""
+        self._all.notice(f"{self.name}: {message}")
+
+    def repeat_started(
+        self, case: Case, repeat: int, done_trials: int, revision: str | None = None
+    ) -> None:
+        """Show that a repeat begins here."""
+        self.label = _counted(case, repeat)
+        self.trials = (done_trials, case.trials)
+        self._all._left.start(case, done_trials / case.trials, self.name)
+        self._all._show(force=True)
+
+    def event(self, kind: str, values: Mapping[str, Any]) -> None:
+        """Show a worker's event."""
+        if kind == "warning":
+            self._all.warn_once(str(values["message"]))
+            return
+        if kind == "trial_finished":
+            self.trials = (int(values["index"]) + 1, self.trials[1])
+            self._all._left.progress(self.trials[0] / max(self.trials[1], 1), self.name)
+        self._all._show(force=False)
+
+    def repeat_finished(self, result: CaseResult | None) -> None:
+        """Show that the repeat ended."""
+        label, self.label = self.label, ""
+        self._all._left.finish(self.name)
+        self._all._tell_finished(f"{label} on {self.name}", result)
+
+    def repeat_lost(self) -> None:
+        """Show that the repeat goes on elsewhere."""
+        self.label = ""
+        self._all._left.stop(self.name)
+
+
+def _counted(case: Case, repeat: int) -> str:
+    return f"{case.id} repeat {repeat + 1}/{case.repeats}" if case.repeats > 1 else case.id
+
+
+def _of_trials(done: int, total: int) -> str:
+    return f"trial {min(done + 1, total)}/{total}"
+
+
+def _within(line: str, width: int) -> str:
+    """Return a line that fits, without its middle if it does not: its end is what changes."""
+    if len(line) <= width:
+        return line
+    kept = max(width - 1, 2)
+    return f"{line[: kept // 2]}…{line[len(line) - (kept - kept // 2) :]}"
+
+
+@dataclass
+class _Current:
+    """A repeat that runs: of which case, since when, and which share of it is done."""
+
+    case: str
+    since: float
+    share: float
+    done_before: float
 
 
 class _TimeLeft:
@@ -129,9 +251,7 @@ class _TimeLeft:
         self._remaining = Counter(case.id for case in cases for _ in range(case.repeats))
         self._work = {case.id: case.trials * case.epochs for case in cases}
         self._seconds: dict[str, list[float]] = {case.id: [] for case in cases}
-        self._current: str | None = None
-        self._started = 0.0
-        self._share = self._done_before = 0.0
+        self._current: dict[str, _Current] = {}
 
     def expect(self, case: Case) -> int:
         """Count a repeat that nobody announced, as that of a case which a test makes itself."""
@@ -142,21 +262,24 @@ class _TimeLeft:
         self._seconds.setdefault(case.id, [])
         return 1
 
-    def start(self, case: Case, done_share: float = 0.0) -> None:
-        self._current, self._started = case.id, self._clock()
+    def start(self, case: Case, done_share: float = 0.0, place: str = "") -> None:
         # What was done before an interruption took no time now.
-        self._share = self._done_before = done_share
+        self._current[place] = _Current(case.id, self._clock(), done_share, done_share)
 
-    def progress(self, share: float) -> None:
-        self._share = share
+    def progress(self, share: float, place: str = "") -> None:
+        if current := self._current.get(place):
+            current.share = share
 
-    def finish(self) -> None:
-        if self._current is not None:
-            if self._done_before < 1:
-                whole_s = (self._clock() - self._started) / (1 - self._done_before)
-                self._seconds[self._current].append(whole_s)
-            self._remaining[self._current] -= 1
-        self._current = None
+    def finish(self, place: str = "") -> None:
+        if current := self._current.pop(place, None):
+            if current.done_before < 1:
+                whole_s = (self._clock() - current.since) / (1 - current.done_before)
+                self._seconds[current.case].append(whole_s)
+            self._remaining[current.case] -= 1
+
+    def stop(self, place: str) -> None:
+        """Know that a repeat ended nowhere: it is still to come."""
+        self._current.pop(place, None)
 
     def drop(self, case: Case) -> int:
         count, self._remaining[case.id] = self._remaining[case.id], 0
@@ -172,17 +295,18 @@ class _TimeLeft:
     def seconds(self) -> float | None:
         done_s = sum(map(sum, self._seconds.values()))
         done_work = sum(len(times) * self._work[name] for name, times in self._seconds.items())
-        elapsed = self._clock() - self._started if self._current else 0.0
-        if self._current and self._share > self._done_before:
-            done_s += elapsed
-            done_work += round((self._share - self._done_before) * self._work[self._current])
+        for each in self._current.values():
+            if each.share > each.done_before:
+                done_s += self._clock() - each.since
+                done_work += round((each.share - each.done_before) * self._work[each.case])
         if not done_work:
             return None
         pace = done_s / done_work
         left = sum(count * self._expected(name, pace) for name, count in self._remaining.items())
-        if self._current:
-            left -= self._done_before * self._expected(self._current, pace)
-        return max(left - elapsed, 0.0)
+        for each in self._current.values():
+            left -= each.done_before * self._expected(each.case, pace)
+            left -= self._clock() - each.since
+        return max(left, 0.0) / max(len(self._current), 1)
 
     def _expected(self, name: str, seconds_per_work: float) -> float:
         times = self._seconds[name]

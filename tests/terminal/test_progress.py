@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from io import StringIO
 from typing import Any
@@ -8,7 +9,7 @@ from greenbench.cases import Case
 from greenbench.results import Reconciliation
 from greenbench.results.account import Account
 from greenbench.results.readings import Provenance
-from greenbench.terminal.progress import Progress, _TimeLeft, outcome
+from greenbench.terminal.progress import MOST_PLACES, Progress, _TimeLeft, outcome
 from tests.builders import make_reading, make_result, make_trial
 
 
@@ -236,3 +237,68 @@ def test_long_times_are_said_in_minutes() -> None:
     clock.now_s += 125
     left.finish()
     assert left.text() == "2 min 05 s"
+
+
+def places(text: StringIO, count: int) -> tuple[Progress, Case]:
+    case = Case(strategy="grid", trials=4, repeats=count)
+    return Progress([case], text), case
+
+
+def test_log_says_of_several_at_once_where_each_is() -> None:
+    text = StringIO()
+    progress, case = places(text, 3)
+    with progress:
+        progress.at("a").repeat_started(case, 0, 1)
+        progress.at("b").repeat_started(case, 1, 0)
+        progress.at("b").event("trial_finished", {"index": 0})
+        progress.at("b").repeat_finished(make_result(case, repeat=1))
+        progress.at("a").repeat_lost()
+        progress.at("b").repeat_started(case, 0, 1)
+        progress.at("b").repeat_finished(make_result(case))
+    lines = text.getvalue().splitlines()
+    assert lines[0].startswith("[0/3 finished] 1 at once")
+    assert lines[1] == f"a: {case.id} repeat 1/3 · trial 2/4"
+    finished = [line for line in lines if "test accuracy" in line]
+    assert finished[0].startswith(f"[1/3] {case.id} repeat 2/3 on b: 1 trial")
+    assert finished[1].startswith(f"[2/3] {case.id} repeat 1/3 on b: 1 trial")
+
+
+def test_terminal_has_a_line_for_each_of_several_and_none_is_too_wide(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    text = Terminal()
+    progress, case = places(text, 40)
+    with progress:
+        for number in range(20):
+            progress.at(f"a-worker-with-a-long-name-{number}").repeat_started(case, number, 0)
+        shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text.getvalue()).split("\r")[-1]
+        last = [line.rstrip() for line in shown.split("\n")][-MOST_PLACES - 1 :]
+        assert last[0].startswith("[0/40 finished] 20 at once · and 8 more")
+        assert len(last) == MOST_PLACES + 1
+        assert all(len(line) <= 80 for line in last)
+        assert all(line.endswith("trial 1/4") for line in last[1:])
+
+
+def test_time_left_is_that_of_all_places_together() -> None:
+    now = [0.0]
+    case = Case(strategy="grid", trials=4, repeats=8)
+    left = _TimeLeft([case], clock=lambda: now[0])
+    for place in ("a", "b"):
+        left.start(case, place=place)
+    now[0] = 10.0
+    for place in ("a", "b"):
+        left.finish(place)
+        left.start(case, place=place)
+    # Six are left, of which two have just begun, at 10 s each on two places.
+    assert left.seconds() == 30.0
+    left.stop("b")
+    assert left.seconds() == 60.0
+
+
+def test_warning_that_all_places_give_is_shown_once() -> None:
+    text = StringIO()
+    progress, _ = places(text, 1)
+    for name in ("a", "b"):
+        progress.at(name).event("warning", {"message": "so it is"})
+    assert text.getvalue() == "Warning: so it is\n"
