@@ -3,16 +3,21 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from greenbench.compare.columns import with_options
 from greenbench.compare.comparable import ENERGY, SCORED, check_cases, value_of
 from greenbench.compare.factors import Factors, compare_factors
 from greenbench.compare.front import pareto_front
+from greenbench.compare.hosts import answer_each, names_of
+from greenbench.compare.over_hosts import OverHosts, compare_on_hosts
+from greenbench.compare.parts import to_pairs
 from greenbench.compare.placings import Summary, summarise
-from greenbench.compare.ratios import Ratios, compare_ratios
+from greenbench.compare.ratios import Ratios
 from greenbench.compare.returns import SERIES, Returns, compare_returns
 from greenbench.compare.samples import Samples, describe_samples, once_each
+from greenbench.compare.scaling import DEVICES, Scaling, compare_scaling
 from greenbench.compare.stats import Estimate, estimate
 from greenbench.compare.strategies import OWN_GROUP, Strategies, compare_strategies
 from greenbench.compare.tolerance import Tolerance
@@ -35,6 +40,8 @@ COMPARABLE = ("dataset", *ENERGY, *SCORED)
 RATIOS = ("energy_wh", "emissions_g", "duration_s", "test_score", "train_flops", "parameters")
 OF_COUNTED = ("energy_wh", "emissions_g", "duration_s")
 """Columns of which only samples that count are summed up."""
+AT_ONCE = ("factors", "backends")
+"""Questions that are not asked of each host here: one has no answer, the other tells them apart."""
 SEARCHED = ("architecture", "backend", "dataset")
 
 
@@ -140,8 +147,10 @@ class Findings:
         By id.
     fronts : tuple of Front
         One for each set of comparable cases.
-    returns, strategies, factors, ratios : tuple
-        Answers of the comparers; empty if the table does not ask the question.
+    returns, strategies, factors, ratios, scaling : tuple
+        Answers of the comparers, of each host apart; empty if the table does not ask the question.
+    over_hosts : tuple of OverHosts
+        What the ratios of several hosts say together.
     overall : Summary or None
         All groups of strategies together; None if there is at most one.
     refusals : tuple of (str, str)
@@ -160,27 +169,36 @@ class Findings:
     ratios: tuple[Ratios, ...]
     refusals: tuple[tuple[str, str], ...]
     environments: Mapping[str, Mapping[str, str]]
+    scaling: tuple[Scaling, ...] = ()
+    over_hosts: tuple[OverHosts, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Questions:
-    """Asks comparers, and keeps what they refuse."""
+    """Asks comparers about each host, and keeps what they refuse."""
 
+    names: Mapping[str, str]
     refusals: list[tuple[str, str]] = field(default_factory=list)
 
     def ask(
         self,
         question: str,
         groups: Mapping[tuple[str, ...], Sequence[Row]],
-        comparer: Callable[[tuple[str, ...], Sequence[Row]], Iterable[Any]],
+        comparer: Callable[[tuple[str, ...], Sequence[Row]], Sequence[Any]],
     ) -> tuple[Any, ...]:
         """Return all answers: what one group is refused, others are not."""
         found: list[Any] = []
         for key, members in groups.items():
+            about = joined(question, *key)
             try:
-                found += comparer(key, members)
+                if question in AT_ONCE:
+                    found += comparer(key, members)
+                    continue
+                answers, notes = answer_each(members, partial(comparer, key), self.names)
+                found += answers
+                self.refusals.extend((about, note) for note in notes)
             except GreenbenchError as error:
-                self.refusals.append((joined(question, *key), str(error)))
+                self.refusals.append((about, str(error)))
         return tuple(found)
 
 
@@ -208,11 +226,11 @@ def find(
     # The one place where names come in: below, a figure or a table may show any of them.
     rows = sorted(map(cleaned_row, rows), key=_place)
     trials = sorted(map(cleaned_row, trials), key=_place)
-    questions = _Questions()
+    questions = _Questions(names_of(rows))
     cases = _cases(rows, include_disturbed)
     fronts = _fronts(cases)
     judged = {id(case.samples): case for front in fronts for case in front.cases}
-    returns, strategies, factors, ratios = _ask(
+    returns, strategies, factors, ratios, scaling = _ask(
         questions, rows, trials, tolerance, {"include_disturbed": include_disturbed}
     )
     return Findings(
@@ -223,9 +241,11 @@ def find(
         strategies=strategies,
         overall=summarise(strategies) if len(strategies) > 1 else None,
         factors=factors,
-        ratios=ratios,
+        ratios=tuple(each for each in ratios if isinstance(each, Ratios)),
         refusals=tuple(questions.refusals),
         environments=cleaned(environments),
+        scaling=scaling,
+        over_hosts=tuple(each for each in ratios if isinstance(each, OverHosts)),
     )
 
 
@@ -236,7 +256,7 @@ def _ask(
     tolerance: Tolerance | float | None,
     counting: Mapping[str, Any],
 ) -> tuple[tuple[Any, ...], ...]:
-    """Return what comparers say of returns, strategies, factors and backends."""
+    """Return what comparers say of returns, strategies, factors, backends and devices."""
     returns = questions.ask(
         "diminishing returns",
         _grouped(rows, SERIES),
@@ -257,9 +277,14 @@ def _ask(
     ratios = questions.ask(
         "backends",
         {(): rows} if _is_compared(rows) else {},
-        lambda _, members: [compare_ratios(members, "backend", **counting)],
+        lambda _, members: compare_on_hosts(members, "backend", **counting).answers,
     )
-    return returns, strategies, factors, ratios
+    scaling = questions.ask(
+        "scaling",
+        {(): to_pairs(rows, DEVICES)} if _is_scaled(rows) else {},
+        lambda _, members: compare_scaling(members, **counting),
+    )
+    return returns, strategies, factors, ratios, scaling
 
 
 def _place(row: Row) -> tuple[Any, ...]:
@@ -375,3 +400,8 @@ def _is_compared(rows: Sequence[Row]) -> bool:
     """Return whether anything was run on two backends."""
     groups = _grouped(rows, ("strategy", "architecture", "setting"))
     return any(len({row["backend"] for row in members}) > 1 for members in groups.values())
+
+
+def _is_scaled(rows: Sequence[Row]) -> bool:
+    """Return whether anything was trained on two numbers of devices."""
+    return len({str(value_of(row, DEVICES)) for row in rows}) > 1

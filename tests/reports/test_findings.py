@@ -46,13 +46,19 @@ def test_the_order_of_rows_makes_no_difference(all_findings: Findings) -> None:
 
 def test_what_one_family_is_refused_others_are_not() -> None:
     other = [replace(r, case=replace(r.case, architecture="dense")) for r in family()]
-    mixed = [*family(), *family(host="another", seed=1), *other]
+    mixed = [*family(), *family(provenance=Provenance.COUNTER, seed=1), *other]
     findings = found(table_of(mixed))
     assert [each.family for each in findings.returns] == ["dense"]
     ((about, why),) = findings.refusals
     assert "simple_cnn" in about
-    assert "figures differ in host (0123456789ab, another)" in why
+    assert "figures differ in energy provenance (counter, model)" in why
     assert [each.label for each in refusals(findings)] == [REFUSED]
+
+
+def test_hosts_are_answered_apart() -> None:
+    findings = found(table_of([*family(), *family(host="another", seed=1)]))
+    assert [each.host is not None for each in findings.returns] == [True, True]
+    assert findings.refusals == ()
 
 
 def test_measured_and_estimated_energies_are_two_fronts() -> None:
