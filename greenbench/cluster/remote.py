@@ -22,7 +22,8 @@ from greenbench.cluster.orders import Common, objection
 from greenbench.cluster.relay import Piece, Receiver, Sender, fetch
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.cooling import CoolDown, thermometer
-from greenbench.energy.hostlock import host_lock
+from greenbench.energy.gpus import visible_gpus
+from greenbench.energy.hostlock import measuring_lock
 from greenbench.errors import ConfigurationError, GreenbenchError
 from greenbench.machine.secrets import redact
 from greenbench.results.journal import Journal
@@ -143,8 +144,11 @@ def _measure(
     case = Case.from_dict(order["case"])
     site = _site(common)
     on_wait = partial(_waiting, line, site)
-    with _ending_if_unwanted(line), host_lock(site.settings.host_lock, on_wait):
+    gpus, headline = visible_gpus(os.environ)[: case.devices], site.settings.headline
+    lock = measuring_lock(site.settings.host_lock, gpus, headline, on_wait)
+    with _ending_if_unwanted(line), lock as held:
         idle_w = site.prepare(line, case, order["repeat"])
+        held.take(site.pool.gpus or ())
         _begin(line, site, case, journal)
         sender.begin()
         look = Look(int(order["look"]), order["design"])

@@ -260,15 +260,14 @@ class Session:
         self._delivery = Delivery(self.settings.tracking_uri, self.listener, timeout_s, away)
         for pool in self._pools:
             pool.wait_until_ready()
-            if held:
+            if held and held.is_shared:
                 held.take(pool.gpus or ())
 
     def _hold(self, stack: ExitStack) -> Held:
         """Wait for the machine, or for the cards whose own counter is the headline."""
-        most = max((getattr(case, "devices", 1) for case in self.cases), default=1)
-        gpus = visible_gpus(os.environ)[:most] if most > 1 else self._gpus()
-        settings = self.settings
-        lock = measuring_lock(settings.host_lock, gpus, settings.headline, self._waiting)
+        most = max((case.devices for case in self.cases), default=1)
+        gpus, headline = visible_gpus(os.environ)[:most], self.settings.headline
+        lock = measuring_lock(self.settings.host_lock, gpus, headline, self._waiting)
         return stack.enter_context(lock)
 
     def _open_folder(
