@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from greenbench.cli.naming import SCORE, naming
 from greenbench.cli.output import emit, say, say_next
 from greenbench.cli.tables import Wanted, read_tables, selecting_rows, tolerating
 from greenbench.errors import ConfigurationError, UnknownNameError
@@ -22,7 +23,6 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 DEFAULT_QUESTION = "returns"
 THREADS = "threads"
-SCORE = ("accuracy", "accuracy_unit", "score", "lower_is_better")
 OTHER_GROUP = "choose other columns with `--group`"
 LAYER_FACTORS = ("conv_layers", "linear_layers", "relu")
 
@@ -69,55 +69,10 @@ def _printing(command: Command) -> Command:
     return selecting_rows(command)
 
 
-def _naming(*which: str) -> Callable[[Command], Command]:
-    """Add options that name columns of a foreign CSV."""
-    offered = {
-        "energy": click.option("--energy-column", metavar="NAME", help="Column of energy."),
-        "energy_unit": click.option(
-            "--energy-unit",
-            type=click.Choice(["wh", "kwh", "j", "kj"], case_sensitive=False),
-            help="Its unit, if its name does not end in it.",
-        ),
-        "accuracy": click.option("--accuracy-column", metavar="NAME", help="Column of accuracy."),
-        "accuracy_unit": click.option(
-            "--accuracy-unit",
-            type=click.Choice(["share", "percent"]),
-            help="0 to 1 or 0 to 100, if neither its cells nor its name say.",
-        ),
-        "score": click.option(
-            "--score-column", metavar="NAME", help="Column of another score, of any metric."
-        ),
-        "lower_is_better": click.option(
-            "--lower-is-better", is_flag=True, help="Of that score; names of losses say it."
-        ),
-        "strategy": click.option("--strategy-column", metavar="NAME", help="Column of strategies."),
-        "size": click.option("--size-column", metavar="NAME", help="Column of sizes."),
-        "seed": click.option("--seed-column", metavar="NAME", help="Column of seeds or repeats."),
-        "order": click.option(
-            "--order-column",
-            metavar="NAME",
-            help="Column of numbers or times of trials; '' for the order of rows.",
-        ),
-        "group": click.option(
-            "--group",
-            metavar="NAMES",
-            multiple=True,
-            help="Columns that tell apart what is answered apart: dataset,network; '' for none.",
-        ),
-    }
-
-    def add(command: Command) -> Command:
-        for name in reversed(which):
-            command = offered[name](command)
-        return command
-
-    return add
-
-
 @compare.command()
 @_printing
 @tolerating("is good enough")
-@_naming("energy", "energy_unit", *SCORE, "size", "seed", "group")
+@naming("energy", "energy_unit", *SCORE, "size", "seed", "group")
 def returns(*, tolerance: "Tolerance | None", **given: Any) -> None:
     """Say which size to train: what each larger one costs, and what it buys."""
     from greenbench.compare.columns import to_results  # noqa: PLC0415
@@ -151,7 +106,7 @@ def returns(*, tolerance: "Tolerance | None", **given: Any) -> None:
 @_printing
 @tolerating("found the target is")
 @click.option("--against", metavar="NAME", help="Test one against each other: name it beforehand.")
-@_naming("strategy", "energy", "energy_unit", *SCORE, "seed", "order", "group")
+@naming("strategy", "energy", "energy_unit", *SCORE, "seed", "order", "group")
 def strategies(*, tolerance: "Tolerance | None", against: str | None, **given: Any) -> None:
     """Say which search strategy finds more: at equal energy, and at equal trials."""
     from greenbench.compare.columns import to_trials  # noqa: PLC0415
@@ -284,8 +239,8 @@ def _ratio_command(compared: str, question: str, words: str) -> Callable[..., No
     baseline = click.option(
         "--baseline", metavar="NAME", help=f"Of the {question}, what to divide by."
     )
-    naming = _naming("energy", "energy_unit", *SCORE, "seed", "group")
-    return _printing(baseline(naming(command)))
+    named = naming("energy", "energy_unit", *SCORE, "seed", "group")
+    return _printing(baseline(named(command)))
 
 
 for _compared, _question, _words in (
@@ -300,7 +255,7 @@ for _compared, _question, _words in (
 
 @compare.command()
 @_printing
-@_naming("energy", "energy_unit", *SCORE, "seed", "group")
+@naming("energy", "energy_unit", *SCORE, "seed", "group")
 def scaling(**given: Any) -> None:
     """Say what more devices for one training cost in energy, and save in time."""
     from greenbench.compare.hosts import answer_each  # noqa: PLC0415

@@ -5,6 +5,7 @@ import pytest
 
 from greenbench.cases import Case
 from greenbench.reports.findings import Findings, find
+from greenbench.reports.page import sections
 from greenbench.reports.verdicts import REFUSED, in_words, refusals
 from greenbench.results.marks import DISTURBED
 from greenbench.results.readings import Provenance
@@ -59,6 +60,32 @@ def test_hosts_are_answered_apart() -> None:
     findings = found(table_of([*family(), *family(host="another", seed=1)]))
     assert [each.host is not None for each in findings.returns] == [True, True]
     assert findings.refusals == ()
+
+
+def test_devices_and_ratios_of_hosts_have_their_answers_and_tables() -> None:
+    devices = [
+        make_result(Case(devices=n), repeat=repeat, energy_j=36.0 * n, host=host)
+        for n in (1, 2)
+        for repeat in range(2)
+        for host in ("here", "there")
+    ]
+    backends = [
+        make_result(Case(backend=name, architecture="dense"), repeat=repeat, host=host)
+        for name in ("torch", "keras")
+        for repeat in range(2)
+        for host in ("here", "there")
+    ]
+    findings = found(table_of([*devices, *backends]))
+    assert [each.worth for each in findings.scaling] == [1, 1]
+    assert [each.host is not None for each in findings.ratios] == [True, True]
+    assert len(findings.over_hosts) == 1
+    said = [each.text for kind in in_words(findings) for each in kind]
+    assert sum("more cost more energy than they save time" in text for text in said) == 2
+    assert any(text.startswith("Over 2 hosts") for text in said)
+    names = [table.name for section in sections(findings) for table in section.tables]
+    expected = {"scaling-1", "scaling-2", "backends-1", "backends-2", "backends-hosts"}
+    assert expected <= set(names)
+    assert len(names) == len(set(names))
 
 
 def test_measured_and_estimated_energies_are_two_fronts() -> None:
