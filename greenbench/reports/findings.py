@@ -1,16 +1,15 @@
 """Findings: what all comparers have to say of one table, and what they refuse."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from greenbench.compare.columns import with_options
 from greenbench.compare.comparable import ENERGY, SCORED, check_cases, value_of
 from greenbench.compare.factors import Factors, compare_factors
 from greenbench.compare.front import pareto_front
-from greenbench.compare.hosts import answer_each, names_of
+from greenbench.compare.hosts import names_of
 from greenbench.compare.over_hosts import OverHosts, compare_on_hosts
 from greenbench.compare.parts import to_pairs
 from greenbench.compare.placings import Summary, summarise
@@ -21,8 +20,9 @@ from greenbench.compare.scaling import DEVICES, Scaling, compare_scaling
 from greenbench.compare.stats import Estimate, estimate
 from greenbench.compare.strategies import OWN_GROUP, Strategies, compare_strategies
 from greenbench.compare.tolerance import Tolerance
-from greenbench.errors import GreenbenchError, NotComparableError
+from greenbench.errors import NotComparableError
 from greenbench.reports.formats import joined, provenance_label
+from greenbench.reports.questions import Questions
 from greenbench.results.scores import score_of
 from greenbench.tasks import ACCURACY, Score
 from greenbench.tasks.score_format import words
@@ -40,8 +40,6 @@ COMPARABLE = ("dataset", *ENERGY, *SCORED)
 RATIOS = ("energy_wh", "emissions_g", "duration_s", "test_score", "train_flops", "parameters")
 OF_COUNTED = ("energy_wh", "emissions_g", "duration_s")
 """Columns of which only samples that count are summed up."""
-AT_ONCE = ("factors", "backends")
-"""Questions that are not asked of each host here: one has no answer, the other tells them apart."""
 SEARCHED = ("architecture", "backend", "dataset")
 
 
@@ -173,35 +171,6 @@ class Findings:
     over_hosts: tuple[OverHosts, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Questions:
-    """Asks comparers about each host, and keeps what they refuse."""
-
-    names: Mapping[str, str]
-    refusals: list[tuple[str, str]] = field(default_factory=list)
-
-    def ask(
-        self,
-        question: str,
-        groups: Mapping[tuple[str, ...], Sequence[Row]],
-        comparer: Callable[[tuple[str, ...], Sequence[Row]], Sequence[Any]],
-    ) -> tuple[Any, ...]:
-        """Return all answers: what one group is refused, others are not."""
-        found: list[Any] = []
-        for key, members in groups.items():
-            about = joined(question, *key)
-            try:
-                if question in AT_ONCE:
-                    found += comparer(key, members)
-                    continue
-                answers, notes = answer_each(members, partial(comparer, key), self.names)
-                found += answers
-                self.refusals.extend((about, note) for note in notes)
-            except GreenbenchError as error:
-                self.refusals.append((about, str(error)))
-        return tuple(found)
-
-
 def find(
     rows: Iterable[Row],
     trials: Iterable[Row],
@@ -226,7 +195,7 @@ def find(
     # The one place where names come in: below, a figure or a table may show any of them.
     rows = sorted(map(cleaned_row, rows), key=_place)
     trials = sorted(map(cleaned_row, trials), key=_place)
-    questions = _Questions(names_of(rows))
+    questions = Questions(names_of(rows))
     cases = _cases(rows, include_disturbed)
     fronts = _fronts(cases)
     judged = {id(case.samples): case for front in fronts for case in front.cases}
@@ -250,7 +219,7 @@ def find(
 
 
 def _ask(
-    questions: _Questions,
+    questions: Questions,
     rows: Sequence[Row],
     trials: Sequence[Row],
     tolerance: Tolerance | float | None,

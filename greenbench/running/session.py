@@ -15,8 +15,8 @@ from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity, carbon_intensity
 from greenbench.energy.cooling import CoolDown, thermometer
 from greenbench.energy.gpus import training_gpus, visible_gpus
-from greenbench.energy.hostlock import Held, measuring_lock
-from greenbench.energy.idle import IdlePower, drift
+from greenbench.energy.hostlock import Held, measuring_lock, waiting_words
+from greenbench.energy.idle import drift
 from greenbench.energy.meters import check_meters
 from greenbench.errors import (
     CaseFailedError,
@@ -337,7 +337,7 @@ class Session:
         self.listener.notice(f"measuring idle power for {idle_s:g} s (--idle 0 leaves it out)")
         found = self._pools[0].measure_idle(idle_s)
         if found.power_w:
-            self.listener.notice(f"idle power {when} the suite: {_shown(found)}")
+            self.listener.notice(f"idle power {when} the suite: {found.words}")
         return dict(found.power_w)
 
     def _compare_idle_power(self) -> None:
@@ -364,16 +364,7 @@ class Session:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _waiting(self, waited_s: float) -> None:
-        self.listener.notice(
-            f"waiting for the host lock ({waited_s:.0f} s): another greenbench is measuring on "
-            f"this machine; two at once would measure each other ({self.settings.host_lock})"
-        )
-
-
-def _shown(idle: IdlePower) -> str:
-    parts = (f"{name} {watts:.4g} W" for name, watts in sorted(idle.power_w.items()))
-    restless = f" ({' and '.join(idle.unsteady)} not steady yet)" if idle.unsteady else ""
-    return ", ".join(parts) + restless
+        self.listener.notice(waiting_words(waited_s, self.settings.host_lock))
 
 
 def check_completed(result: CaseResult) -> None:
