@@ -86,7 +86,7 @@ HOMES = {
     "zeus": ("energy/zeus.py", "energy/amd.py"),
     "pynvml": ("energy/nvml.py",),
     "matplotlib": ("reports",),
-    "statsmodels": ("compare/anova.py", "compare/pairs.py"),
+    "statsmodels": ("compare/anova.py", "compare/pairs.py", "compare/over_hosts.py"),
     "kneed": ("compare/front.py",),
     "psutil": ("machine", "energy/host.py", "energy/process_tree.py"),
     "click": ("cli",),

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from greenbench.cli.naming import SCORE, naming
 from greenbench.cli.output import emit, say, say_next
 from greenbench.cli.tables import Wanted, read_tables, selecting_rows, tolerating
 from greenbench.errors import ConfigurationError, UnknownNameError
@@ -21,7 +23,6 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 DEFAULT_QUESTION = "returns"
 THREADS = "threads"
-SCORE = ("accuracy", "accuracy_unit", "score", "lower_is_better")
 OTHER_GROUP = "choose other columns with `--group`"
 LAYER_FACTORS = ("conv_layers", "linear_layers", "relu")
 
@@ -68,58 +69,14 @@ def _printing(command: Command) -> Command:
     return selecting_rows(command)
 
 
-def _naming(*which: str) -> Callable[[Command], Command]:
-    """Add options that name columns of a foreign CSV."""
-    offered = {
-        "energy": click.option("--energy-column", metavar="NAME", help="Column of energy."),
-        "energy_unit": click.option(
-            "--energy-unit",
-            type=click.Choice(["wh", "kwh", "j", "kj"], case_sensitive=False),
-            help="Its unit, if its name does not end in it.",
-        ),
-        "accuracy": click.option("--accuracy-column", metavar="NAME", help="Column of accuracy."),
-        "accuracy_unit": click.option(
-            "--accuracy-unit",
-            type=click.Choice(["share", "percent"]),
-            help="0 to 1 or 0 to 100, if neither its cells nor its name say.",
-        ),
-        "score": click.option(
-            "--score-column", metavar="NAME", help="Column of another score, of any metric."
-        ),
-        "lower_is_better": click.option(
-            "--lower-is-better", is_flag=True, help="Of that score; names of losses say it."
-        ),
-        "strategy": click.option("--strategy-column", metavar="NAME", help="Column of strategies."),
-        "size": click.option("--size-column", metavar="NAME", help="Column of sizes."),
-        "seed": click.option("--seed-column", metavar="NAME", help="Column of seeds or repeats."),
-        "order": click.option(
-            "--order-column",
-            metavar="NAME",
-            help="Column of numbers or times of trials; '' for the order of rows.",
-        ),
-        "group": click.option(
-            "--group",
-            metavar="NAMES",
-            multiple=True,
-            help="Columns that tell apart what is answered apart: dataset,network; '' for none.",
-        ),
-    }
-
-    def add(command: Command) -> Command:
-        for name in reversed(which):
-            command = offered[name](command)
-        return command
-
-    return add
-
-
 @compare.command()
 @_printing
 @tolerating("is good enough")
-@_naming("energy", "energy_unit", *SCORE, "size", "seed", "group")
+@naming("energy", "energy_unit", *SCORE, "size", "seed", "group")
 def returns(*, tolerance: "Tolerance | None", **given: Any) -> None:
     """Say which size to train: what each larger one costs, and what it buys."""
     from greenbench.compare.columns import to_results  # noqa: PLC0415
+    from greenbench.compare.hosts import answer_each  # noqa: PLC0415
     from greenbench.compare.questions import OF_RETURNS  # noqa: PLC0415
     from greenbench.compare.returns import SERIES, compare_returns  # noqa: PLC0415
     from greenbench.terminal import print_returns  # noqa: PLC0415
@@ -131,24 +88,30 @@ def returns(*, tolerance: "Tolerance | None", **given: Any) -> None:
         if tables.is_foreign
         else (_own(tables.rows, asked.names), SERIES, ())
     )
-    found = compare_returns(
-        rows, tolerance=tolerance, include_disturbed=asked.wanted.include_disturbed
+    found, on_hosts = answer_each(
+        rows,
+        partial(
+            compare_returns,
+            tolerance=tolerance,
+            include_disturbed=asked.wanted.include_disturbed,
+        ),
     )
     if not found:
         advice = OTHER_GROUP if tables.is_foreign else "run a family with `greenbench run scaling`"
         raise _refusal(OF_RETURNS.needs, group, asked, advice)
-    _print("returns", found, asked, print_returns, tables.noting(notes))
+    _print("returns", found, asked, print_returns, tables.noting([*notes, *on_hosts]))
 
 
 @compare.command()
 @_printing
 @tolerating("found the target is")
 @click.option("--against", metavar="NAME", help="Test one against each other: name it beforehand.")
-@_naming("strategy", "energy", "energy_unit", *SCORE, "seed", "order", "group")
+@naming("strategy", "energy", "energy_unit", *SCORE, "seed", "order", "group")
 def strategies(*, tolerance: "Tolerance | None", against: str | None, **given: Any) -> None:
     """Say which search strategy finds more: at equal energy, and at equal trials."""
     from greenbench.compare.columns import to_trials  # noqa: PLC0415
     from greenbench.compare.comparable import check_cases  # noqa: PLC0415
+    from greenbench.compare.hosts import answer_each, names_of  # noqa: PLC0415
     from greenbench.compare.placings import summarise  # noqa: PLC0415
     from greenbench.compare.questions import OF_STRATEGIES  # noqa: PLC0415
     from greenbench.compare.strategies import OWN_GROUP, compare_strategies  # noqa: PLC0415
@@ -162,12 +125,16 @@ def strategies(*, tolerance: "Tolerance | None", against: str | None, **given: A
         if tables.is_foreign
         else (_own(tables.trials, asked.names), OWN_GROUP, ())
     )
-    found = compare_strategies(
+    found, on_hosts = answer_each(
         trials,
-        group=group,
-        tolerance=tolerance,
-        against=against,
-        include_disturbed=asked.wanted.include_disturbed,
+        partial(
+            compare_strategies,
+            group=group,
+            tolerance=tolerance,
+            against=against,
+            include_disturbed=asked.wanted.include_disturbed,
+        ),
+        None if tables.is_foreign else names_of(tables.rows),
     )
     if not found:
         advice = OTHER_GROUP if tables.is_foreign else "run some with `greenbench run strategies`"
@@ -178,7 +145,7 @@ def strategies(*, tolerance: "Tolerance | None", against: str | None, **given: A
         found,
         asked,
         lambda answers: print_strategies(answers, overall),
-        tables.noting(notes),
+        tables.noting([*notes, *on_hosts]),
         overall={"sentence": overall.sentence, **asdict(overall)},
     )
 
@@ -254,26 +221,26 @@ def _with_factors(
 
 def _ratio_command(compared: str, question: str, words: str) -> Callable[..., None]:
     def command(*, baseline: str | None, **given: Any) -> None:
-        from greenbench.compare.ratios import compare_ratios  # noqa: PLC0415
+        from greenbench.compare.over_hosts import compare_on_hosts  # noqa: PLC0415
         from greenbench.terminal import print_ratios  # noqa: PLC0415
 
         asked = _asked(given)
         tables, group = _variants(compared, asked)
-        found = compare_ratios(
+        found = compare_on_hosts(
             tables.rows,
             compared,
             group=group,
             baseline=baseline,
             include_disturbed=asked.wanted.include_disturbed,
         )
-        _print(question, [found], asked, print_ratios, tables)
+        _print(question, found.answers, asked, print_ratios, tables.noting(found.notes))
 
     command.__doc__ = f"Compare {words}: paired ratios of energy, duration and score."
     baseline = click.option(
         "--baseline", metavar="NAME", help=f"Of the {question}, what to divide by."
     )
-    naming = _naming("energy", "energy_unit", *SCORE, "seed", "group")
-    return _printing(baseline(naming(command)))
+    named = naming("energy", "energy_unit", *SCORE, "seed", "group")
+    return _printing(baseline(named(command)))
 
 
 for _compared, _question, _words in (
@@ -284,6 +251,24 @@ for _compared, _question, _words in (
     ("schedule", "schedules", "schedules of the learning rate, across sessions"),
 ):
     compare.command(_question)(_ratio_command(_compared, _question, _words))
+
+
+@compare.command()
+@_printing
+@naming("energy", "energy_unit", *SCORE, "seed", "group")
+def scaling(**given: Any) -> None:
+    """Say what more devices for one training cost in energy, and save in time."""
+    from greenbench.compare.hosts import answer_each  # noqa: PLC0415
+    from greenbench.compare.scaling import compare_scaling  # noqa: PLC0415
+    from greenbench.terminal import print_scaling  # noqa: PLC0415
+
+    asked = _asked(given)
+    tables, group = _variants("devices", asked)
+    counting = asked.wanted.include_disturbed
+    found, on_hosts = answer_each(
+        tables.rows, partial(compare_scaling, group=group, include_disturbed=counting)
+    )
+    _print("scaling", found, asked, print_scaling, tables.noting(on_hosts))
 
 
 def _variants(compared: str, asked: _Asked) -> tuple["Tables", tuple[str, ...]]:
@@ -380,10 +365,10 @@ def _print(
 
 def _notes(tables: "Tables") -> list[str]:
     """Return what must be known of how the table was read and counted."""
-    from greenbench.compare.samples import again_note  # noqa: PLC0415
+    from greenbench.compare.samples import again_note, shared_note  # noqa: PLC0415
 
-    again = None if tables.is_foreign else again_note(tables.rows)
-    return list(dict.fromkeys([*tables.notes, *([again] if again else [])]))
+    own = [] if tables.is_foreign else [again_note(tables.rows), shared_note(tables.rows)]
+    return list(dict.fromkeys([*tables.notes, *filter(None, own)]))
 
 
 def _marks(tables: "Tables", asked: _Asked) -> list[str]:

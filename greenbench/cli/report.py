@@ -24,7 +24,7 @@ def report(*, output: Path | None, tolerance: float, no_log: bool, **given: Any)
 
     Of the store, or of FILES that `pytest --benchmark-json` wrote.
     """
-    from greenbench.compare.samples import again_note  # noqa: PLC0415
+    from greenbench.compare.samples import again_note, shared_note  # noqa: PLC0415
     from greenbench.reports import find, write_report  # noqa: PLC0415
     from greenbench.terminal import mark_lines, provenance_lines  # noqa: PLC0415
     from greenbench.tracking import Store  # noqa: PLC0415
@@ -49,7 +49,8 @@ def report(*, output: Path | None, tolerance: float, no_log: bool, **given: Any)
     )
     notes = mark_lines(findings.rows, include_disturbed=wanted.include_disturbed)
     notes += provenance_lines(findings.rows)
-    notes += [*tables.notes, *filter(None, [again_note(findings.rows)])]
+    own = (again_note(findings.rows), shared_note(findings.rows))
+    notes += [*tables.notes, *filter(None, own)]
     folder = output or settings.runs_dir / "report"
     written = write_report(findings, folder, notes)
     say(f"report: {folder / written[0]}")

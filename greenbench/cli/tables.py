@@ -71,7 +71,8 @@ def selecting_rows(command: Command) -> Command:
         click.option("--suite", help="Only results of this suite."),
         click.option("--all-sessions", is_flag=True, help="Not only the latest of each suite."),
         of_session,
-        click.option("--where", multiple=True, help="Only rows with column=value: host=…."),
+        click.option("--where", multiple=True, help="Only rows with column=value: backend=…."),
+        click.option("--host", metavar="FINGERPRINT", help="Only of this host."),
         including,
     ]
     for option in reversed(options):
@@ -89,6 +90,7 @@ class Wanted:
     where: tuple[str, ...]
     include_disturbed: bool
     session: str | None = None
+    host: str | None = None
 
     @property
     def source(self) -> str:
@@ -108,6 +110,7 @@ class Wanted:
         options = [["--suite", self.suite]] if self.suite else []
         options += [["--all-sessions"]] if self.all_sessions else []
         options += [["--where", each] for each in self.where]
+        options += [["--host", self.host]] if self.host else []
         options += [["--include-disturbed"]] if self.include_disturbed else []
         words = [*map(str, self.files), *(word for option in options for word in option)]
         return "".join(f" {shlex.quote(word)}" for word in words)
@@ -136,6 +139,7 @@ def read_tables(
     where = parse_pairs(wanted.where, "--where")
     if wanted.files:
         from greenbench.compare.files import read_files  # noqa: PLC0415
+        from greenbench.compare.hosts import select_host  # noqa: PLC0415
         from greenbench.compare.rows import once  # noqa: PLC0415
         from greenbench.results.heat import mark_hot  # noqa: PLC0415
 
@@ -146,11 +150,15 @@ def read_tables(
             )
         found = read_files(wanted.files, where)
         if found.is_foreign:
+            if wanted.host is not None:
+                raise ConfigurationError(
+                    "--host selects results of greenbench; of a CSV, select with --where"
+                )
             return found
         # Several tests of one session may have asked for a case, which was measured once.
-        rows = once(found.rows)
+        rows = select_host(once(found.rows), wanted.host)
         mark_hot(rows)
-        return replace(found, rows=rows, trials=once(found.trials))
+        return replace(found, rows=rows, trials=select_host(once(found.trials), wanted.host))
     return _read_store(wanted, where, with_trials, question)
 
 
@@ -159,6 +167,7 @@ def _read_store(
 ) -> "Tables":
     from greenbench.compare.comparable import check_scores  # noqa: PLC0415
     from greenbench.compare.files import Tables  # noqa: PLC0415
+    from greenbench.compare.hosts import select_host  # noqa: PLC0415
     from greenbench.compare.rows import select  # noqa: PLC0415
     from greenbench.compare.sessions import sessions_of  # noqa: PLC0415
     from greenbench.results.heat import mark_hot  # noqa: PLC0415
@@ -170,7 +179,7 @@ def _read_store(
     found = select(_of_session(number_looks(store.read_rows(wanted.suite)), wanted), where)
     if not found:
         raise _nothing(wanted)
-    rows, notes = _newest(found, wanted, question)
+    rows, notes = _newest(select_host(found, wanted.host), wanted, question)
     mark_hot(rows)
     trials = store.read_trials(rows) if with_trials else []
     check_scores([*rows, *trials])

@@ -47,7 +47,7 @@ WORK = (
 )  # fmt: skip
 """What columns of foreign tables are called in which rows that are averaged must agree."""
 
-UNRECORDED = {"threads": "1"}
+UNRECORDED = {"threads": "1", "devices": "1"}
 """What older versions, which have no such column, took unless they were told otherwise."""
 
 SCORED = {

@@ -8,10 +8,12 @@ from greenbench.compare.comparable import value_of
 
 Row = Mapping[str, Any]
 
-ACROSS = ("threads", "optimizer", "schedule")
+ACROSS = ("threads", "optimizer", "schedule", "devices")
 """Columns that are a part of a case's setting, and enter no seed."""
-THREADS = re.compile(r"\+threads\d+(?=\+|$)")
-"""What the threads of a case add to its name."""
+NUMBERED = {
+    name: re.compile(rf"\+{name}\d+(?=\+|$)") for name in ("threads", "devices")
+}  # fmt: skip
+"""What the threads or devices of a case add to its name."""
 
 
 def to_pairs(rows: Iterable[Row], compared: str = "threads") -> list[dict[str, Any]]:
@@ -30,21 +32,21 @@ def to_pairs(rows: Iterable[Row], compared: str = "threads") -> list[dict[str, A
     Returns
     -------
     list of dict
-        Of each case and value of that part the latest session; with names that leave the
+        Of each case, value of that part and host the latest session; with names that leave the
         part out, and no ``session``.
     """
-    found: dict[tuple[str, str, Any], list[dict[str, Any]]] = {}
+    found: dict[tuple[str, str, Any, Any], list[dict[str, Any]]] = {}
     for row in rows:
         part = str(value_of(row, compared))
         bare = {name: _without(str(row[name]), compared, part) for name in ("case_id", "setting")}
-        session = (bare["case_id"], part, row.get("session"))
+        session = (bare["case_id"], part, row.get("host"), row.get("session"))
         changed = {**row, **bare, compared: part, "session": None}
         found.setdefault(session, []).append(changed)
-    latest = {(case_id, part): rows for (case_id, part, _), rows in found.items()}
+    latest = {(case_id, part, host): rows for (case_id, part, host, _), rows in found.items()}
     return [row for rows in latest.values() for row in rows]
 
 
 def _without(name: str, compared: str, part: str) -> str:
-    if compared == "threads":
-        return THREADS.sub("", name)
+    if compared in NUMBERED:
+        return NUMBERED[compared].sub("", name)
     return re.sub(rf"\+{re.escape(part)}(?=\+|$)", "", name)

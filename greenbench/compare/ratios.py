@@ -6,6 +6,7 @@ from typing import Any
 
 from greenbench.compare.comparable import ENERGY, SCORED, check_agree, check_cases
 from greenbench.compare.doubts import share_of
+from greenbench.compare.hosts import host_column, on_host
 from greenbench.compare.paired import (
     by_repeat,
     paired,
@@ -52,6 +53,8 @@ class Ratios:
         Groups without the baseline, or without another variant.
     scope : str or None
         The components that the energy figures cover, such as ``gpu``; None if not known.
+    host : str or None
+        Which host it is of, in words, where the table has several.
     """
 
     compared: str
@@ -61,6 +64,7 @@ class Ratios:
     overall: tuple[Ratio, ...]
     unpaired: tuple[str, ...]
     scope: str | None = None
+    host: str | None = None
 
     @property
     def sentence(self) -> str:
@@ -69,7 +73,7 @@ class Ratios:
         said += family_note([*self.ratios, *self.overall])
         if any(ratio.has_own_spaces for ratio in self.ratios):
             said.append("Where there was a search, each was searched in a space of its own.")
-        return " ".join(said)
+        return on_host(self.host, " ".join(said))
 
     def _of(self, variant: str) -> list[Ratio]:
         return [ratio for ratio in self.ratios if ratio.variant == variant]
@@ -87,6 +91,7 @@ class Ratios:
         """Return the table, a row a group and variant."""
         return [
             {
+                **host_column(self.host),
                 **ratio.record(),
                 "energy_provenance": self.provenance,
                 "energy_scope": self.scope,
@@ -131,11 +136,9 @@ def compare_ratios(
         If figures differ in provenance or host, one variant of a group has several
         definitions, or no group has the baseline and another variant.
     """
-    # A repeat that failed broke off, or trained for nothing.
-    rows = [r for r in rows if r.get(compared) is not None and r.get("status") != FAILED]
+    rows = _that_ended(rows, compared)
     check_cases(rows)
-    variants = sorted({str(row[compared]) for row in rows}, key=_in_order)
-    baseline = _choose(baseline, compared, variants)
+    baseline = baseline_of(rows, compared, baseline)
     known = [row for row in rows if row["energy_wh"] is not None]
     alike = {column: words for column, words in ENERGY.items() if column != compared}
     check_agree(compared, known, alike)
@@ -156,6 +159,17 @@ def compare_ratios(
         unpaired=tuple(unpaired),
         scope=scope_of(known[0]) if known else None,
     )
+
+
+def baseline_of(rows: Iterable[Row], compared: str, baseline: str | None = None) -> str:
+    """Return what is divided by, as `compare_ratios` chooses it."""
+    variants = {str(row[compared]) for row in _that_ended(rows, compared)}
+    return _choose(baseline, compared, sorted(variants, key=_in_order))
+
+
+def _that_ended(rows: Iterable[Row], compared: str) -> list[Row]:
+    # A repeat that failed broke off, or trained for nothing.
+    return [r for r in rows if r.get(compared) is not None and r.get("status") != FAILED]
 
 
 def _paired(

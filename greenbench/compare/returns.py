@@ -15,6 +15,7 @@ from greenbench.compare.comparable import (
 from greenbench.compare.courses import decide_looked
 from greenbench.compare.decision import Decision
 from greenbench.compare.fit import Saturation, fit_saturation
+from greenbench.compare.hosts import host_column, on_host
 from greenbench.compare.returns_wording import proof, sentence
 from greenbench.compare.samples import block_of, describe_samples, once_each
 from greenbench.compare.saving import saving_of
@@ -75,6 +76,8 @@ class Returns:
         there are two; None if that is 0, or if both energies are the same as far as ticks tell.
     saved_low, saved_high : float or None
         95% interval of it; None with fewer than two pairs (see `greenbench.compare.saving`).
+    host : str or None
+        Which host it is of, in words, where the table has several.
     proof : str
         What the repeats prove of the choice, in words.
     """
@@ -97,6 +100,7 @@ class Returns:
     saved: float | None = None
     saved_low: float | None = None
     saved_high: float | None = None
+    host: str | None = None
     proof: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -116,11 +120,12 @@ class Returns:
     @property
     def sentence(self) -> str:
         """The answer in words; where nothing is proven, it begins with that."""
-        return sentence(self)
+        return on_host(self.host, sentence(self))
 
     def records(self) -> list[dict[str, Any]]:
         """Return the table, a row a size."""
-        common = {name: getattr(self, name) for name in SERIES}
+        series = {name: getattr(self, name) for name in SERIES}
+        common = {**host_column(self.host), **series}
         return [
             {
                 **common,

@@ -8,7 +8,7 @@ from typing import Any
 from scipy.stats import variation
 
 from greenbench.compare.spread import interval_of_cv
-from greenbench.results.marks import FEW, LEFT_OUT, UNSTABLE_CV, WITHOUT_TIME
+from greenbench.results.marks import FEW, LEFT_OUT, SHARED_HOST, UNSTABLE_CV, WITHOUT_TIME
 
 Row = Mapping[str, Any]
 
@@ -105,6 +105,21 @@ def again_note(rows: Sequence[Row]) -> str | None:
     return (
         f"{again} of {len(rows)} results run a repeat again, with the same seeds: their energies "
         f"count, their accuracies once ({seeds} repeats)"
+    )
+
+
+def shared_note(rows: Sequence[Row]) -> str | None:
+    """Return in words how many rows were measured beside others on the host, if some were.
+
+    They are put side by side with those that were measured alone, and that is not left unsaid.
+    """
+    shared = sum(SHARED_HOST in marks_in(row) for row in rows)
+    if shared in (0, len(rows)):
+        return None
+    return (
+        f"{shared} of {len(rows)} results were measured beside others on the host "
+        f"({SHARED_HOST}), and the rest alone: their GPUs' own counters count, their times are "
+        "those of a busier host"
     )
 
 

@@ -16,6 +16,7 @@ from greenbench.compare.comparable import (
 from greenbench.compare.control import NO_CONTROL, Control, judge_control
 from greenbench.compare.doubts import AS_FAR, are_apart
 from greenbench.compare.horizons import Horizon, cut_at_energy, cut_at_trials, judged_by
+from greenbench.compare.hosts import host_column, on_host
 from greenbench.compare.pairs import Pair
 from greenbench.compare.searches import Search, Searches, read_searches
 from greenbench.compare.standings import Standing, standings
@@ -88,6 +89,8 @@ class Strategies:
         Of its tests: p of a pair must be below it.
     design : str or None
         How repeats came about: ``"until-decided"``, or None where somebody chose their number.
+    host : str or None
+        Which host it is of, in words, where the table has several.
     """
 
     group: dict[str, str]
@@ -110,17 +113,18 @@ class Strategies:
     look: int = 1
     level: float = 1 - CONFIDENCE
     design: str | None = None
+    host: str | None = None
 
     @property
     def sentence(self) -> str:
         """The answer in words: what searching gains at all, then to both questions."""
         if self.target is None:
-            return "No trial of any strategy completed."
+            return on_host(self.host, "No trial of any strategy completed.")
         if self.control is None:
             words = f"{self._in_words} {NO_CONTROL}{remark(self.judged_by)}"
         else:
             words = f"{self.control.sentence} {self._in_words}{remark(self.judged_by)}"
-        return looked(words, self.look, self.level)
+        return on_host(self.host, looked(words, self.look, self.level))
 
     @property
     def _in_words(self) -> str:
@@ -188,7 +192,8 @@ class Strategies:
 
     def records(self) -> list[dict[str, Any]]:
         """Return a flat row for each strategy."""
-        return [{**self.group, **self._record(standing)} for standing in self.strategies]
+        common = {**host_column(self.host), **self.group}
+        return [{**common, **self._record(standing)} for standing in self.strategies]
 
     def _record(self, standing: Standing) -> dict[str, Any]:
         record: dict[str, Any] = {}

@@ -130,6 +130,14 @@ def host_lock(path: Path, on_wait: Callable[[float], None], poll_s: float = 0.2)
         yield
 
 
+def waiting_words(waited_s: float, path: Path) -> str:
+    """Return what somebody is told who waits for the host."""
+    return (
+        f"waiting for the host lock ({waited_s:.0f} s): another greenbench is measuring on this "
+        f"machine; two at once would measure each other ({path})"
+    )
+
+
 class _Turn(Lock):
     """Whose turn it is to wait for the host; nobody's where no file can lie beside its lock."""
 

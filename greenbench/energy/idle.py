@@ -39,6 +39,13 @@ class IdlePower:
     power_w: Mapping[str, float] = field(default_factory=dict)
     unsteady: Sequence[str] = ()
 
+    @property
+    def words(self) -> str:
+        """All components, and which were not steady."""
+        parts = (f"{name} {watts:.4g} W" for name, watts in sorted(self.power_w.items()))
+        restless = f" ({' and '.join(self.unsteady)} not steady yet)" if self.unsteady else ""
+        return ", ".join(parts) + restless
+
 
 @dataclass(frozen=True)
 class Trace:

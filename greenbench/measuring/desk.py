@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from greenbench.energy.hostlock import host_lock
+from greenbench.energy.hostlock import host_lock, waiting_words
 from greenbench.measuring.instruments import Instruments, open_instruments
 from greenbench.measuring.logbook import Entry, Logbook
 from greenbench.settings import Settings
@@ -81,11 +81,7 @@ class Desk:
 
     def _take(self, settings: Settings, say: Say) -> None:
         def waiting(waited_s: float) -> None:
-            say(
-                f"waiting for the host lock ({waited_s:.0f} s): another greenbench is measuring on "
-                "this machine; two at once would measure each other "
-                f"({settings.host_lock})"
-            )
+            say(waiting_words(waited_s, settings.host_lock))
 
         with ExitStack() as stack:
             stack.enter_context(host_lock(settings.host_lock, waiting))

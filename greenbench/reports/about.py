@@ -45,6 +45,12 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "Backends",
         "Pairs of repeats that ran in the same round.",
     ),
+    "scaling": (
+        "More devices for one training",
+        "Ratios are to the fewest devices, pair by pair. Efficiency is the speed-up as a share of "
+        "how many times as many devices they are. Where energy × time grows by a step, it costs "
+        "more energy than it saves time.",
+    ),
     "ratios": (
         "Cases against the one of least energy",
         "Shading grows with the distance from 1, above or below it.",

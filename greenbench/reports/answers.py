@@ -29,7 +29,7 @@ from greenbench.reports.cells import (
     score_cell,
 )
 from greenbench.reports.findings import Explained, Findings
-from greenbench.reports.formats import joined, provenance_label, three_digits
+from greenbench.reports.formats import joined, on, provenance_label, three_digits
 from greenbench.reports.scores import Part, heading, split_by_score
 from greenbench.reports.table import NONE, Cell, Table
 from greenbench.tasks import Score
@@ -160,24 +160,33 @@ def factors_tables(found: Sequence[Explained]) -> list[Table]:
     return tables
 
 
-def ratios_table(found: Ratios) -> Table:
-    """Return paired ratios to a baseline.
+def ratios_tables(found: Sequence[Ratios]) -> list[Table]:
+    """Return paired ratios to a baseline, a table a host.
 
     Parameters
     ----------
-    found : Ratios
+    found : sequence of Ratios
         Of one comparison.
     """
+    return [_ratios_table(each, numbered(place, found)) for place, each in enumerate(found, 1)]
+
+
+def numbered(place: int, found: Sequence[object]) -> str:
+    """Return what tells the names of several tables apart; nothing of a single one."""
+    return f"-{place}" if len(found) > 1 else ""
+
+
+def _ratios_table(found: Ratios, suffix: str) -> Table:
     rows = [
         [
             Cell(ratio.group),
             Cell(ratio.variant),
             number_cell(ratio.pairs, "{}"),
             estimate_cell(ratio.energy, 1.0),
-            chance_cell(_p(ratio.energy)),
+            chance_cell(p_of(ratio.energy)),
             estimate_cell(ratio.duration, 1.0),
             _score_ratio(found, ratio),
-            chance_cell(_p(ratio.of_score)),
+            chance_cell(p_of(ratio.of_score)),
         ]
         for ratio in (*found.ratios, *found.overall)
     ]
@@ -185,13 +194,14 @@ def ratios_table(found: Ratios) -> Table:
         "group", found.compared, "pairs", "energy", "p", "duration", score_heading(found), "p",
     )  # fmt: skip
     caption = (
-        f"Paired ratios to {found.baseline}: {means_heading(found)} "
+        f"Paired ratios to {found.baseline}{on(found.host)}: {means_heading(found)} "
         f"(energy {provenance_label(found.provenance)})"
     )
-    return Table(f"{found.compared}s", caption, headings, rows, found.records())
+    return Table(f"{found.compared}s{suffix}", caption, headings, rows, found.records())
 
 
-def _p(found: PairedMean | None) -> float | None:
+def p_of(found: PairedMean | None) -> float | None:
+    """Return the p of a mean over pairs, where it has one."""
     return None if found is None else found.p
 
 
@@ -236,7 +246,7 @@ def _size(returns: Returns, size: Size, scale: float) -> list[Cell]:
 
 
 def _under(returns: Returns) -> str:
-    return joined(returns.strategy, returns.backend, returns.setting)
+    return joined(returns.strategy, returns.backend, returns.setting, returns.host)
 
 
 def _standing(group: Strategies, one: Standing, scale: float) -> list[Cell]:
@@ -245,7 +255,7 @@ def _standing(group: Strategies, one: Standing, scale: float) -> list[Cell]:
     return [
         Cell(one.strategy),
         NONE if one.prior is None else Cell(one.prior),
-        Cell(joined(*group.group.values())),
+        Cell(joined(*group.group.values(), group.host)),
         number_cell(one.searches, "{}"),
         estimate_cell(one.energy_wh, scale),
         Cell(provenance_label(group.provenance)),
@@ -274,7 +284,7 @@ def _spending_table(part: Part[Strategies]) -> Table:
             rows.append(
                 [
                     Cell(one.strategy),
-                    Cell(joined(*group.group.values())),
+                    Cell(joined(*group.group.values(), group.host)),
                     *(number_cell(count, "{}") for count in counts),
                     *(number_cell(share, "{:.1%}") for share in shares),
                     bare_score_cell(one.optimism, part.score, "+"),

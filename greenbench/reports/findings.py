@@ -1,23 +1,28 @@
 """Findings: what all comparers have to say of one table, and what they refuse."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from greenbench.compare.columns import with_options
 from greenbench.compare.comparable import ENERGY, SCORED, check_cases, value_of
 from greenbench.compare.factors import Factors, compare_factors
 from greenbench.compare.front import pareto_front
+from greenbench.compare.hosts import names_of
+from greenbench.compare.over_hosts import OverHosts, compare_on_hosts
+from greenbench.compare.parts import to_pairs
 from greenbench.compare.placings import Summary, summarise
-from greenbench.compare.ratios import Ratios, compare_ratios
+from greenbench.compare.ratios import Ratios
 from greenbench.compare.returns import SERIES, Returns, compare_returns
 from greenbench.compare.samples import Samples, describe_samples, once_each
+from greenbench.compare.scaling import DEVICES, Scaling, compare_scaling
 from greenbench.compare.stats import Estimate, estimate
 from greenbench.compare.strategies import OWN_GROUP, Strategies, compare_strategies
 from greenbench.compare.tolerance import Tolerance
-from greenbench.errors import GreenbenchError, NotComparableError
+from greenbench.errors import NotComparableError
 from greenbench.reports.formats import joined, provenance_label
+from greenbench.reports.questions import Questions
 from greenbench.results.scores import score_of
 from greenbench.tasks import ACCURACY, Score
 from greenbench.tasks.score_format import words
@@ -140,8 +145,10 @@ class Findings:
         By id.
     fronts : tuple of Front
         One for each set of comparable cases.
-    returns, strategies, factors, ratios : tuple
-        Answers of the comparers; empty if the table does not ask the question.
+    returns, strategies, factors, ratios, scaling : tuple
+        Answers of the comparers, of each host apart; empty if the table does not ask the question.
+    over_hosts : tuple of OverHosts
+        What the ratios of several hosts say together.
     overall : Summary or None
         All groups of strategies together; None if there is at most one.
     refusals : tuple of (str, str)
@@ -160,28 +167,8 @@ class Findings:
     ratios: tuple[Ratios, ...]
     refusals: tuple[tuple[str, str], ...]
     environments: Mapping[str, Mapping[str, str]]
-
-
-@dataclass(frozen=True)
-class _Questions:
-    """Asks comparers, and keeps what they refuse."""
-
-    refusals: list[tuple[str, str]] = field(default_factory=list)
-
-    def ask(
-        self,
-        question: str,
-        groups: Mapping[tuple[str, ...], Sequence[Row]],
-        comparer: Callable[[tuple[str, ...], Sequence[Row]], Iterable[Any]],
-    ) -> tuple[Any, ...]:
-        """Return all answers: what one group is refused, others are not."""
-        found: list[Any] = []
-        for key, members in groups.items():
-            try:
-                found += comparer(key, members)
-            except GreenbenchError as error:
-                self.refusals.append((joined(question, *key), str(error)))
-        return tuple(found)
+    scaling: tuple[Scaling, ...] = ()
+    over_hosts: tuple[OverHosts, ...] = ()
 
 
 def find(
@@ -208,11 +195,11 @@ def find(
     # The one place where names come in: below, a figure or a table may show any of them.
     rows = sorted(map(cleaned_row, rows), key=_place)
     trials = sorted(map(cleaned_row, trials), key=_place)
-    questions = _Questions()
+    questions = Questions(names_of(rows))
     cases = _cases(rows, include_disturbed)
     fronts = _fronts(cases)
     judged = {id(case.samples): case for front in fronts for case in front.cases}
-    returns, strategies, factors, ratios = _ask(
+    returns, strategies, factors, ratios, scaling = _ask(
         questions, rows, trials, tolerance, {"include_disturbed": include_disturbed}
     )
     return Findings(
@@ -223,20 +210,22 @@ def find(
         strategies=strategies,
         overall=summarise(strategies) if len(strategies) > 1 else None,
         factors=factors,
-        ratios=ratios,
+        ratios=tuple(each for each in ratios if isinstance(each, Ratios)),
         refusals=tuple(questions.refusals),
         environments=cleaned(environments),
+        scaling=scaling,
+        over_hosts=tuple(each for each in ratios if isinstance(each, OverHosts)),
     )
 
 
 def _ask(
-    questions: _Questions,
+    questions: Questions,
     rows: Sequence[Row],
     trials: Sequence[Row],
     tolerance: Tolerance | float | None,
     counting: Mapping[str, Any],
 ) -> tuple[tuple[Any, ...], ...]:
-    """Return what comparers say of returns, strategies, factors and backends."""
+    """Return what comparers say of returns, strategies, factors, backends and devices."""
     returns = questions.ask(
         "diminishing returns",
         _grouped(rows, SERIES),
@@ -257,9 +246,14 @@ def _ask(
     ratios = questions.ask(
         "backends",
         {(): rows} if _is_compared(rows) else {},
-        lambda _, members: [compare_ratios(members, "backend", **counting)],
+        lambda _, members: compare_on_hosts(members, "backend", **counting).answers,
     )
-    return returns, strategies, factors, ratios
+    scaling = questions.ask(
+        "scaling",
+        {(): to_pairs(rows, DEVICES)} if _is_scaled(rows) else {},
+        lambda _, members: compare_scaling(members, **counting),
+    )
+    return returns, strategies, factors, ratios, scaling
 
 
 def _place(row: Row) -> tuple[Any, ...]:
@@ -375,3 +369,8 @@ def _is_compared(rows: Sequence[Row]) -> bool:
     """Return whether anything was run on two backends."""
     groups = _grouped(rows, ("strategy", "architecture", "setting"))
     return any(len({row["backend"] for row in members}) > 1 for members in groups.values())
+
+
+def _is_scaled(rows: Sequence[Row]) -> bool:
+    """Return whether anything was trained on two numbers of devices."""
+    return len({str(value_of(row, DEVICES)) for row in rows}) > 1

@@ -82,3 +82,8 @@ def first_few(names: Sequence[str], most: int = 3) -> str:
     """
     more = len(names) - most
     return "; ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def on(host: str | None) -> str:
+    """Return which host figures are of, for a caption; nothing where there is one only."""
+    return f" on {host}" if host else ""

@@ -11,6 +11,7 @@ from greenbench import __version__
 from greenbench.reports import answers, content
 from greenbench.reports.about import about
 from greenbench.reports.canvas import COLOURS, Figure
+from greenbench.reports.devices import hosts_tables, scaling_tables
 from greenbench.reports.figures import (
     anytime_figure,
     factors_figure,
@@ -97,7 +98,8 @@ def _tables_of(findings: Findings) -> dict[str, Sequence[Table]]:
         "returns": answers.returns_tables(findings.returns),
         "strategies": answers.strategies_tables(findings),
         "factors": answers.factors_tables(findings.factors),
-        "backends": [answers.ratios_table(each) for each in findings.ratios],
+        "backends": answers.ratios_tables(findings.ratios) + hosts_tables(findings.over_hosts),
+        "scaling": scaling_tables(findings.scaling),
         "ratios": content.ratios_to_baseline(findings),
         "environment": [content.environments_table(findings)] if findings.environments else [],
     }

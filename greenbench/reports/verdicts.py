@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from greenbench.compare.over_hosts import OverHosts
 from greenbench.compare.ratios import Ratios
 from greenbench.compare.returns import Returns
+from greenbench.compare.scaling import Scaling
 from greenbench.compare.strategies import Strategies
 from greenbench.reports.findings import Explained, Findings
 from greenbench.reports.formats import first_few, joined, provenance_label
@@ -52,7 +54,8 @@ def in_words(findings: Findings) -> list[list[Verdict]]:
         overall.append(Verdict("all searches", findings.overall.sentence, label))
     return [
         list(map(_of_returns, findings.returns)),
-        list(map(_of_ratios, findings.ratios)),
+        [*map(_of_ratios, findings.ratios), *map(_of_hosts, findings.over_hosts)],
+        list(map(_of_scaling, findings.scaling)),
         overall + list(map(_of_strategies, findings.strategies)),
         [verdict for explained in findings.factors for verdict in _of_factors(explained)],
     ]
@@ -83,6 +86,15 @@ def _of_ratios(ratios: Ratios) -> Verdict:
         number = len(ratios.unpaired)
         text += f" {number} {'group has' if number == 1 else 'groups have'} no pair."
     return Verdict(f"{ratios.compared}s", text, provenance_label(ratios.provenance))
+
+
+def _of_hosts(found: OverHosts) -> Verdict:
+    context = f"{found.compared}s, {len(found.hosts)} hosts"
+    return Verdict(context, found.sentence, provenance_label(found.provenance))
+
+
+def _of_scaling(found: Scaling) -> Verdict:
+    return Verdict("devices", found.sentence, provenance_label(found.provenance))
 
 
 def _of_strategies(found: Strategies) -> Verdict:

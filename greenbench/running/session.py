@@ -15,8 +15,8 @@ from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity, carbon_intensity
 from greenbench.energy.cooling import CoolDown, thermometer
 from greenbench.energy.gpus import training_gpus, visible_gpus
-from greenbench.energy.hostlock import Held, measuring_lock
-from greenbench.energy.idle import IdlePower, drift
+from greenbench.energy.hostlock import Held, measuring_lock, waiting_words
+from greenbench.energy.idle import drift
 from greenbench.energy.meters import check_meters
 from greenbench.errors import (
     CaseFailedError,
@@ -244,15 +244,14 @@ class Session:
         self._delivery = Delivery(self.settings.tracking_uri, self.listener, timeout_s, away)
         for pool in self._pools:
             pool.wait_until_ready()
-            if held:
+            if held and held.is_shared:
                 held.take(pool.gpus or ())
 
     def _hold(self, stack: ExitStack) -> Held:
         """Wait for the machine, or for the cards whose own counter is the headline."""
-        most = max((getattr(case, "devices", 1) for case in self.cases), default=1)
-        gpus = visible_gpus(os.environ)[:most] if most > 1 else self._gpus()
-        settings = self.settings
-        lock = measuring_lock(settings.host_lock, gpus, settings.headline, self._waiting)
+        most = max((case.devices for case in self.cases), default=1)
+        gpus, headline = visible_gpus(os.environ)[:most], self.settings.headline
+        lock = measuring_lock(self.settings.host_lock, gpus, headline, self._waiting)
         return stack.enter_context(lock)
 
     def _open_folder(
@@ -322,7 +321,7 @@ class Session:
         self.listener.notice(f"measuring idle power for {idle_s:g} s (--idle 0 leaves it out)")
         found = self._pools[0].measure_idle(idle_s)
         if found.power_w:
-            self.listener.notice(f"idle power {when} the suite: {_shown(found)}")
+            self.listener.notice(f"idle power {when} the suite: {found.words}")
         return dict(found.power_w)
 
     def _compare_idle_power(self) -> None:
@@ -349,16 +348,7 @@ class Session:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _waiting(self, waited_s: float) -> None:
-        self.listener.notice(
-            f"waiting for the host lock ({waited_s:.0f} s): another greenbench is measuring on "
-            f"this machine; two at once would measure each other ({self.settings.host_lock})"
-        )
-
-
-def _shown(idle: IdlePower) -> str:
-    parts = (f"{name} {watts:.4g} W" for name, watts in sorted(idle.power_w.items()))
-    restless = f" ({' and '.join(idle.unsteady)} not steady yet)" if idle.unsteady else ""
-    return ", ".join(parts) + restless
+        self.listener.notice(waiting_words(waited_s, self.settings.host_lock))
 
 
 def check_completed(result: CaseResult) -> None:

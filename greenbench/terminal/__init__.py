@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         returns_table,
     )
     from greenbench.terminal.console import new_console
+    from greenbench.terminal.devices import print_scaling
     from greenbench.terminal.gate import print_judgements
     from greenbench.terminal.history import print_history
     from greenbench.terminal.summary import (
@@ -27,6 +28,7 @@ _LATE = {
         "print_factors", "print_ratios", "print_returns", "print_strategies", "returns_table",
     ),
     "console": ("new_console",),
+    "devices": ("print_scaling",),
     "gate": ("print_judgements",),
     "history": ("print_history",),
     "summary": (
@@ -43,6 +45,7 @@ __all__ = [
     "print_judgements",
     "print_ratios",
     "print_returns",
+    "print_scaling",
     "print_strategies",
     "print_summary",
     "provenance_lines",

@@ -13,9 +13,9 @@ from greenbench.compare.ratio_columns import (
     score_heading,
     score_name,
 )
+from greenbench.compare.ratios import Ratios
 from greenbench.compare.returns_wording import knee_in_words
 from greenbench.compare.units import energy_unit
-from greenbench.results.readings import Provenance
 from greenbench.tasks.score_format import (
     by_score,
     capitalised,
@@ -24,11 +24,16 @@ from greenbench.tasks.score_format import (
     words,
 )
 from greenbench.terminal.console import new_console, say
+from greenbench.terminal.devices import print_over_hosts
 from greenbench.terminal.formats import (
     apart,
     at_or_above,
     bare_score,
+    bracketed,
+    chance,
     interval,
+    label,
+    on,
     score_interval,
     signed,
 )
@@ -37,10 +42,9 @@ from greenbench.terminal.tables import Table, show
 if TYPE_CHECKING:
     from greenbench.compare.factors import Factors
     from greenbench.compare.horizons import Horizon
-    from greenbench.compare.paired_means import PairedMean
+    from greenbench.compare.over_hosts import OverHosts
     from greenbench.compare.placings import Summary
     from greenbench.compare.ratio import Ratio
-    from greenbench.compare.ratios import Ratios
     from greenbench.compare.returns import Returns
     from greenbench.compare.strategies import Strategies
 
@@ -67,8 +71,8 @@ def returns_table(returns: "Returns") -> Table:
     named = (returns.family, returns.strategy, returns.backend, returns.setting)
     shown = brackets(figure for size in returns.sizes for figure in (size.energy_wh, size.score))
     title = (
-        f"Diminishing returns: {', '.join(filter(None, named))}{_label(returns.provenance)}: "
-        f"median{shown}"
+        f"Diminishing returns: {', '.join(filter(None, named))}{on(returns.host)}"
+        f"{label(returns.provenance)}: median{shown}"
     )
     table = Table(title, row="size", elsewhere=ELSEWHERE)
     table.add_column("size")
@@ -129,9 +133,9 @@ def print_strategies(
 
 def _strategies_table(answer: "Strategies") -> Table:
     score = answer.judged_by
-    of_all = f"{', '.join(answer.group.values())}{by_score(score)}"
+    of_all = f"{', '.join(answer.group.values())}{by_score(score)}{on(answer.host)}"
     shown = brackets(answer.estimates)
-    title = f"Strategies: {of_all}{_label(answer.provenance)}: median{shown}"
+    title = f"Strategies: {of_all}{label(answer.provenance)}: median{shown}"
     table = Table(title, row="strategy", elsewhere=ELSEWHERE)
     table.add_column("strategy")
     energies = [s.energy_wh.median for s in answer.strategies if s.energy_wh is not None]
@@ -245,10 +249,13 @@ def _levels_table(answer: "Factors") -> Table:
     return table
 
 
-def print_ratios(found: Sequence["Ratios"], console: Console | None = None) -> None:
-    """Print each comparison's table, and its answer in one sentence."""
+def print_ratios(found: Sequence["Ratios | OverHosts"], console: Console | None = None) -> None:
+    """Print each comparison's table, and its answer in one sentence; then what hosts share."""
     console = console or new_console(sys.stdout)
     for ratios in found:
+        if not isinstance(ratios, Ratios):
+            print_over_hosts(ratios, console)
+            continue
         show(console, _ratios_table(ratios))
         say(console, ratios.sentence, "bold")
         if ratios.unpaired:
@@ -260,8 +267,8 @@ def print_ratios(found: Sequence["Ratios"], console: Console | None = None) -> N
 
 def _ratios_table(ratios: "Ratios") -> Table:
     title = (
-        f"{ratios.compared.capitalize()}s: ratio to {ratios.baseline}{_label(ratios.provenance)}: "
-        f"{means_heading(ratios)}"
+        f"{ratios.compared.capitalize()}s: ratio to {ratios.baseline}{on(ratios.host)}"
+        f"{label(ratios.provenance)}: {means_heading(ratios)}"
     )
     table = Table(title, names=2, row="pair", elsewhere=ELSEWHERE)
     for heading in ("group", ratios.compared):
@@ -276,21 +283,13 @@ def _ratios_table(ratios: "Ratios") -> Table:
             ratio.group,
             ratio.variant,
             str(ratio.pairs),
-            _bracketed(ratio.energy),
-            _chance(ratio.energy),
-            _bracketed(ratio.duration),
+            bracketed(ratio.energy),
+            chance(ratio.energy),
+            bracketed(ratio.duration),
             _score_ratio(ratios, ratio),
-            _chance(ratio.of_score),
+            chance(ratio.of_score),
         )
     return table
-
-
-def _bracketed(found: "PairedMean | None") -> str:
-    return "–" if found is None else interval(found)
-
-
-def _chance(found: "PairedMean | None") -> str:
-    return "–" if found is None or found.p is None else f"{found.p:.2g}"
 
 
 def _score_ratio(ratios: "Ratios", ratio: "Ratio") -> str:
@@ -298,7 +297,3 @@ def _score_ratio(ratios: "Ratios", ratio: "Ratio") -> str:
     if shown is None and ratio.score is not None:
         shown = interval(ratio.score)
     return "–" if shown is None else shown + score_name(ratios, ratio)
-
-
-def _label(provenance: str | None) -> str:
-    return f" (energy {Provenance(provenance).label})" if provenance else ""

@@ -3,6 +3,8 @@
 import math
 
 from greenbench.compare.brackets import Bracketed
+from greenbench.compare.paired_means import PairedMean
+from greenbench.results.readings import Provenance
 from greenbench.tasks import Score
 from greenbench.tasks.score_format import UNKNOWN, is_share, plain
 
@@ -59,3 +61,23 @@ def at_or_above(value: float | None, least: float | None, scale: float = 1.0) ->
     if value is not None:
         return f"{value * scale:.3g}"
     return "–" if least is None else f"> {least * scale:.3g}"
+
+
+def bracketed(found: PairedMean | None) -> str:
+    """Return a ratio with its interval."""
+    return UNKNOWN if found is None else interval(found)
+
+
+def chance(found: PairedMean | None) -> str:
+    """Return the p of a mean over pairs."""
+    return UNKNOWN if found is None or found.p is None else f"{found.p:.2g}"
+
+
+def label(provenance: str | None) -> str:
+    """Return whether an energy is measured or estimated, for a title."""
+    return f" (energy {Provenance(provenance).label})" if provenance else ""
+
+
+def on(host: str | None) -> str:
+    """Return which host figures are of, for a title; nothing where there is one only."""
+    return f" on {host}" if host else ""

@@ -737,7 +737,6 @@ def test_a_store_that_is_missing_or_empty_is_refused(
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"host": "ffffffffffff"}, "host"),
         ({"energy_provenance": "counter"}, "energy provenance"),
         ({"case_hash": "0" * 12}, "definition"),
     ],
@@ -752,6 +751,68 @@ def test_our_own_figures_that_came_about_differently_are_not_averaged(
         table(as_benchmarks(others, **changed), "there.json"),
     ]
     assert f"differ in {words} (" in refused(question, *paths)
+
+
+@pytest.mark.parametrize(
+    ("question", "suite"),
+    [("returns", "scaling"), ("strategies", "strategies"), ("backends", "backends")],
+)
+def test_hosts_are_answered_apart_and_selected_by_their_fingerprint(
+    table: Any, question: str, suite: str
+) -> None:
+    results = [result for result in own_results() if result.suite == suite]
+    there = {"host": "ffffffffffff", "cpu": "Other CPU", "device": "H200"}
+    paths = [
+        table(as_benchmarks(results), "here.json"),
+        table(as_benchmarks(results, **there), "there.json"),
+    ]
+    found = [answer for answer in answers(question, *paths) if "host" in answer]
+    names = [answer["host"] for answer in found]
+    assert names[1] == "H200 (ffffffffffff)"
+    assert [
+        answer["sentence"].startswith(f"On {name}: ")
+        for answer, name in zip(found, names, strict=True)
+    ] == [True, True]
+    assert {record["host"] for record in records(question, *paths)} >= set(names)
+    (one,) = answers(question, *paths, "--host", "fff")
+    assert one["host"] is None
+    assert one["sentence"] == found[1]["sentence"].partition(": ")[2]
+    assert "unknown host 'aaa'" in refused(question, *paths, "--host", "aaa")
+
+
+def test_ratios_of_hosts_are_beside_each_other_and_then_together(table: Any) -> None:
+    results = [result for result in own_results() if result.suite == "backends"]
+    paths = [
+        table(as_benchmarks(results), "here.json"),
+        table(as_benchmarks(results, host="ffffffffffff"), "there.json"),
+    ]
+    *each, together = answers("backends", *paths)
+    assert len(each) == len(together["hosts"]) == 2
+    assert together["ratios"][0]["energy"]["mean"] == pytest.approx(1.5)
+    done = compare("backends", *paths)
+    assert "over 2 hosts" in " ".join(done.stdout.split())
+
+
+def test_a_csv_has_no_hosts_to_select(table: Any) -> None:
+    content, options = QUESTIONS["returns"]
+    said = refused("returns", table(content), *options, "--host", "abc")
+    assert said.startswith("--host selects results of greenbench; of a CSV")
+
+
+def test_devices_of_a_csv_are_answered(table: Any) -> None:
+    content = "devices,seed,used_wh,acc,duration_s\n" + "".join(
+        f"{n},{seed},{1.0 * n**0.5 * seed},0.9,{10.0 / n * seed}\n"
+        for n in (1, 2, 4)
+        for seed in (1, 2, 3)
+    )
+    (answer,) = answers(
+        "scaling", table(content), *("--energy-column", "used_wh", "--accuracy-column", "acc"),
+        *("--seed-column", "seed"),
+    )  # fmt: skip
+    assert [each["devices"] for each in answer["devices"]] == [1, 2, 4]
+    assert answer["devices"][2]["speed_up"]["mean"] == pytest.approx(4.0)
+    assert answer["devices"][2]["energy"]["mean"] == pytest.approx(2.0)
+    assert answer["worth"] == 4
 
 
 def test_data_sets_of_ours_are_answered_apart(table: Any) -> None:

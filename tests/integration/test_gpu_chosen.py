@@ -7,6 +7,7 @@ import pytest
 
 from greenbench.tracking import Store
 from tests.conftest import Greenbench
+from tests.lock_holders import CARDS, lock_holders, said
 
 pytestmark = pytest.mark.integration
 
@@ -85,3 +86,21 @@ def test_run_reads_the_card_that_trains_and_no_other(
     assert "shared" in row["marks"].split()
     assert "throttled" not in row["marks"]
     assert "of the whole card, of which a slice (MIG) trains" in row["energy_source"]
+
+
+def test_run_whose_headline_is_a_cards_counter_goes_on_beside_others_and_is_marked(
+    machine: Greenbench,
+) -> None:
+    machine.environment["TOLD"] = "GPU-bb"
+    with lock_holders(Path(machine.environment["GREENBENCH_HOST_LOCK"])) as start:
+        # It is given GPU-aa first, which the worker then says that it does not train on.
+        assert said(start("GPU-cc", program=CARDS)) == "held"
+        done = machine(
+            "run", "-a", "dense.xs", "-b", "located", "--epochs", "20", "--repeats", "1",
+            "--headline", "gpu",
+        )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "waiting for the host lock" not in done.stderr
+    [row] = Store.existing(f"sqlite:///{machine.folder}/mlruns/mlflow.db").read_rows()
+    assert row["energy_scope"] == "gpu"
+    assert "shared-host" in row["marks"].split()

@@ -5,6 +5,7 @@ import pytest
 
 from greenbench.cases import Case
 from greenbench.reports.findings import Findings, find
+from greenbench.reports.page import sections
 from greenbench.reports.verdicts import REFUSED, in_words, refusals
 from greenbench.results.marks import DISTURBED
 from greenbench.results.readings import Provenance
@@ -46,13 +47,45 @@ def test_the_order_of_rows_makes_no_difference(all_findings: Findings) -> None:
 
 def test_what_one_family_is_refused_others_are_not() -> None:
     other = [replace(r, case=replace(r.case, architecture="dense")) for r in family()]
-    mixed = [*family(), *family(host="another", seed=1), *other]
+    mixed = [*family(), *family(provenance=Provenance.COUNTER, seed=1), *other]
     findings = found(table_of(mixed))
     assert [each.family for each in findings.returns] == ["dense"]
     ((about, why),) = findings.refusals
     assert "simple_cnn" in about
-    assert "figures differ in host (0123456789ab, another)" in why
+    assert "figures differ in energy provenance (counter, model)" in why
     assert [each.label for each in refusals(findings)] == [REFUSED]
+
+
+def test_hosts_are_answered_apart() -> None:
+    findings = found(table_of([*family(), *family(host="another", seed=1)]))
+    assert [each.host is not None for each in findings.returns] == [True, True]
+    assert findings.refusals == ()
+
+
+def test_devices_and_ratios_of_hosts_have_their_answers_and_tables() -> None:
+    devices = [
+        make_result(Case(devices=n), repeat=repeat, energy_j=36.0 * n, host=host)
+        for n in (1, 2)
+        for repeat in range(2)
+        for host in ("here", "there")
+    ]
+    backends = [
+        make_result(Case(backend=name, architecture="dense"), repeat=repeat, host=host)
+        for name in ("torch", "keras")
+        for repeat in range(2)
+        for host in ("here", "there")
+    ]
+    findings = found(table_of([*devices, *backends]))
+    assert [each.worth for each in findings.scaling] == [1, 1]
+    assert [each.host is not None for each in findings.ratios] == [True, True]
+    assert len(findings.over_hosts) == 1
+    said = [each.text for kind in in_words(findings) for each in kind]
+    assert sum("more cost more energy than they save time" in text for text in said) == 2
+    assert any(text.startswith("Over 2 hosts") for text in said)
+    names = [table.name for section in sections(findings) for table in section.tables]
+    expected = {"scaling-1", "scaling-2", "backends-1", "backends-2", "backends-hosts"}
+    assert expected <= set(names)
+    assert len(names) == len(set(names))
 
 
 def test_measured_and_estimated_energies_are_two_fronts() -> None:

@@ -240,10 +240,10 @@ def test_names_are_shown_and_never_run() -> None:
 
 
 def test_refusals_are_shown_with_what_to_do() -> None:
-    page = page_of(table_of([*family(), *family(host="another", seed=1)]))
+    page = page_of(table_of([*family(), *family(provenance=Provenance.COUNTER, seed=1)]))
     (refusal,) = re.findall(r'<li class="refusal">(.*?)</li>', page)
-    assert "figures differ in host" in refusal
-    assert "<code>--where host=0123456789ab</code>" in refusal
+    assert "figures differ in energy provenance" in refusal
+    assert "<code>--where energy_provenance=counter</code>" in refusal
     assert "not answered" in refusal
 
 
