@@ -59,6 +59,7 @@ def main() -> None:
             "date": datetime.now(UTC).date().isoformat(),
             "machine": describe_environment(1, {}),
             "bar_s": BAR_S,
+            "load": os.getloadavg()[1],
             "stores": {
                 name: measure(StoreUri(uri), Path(folder) / name, options.trials, options.times)
                 for name, uri in stores.items()

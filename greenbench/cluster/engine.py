@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 from greenbench.cases import Case
-from greenbench.cluster.asked import Asked
+from greenbench.cluster.asked import LOCAL, Asked
 from greenbench.cluster.attempt import Attempt, Repeat
 from greenbench.cluster.crew import Crew, Hand
 from greenbench.cluster.orders import Common
@@ -19,11 +20,13 @@ from greenbench.energy.carbon import CarbonIntensity
 from greenbench.errors import ConfigurationError, GreenbenchError, WorkerError
 from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
+from greenbench.results.marks import REPLAYING
 from greenbench.running.conditions import Conditions, conditions_asked
-from greenbench.running.delivery import Delivery, silence
+from greenbench.running.delivery import Delivery, When, silence
 from greenbench.running.repeats import Follower
 from greenbench.running.session import Session, check_completed
 
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 POLL_S = 1.0
 TELL_EVERY_S = 60.0
 
@@ -87,7 +90,8 @@ class ClusterSession(Session):
         self.folder = self._run_folder.path
         away = silence(self.settings)
         timeout_s = self.settings.store_timeout_s
-        self._delivery = Delivery(self.settings.tracking_uri, self.listener, timeout_s, away)
+        uri, when = self.settings.tracking_uri, self._when_to_deliver()
+        self._delivery = Delivery(uri, self.listener, timeout_s, away, when=when)
         # What only workers know is checked by them, repeat by repeat.
         is_complete = self._run_folder.is_resumed and self._run_folder.is_complete()
         self._is_complete = True
@@ -100,6 +104,15 @@ class ClusterSession(Session):
         self._crew.check(may_come_later=self.cluster.scheduler is None)
         if self._crew.dashboard_link:
             notice(f"the cluster's dashboard: {self._crew.dashboard_link}")
+
+    def _when_to_deliver(self) -> When:
+        """Return when logging disturbs nobody: workers on this machine would measure it."""
+        cluster = self.cluster
+        is_here = cluster is None or cluster.kind == LOCAL
+        if cluster is not None and cluster.scheduler:
+            is_here = urlsplit(cluster.scheduler).hostname in LOOPBACK
+        is_replayed = all(case.backend in REPLAYING for case in self.cases)
+        return When.AT_END if is_here and not is_replayed else When.ALWAYS
 
     def _measure_idle_w(self, when: str) -> dict[str, float]:
         # Each worker measures that of its own machine.
