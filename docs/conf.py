@@ -81,6 +81,22 @@ def _overhead() -> dict[str, str]:
     }
 
 
+def _logging() -> dict[str, str]:
+    found = _results("logging")
+    table = (
+        "| store | trials | a case's end waits for | until MLflow has all |\n|---|---|---|---|\n"
+    )
+    for name, sizes in found["stores"].items():
+        for size in sizes:
+            end, whole = (_interval(size[what], 1, " s", 2) for what in ("end_s", "whole_s"))
+            table += f"| {name} | {size['trials']} | {end} | {whole} |\n"
+    return {
+        "logging_machine": _machine(found["machine"]),
+        "logging_load": f"whose load was {found['load']:.0f} meanwhile",
+        "logging_table": table,
+    }
+
+
 def _compare() -> dict[str, str]:
     found = _results("compare")
     table = (
@@ -225,6 +241,7 @@ def _tasks() -> dict[str, str]:
 
 myst_substitutions = {
     **_overhead(),
+    **_logging(),
     **_compare(),
     **_search(),
     **_speed(),

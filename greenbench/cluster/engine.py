@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
+from urllib.parse import urlsplit
 
 from greenbench.cases import Case
 from greenbench.cluster.asked import LOCAL, Asked
@@ -19,12 +20,14 @@ from greenbench.energy.carbon import CarbonIntensity
 from greenbench.errors import ConfigurationError, GreenbenchError, WorkerError
 from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
+from greenbench.results.marks import REPLAYING
 from greenbench.running.conditions import Conditions, conditions_asked
 from greenbench.running.delivery import Delivery, When, silence
 from greenbench.running.listener import Listener
 from greenbench.running.repeats import Follower
 from greenbench.running.session import Session, check_completed
 
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 POLL_S = 1.0
 TELL_EVERY_S = 60.0
 
@@ -120,10 +123,8 @@ class ClusterSession(Session):
             self._join(self.cluster, stack, common)
         away = silence(self.settings)
         timeout_s = self.settings.store_timeout_s
-        is_here = self.cluster is not None and self.cluster.kind == LOCAL
-        when = When.AT_END if is_here else When.ALWAYS
-        uri, listener = self.settings.tracking_uri, self.listener
-        self._delivery = Delivery(uri, listener, timeout_s, away, when=when)
+        uri, when = self.settings.tracking_uri, self._when_to_deliver()
+        self._delivery = Delivery(uri, self.listener, timeout_s, away, when=when)
 
     def _join(self, cluster: Asked, stack: ExitStack, common: str) -> None:
         notice = self.listener.notice
@@ -133,6 +134,15 @@ class ClusterSession(Session):
         self._crew.check(may_come_later=cluster.scheduler is None)
         if there.dashboard_link:
             notice(f"the cluster's dashboard: {there.dashboard_link}")
+
+    def _when_to_deliver(self) -> When:
+        """Return when logging disturbs nobody: workers on this machine would measure it."""
+        cluster = self.cluster
+        is_here = cluster is None or cluster.kind == LOCAL
+        if cluster is not None and cluster.scheduler:
+            is_here = urlsplit(cluster.scheduler).hostname in LOOPBACK
+        is_replayed = all(case.backend in REPLAYING for case in self.cases)
+        return When.AT_END if is_here and not is_replayed else When.ALWAYS
 
     def _measure_idle_w(self, when: str) -> dict[str, float]:
         # Each worker measures that of its own machine.

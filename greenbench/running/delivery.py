@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 BETWEEN_S = 0.4
 """Most seconds of logging between two repeats; a call that is under way then is waited for."""
+SILENT_S = 3.0
+"""What takes longer at the end is said."""
 CLOSE_LIMIT_S = 300.0
 """Most seconds of logging at the end of a session; what is left is for ``greenbench sync``."""
 
@@ -88,6 +90,7 @@ class Delivery:
         self._when, self._clock = when, clock
         self._store: Store | None = None
         self._is_away = self._has_refused = False
+        self._said: set[str] = set()
         self._outbox = Outbox(self._opened, self._refused)
         self._deliverer = Deliverer(self._outbox) if when is When.ALWAYS else None
         if away is not None:
@@ -139,13 +142,13 @@ class Delivery:
             # It may have been back.
             self._is_away = self._is_away and bool(self._outbox)
         elif limit_s:
-            self._work(BETWEEN_S, LOCK_LIMIT_S)
-            if self._outbox and not self._is_away:
+            self._work(min(limit_s, SILENT_S), LOCK_LIMIT_S)
+            if self._outbox and not self._is_away and limit_s > SILENT_S:
                 self._listener.notice(
                     f"delivering what is left to MLflow ({_counted(self._outbox)}); Ctrl+C leaves "
                     "it in the journal"
                 )
-                self._work(limit_s, LOCK_LIMIT_S)
+                self._work(limit_s - SILENT_S, LOCK_LIMIT_S)
         if self._outbox and limit_s and not self._is_away:
             self._listener.notice(
                 f"MLflow store {self._uri} did not take {_counted(self._outbox)} within "
@@ -233,14 +236,20 @@ class Delivery:
                 self._fail(error)
             return False
         self._has_refused = True
-        self._listener.notice(
-            f"{name}: {error}; it is kept in the journal, and others are delivered"
-        )
+        self._say(error, f"{name}: ")
         return True
 
     def _fail(self, error: GreenbenchError) -> None:
         self._is_away = True
-        self._listener.notice(f"{error}; results are kept in the journal, and the run goes on")
+        self._say(error)
+
+    def _say(self, error: GreenbenchError, of: str = "") -> None:
+        # Of a store without room, one line says it.
+        if str(error) not in self._said:
+            self._said.add(str(error))
+            self._listener.notice(
+                f"{of}{error}; results are kept in the journal, and the run goes on"
+            )
 
 
 def silence(settings: Settings) -> TrackingError | None:

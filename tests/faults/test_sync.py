@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,32 @@ def test_odd_things_among_the_journals_hold_up_nobody(
     assert "delivered 0 results" in again.stdout
     # The note was put aside; the journals are for the user to look at.
     assert len(again.stderr.splitlines()) == 7
+
+
+def test_result_that_the_store_refuses_is_named_and_holds_up_no_other(
+    greenbench: Greenbench, settings: Settings
+) -> None:
+    (bad, good) = waiting(settings, "ci-1", 2)
+    result = bad.read().result
+    assert result is not None
+    # MLflow takes no name with such letters.
+    bad.discard()
+    bad.finish(replace(result, metrics={"top*5?": 0.9}))
+
+    done = greenbench("sync")
+
+    assert done.returncode == 1, done.stderr
+    (line,) = done.stderr.splitlines()[:1]
+    assert f"{bad.path} is not delivered" in line
+    assert "top*5?" in line
+    assert "delivered 1 results" in done.stdout
+    (row,) = Store.existing(settings.tracking_uri).read_rows()
+    assert row["repeat"] == 1
+    assert good.read().is_delivered
+    # However often it is tried, nothing piles up.
+    assert greenbench("sync").returncode == 1
+    found = MlflowClient(settings.tracking_uri.reveal()).search_runs(["1"], "tags.kind = 'case'")
+    assert len(found) == 2
 
 
 @pytest.mark.skipif(

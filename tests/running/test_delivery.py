@@ -81,7 +81,7 @@ def test_store_is_made_by_the_first_delivery_and_not_before_training(tmp_path: P
     journal.finish(result)
     save_nothing(journal)
 
-    delivery = Delivery(settings.tracking_uri, notices)
+    delivery = Delivery(settings.tracking_uri, notices, clock=lambda: 0.0)
     with pytest.raises(TrackingError, match="there is no store"):
         Store.existing(settings.tracking_uri)
 

@@ -9,12 +9,14 @@ from typing import Any
 import mlflow
 import pytest
 
+from greenbench.machine.secrets import StoreUri
 from greenbench.measuring import Measurement
-from greenbench.measuring.logbook import Entry, Logbook, place_now
+from greenbench.measuring.kept import deliver_kept
+from greenbench.measuring.logbook import KEPT, Entry, Logbook, place_now
 from greenbench.results.readings import Component, Provenance, Reading
 from greenbench.settings import Settings
 from greenbench.tracking import Store
-from greenbench.tracking.measurements import MEASUREMENTS, active_run
+from greenbench.tracking.measurements import MEASUREMENTS, Place, active_run
 
 PART = Component(3600.0, Provenance.MODEL, "a model")
 FOUND = Measurement(
@@ -119,3 +121,69 @@ def test_active_run_that_is_gone_is_said_and_kept(
     Logbook().write([replace(gone, place=place)])
     assert "the measurement is kept in" in caplog.text
     assert (tmp_path / "measurements.jsonl").read_text().count("\n") == 1
+
+
+def kept(settings: Settings, *found: Measurement, **changed: Any) -> Settings:
+    """Let measurements be kept as if their store was away; return settings whose store is not."""
+    away = replace(settings, tracking_uri=StoreUri("sqlite:////dev/null/mlflow.db"))
+    logged(away, *found, **changed)
+    return settings
+
+
+def measured(client: Any, store: Store) -> list[Any]:
+    experiment = store.experiments().get(MEASUREMENTS)
+    return list(client.search_runs([experiment])) if experiment else []
+
+
+def test_kept_measurements_are_delivered_once_and_a_damaged_line_is_named(
+    settings: Settings, client: Any, store: Store
+) -> None:
+    before = len(measured(client, store))
+    kept(settings, FOUND, replace(FOUND, name="load", started_at=7.0))
+    file = settings.runs_dir / KEPT
+    lines = file.read_text()
+    file.write_text(lines + '{"name": "half", "durat\n')
+    delivered, (error,) = deliver_kept(settings)
+    assert delivered == 2
+    assert f"{file}, line 3 is damaged" in str(error)
+    assert error.exit_code == 1
+    # What is left if the process is killed before the file was written.
+    file.write_text(lines)
+    assert deliver_kept(settings) == (2, [])
+    assert not file.exists()
+    assert deliver_kept(settings) == (0, [])
+    runs = measured(client, store)
+    assert len(runs) == before + 2
+    assert {"fit", "load"} <= {run.info.run_name for run in runs}
+
+
+def test_kept_measurements_of_an_active_run_go_there_once(
+    settings: Settings, client: Any, store: Store, suite: str
+) -> None:
+    mlflow.set_experiment(suite)
+    with mlflow.start_run() as run:
+        logged(settings, FOUND)
+        place = Place(run.info.run_id, str(store.uri))
+    later = replace(FOUND, started_at=100.0)
+    kept_in(settings, place, later)
+    lines = (settings.runs_dir / KEPT).read_text()
+    assert deliver_kept(settings) == (1, [])
+    (settings.runs_dir / KEPT).write_text(lines)
+    assert deliver_kept(settings) == (1, [])
+    history = client.get_metric_history(run.info.run_id, "measure/fit/energy_wh")
+    assert sorted(metric.step for metric in history) == [0, 1]
+
+
+def test_kept_measurements_of_a_run_of_another_store_stay_and_say_where_they_belong(
+    settings: Settings,
+) -> None:
+    kept_in(settings, Place("0" * 32, "http://elsewhere:5000"), FOUND)
+    delivered, (error,) = deliver_kept(settings)
+    assert delivered == 0
+    assert "of http://elsewhere:5000: set MLFLOW_TRACKING_URI to that" in str(error)
+    assert (settings.runs_dir / KEPT).exists()
+
+
+def kept_in(settings: Settings, place: Place, found: Measurement) -> None:
+    """Keep a measurement that is of an active run."""
+    Logbook()._keep(Entry(found, settings, place, may_make=True), "")
