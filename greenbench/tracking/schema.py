@@ -1,6 +1,6 @@
 """Schemas of databases: of which MLflow they are, and what to do with those of another."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -60,12 +60,18 @@ def is_whole(uri: StoreUri) -> bool:
         return _look(connection).revision == newest_revision()
 
 
-@contextmanager
-def made_alone(uri: StoreUri) -> Iterator[None]:
-    """Let one process at a time fill an empty shared database, as far as that can be.
+def make_alone(uri: StoreUri, make: Callable[[str], object]) -> None:
+    """Fill a shared database that is empty, while no other process does, as far as that can be.
 
     Two that do fail both, or one of them reads what the other has made half. Of PostgreSQL alone
     we know a lock that its holder's end frees.
+
+    Parameters
+    ----------
+    uri : StoreUri
+        Of the database.
+    make : callable
+        Makes MLflow's tables in the database whose address it gets.
 
     Raises
     ------
@@ -86,7 +92,7 @@ def made_alone(uri: StoreUri) -> Iterator[None]:
                 "others may use it, so it is not migrated by itself: make a copy, then run "
                 "`mlflow db upgrade` with its address"
             )
-        yield
+        make(uri.reveal())
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from greenbench.tracking.measurements import Kept, Record, log_kept, make_run
 from greenbench.tracking.models import log_model
 from greenbench.tracking.reports import log_report
 from greenbench.tracking.rows import environment
-from greenbench.tracking.schema import is_whole, made_alone
+from greenbench.tracking.schema import is_whole, make_alone
 from greenbench.tracking.sqlite import sync, tune
 from greenbench.tracking.stepwise import Stepwise
 from greenbench.tracking.uris import check_uri, is_database, sqlite_path
@@ -97,7 +97,7 @@ class Store:
             return make_client(uri.reveal())
         # MLflow would try again for minutes before it says that there is no database.
         if is_database(uri) and not within(timeout_s, uri, lambda: is_whole(uri)):
-            within(timeout_s * MAKING, uri, lambda: _make(uri, make_client))
+            within(timeout_s * MAKING, uri, lambda: make_alone(uri, make_client))
         client = within(timeout_s, uri, lambda: make_client(uri.reveal()))
         return Limited(client, uri, timeout_s)
 
@@ -389,11 +389,6 @@ def session_key(journal: Path) -> str:
 def _unquoted(name: str) -> str:
     """Return a name that can be stored, and looked for: MLflow knows no way to write a quote."""
     return re.sub("['\"`]", "_", storable(name))
-
-
-def _make(uri: StoreUri, make_client: "type[MlflowClient]") -> None:
-    with made_alone(uri):
-        make_client(uri.reveal())
 
 
 def _log_line(line: str) -> None:
