@@ -48,6 +48,9 @@ Steps = Generator[None, None, str]
 
 BEST = "best/"
 """What the names of the incumbent's hyperparameters begin with."""
+LONGEST_NAME, LONGEST_TAG = 250, 8000
+"""Letters of a run's name and of a tag's value that MLflow's tables have room for: SQLite takes
+more all the same, and other databases refuse the run."""
 
 
 def log_steps(
@@ -197,7 +200,9 @@ def create_run(
         If the answer names none.
     """
     with asked_once():
-        run = client.create_run(experiment, started, _storable(tags), run_name=name)
+        run_name = storable(name)[:LONGEST_NAME]
+        texts = {tag: text[:LONGEST_TAG] for tag, text in _storable(tags).items()}
+        run = client.create_run(experiment, started, texts, run_name=run_name)
     if not run.info.run_id:
         raise TrackingError(
             "the MLflow store answered, but made no run: is something else at its address?"

@@ -1,5 +1,7 @@
 """Schemas of databases: of which MLflow they are, and what to do with those of another."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -12,6 +14,10 @@ from greenbench.machine.secrets import StoreUri
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
+    from sqlalchemy import Connection
+
+MAKING_LOCK = 0x6772656E62656E63
+"""Of those who make tables in a PostgreSQL, by a number that is nobody else's."""
 
 
 @dataclass(frozen=True)
@@ -48,30 +54,67 @@ def check_schema(found: Schema, name: str) -> None:
         )
 
 
-def check_remote(uri: StoreUri) -> None:
-    """Raise `TrackingError` for a shared database that MLflow would migrate without asking.
+def is_whole(uri: StoreUri) -> bool:
+    """Return whether a shared database is MLflow's, of the form that is installed here."""
+    with _connected(uri) as connection:
+        return _look(connection).revision == newest_revision()
 
-    One that is empty is left to MLflow, which fills it.
+
+def make_alone(uri: StoreUri, make: Callable[[str], object]) -> None:
+    """Fill a shared database that is empty, while no other process does, as far as that can be.
+
+    Two that do fail both, or one of them reads what the other has made half. Of PostgreSQL alone
+    we know a lock that its holder's end frees.
+
+    Parameters
+    ----------
+    uri : StoreUri
+        Of the database.
+    make : callable
+        Makes MLflow's tables in the database whose address it gets.
+
+    Raises
+    ------
+    TrackingError
+        If it is one that MLflow would migrate without asking.
     """
-    from alembic.migration import MigrationContext  # noqa: PLC0415
-    from sqlalchemy import create_engine, inspect  # noqa: PLC0415
+    with _connected(uri) as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SELECT pg_advisory_lock({MAKING_LOCK})")
+        found = _look(connection)
+        # One that is empty is left to MLflow, which fills it. Where another program counts its
+        # migrations, MLflow would make half of its tables before it found out.
+        is_taken = found.is_of_mlflow or found.revision is not None
+        if is_taken and found.revision != newest_revision():
+            check_schema(found, str(uri))
+            raise TrackingError(
+                f"the store {uri} was made by an older MLflow (its form is {found.revision}); "
+                "others may use it, so it is not migrated by itself: make a copy, then run "
+                "`mlflow db upgrade` with its address"
+            )
+        make(uri.reveal())
+
+
+@contextmanager
+def _connected(uri: StoreUri) -> Iterator["Connection"]:
+    from sqlalchemy import create_engine  # noqa: PLC0415
 
     engine = create_engine(uri.reveal())
     try:
-        with engine.connect() as connection:
-            tables = frozenset(inspect(connection).get_table_names())
-            heads = MigrationContext.configure(connection).get_current_heads()
+        # Whoever changes tables would wait for a transaction that has read them.
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            yield connection
     finally:
         engine.dispose()
-    found = Schema(tables, ", ".join(heads) or None)
-    if not found.is_of_mlflow or found.revision == newest_revision():
-        return
-    check_schema(found, str(uri))
-    raise TrackingError(
-        f"the store {uri} was made by an older MLflow (its form is {found.revision}); "
-        "others may use it, so it is not migrated by itself: make a copy, then run "
-        "`mlflow db upgrade` with its address"
-    )
+
+
+def _look(connection: "Connection") -> Schema:
+    from alembic.migration import MigrationContext  # noqa: PLC0415
+    from sqlalchemy import inspect  # noqa: PLC0415
+
+    tables = frozenset(inspect(connection).get_table_names())
+    heads = MigrationContext.configure(connection).get_current_heads()
+    return Schema(tables, ", ".join(heads) or None)
 
 
 def newest_revision() -> str:

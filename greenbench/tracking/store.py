@@ -25,7 +25,7 @@ from greenbench.tracking.measurements import Kept, Record, log_kept, make_run
 from greenbench.tracking.models import log_model
 from greenbench.tracking.reports import log_report
 from greenbench.tracking.rows import environment
-from greenbench.tracking.schema import check_remote
+from greenbench.tracking.schema import is_whole, make_alone
 from greenbench.tracking.sqlite import sync, tune
 from greenbench.tracking.stepwise import Stepwise
 from greenbench.tracking.uris import check_uri, is_database, sqlite_path
@@ -85,21 +85,21 @@ class Store:
                 if not must_exist or not check_readable(database):
                     make_ready(database, str(self._artifacts), say or _log_line)
                 tune(database.absolute())
-            elif is_database(uri):
-                # MLflow would try again for minutes before it says that there is none.
-                within(timeout_s, uri, lambda: check_remote(uri))
             self._client: MlflowClient = self._opened(make_client, timeout_s)
             self._client.search_experiments(max_results=1)
         self._experiments: dict[str, str] = {}
         self._described: set[tuple[str, str]] = set()
 
     def _opened(self, make_client: "type[MlflowClient]", timeout_s: float) -> Any:
+        uri = self.uri
         if self._database is not None:
             # SQLite has limits of its own, and making or migrating it may take long.
-            return make_client(self.uri.reveal())
-        patience_s = timeout_s * (MAKING if is_database(self.uri) else 1)
-        client = within(patience_s, self.uri, lambda: make_client(self.uri.reveal()))
-        return Limited(client, self.uri, timeout_s)
+            return make_client(uri.reveal())
+        # MLflow would try again for minutes before it says that there is no database.
+        if is_database(uri) and not within(timeout_s, uri, lambda: is_whole(uri)):
+            within(timeout_s * MAKING, uri, lambda: make_alone(uri, make_client))
+        client = within(timeout_s, uri, lambda: make_client(uri.reveal()))
+        return Limited(client, uri, timeout_s)
 
     @classmethod
     def prepare(

@@ -143,10 +143,11 @@ def test_a_name_server_that_never_answers_is_given_up_on(monkeypatch: pytest.Mon
         over.set()
 
 
-def test_a_database_that_takes_connections_and_says_nothing_is_given_up_on() -> None:
-    pytest.importorskip("psycopg2")
+@pytest.mark.parametrize("driver", ["psycopg2", "psycopg"])
+def test_a_database_that_takes_connections_and_says_nothing_is_given_up_on(driver: str) -> None:
+    pytest.importorskip(driver)
     with silent_server(behaviour.mute) as server:
-        uri = f"postgresql://bob:{SECRET}@127.0.0.1:{server.port}/mlflow"
+        uri = f"postgresql+{driver}://bob:{SECRET}@127.0.0.1:{server.port}/mlflow"
         with pytest.raises(TrackingError, match=GIVEN_UP) as error:
             Store(uri, timeout_s=LIMIT_S)
     assert SECRET not in str(error.value)
