@@ -54,6 +54,7 @@ def test_a_job_is_a_whole_node_and_one_measurement_at_a_time(settings: Settings)
     *_, worker = lines[-1].partition("dask_worker ")
     assert worker.endswith("--nthreads 1 --memory-limit 0 --no-dashboard --resources METER=1")
     assert "--no-nanny" in worker
+    assert lines[-1].startswith("exec ")
 
 
 def test_a_job_that_measures_a_gpu_shares_its_node(settings: Settings) -> None:
