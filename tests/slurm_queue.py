@@ -22,7 +22,7 @@ SlurmctldPort={ports[0]}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
+AuthInfo=socket={folder}/munge.socket,cred_expire=5
 CredType=cred/munge
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/%n
@@ -78,7 +78,22 @@ def slurm(folder: Path) -> Iterator[dict[str, str]]:
         try:
             yield environment
         finally:
-            subprocess.run(["scancel", "--user", "root"], env=environment, check=False, timeout=60)
+            _end_jobs(environment)
+
+
+def _end_jobs(environment: Mapping[str, str]) -> None:
+    """End all jobs; without its daemons, nobody would end one that hangs."""
+    end = time.monotonic() + STARTS_S
+    while _answer(environment, "squeue", "--noheader") and time.monotonic() < end:
+        _answer(environment, "scancel", "--user=root")
+        time.sleep(0.5)
+
+
+def _answer(environment: Mapping[str, str], *line: str) -> str:
+    done = subprocess.run(
+        line, env=dict(environment), text=True, capture_output=True, check=False, timeout=STARTS_S
+    )
+    return done.stdout.strip()
 
 
 def _path() -> str:
@@ -129,17 +144,11 @@ def _wait_for(path: Path, process: "subprocess.Popen[bytes]") -> None:
 
 def _wait_for_nodes(environment: Mapping[str, str], folder: Path) -> None:
     end = time.monotonic() + STARTS_S
-    while True:
-        found = subprocess.run(
-            ["sinfo", "--noheader", "--format=%T %D"], env=dict(environment), text=True,
-            capture_output=True, check=False,
-        )  # fmt: skip
-        if found.stdout.split() == ["idle", str(len(NODES))]:
-            return
+    while _answer(environment, "sinfo", "--noheader", "--format=%T %D") != f"idle {len(NODES)}":
         logs = "\n".join(
             path.read_text(errors="replace")[-2000:] for path in sorted(folder.glob("*.log"))
         )
-        assert time.monotonic() < end, f"no idle nodes: {found.stdout}{found.stderr}{logs}"
+        assert time.monotonic() < end, f"no idle nodes: {logs}"
         time.sleep(0.2)
 
 

@@ -121,7 +121,9 @@ def arguments(asked: Asked, settings: Settings) -> dict[str, Any]:
         "processes": 1,
         # A nanny would start anew what the queue has ended, and change how memory is used.
         "nanny": False,
-        "python": shlex.quote(configured("python", sys.executable)),
+        # A worker that a signal catches while it closes hangs, and some queues kill only the
+        # children of a job: it takes the place of the shell.
+        "python": f"exec {shlex.quote(configured('python', sys.executable))}",
         "job_extra_directives": extra,
         "job_directives_skip": skipped,
         # The last of two counts: what is measured is no memory of the worker's own.

@@ -43,6 +43,8 @@ for role in client scheduler worker; do
     export "DASK_DISTRIBUTED__COMM__TLS__$${role^^}__KEY=$$keys/tls_$${role}_key"
 done
 
+# Its dashboard is for this node alone.
+export DASK_DISTRIBUTED__DASHBOARD__LINK='{scheme}://127.0.0.1:{port}/status'
 $python -m distributed.cli.dask_scheduler --protocol tls --port 0 \\
     --dashboard-address 127.0.0.1:0 --scheduler-file "$$keys/scheduler" &
 scheduler=$$!

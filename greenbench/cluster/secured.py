@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from greenbench.errors import ConfigurationError
+from greenbench.machine.files import reason
 
 Security = Any
 """A `distributed.Security`, which has no types."""
@@ -80,7 +81,8 @@ def temporary(folder: Path | None = None) -> Security:
         return security
     for field in FIELDS:
         path = folder / field
-        path.touch(0o600)
+        # Keys that are there are somebody's.
+        path.touch(0o600, exist_ok=False)
         path.write_text(getattr(security, field), encoding="ascii")
     return Made(require_encryption=True, **{field: str(folder / field) for field in FIELDS})
 
@@ -115,5 +117,13 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _write(folder: Path) -> None:
+    try:
+        folder.mkdir(0o700, parents=True, exist_ok=True)
+        temporary(folder)
+    except OSError as error:
+        sys.exit(f"keys cannot be written to {folder} ({reason(error)}); choose another folder")
+
+
 if __name__ == "__main__":
-    temporary(Path(sys.argv[1]))
+    _write(Path(sys.argv[1]))

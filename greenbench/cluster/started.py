@@ -96,9 +96,22 @@ def _by_kind(
         from greenbench.cluster.queues import queued  # noqa: PLC0415
 
         opened = queued(asked, settings, notice)
-    with opened as (cluster, security):
-        link = _link(cluster.dashboard_link) if has_bokeh() else None
+    with _linked_here(), opened as (cluster, security):
+        is_there = asked.kind == KUBERNETES or has_bokeh()
+        link = _link(cluster.dashboard_link) if is_there else None
         yield Started(cluster.scheduler_address, link, security)
+
+
+@contextmanager
+def _linked_here() -> Iterator[None]:
+    """Let links lead to loopback, where dashboards listen that are started here."""
+    import dask  # noqa: PLC0415
+    import distributed  # noqa: F401, PLC0415 - it brings what nobody has configured
+
+    name = "distributed.dashboard.link"
+    is_usual = dask.config.get(name) == "{scheme}://{host}:{port}/status"
+    with dask.config.set({name: "{scheme}://127.0.0.1:{port}/status"} if is_usual else {}):
+        yield
 
 
 def _reached(address: str) -> Started:

@@ -27,6 +27,7 @@ ARGUMENTS = {
     "best": ["dense"],
     "check": ["-a", "dense.xs", "-d", "synthetic"],
     "measure": ["--", sys.executable, "-c", "pass"],
+    "cluster-script": ["slurm", "--", "run"],
 }
 """Of commands that need some."""
 MEASURING = {"run", "record", "doctor", "measure"}

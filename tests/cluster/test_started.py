@@ -1,0 +1,171 @@
+"""Clusters that are started or reached: what jobs are asked for, and what is said where none is."""
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import dask
+import pytest
+
+from greenbench.cluster import queues, secured
+from greenbench.cluster import started as starting
+from greenbench.cluster.asked import Asked, asked
+from greenbench.cluster.started import started
+from greenbench.errors import ClusterError, ConfigurationError, GreenbenchError, MissingPackageError
+from greenbench.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings.from_environment({"GREENBENCH_RUNS_DIR": str(tmp_path)}, threads=3)
+
+
+def named(cluster: str, *options: str) -> Asked:
+    found = asked(None, cluster, options)
+    assert found is not None
+    return found
+
+
+def refusal(wanted: Asked | None, settings: Settings) -> GreenbenchError:
+    assert wanted is not None
+    with pytest.raises(GreenbenchError) as refused, started(wanted, settings, [], print):
+        pass
+    assert "\n" not in str(refused.value)
+    return refused.value
+
+
+def script_of(wanted: Asked, settings: Settings) -> list[str]:
+    """Return the lines of a worker's job."""
+    made = queues._class(str(wanted.kind))
+    given = queues.arguments(wanted, settings)
+    given.pop("scheduler_options")
+    if wanted.kind == "lsf":
+        given["lsf_units"] = "mb"
+    text: str = made.job_cls("tls://1.2.3.4:5", name="1", **given).job_script()
+    return text.splitlines()
+
+
+def test_a_job_is_a_whole_node_and_one_measurement_at_a_time(settings: Settings) -> None:
+    lines = script_of(named("slurm:2", "queue=long", "walltime=08:00:00"), settings)
+    for each in ("-p long", "-t 08:00:00", "--cpus-per-task=3", "--exclusive", "--mem=0", "-n 1"):
+        assert f"#SBATCH {each}" in lines
+    *_, worker = lines[-1].partition("dask_worker ")
+    assert worker.endswith("--nthreads 1 --memory-limit 0 --no-dashboard --resources METER=1")
+    assert "--no-nanny" in worker
+    assert lines[-1].startswith("exec ")
+
+
+def test_a_job_that_measures_a_gpu_shares_its_node(settings: Settings) -> None:
+    wanted = named("slurm:2", "extra=--gres=gpu:1", "memory=4GiB", "cores=6")
+    lines = script_of(wanted, replace(settings, headline="gpu"))
+    assert {"#SBATCH --gres=gpu:1", "#SBATCH --mem=4G", "#SBATCH --cpus-per-task=6"} <= set(lines)
+    assert "#SBATCH --exclusive" not in lines
+
+
+def test_other_queues_are_asked_in_their_words(settings: Settings) -> None:
+    lines = script_of(named("pbs", "account=me"), settings)
+    assert {"#PBS -A me", "#PBS -l select=1:ncpus=3", "#PBS -l place=excl"} <= set(lines)
+    lines = script_of(named("lsf", "account=me", "extra=-R a"), settings)
+    assert {'#BSUB -P "me"', "#BSUB -n 3", "#BSUB -x", "#BSUB -R a"} <= set(lines)
+    assert not [line for line in lines if line.startswith("#BSUB -M")]
+
+
+def test_what_nobody_says_is_in_dasks_own_configuration(settings: Settings) -> None:
+    own = {
+        "queue": "theirs", "cores": 2, "memory": "2GiB", "job-extra-directives": ["-C fast"],
+        "worker-extra-args": ["--lifetime", "1h"],
+    }  # fmt: skip
+    with dask.config.set({f"jobqueue.slurm.{name}": value for name, value in own.items()}):
+        lines = script_of(named("slurm"), settings)
+    assert {"#SBATCH -p theirs", "#SBATCH -C fast", "#SBATCH --mem=2G"} <= set(lines)
+    assert "--lifetime 1h" in lines[-1]
+
+
+def test_a_queue_that_is_not_here_is_one_line(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert "by `qsub`, which is not on" in str(refusal(named("pbs:2"), settings))
+
+
+def test_jobs_cannot_be_told_of_any_folder(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "sbatch"
+    program.touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    odd = replace(settings, runs_dir=tmp_path / "my runs")
+    assert "choose another GREENBENCH_RUNS_DIR" in str(refusal(named("slurm"), odd))
+    assert not odd.runs_dir.exists()
+
+
+def test_a_scheduler_that_is_not_there_is_one_line(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(starting, "CONNECT_S", 0.5)
+    error = refusal(asked("tcp://127.0.0.1:9", None), settings)
+    assert isinstance(error, ClusterError)
+    assert "no Dask scheduler answers at tcp://127.0.0.1:9" in str(error)
+    assert "dask scheduler" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("configured", "told"),
+    [
+        ({}, "TLS needs distributed.comm.tls.ca-file"),
+        ({"ca-file": "/absent"}, "distributed.comm.tls.ca-file of Dask's configuration is"),
+        ({"ca-file": "a\nb", "client.cert": "a\nb"}, "needs distributed.comm.tls.client.key"),
+    ],
+)
+def test_tls_without_its_files_is_one_line(
+    settings: Settings, configured: Mapping[str, Any], told: str
+) -> None:
+    names = {f"distributed.comm.tls.{name}": value for name, value in configured.items()}
+    with dask.config.set(names):
+        error = refusal(asked("tls://127.0.0.1:9", None), settings)
+    assert isinstance(error, ConfigurationError)
+    assert told in str(error)
+    assert "DASK_DISTRIBUTED__COMM__TLS__C" in str(error)
+
+
+def test_a_package_that_is_absent_is_one_line(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "dask_kubernetes" else find(name)
+    )
+    error = refusal(named("kubernetes:2"), settings)
+    assert isinstance(error, MissingPackageError)
+    assert "pip install 'greenbench[cluster]'" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("address", "is_open"),
+    [
+        ("tcp://10.0.0.1:8786", True),
+        ("tcp://[2001:db8::1]:8786", True),
+        ("tcp://node1:8786", True),
+        ("tls://10.0.0.1:8786", False),
+        ("tcp://127.0.0.1:8786", False),
+        ("tcp://[::1]:8786", False),
+        ("tcp://localhost:8786", False),
+    ],
+)
+def test_whoever_others_may_reach_without_tls_is_told(address: str, is_open: bool) -> None:
+    said: list[str] = []
+    secured.warn_if_open(address, said.append)
+    assert len(said) == is_open
+    assert all("run code as you" in line for line in said)
+
+
+def test_keys_are_their_owners_and_are_never_replaced(tmp_path: Path) -> None:
+    security = secured.temporary(tmp_path)
+    files = sorted(tmp_path.iterdir())
+    assert {path.name for path in files} == set(secured.FIELDS)
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+    assert "PRIVATE KEY" not in repr(security)
+    with pytest.raises(FileExistsError):
+        secured.temporary(tmp_path)
