@@ -177,7 +177,7 @@ def test_a_job_that_ends_is_replaced(
             client.wait_for_workers(1, timeout=PATIENCE_S)
             workers = client.scheduler_info()["workers"].values()
             assert all(worker["resources"] == {"METER": 1} for worker in workers)
-            found = client.run(os.environ.get, "SLURM_JOB_ID", on_error="ignore")
+            found = client.run(os.getenv, "SLURM_JOB_ID", on_error="ignore")
             return [str(number) for number in found.values()]
 
         (first,) = jobs()
