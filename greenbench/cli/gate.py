@@ -230,6 +230,7 @@ def _number(number: int, noun: str) -> str:
 def _print_history(asked: Asked, *, as_json: bool) -> None:
     from dataclasses import asdict  # noqa: PLC0415
 
+    from greenbench.compare.rows import measured_anew  # noqa: PLC0415
     from greenbench.gate.history import find_steps  # noqa: PLC0415
     from greenbench.terminal import print_history  # noqa: PLC0415
     from greenbench.tracking import Store  # noqa: PLC0415
@@ -241,6 +242,7 @@ def _print_history(asked: Asked, *, as_json: bool) -> None:
     settings = Settings.from_environment(os.environ)
     store = Store.existing(settings.tracking_uri, timeout_s=settings.store_timeout_s)
     rows = store.read_rows(asked.suite or DEFAULT_SUITE)
+    rows, _ = measured_anew(rows)
     rows = [r for r in rows if asked.pattern is None or fnmatchcase(r["case_id"], asked.pattern)]
     if not rows:
         raise ConfigurationError("no past run in the store is of such a case; run some first")

@@ -143,6 +143,8 @@ class Asked:
 
     def rows(self) -> tuple[list[Row], tuple[str, ...]]:
         """Return the results that are judged, of files or the suite's latest, and notes on them."""
+        from greenbench.compare.rows import measured_anew  # noqa: PLC0415
+
         if self.files and self.suite:
             raise ConfigurationError("--suite selects from the store; leave it or the files out")
         is_named = self.files or self.session is not None
@@ -156,7 +158,13 @@ class Asked:
         rows = [row for row in tables.rows if self._is_wanted(row["case_id"])]
         if not rows:
             raise ConfigurationError(f"no result in {wanted.source} is of a case {self.pattern!r}")
-        return rows, tables.notes
+        new, notes = measured_anew(rows)
+        if not new:
+            raise ConfigurationError(
+                f"all results in {wanted.source} were taken over from earlier sessions, and the "
+                "gate judges new ones; run the cases without `--reuse`"
+            )
+        return new, (*tables.notes, *notes)
 
     def _is_wanted(self, case_id: str) -> bool:
         return self.pattern is None or fnmatchcase(case_id, self.pattern)

@@ -106,6 +106,7 @@ def judge_until_decided(asked: Asked, budgets: "Budgets") -> Judged:
 
 def history_of(rows: Sequence[Row], settings: Settings) -> list[Row]:
     """Return what else the store has of the suites of some results; nothing if there is none."""
+    from greenbench.compare.rows import measured_anew  # noqa: PLC0415
     from greenbench.tracking import Store  # noqa: PLC0415
 
     store = Store.prepare(settings.tracking_uri, timeout_s=settings.store_timeout_s)
@@ -113,6 +114,7 @@ def history_of(rows: Sequence[Row], settings: Settings) -> list[Row]:
         return []
     sessions = {row["session"] for row in rows}
     found = [row for suite in sorted({r["suite"] for r in rows}) for row in store.read_rows(suite)]
+    found, _ = measured_anew(found)
     return [row for row in found if row["session"] not in sessions and row["status"] != "failed"]
 
 

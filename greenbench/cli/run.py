@@ -15,6 +15,7 @@ from greenbench.cli.clustered import cluster_of, on_cluster, session_of
 from greenbench.cli.command import commanding, of_command
 from greenbench.cli.output import same_command, say, say_next
 from greenbench.cli.parts import loading_parts
+from greenbench.cli.reuse import check_reuse, reusing
 from greenbench.cli.tables import including
 from greenbench.cli.until import Rounds, Until, until_of, warn_of_seen
 from greenbench.errors import CaseFailedError, ConfigurationError, GreenbenchError
@@ -120,6 +121,7 @@ def _part(given: dict[str, Any], field: str) -> dict[str, Any]:
 @selecting
 @commanding
 @click.option("--fresh", is_flag=True, help="Start over instead of resuming.")
+@reusing
 @click.option(
     "--resume-anyway",
     is_flag=True,
@@ -168,6 +170,7 @@ def _part(given: dict[str, Any], field: str) -> dict[str, Any]:
 def run(
     *,
     fresh: bool,
+    reuse: bool,
     resume_anyway: bool,
     continue_repeats: int | None,
     until_decided: bool,
@@ -210,6 +213,7 @@ def run(
     )
     goes_on = until_decided or continue_repeats is not None
     cluster = cluster_of(given, goes_on=goes_on)
+    check_reuse(click.get_current_context().params)
     settings = Settings.from_environment(
         os.environ,
         carbon_g_per_kwh=carbon_intensity,
@@ -233,6 +237,7 @@ def run(
         include_disturbed=include_disturbed,
         until=until,
         cluster=cluster,
+        reuses=reuse,
     )
     sys.exit(max((error.exit_code for error in failures), default=0))
 
@@ -248,6 +253,7 @@ def _run_cases(
     include_disturbed: bool,
     until: Until | None = None,
     cluster: "Asked | None" = None,
+    reuses: bool = False,
 ) -> list[GreenbenchError]:
     """Run cases and print what came out; return what went wrong."""
     from greenbench.results.looks import UNTIL_DECIDED  # noqa: PLC0415
@@ -271,6 +277,7 @@ def _run_cases(
                 may_mix,
                 continues=continued,
                 design=UNTIL_DECIDED if rounds else None,
+                reuses=reuses,
             ) as session,
         ):
             results, failures = (rounds.run if rounds else _run_repeats)(session, progress)

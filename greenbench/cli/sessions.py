@@ -44,6 +44,8 @@ def sessions(*, suite: str | None, as_json: bool) -> None:
 
 
 def _to_json(session: "Stored", state: str) -> dict[str, Any]:
+    from greenbench.compare.sessions import saved_wh  # noqa: PLC0415
+
     at = session.started_at
     least, most = session.repeats
     return {
@@ -57,5 +59,7 @@ def _to_json(session: "Stored", state: str) -> dict[str, Any]:
         "state": state,
         "failed": session.failed,
         "energy_wh": session.energies_wh,
+        "reused": len(session.reused),
+        "saved_wh": saved_wh(session.rows),
         "unknown_energy": session.unknown,
     }

@@ -168,7 +168,7 @@ def _read_store(
     from greenbench.compare.comparable import check_scores  # noqa: PLC0415
     from greenbench.compare.files import Tables  # noqa: PLC0415
     from greenbench.compare.hosts import select_host  # noqa: PLC0415
-    from greenbench.compare.rows import select  # noqa: PLC0415
+    from greenbench.compare.rows import measured_once, select  # noqa: PLC0415
     from greenbench.compare.sessions import sessions_of  # noqa: PLC0415
     from greenbench.results.heat import mark_hot  # noqa: PLC0415
     from greenbench.results.looks import number_looks  # noqa: PLC0415
@@ -180,6 +180,7 @@ def _read_store(
     if not found:
         raise _nothing(wanted)
     rows, notes = _newest(select_host(found, wanted.host), wanted, question)
+    rows = measured_once(rows)
     mark_hot(rows)
     trials = store.read_trials(rows) if with_trials else []
     check_scores([*rows, *trials])

@@ -47,6 +47,54 @@ def once(rows: Iterable[AnyRow]) -> list[AnyRow]:
     return list(kept.values())
 
 
+def measured_once(rows: Sequence[AnyRow]) -> list[AnyRow]:
+    """Return results without those that were taken over from others of them: one measurement each.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Ours, one a repeat, of any sessions. Where the original is not there, one copy stays.
+    """
+    seen = {_measured(row) for row in rows if not is_reused(row)}
+    kept = []
+    for row in rows:
+        if is_reused(row):
+            if (copy := _measured(row)) in seen:
+                continue
+            seen.add(copy)
+        kept.append(row)
+    return kept
+
+
+def is_reused(row: Mapping[str, Any]) -> bool:
+    """Return whether a result was taken over from an earlier session (`run --reuse`)."""
+    return bool(row.get("reused_from"))
+
+
+def measured_anew(rows: Sequence[AnyRow]) -> tuple[list[AnyRow], tuple[str, ...]]:
+    """Return the results that their own sessions measured, and a note on how many others are not.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Ours, one a repeat.
+    """
+    new = [row for row in rows if not is_reused(row)]
+    if (number := len(rows) - len(new)) == 0:
+        return new, ()
+    was = "was" if number == 1 else "were"
+    return new, (
+        f"{number} of {len(rows)} results {was} taken over from an earlier session (`--reuse`) "
+        "and left out: that is no new sample",
+    )
+
+
+def _measured(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return which measurement a row is of, wherever it stands."""
+    session = row.get("reused_from") or row.get("session")
+    return session, row.get("case_hash"), row.get("repeat")
+
+
 def _matches(value: Any, text: str) -> bool:
     if value is None or value == "":
         return text in ("", str(None))

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from greenbench.compare.rows import is_reused
 from greenbench.errors import ConfigurationError
+from greenbench.results.marks import REPLAYED
 
 Row = dict[str, Any]
 
@@ -53,13 +55,13 @@ class Stored:
 
     @property
     def energies_wh(self) -> dict[str, float]:
-        """Energy of all results by provenance, in Wh; that of unknown energy is left out."""
-        found: dict[str, float] = {}
-        for row in self.rows:
-            if row["energy_wh"] is not None:
-                provenance = str(row["energy_provenance"])
-                found[provenance] = found.get(provenance, 0.0) + row["energy_wh"]
-        return found
+        """Energy that it used by provenance, in Wh; that of unknown energy is left out."""
+        return energies_of([row for row in self.rows if not is_reused(row)])
+
+    @property
+    def reused(self) -> list[Row]:
+        """Its results that were taken over, whose energy another session used."""
+        return [row for row in self.rows if is_reused(row)]
 
     @property
     def unknown(self) -> int:
@@ -121,6 +123,25 @@ class Question:
             return any(len(values) > 1 for values in found.values())
 
         return cls(needs, varies)
+
+
+def energies_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the energy of results by provenance, in Wh; unknown ones are left out."""
+    found: dict[str, float] = {}
+    for row in rows:
+        if row["energy_wh"] is not None:
+            provenance = str(row["energy_provenance"])
+            found[provenance] = found.get(provenance, 0.0) + row["energy_wh"]
+    return found
+
+
+def saved_wh(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the energy, by provenance in Wh, that those of some results had which were reused.
+
+    To replay what was recorded elsewhere would have taken none of it.
+    """
+    reused = [row for row in rows if is_reused(row)]
+    return energies_of([row for row in reused if REPLAYED not in str(row["marks"]).split()])
 
 
 def sessions_of(rows: Sequence[Row]) -> list[Stored]:

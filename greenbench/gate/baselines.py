@@ -10,6 +10,7 @@ from typing import Any
 
 from greenbench.cases.suites import GATE
 from greenbench.compare.comparable import ENERGY, SCORES, check_agree, check_scores
+from greenbench.compare.rows import measured_anew
 from greenbench.errors import ConfigurationError, GateError
 from greenbench.gate.metrics import METRICS
 from greenbench.machine.files import replacing
@@ -158,6 +159,7 @@ def from_store(store: Store, reference: str, *, without: Collection[str] = ()) -
         raise ConfigurationError(
             f"baseline {reference!r} names no tag; expected tag:NAME=TEXT, as in tag:branch=main"
         )
+    rows, _ = measured_anew(rows)
     # What failed early was cheap.
     rows = [row for row in rows if row["session"] not in without and row["status"] != FAILED]
     if not rows:

@@ -95,6 +95,11 @@ class Journal:
         self._append("result", result.to_dict())
         self.drop_checkpoints()
 
+    def adopt(self, basis: Mapping[str, Any], result: CaseResult) -> None:
+        """Record a result that another run has measured, and what its figures rest on."""
+        self.start(result.started_at, basis)
+        self._append("result", result.to_dict())
+
     def discard(self) -> None:
         """Drop what the repeat has achieved: it was achieved on something else than recorded."""
         self.path.unlink(missing_ok=True)

@@ -30,6 +30,7 @@ UNSTABLE_CV = 0.05
 REPLAYING = ("replay", "tabular")
 """Meters that read what was recorded elsewhere."""
 
+REPLAYED = "replayed"
 UNTOLD = "untold"
 DISTURBED = "disturbed"
 DELAYED = "delayed"
@@ -38,17 +39,22 @@ DRIFTED = "drifted"
 MIXED = "mixed"
 HOT = "hot"
 SHARED_HOST = "shared-host"
+REUSED = "reused"
 HOT_C = 5.0
 """By how much a card may be warmer or cooler, in °C, than before the family's other samples."""
 LEFT_OUT = frozenset({DISTURBED, SUSPENDED})
 """Marks of samples whose energy and time count in no statistics, unless somebody asks."""
+DOUBTFUL = frozenset(
+    {DISTURBED, DELAYED, SUSPENDED, DRIFTED, MIXED, "throttled", "unreconciled", "disagreeing"}
+)
+"""Marks of samples that another measurement might not have, and so are never taken over."""
 BUSY = frozenset({DISTURBED, DELAYED})
 """Marks of samples during which others used the machine."""
 WITHOUT_TIME = LEFT_OUT | BUSY
 """Marks of samples whose time does not count."""
 
 MEANINGS: Mapping[str, str] = {
-    "replayed": "the energy is that of a replayed trace or recording, not of this machine",
+    REPLAYED: "the energy is that of a replayed trace or recording, not of this machine",
     DISTURBED: (
         "something else used over 5% of the host's CPU time, or of the GPU that trained: such "
         "samples are left out of energy statistics (`--include-disturbed` counts them)"
@@ -96,6 +102,10 @@ MEANINGS: Mapping[str, str] = {
         "trials or repeats of one run were made under different conditions (`--resume-anyway`): "
         "compare nothing with them; `--fresh` runs them anew"
     ),
+    REUSED: (
+        "taken over from an earlier run of the same case under the same conditions (`--reuse`), "
+        "not measured in this one: it is no further sample beside the original"
+    ),
     "unstable": "the energy of repeats varies by over 5% (the whole 95% interval of its CV does)",
     "few": f"fewer than {FEW} samples count: {FEW + 1} (`--repeats {FEW + 1}`) give an interval",
 }
@@ -116,6 +126,7 @@ def marks_of(result: CaseResult) -> tuple[str, ...]:
         "incomplete": result.costs.train_flops is None and not _is_untold(result),
         UNTOLD: _is_untold(result),
         MIXED: bool(result.mixed),
+        REUSED: result.reused_from is not None,
     }
     return tuple(mark for mark in MEANINGS if found.get(mark))
 
@@ -139,7 +150,7 @@ def energy_marks(
     is_busy = is_disturbed(total.other_cpu_s, total.duration_s, cores)
     return {
         # The first of several meters counts.
-        "replayed": environment.get("meter", "").partition(",")[0] in REPLAYING,
+        REPLAYED: environment.get("meter", "").partition(",")[0] in REPLAYING,
         DISTURBED: (is_busy and total.is_affected_by_others)
         or (others_gpu_share(gpus) or 0.0) > SHARE,
         DELAYED: is_busy and not total.is_affected_by_others,

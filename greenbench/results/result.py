@@ -280,6 +280,11 @@ class CaseResult:
         ended or is of one that looks again and again; see `greenbench.results.looks`.
     design : str or None
         ``"until-decided"`` of a run that goes on until it knows; else None.
+    conditions : str or None
+        Digest of the case, the repeat and what it was run under besides; None where nobody asked,
+        and in older results.
+    reused_from : str or None
+        The session that measured it, if this is a result that was taken over from there.
     """
 
     case: Case
@@ -311,6 +316,8 @@ class CaseResult:
     control_s: float | None = None
     look: int = 1
     design: str | None = None
+    conditions: str | None = None
+    reused_from: str | None = None
 
     @property
     def test_accuracy(self) -> float | None:

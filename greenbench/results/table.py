@@ -124,9 +124,15 @@ TAGS = (
     "commit",
     "branch",
     "design",
+    "conditions",
+    "reused_from",
     "status",
 )
 """Columns that are no figures, each a tag of the same name in MLflow: texts, but for `WHOLE`."""
+OF_RESULT = (
+    "suite", "prior", "training_source", "split_seed", "task", "design", "conditions", "reused_from"
+)  # fmt: skip
+"""Tags that a result says as they are."""
 WHOLE = ("split_seed", "devices")
 """Tags that are whole numbers."""
 
@@ -313,11 +319,10 @@ def _texts(result: CaseResult) -> Row:
     return {
         "case_id": case.id,
         "case_hash": case.hash,
-        "suite": result.suite,
+        **{name: getattr(result, name) for name in OF_RESULT},
         "strategy": case.strategy,
         "proposer": case.proposer,
         "scheduler": case.scheduler,
-        "prior": result.prior,
         "architecture": case.network,
         "family": case.architecture,
         "size": case.size,
@@ -325,11 +330,8 @@ def _texts(result: CaseResult) -> Row:
         "backend": case.backend_variant,
         "dataset": case.dataset,
         "data_content": result.dataset.get("content"),
-        "training_source": result.training_source,
-        "split_seed": result.split_seed,
         "setting": case.setting,
         "space": case.space,
-        "task": result.task,
         **columns_of(result.score),
         "optimizer": case.optimizer_variant,
         "schedule": case.schedule_variant,
@@ -358,7 +360,6 @@ def _texts(result: CaseResult) -> Row:
             for name in ("cpu", "device", "threads", "commit", "branch")
         },
         "devices": case.devices,
-        "design": result.design,
         "status": "finished" if result.incumbent else "failed",
     }
 

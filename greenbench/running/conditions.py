@@ -1,5 +1,7 @@
 """Conditions: what the results of a run depend on besides its cases, by names for people."""
 
+import hashlib
+import json
 import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
@@ -116,6 +118,62 @@ def conditions_here(
         **{name: _version(name) for name in sorted({*COMPUTING, *packages})},
         **{name: os.environ.get(name) for name in VARIABLES},
     }
+
+
+def conditions_of_each(
+    settings: Settings, cases: Sequence[Case], of_run: Conditions
+) -> dict[Case, Conditions]:
+    """Return what the results of each case depend on: nothing that is of the run's others alone.
+
+    Parameters
+    ----------
+    settings : Settings
+        How they are run.
+    cases : sequence of Case
+        All cases of the run.
+    of_run : mapping
+        What `conditions_of` returned for them; nothing of a run that nobody takes up.
+    """
+    if not of_run:
+        return {}
+    names = {case: _names_of_parts(sources_of_cases(settings, [case])) for case in cases}
+    of_parts = set().union(*names.values()) - set(COMPUTING)
+    found: dict[Case, Conditions] = {}
+    for case, own in names.items():
+        kept = {name: v for name, v in of_run.items() if name in own or name not in of_parts}
+        found[case] = kept if case.threads is None else {**kept, "threads": None}
+    return found
+
+
+def _names_of_parts(sources: Sources) -> set[str]:
+    return {*(f"{CODE}{name}" for name in sources.files), *sources.packages}
+
+
+def digest_of(conditions: Conditions | None, case: Case, repeat: int) -> str | None:
+    """Return what equals that of another repeat where all equals that both depend on.
+
+    Of data, only a worker knows whether they are the same.
+
+    Parameters
+    ----------
+    conditions : mapping or None
+        Of the case, as of `conditions_of_each`.
+    case : Case
+        The definition.
+    repeat : int
+        Which repeat, from 0.
+
+    Returns
+    -------
+    str or None
+        64 hex digits: the SHA-256 of conditions, the hash of the case, and the repeat, as JSON
+        without spaces whose names are sorted. None of conditions that nobody knows.
+    """
+    if conditions is None:
+        return None
+    values = {"case": case.hash, "repeat": repeat, "conditions": dict(conditions)}
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def changes(before: Conditions | None, now: Conditions) -> tuple[str, ...]:

@@ -42,6 +42,8 @@ class Job:
     ----------
     waits : bool
         Whether the worker goes on after a trial only when what that achieved was seen to.
+    conditions : str or None
+        Digest of what it runs under, where that is recorded with the result.
     """
 
     case: Case
@@ -52,6 +54,7 @@ class Job:
     mixed: Sequence[str] = ()
     look: Look = field(default_factory=Look)
     waits: bool = False
+    conditions: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the request that a worker gets."""
@@ -65,6 +68,7 @@ class Job:
             "look": self.look.number,
             "design": self.look.design,
             "waits": self.waits,
+            "conditions": self.conditions,
         }
 
 

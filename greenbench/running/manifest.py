@@ -13,6 +13,8 @@ from greenbench.running.conditions import Conditions
 
 MANIFEST = "run.json"
 DONE = "done"
+DRIFTED = "drifted"
+"""A file that is there if idle power changed too much during the run."""
 LOCK = ".lock"
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 """What reading raises of a file that is not what greenbench wrote."""
@@ -76,6 +78,14 @@ class Manifest:
     def finish(self, folder: Path) -> None:
         """Note that the run has ended."""
         _write(folder / DONE, self._end)
+
+    def is_drifted(self, folder: Path) -> bool:
+        """Return whether idle power changed too much during the run, as `mark_drifted` noted."""
+        return (folder / DRIFTED).exists()
+
+    def mark_drifted(self, folder: Path) -> None:
+        """Note that idle power changed too much during the run."""
+        _write(folder / DRIFTED, "")
 
     @property
     def _end(self) -> str:

@@ -129,6 +129,10 @@ class RunFolder:
         """Mark the run as complete, so that it is not taken up again."""
         self._manifest.finish(self.path)
 
+    def mark_drifted(self) -> None:
+        """Note that idle power changed too much for net figures while the run was measured."""
+        self._manifest.mark_drifted(self.path)
+
     def look_of(self, case: Case, repeat: int) -> Look:
         """Return which look at a case a repeat comes before."""
         if self.request.design:

@@ -3,11 +3,11 @@
 import os
 import random
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from greenbench import registry
 from greenbench.architectures.base import check_arguments
@@ -30,11 +30,12 @@ from greenbench.results.gpus import Gpu
 from greenbench.results.journal import Journal
 from greenbench.results.marks import is_drifted
 from greenbench.running.checkout import Checkout
-from greenbench.running.conditions import Conditions, conditions_of, listed
+from greenbench.running.conditions import conditions_of, conditions_of_each, digest_of, listed
 from greenbench.running.continuing import Continuation
 from greenbench.running.delivery import CLOSE_LIMIT_S, Delivery, silence
 from greenbench.running.executor import Job, WorkerPool
 from greenbench.running.listener import Listener
+from greenbench.running.reuse import take_over
 from greenbench.running.run_folder import Request, RunFolder, changed_data, make, refuse, take_up
 from greenbench.schedulers import make_scheduler
 from greenbench.search.configuration import configure, space_of
@@ -78,6 +79,8 @@ class Session:
         The run that the cases belong to, and that gets more repeats of them.
     design : str or None
         Of a run that goes on until it knows; see `greenbench.results.looks`.
+    reuses : bool
+        Whether what other runs have measured under the same conditions is taken over.
     idle_drift : float or None
         By which share idle power changed during the session; known once it is left, and
         None where idle power is not measured.
@@ -93,12 +96,14 @@ class Session:
     base: Checkout | None = None
     continues: Continuation | None = None
     design: str | None = None
+    reuses: bool = False
     _stack: ExitStack = field(default_factory=ExitStack, init=False)
     _has_crashed: bool = field(default=False, init=False)
     _is_complete: bool = field(default=False, init=False)
     _cool_down: CoolDown | None = field(default=None, init=False)
     _pools: list[WorkerPool] = field(default_factory=list, init=False)
     _suites: dict[str, None] = field(default_factory=dict, init=False)
+    _of_each: dict[Case, Mapping[str, Any]] = field(default_factory=dict, init=False)
     idle_drift: float | None = field(default=None, init=False)
     _measures_here: ClassVar[bool] = True
 
@@ -188,7 +193,10 @@ class Session:
         self._suites[suite or self.suite] = None
         journal, mixed = Journal.of(folder, case, repeat), self._run_folder.mixed
         look = self._run_folder.look_of(case, repeat)
-        return Job(case, repeat, suite or self.suite, journal, self._idle_w, mixed, look)
+        digest = None if mixed else digest_of(self._of_each.get(case), case, repeat)
+        return Job(
+            case, repeat, suite or self.suite, journal, self._idle_w, mixed, look, conditions=digest
+        )
 
     def _run(self, pool: WorkerPool, job: Job, revision: str | None = None) -> CaseResult:
         case, journal = job.case, job.journal
@@ -215,7 +223,7 @@ class Session:
     def drift_of(self, result: CaseResult) -> float | None:
         """Return by which share idle power changed while a result was measured, if known."""
         is_older = result.started_at < self._run_folder.added_at()
-        return None if is_older else self.idle_drift
+        return None if is_older or result.reused_from else self.idle_drift
 
     def deliver(self, result: CaseResult) -> None:
         """Have a result of this session logged, unless MLflow has it: a little now, or later."""
@@ -236,8 +244,13 @@ class Session:
         """Take the folder, and where something is left to run, the host and workers."""
         self._run_folder = self._open_folder(stack, intensity, is_fresh=is_fresh)
         self.folder = self._run_folder.path
+        of_run, say = self._run_folder.request.conditions, self.listener.notice
+        self._of_each = conditions_of_each(self.settings, self.cases, of_run)
+        if self.reuses:
+            take_over(self._run_folder, self._of_each, self.settings, intensity, say)
         away = silence(self.settings)
-        self._is_complete = self._run_folder.is_resumed and self._run_folder.is_complete()
+        is_new = not self._run_folder.is_resumed and not self.reuses
+        self._is_complete = not is_new and self._run_folder.is_complete()
         held = None if self._is_complete else self._hold(stack)
         self._pools = self._open_pools(stack, intensity)
         timeout_s = self.settings.store_timeout_s
@@ -280,7 +293,7 @@ class Session:
             ) from error
         return made
 
-    def _conditions(self, intensity: CarbonIntensity) -> Conditions:
+    def _conditions(self, intensity: CarbonIntensity) -> Mapping[str, Any]:
         return conditions_of(self.settings, self.cases, intensity)
 
     def _go_on_or_over(self, stack: ExitStack, intensity: CarbonIntensity) -> None:
@@ -329,6 +342,7 @@ class Session:
         if self.idle_drift is None:
             return
         if is_drifted(self.idle_drift):
+            self._run_folder.mark_drifted()
             self.listener.notice(
                 f"idle power changed by {self.idle_drift:.0%} during the suite: its net figures "
                 "are marked as drifted; let the machine cool down or quieten, and run again"

@@ -288,6 +288,7 @@ def _run(bench: Bench, state: ProcessState, request: Mapping[str, Any]) -> None:
         mixed=request["mixed"],
         look=request["look"],
         design=request["design"],
+        conditions=request["conditions"],
     )
     _attend(bench, request, request["case"])
     run_repeat(bench, case, request["repeat"], request["suite"], journal)

@@ -49,6 +49,8 @@ class Bench:
         Which look at its case a repeat comes before; recorded with each result.
     design : str or None
         Of a run that looks again and again; recorded likewise.
+    conditions : str or None
+        Digest of what a repeat depends on; recorded likewise.
     clock : callable
         Seconds since 1970-01-01 UTC.
     stops : Stops or None
@@ -81,6 +83,7 @@ class Bench:
     mixed: Sequence[str] = ()
     look: int = 1
     design: str | None = None
+    conditions: str | None = None
     clock: Callable[[], float] = time.time
     stops: Stops | None = None
     gpus: Sequence[Gpu] = ()

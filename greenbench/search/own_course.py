@@ -13,7 +13,7 @@ from greenbench.results.journal import Journal
 from greenbench.results.scores import range_of
 from greenbench.search.course import Course
 from greenbench.search.training import Workplace
-from greenbench.trainings.checkpoint import Checkpoint, costs_told, read
+from greenbench.trainings.checkpoint import Checkpoint, costs_told, is_older, read
 from greenbench.trainings.driver import Driver, named
 from greenbench.trainings.report import Report
 
@@ -75,6 +75,7 @@ class OwnCourse(Course):
         self._has_looked = True
         found = read(self._workplace.journal, self.trial.index, self.trial.hyperparameters)
         if found is None:
+            self._tell_of_older()
             return
         checkpoint, saved = found
         if len(checkpoint.epochs) > len(self._epochs):
@@ -90,6 +91,14 @@ class OwnCourse(Course):
             run.tested = checkpoint.tested[0], checkpoint.tested[1]
         self._driver.is_over = checkpoint.is_over
         self._driver.go_on_from(saved)
+
+    def _tell_of_older(self) -> None:
+        if is_older(self._workplace.journal, self.trial.index):
+            self._tell(
+                f"{self._who}: an older greenbench kept the checkpoint of trial "
+                f"{self.trial.index} as a pickle, which is not read, as that may run anybody's "
+                "code: the trial starts over"
+            )
 
     def _catch_up(self, target: int) -> None:
         driver = self._driver

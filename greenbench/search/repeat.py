@@ -159,6 +159,7 @@ def _result(subject: Subject, found: Found, **known: Any) -> CaseResult:
         control_s=bench.machine_state.cpu_s if bench.machine_state else None,
         look=bench.look,
         design=bench.design,
+        conditions=bench.conditions,
     )
 
 

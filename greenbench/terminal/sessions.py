@@ -56,8 +56,15 @@ def _time(at: float | None) -> str:
 
 def _energy(session: Stored) -> str:
     """Return its energy; measured and estimated ones make no sum."""
-    parts = [
+    parts = [in_words(session.energies_wh)] if session.energies_wh else []
+    parts += [f"{session.unknown} unknown"] if session.unknown else []
+    parts += [f"{len(session.reused)} reused"] if session.reused else []
+    return " + ".join(parts)
+
+
+def in_words(energies_wh: Mapping[str, float]) -> str:
+    """Return energies by provenance; measured and estimated ones make no sum."""
+    return " + ".join(
         f"{with_unit(energy_wh)} {Provenance(provenance).label} ({provenance})"
-        for provenance, energy_wh in sorted(session.energies_wh.items())
-    ]
-    return " + ".join([*parts, *([f"{session.unknown} unknown"] if session.unknown else [])])
+        for provenance, energy_wh in sorted(energies_wh.items())
+    )

@@ -12,7 +12,9 @@ from rich.console import Console
 
 from greenbench.compare.brackets import brackets
 from greenbench.compare.returns import compare_returns
+from greenbench.compare.rows import is_reused
 from greenbench.compare.samples import Samples, describe_samples, marks_in
+from greenbench.compare.sessions import saved_wh
 from greenbench.compare.stats import Estimate, estimate
 from greenbench.compare.units import energy_unit
 from greenbench.compare.winners import found_lines
@@ -26,6 +28,7 @@ from greenbench.terminal.answers import print_returns
 from greenbench.terminal.beside import beside_lines
 from greenbench.terminal.console import new_console, say
 from greenbench.terminal.formats import interval
+from greenbench.terminal.sessions import in_words
 from greenbench.terminal.tables import Table, show
 
 Row = Mapping[str, Any]
@@ -148,6 +151,7 @@ def provenance_lines(rows: Sequence[Row]) -> list[str]:
             lines.append(
                 "Use ratios and FLOPs; absolute figures are rough. See `greenbench doctor`."
             )
+    lines += _saved(rows)
     lines += _second_opinion(rows) + _unknown(rows) + _uncounted(rows)
     known = [row for row in rows if row["intensity_g_per_kwh"] is not None]
     for row in {str(row["emissions_source"]): row for row in known}.values():
@@ -158,6 +162,17 @@ def provenance_lines(rows: Sequence[Row]) -> list[str]:
     lines += [f"Data: {note}." for note in _in_kinds(row.get("data_notes") for row in rows)]
     notes = dict.fromkeys(row.get("compute_notes") for row in rows)
     return lines + [f"Compute: {note}." for note in notes if note]
+
+
+def _saved(rows: Sequence[Row]) -> list[str]:
+    """Return what was not spent, since results were taken over."""
+    reused = [row for row in rows if is_reused(row)]
+    if not reused:
+        return []
+    energies_wh = saved_wh(rows)
+    saved = f", which saves {in_words(energies_wh)}" if energies_wh else ""
+    of = f"{len(rows)} repeat{'' if len(rows) == 1 else 's'}"
+    return [f"Reused {len(reused)} of {of}{saved}."]
 
 
 def _in_kinds(notes: Iterable[str | None]) -> list[str]:

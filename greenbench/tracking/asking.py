@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from greenbench.errors import ConfigurationError, TrackingError
 from greenbench.machine.secrets import StoreUri
+from greenbench.text import storable
 from greenbench.tracking.discreet import discreet
 from greenbench.tracking.limits import through_proxy
 
@@ -74,3 +76,8 @@ def translated(uri: StoreUri) -> Iterator[None]:
         raise TrackingError(
             f"MLflow store {uri} failed{through_proxy(uri)}: {type(error).__name__}: {text[:300]}"
         ) from None
+
+
+def unquoted(name: str) -> str:
+    """Return a name that can be stored, and looked for: MLflow knows no way to write a quote."""
+    return re.sub("['\"`]", "_", storable(name))

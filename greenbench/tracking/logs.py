@@ -19,6 +19,7 @@ from greenbench.results.table import (
     to_row,
 )
 from greenbench.text import storable
+from greenbench.tracking.asking import unquoted
 from greenbench.tracking.attempts import (
     asked_once,
     confirm,
@@ -221,6 +222,8 @@ def _case_tags(result: CaseResult, row: Row, key: str) -> dict[str, str]:
         "repeat": str(result.repeat),
         "mlflow.note.content": describe(result, row),
     }
+    if result.reused_from:
+        tags["reused_from"] = unquoted(result.reused_from)
     for name in ("commit", "branch"):
         if name in result.environment:
             # The names under which MLflow's UI shows them.

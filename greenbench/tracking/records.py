@@ -18,12 +18,13 @@ def describe(result: CaseResult, row: Row) -> str:
     energy = "unknown energy" if row["energy_wh"] is None else f"{row['energy_wh']:.4g} Wh"
     label = result.account.total.provenance.label
     case = result.case
+    reused = f" Reused from session {result.reused_from}." if result.reused_from else ""
     notes = f" Compute: {row['compute_notes']}." if row.get("compute_notes") else ""
     at = intensity_in_words(row["intensity_g_per_kwh"], row["emissions_source"])
     return (
         f"{case.strategy} search over {len(result.trials)} trials of {case.network} on "
         f"{case.dataset} with {case.backend}, repeat {result.repeat}: {energy} ({label}; "
-        f"{row['energy_source']}). Emissions at {at}, {row['emissions_source']}.{notes}"
+        f"{row['energy_source']}). Emissions at {at}, {row['emissions_source']}.{notes}{reused}"
     )
 
 

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,8 +13,7 @@ from greenbench.results import CaseResult
 from greenbench.results.marks import DRIFTED, add_mark, is_drifted
 from greenbench.results.table import METRICS, Row
 from greenbench.settings import STORE_TIMEOUT_S
-from greenbench.text import storable
-from greenbench.tracking.asking import client_class, translated
+from greenbench.tracking.asking import client_class, translated, unquoted
 from greenbench.tracking.bulk import read_cases, read_trials, search
 from greenbench.tracking.experiments import open_experiment
 from greenbench.tracking.limits import Limited, within
@@ -272,10 +270,13 @@ class Store:
         with translated(self.uri):
             experiment = self.experiments().get(f"{EXPERIMENT_PREFIX}{suite}")
             experiments = [experiment] if experiment else []
-            of_session = f"tags.session = '{_unquoted(session)}'"
+            of_session = f"tags.session = '{unquoted(session)}'"
             since_ms = int(since_s * 1000)
             found = search(self._client, experiments, of_session, since_ms=since_ms)
             for run in list(found):
+                if "reused_from" in run.data.tags:
+                    # It was measured in another session.
+                    continue
                 run_id, marks = run.info.run_id, run.data.tags.get("marks")
                 self._client.log_metric(run_id, METRICS["idle_drift"], drift)
                 if is_drifted(drift):
@@ -383,12 +384,7 @@ class Store:
 
 def session_key(journal: Path) -> str:
     """Return what identifies a repeat in the store: its run's folder and journal."""
-    return f"{_unquoted(journal.parent.name)}/{_unquoted(journal.stem)}"
-
-
-def _unquoted(name: str) -> str:
-    """Return a name that can be stored, and looked for: MLflow knows no way to write a quote."""
-    return re.sub("['\"`]", "_", storable(name))
+    return f"{unquoted(journal.parent.name)}/{unquoted(journal.stem)}"
 
 
 def _log_line(line: str) -> None:

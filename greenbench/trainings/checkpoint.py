@@ -1,7 +1,6 @@
 """Checkpoints: where a training is, with all that a kill must not take from it."""
 
 import dataclasses
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,10 @@ from greenbench.results.account import Account
 from greenbench.results.journal import Journal
 from greenbench.trainings.report import Saved
 from greenbench.trainings.run import Run
+from greenbench.trainings.states import pack, unpack
+
+SCHEMA = 2
+"""Of what is kept: it has none before 2, and is a pickle, which is not read."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,19 @@ class Checkpoint:
         """Bring it to the disk, with what `run` has saved."""
         journal.save_state(
             trial,
-            {**dataclasses.asdict(self), "hyperparameters": dict(self.hyperparameters)},
-            pickle.dumps((run.pending, random), pickle.HIGHEST_PROTOCOL),
+            {
+                "schema": SCHEMA,
+                **dataclasses.asdict(self),
+                "hyperparameters": dict(self.hyperparameters),
+            },
+            pack((run.pending, random)),
         )
+
+
+def is_older(journal: Journal, trial: int) -> bool:
+    """Return whether a trial has a checkpoint as older versions of greenbench wrote it."""
+    found = journal.load_state(trial)
+    return found is not None and found[0].get("schema", 1) < SCHEMA
 
 
 def costs_told(run: Run) -> dict[str, Any]:
@@ -71,7 +84,7 @@ def costs_told(run: Run) -> dict[str, Any]:
 def read(
     journal: Journal, trial: int, hyperparameters: Mapping[str, Scalar]
 ) -> tuple[Checkpoint, Saved] | None:
-    """Return where a trial was when it was cut off; None if it saved nothing.
+    """Return where a trial was when it was cut off; None if it saved nothing that is read.
 
     Raises
     ------
@@ -83,9 +96,10 @@ def read(
         return None
     about, kept = found
     try:
-        if dict(about["hyperparameters"]) != dict(hyperparameters):
+        schema = about.pop("schema", 1)
+        if schema != SCHEMA or dict(about["hyperparameters"]) != dict(hyperparameters):
             return None
-        state, random = pickle.loads(kept)
+        state, random = unpack(kept)
         checkpoint = Checkpoint(
             **{
                 **about,

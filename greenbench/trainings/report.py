@@ -47,7 +47,7 @@ class Saved:
     epochs : int
         That it had reported.
     state : bytes or None
-        What it saved, pickled.
+        What it saved; see `greenbench.trainings.states`.
     random : dict
         Where all random generators were.
     """

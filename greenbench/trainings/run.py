@@ -1,7 +1,6 @@
 """The run: what a training of one's own is told, and tells."""
 
 import os
-import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from greenbench.errors import HyperparameterError, ProtocolError
 from greenbench.machine.places import described, place_of_call
 from greenbench.trainings.counting import Counted, count
 from greenbench.trainings.report import Books, Report, Saved
+from greenbench.trainings.states import pack, unpack
 
 PHASES = ("load", "train", "evaluate", "save", "test")
 """What a training may book its energy to."""
@@ -192,12 +192,13 @@ class Run:
         Parameters
         ----------
         state : object
-            Whatever can be pickled, such as the ``state_dict()`` of model and optimiser.
+            Numbers, texts, lists, dicts, NumPy arrays and tensors, nested in each other, such as
+            the ``state_dict()`` of model and optimiser.
 
         Raises
         ------
         ProtocolError
-            If it cannot be pickled, or no epoch is under way.
+            If there is something else in it, or no epoch is under way.
         """
         if not self._has_begun:
             raise ProtocolError(
@@ -206,19 +207,17 @@ class Run:
             )
         with self.aside("save"):
             try:
-                self.pending = pickle.dumps(state, pickle.HIGHEST_PROTOCOL)
-            except Exception as error:
-                raise ProtocolError(
-                    f"{self._who} saves what cannot be pickled{_here()}: {described(error)}; save "
-                    "a state_dict(), or numbers"
-                ) from error
+                self.pending = pack(state)
+            except TypeError as error:
+                what, _, advice = str(error).partition("; ")
+                raise ProtocolError(f"{self._who} saves {what}{_here()}; {advice}") from error
 
     def restore(self) -> Any:
         """Return what was saved last before the training was cut off; None if nothing was."""
         if self._saved is None or self._saved.state is None:
             return None
         with self.aside("load"):
-            state = pickle.loads(self._saved.state)
+            state = unpack(self._saved.state)
         put_random(self._saved.random)
         return state
 

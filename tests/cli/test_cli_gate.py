@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from resource import RLIMIT_FSIZE, getrlimit, setrlimit
 from typing import Any
@@ -15,6 +16,7 @@ from click.testing import CliRunner, Result
 from greenbench import registry
 from greenbench.cases import Case
 from greenbench.cli import cli
+from greenbench.cli.tables import Wanted, read_tables
 from greenbench.gate.baselines import read_baseline
 from greenbench.results import CaseResult
 from greenbench.results.table import to_row
@@ -591,6 +593,60 @@ def test_history_names_the_first_session_and_commit_of_a_step(runs: dict[str, st
     (flops,) = [each for each in series if each["metric"] == "train_flops"]
     assert flops["steps"][0]["index"] == 4
     assert f"session ci-4 (run {runs['ci-4']}, commit c4 after c3)" in flops["sentence"]
+
+
+@pytest.fixture(scope="module")
+def reused(stored: dict[str, str]) -> dict[str, str]:
+    """Sessions of two repeats, of those and a third, and of nothing new, in a suite of theirs."""
+    store = Store(stored["uri"])
+    for place, (session, repeat, origin) in enumerate(
+        [
+            ("some-0", 0, None), ("some-0", 1, None),
+            ("some-1", 0, "some-0"), ("some-1", 1, "some-0"), ("some-1", 2, None),
+            ("some-2", 0, "some-0"), ("some-2", 1, "some-0"), ("some-2", 2, "some-1"),
+        ]
+    ):  # fmt: skip
+        at, wh = STARTED_AT + 100 + place, 3600.0 * (1 + repeat / 1000)
+        result = make_result(
+            SMALL, repeat=repeat, suite="some", energy_j=wh, started_at=at, reused_from=origin
+        )
+        run = store.log_result(result, f"{session}/{repeat}")
+        stored[session] = run
+    return stored
+
+
+def test_results_that_were_reused_are_no_samples_of_the_gate(
+    reused: dict[str, str], runs: dict[str, str]
+) -> None:
+    said = refused("--session", "some-2")
+    assert "all results in session some-2 of " in said
+    assert "run the cases without `--reuse`" in said
+    assert refused("--session", "some-2", "--update") == said
+    judged = strictly(gate("--session", "some-1", "--json").stdout)
+    assert [len(each["samples"]) for each in judged["judgements"]] == [1, 1]
+    assert "2 of 3 results were taken over from an earlier session" in " ".join(judged["notes"])
+    asked = ("--session", "some-1", "--json", "--baseline", f"run:{reused['some-0']}")
+    assert len(strictly(gate(*asked).stdout)["judgements"][1]["baseline"]) == 2
+    no_other = "no other finished result"
+    assert no_other in refused("--session", "some-1", "--baseline", f"run:{reused['some-2']}")
+    series = strictly(gate("--history", "--suite", "some", "--json").stdout)
+    assert {len(each["values"]) for each in series if "values" in each} <= {2}
+
+
+def test_comparers_count_what_was_reused_once(reused: dict[str, str], runs: dict[str, str]) -> None:
+    asked = Wanted((), "some", all_sessions=True, where=(), include_disturbed=False)
+    found = read_tables(asked, with_trials=True)
+    assert sorted((row["session"], row["repeat"]) for row in found.rows) == [
+        ("some-0", 0), ("some-0", 1), ("some-1", 2),
+    ]  # fmt: skip
+    assert len(found.trials) == 3
+    # A session is whole by itself.
+    (latest,) = read_tables(replace(asked, all_sessions=False)).sessions
+    assert latest == "some-2"
+    for session in ("some-1", "some-2"):
+        whole = read_tables(replace(asked, all_sessions=False, session=session), with_trials=True)
+        assert [row["repeat"] for row in whole.rows] == [0, 1, 2]
+        assert len(whole.trials) == 3
 
 
 def test_help_imports_nothing_heavy(greenbench: Greenbench) -> None:

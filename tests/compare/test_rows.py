@@ -1,6 +1,6 @@
 import pytest
 
-from greenbench.compare.rows import once, select
+from greenbench.compare.rows import measured_anew, measured_once, once, select
 from greenbench.errors import UnknownNameError
 from tests.builders import make_row
 
@@ -60,3 +60,29 @@ def test_what_differs_in_session_case_or_repeat_is_another_sample(other: dict[st
 def test_trials_of_one_repeat_are_several() -> None:
     trials = [{**OLD, "trial": 0}, {**OLD, "trial": 1}]
     assert once([*trials, *trials]) == trials
+
+
+def of(session: str, repeat: int, reused_from: str | None = None) -> dict[str, object]:
+    return make_row(changed={"session": session, "repeat": repeat, "reused_from": reused_from})
+
+
+def test_measurement_counts_once_however_often_it_was_reused() -> None:
+    original, new = of("a", 0), of("b", 1)
+    reused = [of("b", 0, "a"), of("c", 0, "a"), of("c", 1, "b")]
+    assert measured_once([original, new, *reused]) == [original, new]
+    # Where the original is not among them, one copy is.
+    assert measured_once(reused) == [reused[0], reused[2]]
+    # An equal repeat that was measured again is another measurement.
+    again = of("d", 0)
+    assert measured_once([original, again]) == [original, again]
+
+
+def test_only_what_a_session_measured_itself_is_a_new_sample() -> None:
+    new, reused = of("b", 1), of("b", 0, "a")
+    assert measured_anew([new]) == ([new], ())
+    found, notes = measured_anew([reused, new])
+    assert found == [new]
+    assert notes == (
+        "1 of 2 results was taken over from an earlier session (`--reuse`) and left out: that is "
+        "no new sample",
+    )

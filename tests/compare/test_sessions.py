@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from greenbench.compare.sessions import Question, find_session, newest, sessions_of
+from greenbench.compare.sessions import Question, find_session, newest, saved_wh, sessions_of
 from greenbench.errors import ConfigurationError
 from tests.builders import make_row
 
@@ -122,3 +122,16 @@ def test_a_look_at_a_case_takes_it_out_of_no_suite() -> None:
 def test_of_two_sessions_as_large_the_later_has_the_case() -> None:
     again = rows_of("scaling-20250105-1", "simple_cnn.s")
     assert newest([*LOOK, *again])[0] == again
+
+
+def test_energy_of_reused_results_is_that_of_the_session_that_measured_them() -> None:
+    first = rows_of(IDS[0], "simple_cnn.s", repeats=3)
+    again = rows_of(IDS[1], "simple_cnn.s", repeats=3, reused_from=IDS[0])
+    more = rows_of(IDS[1], "simple_cnn.m", repeats=2)
+    found = {each.id: each for each in sessions_of([*first, *again, *more])}
+    assert found[IDS[0]].energies_wh == {"model": 3.0}
+    assert found[IDS[1]].energies_wh == {"model": 2.0}
+    assert len(found[IDS[1]].reused) == 3
+    assert saved_wh(found[IDS[1]].rows) == {"model": 3.0}
+    # What was recorded elsewhere would have taken none here.
+    assert saved_wh([{**row, "marks": "replayed reused"} for row in again]) == {}

@@ -308,6 +308,7 @@ def test_every_mark_that_can_occur_has_a_meaning() -> None:
         reconciliation=Reconciliation(1.0, 2.0, 0.02),
         costs=replace(witnessed_by(200.0).costs, train_flops=None),
         mixed=("threads (1, now 2)",),
+        reused_from="ci-1",
         gpus=(
             TrainedGpu(
                 Gpu(0, "GPU-a", "some GPU", is_slice=True),

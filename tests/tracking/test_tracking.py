@@ -175,6 +175,25 @@ def test_idle_drift_logged_twice_marks_once(store: Store, suite: str) -> None:
     assert row["marks"].split().count("drifted") == 1
 
 
+def test_reused_repeat_is_a_run_that_says_so_and_has_no_drift_of_its_new_session(
+    store: Store, client: "MlflowClient", suite: str
+) -> None:
+    store.log_result(make_result(suite=suite), "a/x")
+    again = make_result(
+        suite=suite, reused_from="a'b", conditions="c" * 64, started_at=STARTED_AT + 60
+    )
+    store.log_result(again, "b/x")
+    store.log_idle_drift(suite, "b", 0.2)
+    original, reused = store.read_rows(suite)
+    assert (original["reused_from"], original["marks"]) == (None, None)
+    assert reused["energy_wh"] == original["energy_wh"]
+    assert (reused["session"], reused["reused_from"], reused["marks"]) == ("b", "a_b", "reused")
+    assert (reused["conditions"], reused["idle_drift"]) == ("c" * 64, None)
+    run = client.get_run(reused["run_id"])
+    assert "Reused from session a'b." in run.data.tags["mlflow.note.content"]
+    assert len(store.read_trials([reused])) == len(again.trials)
+
+
 def test_idle_drift_of_a_session_without_results_is_no_error(store: Store, suite: str) -> None:
     store.log_idle_drift(suite, "s", 0.2)
     assert store.read_rows(suite) == []

@@ -1,0 +1,52 @@
+"""Results that a whole command takes over from an earlier one, and what is said of it."""
+
+from pathlib import Path
+
+import pytest
+
+from greenbench.cli.tables import Wanted, read_tables
+from greenbench.results.journal import Journal
+from greenbench.tabular import write_recording
+from greenbench.tracking import Store
+from tests.conftest import Greenbench
+from tests.tabular.recordings import EPOCHS, make_recording
+
+pytestmark = pytest.mark.integration
+
+RUN = ("run", "-s", "random", "-a", "dense.xs", "-b", "tabular", "--trials", "6")
+RUN = (*RUN, "--epochs", str(EPOCHS))
+
+
+def sessions(greenbench: Greenbench) -> list[list[Path]]:
+    found: dict[Path, list[Path]] = {}
+    for path in greenbench.journals:
+        found.setdefault(path.parent, []).append(path)
+    return sorted(found.values(), key=lambda paths: paths[0].stat().st_mtime)
+
+
+def test_second_run_takes_over_measures_what_is_missing_and_counts_once(
+    greenbench: Greenbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recordings = greenbench.folder / "recordings"
+    recordings.mkdir()
+    write_recording(make_recording(), recordings)
+    greenbench.environment["GREENBENCH_TABULAR_DIR"] = str(recordings)
+    done = greenbench(*RUN, "--repeats", "2")
+    assert done.returncode == 0, done.stderr
+
+    done = greenbench(*RUN, "--repeats", "3", "--reuse")
+    assert done.returncode == 0, done.stderr
+    assert "1 repeat is measured anew: no complete run has their results" in done.stderr
+    assert "Reused 2 of 3 repeats" in done.stdout
+
+    first, second = sessions(greenbench)
+    origins = [Journal(path).read().result for path in second]
+    origin = first[0].parent.name
+    assert [each and each.reused_from for each in origins] == [origin, origin, None]
+    uri = f"sqlite:///{greenbench.folder}/mlruns/mlflow.db"
+    rows = Store(uri).read_rows()
+    assert [row["energy_wh"] for row in rows[2:4]] == [row["energy_wh"] for row in rows[:2]]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    asked = Wanted((), None, all_sessions=True, where=(), include_disturbed=False)
+    assert len(rows) == 5
+    assert len(read_tables(asked).rows) == 3
