@@ -182,6 +182,25 @@ class JournalError(GreenbenchError):
     """A journal that cannot be read or written."""
 
 
+class TakenOverError(JournalError):
+    """A run that goes on in another process, since this one had shown no sign of life.
+
+    Parameters
+    ----------
+    folder : str
+        The run's.
+    host : str or None
+        Where it goes on; None if it has ended there, or nobody knows.
+    """
+
+    def __init__(self, folder: str, host: str | None) -> None:
+        super().__init__(
+            f"{folder} was taken over by another greenbench{f' on {host}' if host else ''}, since "
+            "this one had shown no sign of life for a while (stopped, or cut off from a shared "
+            "folder): nothing more is written here; the results are in that run"
+        )
+
+
 class NotComparableError(GreenbenchError):
     """Figures that must not be put side by side; the message names what differs."""
 

@@ -92,7 +92,7 @@ class ClusterSession(Session):
             Each result as it comes, and what went wrong, which is said at once.
         """
         due = deque(
-            Repeat(case, repeat, Journal.of(self.folder, case, repeat))
+            Repeat(case, repeat, Journal.of(self.folder, case, repeat, self._run_folder.fence))
             for case, repeat in self.repeats()
         )
         hopeless: set[Case] = set()

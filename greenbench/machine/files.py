@@ -18,6 +18,9 @@ REMEDIES = {
 }
 """By the number of an error of the system; of others, the folder is the wrong one."""
 
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+"""Of file systems on which a file has one name."""
+
 WORDS_READ, WORDS_LINES = 4096, 3
 """How much of a log is read for its last lines, in bytes, and how many are told."""
 
@@ -48,6 +51,41 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             scratch.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def write_new(path: Path, content: bytes) -> bool:
+    """Write a file as a whole unless there is one, and return whether it was written.
+
+    Of several processes that try at once, on whichever machines, one succeeds.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        In a folder that exists.
+    content : bytes
+        Other than what anybody else would write there.
+    """
+    scratch = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with scratch.open("xb") as file:
+            file.write(content)
+        try:
+            os.link(scratch, path)
+        except FileExistsError:
+            # Or it was us, and a server's answer was lost.
+            return path.read_bytes() == content
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            # Not as a whole, but once.
+            with suppress(FileExistsError), path.open("xb") as file:
+                file.write(content)
+                return True
+            return False
+        return True
+    finally:
+        with suppress(OSError):
+            scratch.unlink(missing_ok=True)
 
 
 def last_words(log: Path, since: int = 0) -> str:

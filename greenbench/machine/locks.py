@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 """Nothing is followed, truncated or made, and what is no file is not waited for."""
@@ -96,15 +96,8 @@ class Lock:
         OSError
             As `acquire` does.
         """
-        deadline = time.monotonic() + limit_s
-        while not self.acquire():
-            if time.monotonic() >= deadline:
-                raise TimeoutError(errno.ETIMEDOUT, f"held by another process for {limit_s:g} s")
-            time.sleep(POLL_S)
-        try:
+        with held(self, limit_s):
             yield
-        finally:
-            self.release()
 
     def _open(self) -> BinaryIO:
         try:
@@ -134,6 +127,30 @@ class Lock:
         with suppress(OSError):
             return os.path.samestat(self.path.lstat(), os.fstat(file.fileno()))
         return False
+
+
+class Acquirable(Protocol):
+    """What one process at a time holds."""
+
+    def acquire(self) -> bool:
+        """Take it if it is free, and return whether it was."""
+
+    def release(self) -> None:
+        """Let others take it."""
+
+
+@contextmanager
+def held(lock: Acquirable, limit_s: float) -> Iterator[None]:
+    """Hold a lock, once others let it go; see `Lock.held`."""
+    deadline = time.monotonic() + limit_s
+    while not lock.acquire():
+        if time.monotonic() >= deadline:
+            raise TimeoutError(errno.ETIMEDOUT, f"held by another process for {limit_s:g} s")
+        time.sleep(POLL_S)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _forget_held() -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from greenbench.cases import Case
 from greenbench.errors import ConfigurationError, JournalError
+from greenbench.machine.claims import Fence
 from greenbench.machine.files import read_plain, reason, remedy, replacing, sync_folder
 from greenbench.results import CaseResult, Trial
 from greenbench.results.journal_state import JournalState
@@ -48,15 +49,18 @@ class Journal:
     ----------
     path : pathlib.Path
         The file; its folder exists.
+    fence : Fence, optional
+        Lets nothing be written once the run was taken over by another process.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, fence: Fence | None = None) -> None:
         self.path = path
+        self.fence = fence
 
     @classmethod
-    def of(cls, folder: Path, case: Case, repeat: int) -> "Journal":
+    def of(cls, folder: Path, case: Case, repeat: int, fence: Fence | None = None) -> "Journal":
         """Return the journal of `case` and `repeat` in a run's folder."""
-        return cls(folder / f"{case.id[:LONGEST_NAME]}.{case.hash}.r{repeat}.jsonl")
+        return cls(folder / f"{case.id[:LONGEST_NAME]}.{case.hash}.r{repeat}.jsonl", fence)
 
     @property
     def repeat(self) -> int:
@@ -74,7 +78,8 @@ class Journal:
             What its figures rest on, and only a worker knows; see `greenbench.search.basis`.
         """
         given = {"basis": dict(basis)} if basis else {}
-        self._append("start", {"schema": SCHEMA, "at": at, **given})
+        turn = 1 + max(each.last_turn() for each in [self, *self.siblings()])
+        self._append("start", {"schema": SCHEMA, "at": at, "turn": turn, **given})
 
     def place(self, conditions: Mapping[str, Any]) -> None:
         """Record on which host the repeat goes on, where it is not that of the whole run."""
@@ -102,6 +107,7 @@ class Journal:
 
     def discard(self) -> None:
         """Drop what the repeat has achieved: it was achieved on something else than recorded."""
+        self._check_fence()
         self.path.unlink(missing_ok=True)
         self.drop_checkpoints()
         self.drop_model()
@@ -138,6 +144,31 @@ class Journal:
         starts = [line for line in self._whole_lines() if line.startswith(START_LINE)]
         values: Mapping[str, Any] = json.loads(starts[-1])["values"] if starts else {}
         return values
+
+    def last_turn(self) -> int:
+        """Return which of the starts of its case's repeats the last start was; 0 if unknown.
+
+        Clocks are set back, and so do not tell which repeat was started last.
+        """
+        try:
+            return int(self.last_start().get("turn", 0))
+        except (JournalError, *DAMAGE):
+            return 0
+
+    def renew(self) -> None:
+        """Put a copy in its place: what a process still writes that has lost the run is lost.
+
+        It may have made sure that the run was its own, and not written yet.
+        """
+        try:
+            content = read_plain(self.path)
+            with replacing(self.path) as file:
+                file.write(content)
+        except FileNotFoundError:
+            # It was not begun, or discarded.
+            return
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     def read(self) -> JournalState:
         """Return what the journal says; an absent file says nothing.
@@ -191,6 +222,7 @@ class Journal:
         """
         checkpoint = self._checkpoint(trial)
         try:
+            self._check_fence()
             with replacing(checkpoint) as file:
                 np.savez(file, *weights)
         except OSError as error:
@@ -222,6 +254,7 @@ class Journal:
         """
         path = self._state(trial)
         try:
+            self._check_fence()
             with replacing(path) as file:
                 file.write(json.dumps(dict(about)).encode() + b"\n")
                 file.write(state)
@@ -337,6 +370,8 @@ class Journal:
         try:
             is_new = not self.path.exists()
             with self.path.open("ab+") as file:
+                # Only now: whoever has taken the run over has put another file in its place.
+                self._check_fence()
                 _drop_torn_line(file)
                 file.write(lines)
                 file.flush()
@@ -350,6 +385,10 @@ class Journal:
         return JournalError(
             f"journal {self.path} cannot be read ({error.strerror}); move it away and run again"
         )
+
+    def _check_fence(self) -> None:
+        if self.fence is not None:
+            self.fence.check()
 
     def _unwritable(self, error: OSError, what: str = "") -> JournalError:
         kept = "kept" if self.path.parent.is_dir() else "gone"

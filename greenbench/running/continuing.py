@@ -10,6 +10,7 @@ from typing import Any
 from greenbench.cases import Case
 from greenbench.energy.carbon import carbon_intensity
 from greenbench.errors import ChangedError, ConfigurationError
+from greenbench.machine.files import reason, remedy
 from greenbench.running.conditions import changes, conditions_of, listed
 from greenbench.running.manifest import MANIFEST, UNREADABLE, Manifest
 from greenbench.running.run_folder import (
@@ -62,7 +63,14 @@ class Continuation:
             If another process has it, or had it since it was found.
         """
         folder = self.folder
-        if not own(folder.path, stack):
+        try:
+            claim = own(folder.path, stack, notice)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{OPTION}: the run {folder.path.name} cannot be written ({reason(error)}); "
+                f"{remedy(error)}"
+            ) from error
+        if claim is None:
             raise ConfigurationError(
                 f"{OPTION}: another greenbench is at the run {folder.path.name}; wait for its end"
             )
@@ -72,6 +80,7 @@ class Continuation:
                 f"{OPTION}: another greenbench has added to the run {folder.path.name} just now; "
                 "say it again if you want more"
             )
+        folder = replace(folder, claim=claim)
         folder.tidy()
         notice(self._notice())
         if self.is_begun:

@@ -9,7 +9,7 @@ there is one where nothing is measured on this machine.
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
@@ -156,7 +156,7 @@ class Delivery:
             )
 
     def deliver_idle_drift(
-        self, folder: Path, suite: str, drift: float, since_s: float = 0.0
+        self, folder: Path, suite: str, drift: float, first: Mapping[str, int] | None = None
     ) -> None:
         """Log by how much idle power changed, with the results of a session.
 
@@ -168,20 +168,20 @@ class Delivery:
             Whose results.
         drift : float
             Share of the idle power before.
-        since_s : float
-            Earlier results, seconds since 1970-01-01 UTC, were measured at another time.
+        first : mapping of str to int, optional
+            By a case's hash, the first repeat that was measured in this session, if not all were.
         """
         note = folder / IDLE_DRIFT
         try:
             with replacing(note) as file:
-                noted = {"suite": suite, "drift": drift, "since_s": since_s}
+                noted = {"suite": suite, "drift": drift, "first": dict(first or {})}
                 file.write(json.dumps(noted).encode())
         except OSError as error:
             self._listener.notice(
                 f"{note} cannot be written ({reason(error)}): if MLflow cannot be told by how much "
                 f"idle power changed, that is lost; {remedy(error)}"
             )
-        self._log_drift(folder, suite, drift, since_s)
+        self._log_drift(folder, suite, drift, first=first or {})
 
     def deliver_noted_drift(self, folder: Path) -> float | None:
         """Log what a session has noted that was interrupted at its end; return it.
@@ -204,13 +204,20 @@ class Delivery:
             with suppress(OSError):
                 (folder / IDLE_DRIFT).unlink(missing_ok=True)
 
-    def _log_drift(self, folder: Path, suite: str, drift: float, since_s: float) -> None:
+    def _log_drift(
+        self,
+        folder: Path,
+        suite: str,
+        drift: float,
+        since_s: float = 0.0,
+        first: Mapping[str, int] | None = None,
+    ) -> None:
         # It is told to each result of the session.
         self.close()
         if self._is_away:
             return
         try:
-            self._opened().log_idle_drift(suite, folder.name, drift, since_s)
+            self._opened().log_idle_drift(suite, folder.name, drift, since_s, first)
         except TrackingError as error:
             self._fail(error)
 

@@ -15,6 +15,7 @@ from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.idle import IdlePower
 from greenbench.energy.meters import meter_names
 from greenbench.errors import WorkerError
+from greenbench.machine.claims import Fence
 from greenbench.machine.environment import git_revision
 from greenbench.machine.interpreter import worker_command, worker_search_path
 from greenbench.machine.sources import sources_of
@@ -63,6 +64,7 @@ class Job:
             "repeat": self.repeat,
             "suite": self.suite,
             "journal": str(self.journal.path),
+            "fence": _told(self.journal.fence),
             "idle_w": dict(self.idle_w),
             "mixed": list(self.mixed),
             "look": self.look.number,
@@ -70,6 +72,10 @@ class Job:
             "waits": self.waits,
             "conditions": self.conditions,
         }
+
+
+def _told(fence: Fence | None) -> dict[str, str] | None:
+    return None if fence is None else {"note": str(fence.note), "token": fence.token}
 
 
 class WorkerPool:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from greenbench.errors import JournalError
+from greenbench.machine.claims import Claim
 from greenbench.machine.files import read_plain, reason, remedy, replacing
-from greenbench.machine.locks import Lock
 from greenbench.running.conditions import Conditions
 
 MANIFEST = "run.json"
@@ -98,16 +98,18 @@ def state_of(folder: Path) -> str:
     Parameters
     ----------
     folder : pathlib.Path
-        Of any machine, and so maybe not there; a run under pytest does not tell, either.
+        Of any machine, and so maybe not there; a run under pytest does not tell, either, nor
+        does one that may go on on another machine, on a shared folder.
     """
     try:
         if Manifest.read(folder).is_done(folder):
             return "complete"
-        lock = Lock(folder / LOCK)
-        is_free = lock.acquire()
+        is_free = Claim(folder / LOCK, f"the run {folder.name}").is_free()
     except UNREADABLE:
         return "unknown"
-    lock.release()
+    if is_free is None:
+        # Of another machine, which alone could tell at once.
+        return "unknown"
     return "interrupted" if is_free else "running"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Protocol, runtime_checkable
 
 from greenbench.cases import Case
-from greenbench.errors import ConfigurationError, GreenbenchError
+from greenbench.errors import ConfigurationError, GreenbenchError, TakenOverError
 from greenbench.results import CaseResult
 from greenbench.running.session import Session, check_completed
 
@@ -63,6 +63,9 @@ def outcomes(
             session.deliver(result)
             yield result
             check_completed(result)
+        except TakenOverError:
+            # Whatever follows would be run twice.
+            raise
         except GreenbenchError as error:
             follower.notice(f"Error: {error}")
             if isinstance(error, ConfigurationError):

@@ -2,10 +2,9 @@
 
 import json
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,14 @@ from typing import Any
 from greenbench.cases import SCHEMA_VERSION, Case
 from greenbench.cases.case import Options
 from greenbench.errors import JournalError
-from greenbench.machine.locks import Lock
+from greenbench.machine.claims import Claim, Fence
 from greenbench.results import TrialStatus
 from greenbench.results.journal import Journal
 from greenbench.results.looks import Look, look_after
 from greenbench.running.conditions import DATA, Conditions, change, changes, listed
 from greenbench.running.executor import WorkerPool
 from greenbench.running.manifest import DONE, LOCK, MANIFEST, UNREADABLE, Manifest
+from greenbench.running.run_names import make_folder
 from greenbench.search.basis import OF_DATA, differ
 
 Notice = Callable[[str], None]
@@ -74,6 +74,8 @@ class RunFolder:
         What had changed when it was gone on with all the same.
     added : tuple of int
         Of each time that repeats were added after its end, how many; the request has them all.
+    claim : Claim or None
+        What makes it ours.
     """
 
     path: Path
@@ -81,12 +83,23 @@ class RunFolder:
     is_resumed: bool = False
     mixed: tuple[str, ...] = ()
     added: tuple[int, ...] = ()
+    claim: Claim | None = field(default=None, compare=False, repr=False)
 
     def repeats(self) -> Iterator[tuple[Case, int, Journal]]:
         """Yield all repeats with their journals."""
         for case in self.request.cases:
             for repeat in range(case.repeats):
-                yield case, repeat, Journal.of(self.path, case, repeat)
+                yield case, repeat, Journal.of(self.path, case, repeat, self.fence)
+
+    @property
+    def fence(self) -> Fence | None:
+        """What lets nobody write any more once the run was taken over."""
+        return self.claim.fence if self.claim else None
+
+    def check(self) -> None:
+        """Raise `TakenOverError` if the run goes on in another process."""
+        if self.claim is not None:
+            self.claim.check()
 
     def mix(self, differences: Sequence[str]) -> "RunFolder":
         """Go on though something has changed: what was and what will be finished says so."""
@@ -114,8 +127,17 @@ class RunFolder:
             with suppress(OSError):
                 path.unlink()
 
+    def renew(self) -> None:
+        """Put copies in the place of journals that somebody still writes who has lost the run."""
+        for _, _, journal in self.repeats():
+            # A damaged one is told of where it is read.
+            with suppress(JournalError):
+                if journal.read().result is None:
+                    journal.renew()
+
     def begin(self) -> None:
         """Let later sessions take the run up if it is interrupted."""
+        self.check()
         self._manifest.write(self.path)
 
     def is_complete(self) -> bool:
@@ -127,6 +149,7 @@ class RunFolder:
 
     def finish(self) -> None:
         """Mark the run as complete, so that it is not taken up again."""
+        self.check()
         self._manifest.finish(self.path)
 
     def mark_drifted(self) -> None:
@@ -140,15 +163,10 @@ class RunFolder:
         later = accumulate(reversed(self.added))
         return Look(1 + sum(repeat >= case.repeats - more for more in later))
 
-    def added_at(self) -> float:
-        """Return when the first of the repeats started that were added last; 0 if none were."""
+    def first_added(self) -> dict[str, int]:
+        """Return the first of the repeats that were added last, by the case's hash, if any were."""
         more = self.added[-1] if self.added else 0
-        starts = [
-            journal.read().started_at
-            for case, repeat, journal in self.repeats()
-            if more and repeat >= case.repeats - more
-        ]
-        return min(filter(None, starts), default=0.0)
+        return {case.hash: case.repeats - more for case in self.request.cases if more}
 
     @property
     def _manifest(self) -> Manifest:
@@ -158,16 +176,8 @@ class RunFolder:
 
 def make(root: Path, request: Request, stack: ExitStack) -> RunFolder:
     """Make a new folder in `root`."""
-    name = f"{request.suite}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-    folder = root / name
-    # A run that was begun in this second, and is not gone on with.
-    for number in range(2, 100):
-        if not folder.exists():
-            break
-        folder = root / f"{name}-{number}"
-    folder.mkdir()
-    own(folder, stack)
-    return RunFolder(folder, request)
+    folder = make_folder(root, request.suite)
+    return RunFolder(folder, request, claim=own(folder, stack))
 
 
 def take_up(root: Path, request: Request, stack: ExitStack, notice: Notice) -> RunFolder | None:
@@ -191,25 +201,42 @@ def take_up(root: Path, request: Request, stack: ExitStack, notice: Notice) -> R
         if differences:
             if request.may_mix or not found.is_outdated:
                 others.append((folder, differences))
-        elif own(found.path, stack):
-            folder.tidy()
-            notice(resume_notice(folder))
-            folder.mark()
-            return folder
+        elif ours := _owned(folder, stack, notice):
+            ours.tidy()
+            notice(resume_notice(ours))
+            ours.mark()
+            return ours
     for folder, differences in others:
         with ExitStack() as attempt:
-            if not own(folder.path, attempt):
+            if not (ours := _owned(folder, attempt, notice)):
                 continue
             if request.may_mix:
                 stack.enter_context(attempt.pop_all())
-                folder.tidy()
-                mixed = folder.mix(differences)
+                ours.tidy()
+                mixed = ours.mix(differences)
                 notice(resume_notice(mixed))
                 return mixed
         refuse(folder, differences, notice)
         break
     _tell_damaged(damaged, notice)
     _tell_foreign(foreign, notice)
+    return None
+
+
+def _owned(folder: RunFolder, stack: ExitStack, notice: Notice) -> RunFolder | None:
+    """Return a run as ours; None if another process has it, or had it since it was found."""
+    claim = own(folder.path, stack, notice)
+    if claim is None:
+        return None
+    with suppress(*UNREADABLE):
+        now = Manifest.read(folder.path)
+        is_same = (now.mixed, now.added) == (folder.mixed, folder.added)
+        if is_same and not now.is_done(folder.path):
+            ours = replace(folder, claim=claim)
+            if claim.is_taken_over:
+                ours.renew()
+            return ours
+    claim.release()
     return None
 
 
@@ -225,7 +252,7 @@ def refuse(folder: RunFolder, differences: Sequence[str], notice: Notice) -> Non
 def _tell_damaged(folders: Sequence[Path], notice: Notice) -> None:
     for folder in folders:
         with ExitStack() as attempt:
-            if own(folder, attempt):
+            if own(folder, attempt, notice):
                 notice(
                     f"the interrupted run {folder.name} is not gone on with: its {MANIFEST} cannot "
                     "be read; starting over (delete the folder if you need nothing of it)"
@@ -236,7 +263,7 @@ def _tell_foreign(folders: Sequence[Path], notice: Notice) -> None:
     for folder in folders:
         with ExitStack() as attempt:
             try:
-                is_interrupted = own(folder, attempt)
+                is_interrupted = own(folder, attempt, notice) is not None
             except OSError:
                 is_interrupted = True
             if is_interrupted:
@@ -282,12 +309,17 @@ def changed_data(folder: RunFolder, pool: WorkerPool) -> tuple[str, ...]:
 
 def _last_starts(folder: RunFolder) -> Iterator[tuple[Case, int, Mapping[str, Any]]]:
     """Yield for each case the repeat that was started last, and what it rested on."""
-    last: dict[Case, tuple[float, int, Mapping[str, Any]]] = {}
-    for case, repeat, journal in folder.repeats():
-        start = journal.last_start()
-        if start and (case not in last or start["at"] >= last[case][0]):
-            last[case] = (start["at"], repeat, start.get("basis", {}))
-    yield from ((case, repeat, basis) for case, (_, repeat, basis) in last.items())
+    for case in folder.request.cases:
+        journals = (Journal.of(folder.path, case, repeat) for repeat in range(case.repeats))
+        # Older journals do not tell their turns.
+        starts = [
+            (journal.last_turn(), start["at"], journal.repeat, start.get("basis", {}))
+            for journal in journals
+            if (start := journal.last_start())
+        ]
+        if starts:
+            *_, repeat, basis = max(starts, key=lambda start: start[:3])
+            yield case, repeat, basis
 
 
 @dataclass(frozen=True)
@@ -318,13 +350,16 @@ def _interrupted(root: Path, request: Request) -> Iterator[_Interrupted]:
             yield _Interrupted(path.parent, found, is_outdated)
 
 
-def own(folder: Path, stack: ExitStack) -> bool:
-    """Take the lock that says whose run this is; the system frees it if we are killed."""
-    lock = Lock(folder / LOCK)
-    if not lock.acquire():
-        return False
-    stack.callback(lock.release)
-    return True
+def own(folder: Path, stack: ExitStack, notice: Notice | None = None) -> Claim | None:
+    """Claim a run's folder until the stack is closed; None if another process has it.
+
+    The system frees it if we are killed; on a shared folder, other machines see that we are gone.
+    """
+    claim = Claim(folder / LOCK, f"the run {folder.name}", notice)
+    if not claim.acquire():
+        return None
+    stack.callback(claim.release)
+    return claim
 
 
 def resume_notice(folder: RunFolder) -> str:

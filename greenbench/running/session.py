@@ -4,7 +4,7 @@ import os
 import random
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,6 +22,7 @@ from greenbench.errors import (
     CaseFailedError,
     ConfigurationError,
     GreenbenchError,
+    TakenOverError,
     WorkerError,
 )
 from greenbench.machine.files import reason, remedy
@@ -191,8 +192,9 @@ class Session:
 
     def _job(self, case: Case, repeat: int, folder: Path, suite: str | None = None) -> Job:
         self._suites[suite or self.suite] = None
-        journal, mixed = Journal.of(folder, case, repeat), self._run_folder.mixed
-        look = self._run_folder.look_of(case, repeat)
+        run = self._run_folder
+        journal, mixed = Journal.of(folder, case, repeat, run.fence), run.mixed
+        look = run.look_of(case, repeat)
         digest = None if mixed else digest_of(self._of_each.get(case), case, repeat)
         return Job(
             case, repeat, suite or self.suite, journal, self._idle_w, mixed, look, conditions=digest
@@ -202,6 +204,7 @@ class Session:
         case, journal = job.case, job.journal
         if case not in self.cases:
             check_cases([case])
+        self._run_folder.check()
         state = journal.read()
         if state.result is not None:
             # It may have been killed before it could.
@@ -216,19 +219,25 @@ class Session:
         except GreenbenchError as error:
             self._has_crashed |= isinstance(error, WorkerError)
             self.listener.repeat_finished(None)
+            # Whatever it says, that may be why.
+            self._run_folder.check()
             raise
         self.listener.repeat_finished(result)
         return result
 
     def drift_of(self, result: CaseResult) -> float | None:
         """Return by which share idle power changed while a result was measured, if known."""
-        is_older = result.started_at < self._run_folder.added_at()
+        # By its number: clocks are set back.
+        first = self._run_folder.first_added().get(result.case.hash, 0)
+        is_older = result.repeat < first
         return None if is_older or result.reused_from else self.idle_drift
 
     def deliver(self, result: CaseResult) -> None:
         """Have a result of this session logged, unless MLflow has it: a little now, or later."""
-        journal = Journal.of(self.folder, result.case, result.repeat)
-        may_exist = self._run_folder.is_resumed
+        run = self._run_folder
+        run.check()
+        journal = Journal.of(self.folder, result.case, result.repeat, run.fence)
+        may_exist = run.is_resumed
         self._delivery.deliver(journal, result, may_exist=may_exist)
 
     def finish(self) -> None:
@@ -281,7 +290,7 @@ class Session:
             if not is_fresh and (found := take_up(root, request, stack, self.listener.notice)):
                 return found
             made = make(root, request, stack)
-            stack.callback(self._drop_if_empty, made.path)
+            stack.callback(self._drop_if_empty, made)
             if self.is_resumable:
                 made.begin()
             if self.base:
@@ -347,19 +356,22 @@ class Session:
                 f"idle power changed by {self.idle_drift:.0%} during the suite: its net figures "
                 "are marked as drifted; let the machine cool down or quieten, and run again"
             )
-        since_s = self._run_folder.added_at()
+        self._run_folder.check()
+        first = self._run_folder.first_added()
         for suite in self._suites:
-            self._delivery.deliver_idle_drift(self.folder, suite, self.idle_drift, since_s)
+            self._delivery.deliver_idle_drift(self.folder, suite, self.idle_drift, first)
 
     def _gpus(self) -> Sequence[Gpu]:
         """Return the GPUs that train, as workers tell; until there are any, by the environment."""
         told = self._pools[0].gpus if self._pools else None
         return training_gpus(os.environ) if told is None else told
 
-    def _drop_if_empty(self, folder: Path) -> None:
+    def _drop_if_empty(self, folder: RunFolder) -> None:
         # Nothing was achieved, as after a mistyped option; but a crash leaves its log.
-        if not self._has_crashed and not any(folder.glob("*.jsonl")):
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(TakenOverError, OSError):
+            folder.check()
+            if not self._has_crashed and not any(folder.path.glob("*.jsonl")):
+                shutil.rmtree(folder.path, ignore_errors=True)
 
     def _waiting(self, waited_s: float) -> None:
         self.listener.notice(waiting_words(waited_s, self.settings.host_lock))

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from greenbench.errors import GreenbenchError, JournalError, TrackingError, UndeliveredError
+from greenbench.machine.claims import Claim
 from greenbench.machine.files import read_plain
-from greenbench.machine.locks import Lock
 from greenbench.results.journal import Journal
+from greenbench.running.manifest import UNREADABLE
 from greenbench.running.run_folder import may_write
 from greenbench.settings import Settings
 from greenbench.tracking.uris import check_uri
@@ -43,7 +44,8 @@ def turn(folder: Path, limit_s: float = LOCK_LIMIT_S) -> Iterator[None]:
     """
     with ExitStack() as stack:
         try:
-            stack.enter_context(Lock(folder / ".delivery.lock").held(limit_s))
+            delivering = Claim(folder / ".delivery.lock", f"the delivery of {folder.name}")
+            stack.enter_context(delivering.held(limit_s))
         except TimeoutError:
             raise BusyError(
                 f"results of {folder} are not delivered: another process has been at it for "
@@ -74,7 +76,7 @@ def syncing(root: Path, on_wait: Callable[[], None], poll_s: float = 0.2) -> Ite
     with ExitStack() as stack:
         # In a folder that is not ours nothing is made; each result has a lock of its own, too.
         with suppress(OSError):
-            lock = Lock(root / SYNC_LOCK)
+            lock = Claim(root / SYNC_LOCK, "the sync")
             is_told = False
             while root.is_dir() and not lock.acquire():
                 if not is_told:
@@ -165,8 +167,8 @@ class _Drift:
                 return False
             if (noted := read_drift(self.note)) is None:
                 raise self._damaged()
-            suite, drift, since_s = noted
-            store.log_idle_drift(suite, self.note.parent.name, drift, since_s)
+            suite, drift, since_s, first = noted
+            store.log_idle_drift(suite, self.note.parent.name, drift, since_s, first)
             self.note.unlink(missing_ok=True)
         return False
 
@@ -182,15 +184,19 @@ class _Drift:
         )
 
 
-def read_drift(note: Path) -> tuple[str, float, float] | None:
-    """Return suite, idle drift, and since when; None if nothing is noted, or not understood."""
+def read_drift(note: Path) -> tuple[str, float, float, dict[str, int]] | None:
+    """Return suite, idle drift, and of which repeats; None if nothing is noted, or not understood.
+
+    These are all that started since a time, of older notes, and from a repeat on, by case.
+    """
     try:
         found = json.loads(read_plain(note))
         suite, drift = str(found["suite"]), float(found["drift"])
         since_s = float(found.get("since_s", 0.0))
-    except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
+        first = {str(case): int(repeat) for case, repeat in found.get("first", {}).items()}
+    except (*UNREADABLE, LookupError, OverflowError):
         return None
-    return (suite, drift, since_s) if math.isfinite(drift + since_s) else None
+    return (suite, drift, since_s, first) if math.isfinite(drift + since_s) else None
 
 
 def left_out(journal_dir: Path) -> list[Path]:

@@ -34,6 +34,7 @@ from greenbench.energy.idle import IdlePower, measure_idle, measures
 from greenbench.energy.meters import meter_names, open_meter
 from greenbench.energy.scoped import ScopedMeter
 from greenbench.errors import GreenbenchError
+from greenbench.machine.claims import Fence
 from greenbench.machine.environment import describe_environment
 from greenbench.machine.places import described
 from greenbench.machine.secrets import redact
@@ -280,7 +281,9 @@ def _run(bench: Bench, state: ProcessState, request: Mapping[str, Any]) -> None:
     forbid_autologging()
     if _import_parts(request):
         state.put_back("a module of yours", after_imports=True)
-    journal = Journal(Path(request["journal"]))
+    given = request["fence"]
+    fence = given and Fence(Path(given["note"]), given["token"])
+    journal = Journal(Path(request["journal"]), fence)
     case = Case.from_dict(request["case"])
     bench = replace(
         bench,

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 EXPERIMENT_PREFIX = "greenbench/"
 MAKING = 10
 """How many times as long as for an answer a database is waited for that makes its tables."""
+_First = Mapping[str, int] | None
 
 
 class Store:
@@ -255,7 +256,9 @@ class Store:
             suites = {name[prefix:]: number for name, number in self.experiments().items()}
             return with_winners(self._client, suites, rows)
 
-    def log_idle_drift(self, suite: str, session: str, drift: float, since_s: float = 0.0) -> None:
+    def log_idle_drift(
+        self, suite: str, session: str, drift: float, since_s: float = 0.0, first: _First = None
+    ) -> None:
         """Log by how much idle power changed during a session, with each of its results.
 
         Parameters
@@ -266,6 +269,8 @@ class Store:
             Share of the idle power before.
         since_s : float
             Results that started earlier, in seconds since 1970-01-01 UTC, are left alone.
+        first : mapping of str to int, optional
+            Earlier repeats are left alone, by the hash of their case.
         """
         with translated(self.uri):
             experiment = self.experiments().get(f"{EXPERIMENT_PREFIX}{suite}")
@@ -274,13 +279,14 @@ class Store:
             since_ms = int(since_s * 1000)
             found = search(self._client, experiments, of_session, since_ms=since_ms)
             for run in list(found):
-                if "reused_from" in run.data.tags:
+                run_id, tags = run.info.run_id, run.data.tags
+                is_older = first and int(tags["repeat"]) < first.get(tags["case_hash"], 0)
+                if is_older or "reused_from" in tags:
                     # It was measured in another session.
                     continue
-                run_id, marks = run.info.run_id, run.data.tags.get("marks")
                 self._client.log_metric(run_id, METRICS["idle_drift"], drift)
                 if is_drifted(drift):
-                    self._client.set_tag(run_id, "marks", add_mark(marks, DRIFTED))
+                    self._client.set_tag(run_id, "marks", add_mark(tags.get("marks"), DRIFTED))
 
     def environments(self, hosts: Collection[str]) -> dict[str, dict[str, str]]:
         """Return what is known of some hosts: machine, threads and versions.

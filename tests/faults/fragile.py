@@ -4,15 +4,18 @@ Its workers live in the same process and replay a recording, so that a run takes
 the same each time. Processes are forked from one that has imported everything: `run`.
 """
 
+import fcntl
 import io
 import json
 import multiprocessing
 import os
+import platform
 import shutil
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,8 @@ from greenbench.backends.base import ReplayingBackend
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.idle import IdlePower
+from greenbench.machine import claims, owners
+from greenbench.machine.claims import Fence
 from greenbench.machine.environment import describe_environment
 from greenbench.results.journal import Journal
 from greenbench.running.worker_process import open_log
@@ -30,6 +35,9 @@ from greenbench.search.repeat import run_repeat
 from greenbench.tabular import write_recording
 from greenbench.tabular.backend import TabularBackend
 from greenbench.tracking import Store
+from tests.faults import rough
+from tests.faults.made_up_nodes import make_up
+from tests.faults.rough import Rough
 from tests.tabular.recordings import EPOCHS, make_recording
 
 CHANGES = "changes.json"
@@ -44,6 +52,7 @@ PRELOADED = [
     "greenbench.reports.write",
     "sklearn.gaussian_process",
     "mlflow.store.tracking.sqlalchemy_store",
+    *rough.MODULES,
 ]
 KILLED = -signal.SIGKILL
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -217,7 +226,8 @@ class Worker:
         from greenbench.errors import ConfigurationError, GreenbenchError  # noqa: PLC0415
 
         bench = replace(self._bench, emit=on_event, idle_w=job["idle_w"], mixed=job["mixed"])
-        journal = Journal(Path(job["journal"]))
+        fence = job["fence"] and Fence(Path(job["fence"]["note"]), job["fence"]["token"])
+        journal = Journal(Path(job["journal"]), fence)
         try:
             run_repeat(bench, Case.from_dict(job["case"]), job["repeat"], job["suite"], journal)
         except GreenbenchError as error:
@@ -225,8 +235,38 @@ class Worker:
             raise ConfigurationError(str(error)) from None
 
 
-def _child(arguments: Sequence[str], folder: Path, fault: Fault | None, shared: Path) -> None:
-    with (shared / OUTPUT).open("wb") as output:
+@dataclass(frozen=True)
+class Node:
+    """A made-up machine, which shares a folder with others where each lock is granted to all.
+
+    Attributes
+    ----------
+    name : str
+        Its own.
+    looks : int
+        How often it looks for a sign of life of others.
+    """
+
+    name: str
+    looks: int
+
+    def be(self, folder: Path) -> None:
+        """Let this process, which ends soon, be on it; what is its own is in a folder."""
+        owners.PROC = make_up(folder / self.name)
+        fcntl.flock = lambda *_: None  # type: ignore[assignment]
+        claims.BEAT_S, claims.LOOK_S, claims.LOOKS = 0.01, 0.02, self.looks
+        platform.node = lambda: self.name
+
+
+def _child(
+    arguments: Sequence[str],
+    folder: Path,
+    fault: Fault | None,
+    shared: Path,
+    place: Node | Rough | None,
+) -> None:
+    ours = f"{place.name}-" if place else ""
+    with (shared / f"{ours}{OUTPUT}").open("wb") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
     os.chdir(folder)
@@ -241,10 +281,13 @@ def _child(arguments: Sequence[str], folder: Path, fault: Fault | None, shared: 
         "GREENBENCH_COUNTRY": "NLD",
         "COLUMNS": "200",
     }
+    if place:
+        place.be(shared)
     from greenbench import cli  # noqa: PLC0415
     from greenbench.running import executor  # noqa: PLC0415
 
-    executor.WorkerProcess = Worker  # type: ignore[assignment, misc]
+    if not isinstance(place, Rough):
+        executor.WorkerProcess = Worker  # type: ignore[assignment, misc]
     disk = Disk(str(folder), fault)
     install(disk)
     try:
@@ -252,7 +295,7 @@ def _child(arguments: Sequence[str], folder: Path, fault: Fault | None, shared: 
     finally:
         disk.is_calm = True
         changes = [[change.kind, change.path] for change in disk.changes]
-        (shared / CHANGES).write_text(json.dumps(changes))
+        (shared / f"{ours}{CHANGES}").write_text(json.dumps(changes))
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
 
@@ -264,6 +307,14 @@ class Done:
     code: int
     output: str
     changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True)
+class Started:
+    """A process that runs the command line, and on which machine."""
+
+    process: BaseProcess
+    node: Node | Rough | None
 
 
 @dataclass(frozen=True)
@@ -285,21 +336,41 @@ class Place:
 
     def run(self, folder: Path, *arguments: str, fault: Fault | None = None) -> Done:
         """Run the command line in a process of its own."""
+        return self.end(self.start(folder, *arguments, fault=fault))
+
+    def start(
+        self,
+        folder: Path,
+        *arguments: str,
+        fault: Fault | None = None,
+        node: Node | Rough | None = None,
+    ) -> Started:
+        """Start the command line, on a made-up machine or in rough surroundings if so asked."""
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(PRELOADED)
-        (self.shared / CHANGES).unlink(missing_ok=True)
-        process = context.Process(target=_child, args=(arguments, folder, fault, self.shared))
+        self._of(node, CHANGES).unlink(missing_ok=True)
+        # It may be killed before it says anything.
+        self._of(node, OUTPUT).write_bytes(b"")
+        process = context.Process(target=_child, args=(arguments, folder, fault, self.shared, node))
         with pytest.MonkeyPatch.context() as patch:
             # Many small matrices: threads would wait for each other.
             patch.setenv("OMP_NUM_THREADS", "1")
             patch.setenv("OPENBLAS_NUM_THREADS", "1")
             process.start()
-        process.join()
-        changes = self.shared / CHANGES
+        return Started(process, node)
+
+    def end(self, started: Started) -> Done:
+        """Wait for the end of a process."""
+        started.process.join()
+        changes = self._of(started.node, CHANGES)
         made = json.loads(changes.read_text()) if changes.exists() else []
-        assert process.exitcode is not None
-        output = (self.shared / OUTPUT).read_text()
-        return Done(process.exitcode, output, tuple(Change(*each) for each in made))
+        code = started.process.exitcode
+        assert code is not None
+        output = self._of(started.node, OUTPUT).read_text()
+        return Done(code, output, tuple(Change(*each) for each in made))
+
+    def _of(self, node: Node | Rough | None, name: str) -> Path:
+        return self.shared / (f"{node.name}-{name}" if node else name)
 
 
 def command(strategy: str = "random", trials: int = 12, repeats: int = 1) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from greenbench.energy.carbon import CarbonIntensity, carbon_intensity
 from greenbench.errors import JournalError
 from greenbench.results.journal import Journal
 from greenbench.running.conditions import Conditions, changes, conditions_of, listed
-from greenbench.running.run_folder import Request, RunFolder, make, take_up
+from greenbench.running.run_folder import Request, RunFolder, changed_data, make, take_up
 from greenbench.settings import Settings
 from tests.builders import STARTED_AT, make_result
 
@@ -387,6 +387,29 @@ def test_code_of_a_registered_part_is_a_condition(
 def test_many_differences_are_counted() -> None:
     assert listed(["a"]) == "a"
     assert listed(list("abcdefgh")) == "a, b, c, d, e and 3 more"
+
+
+class DataOfNow:
+    """Workers that find the data set as it is now."""
+
+    def device_of(self, case: Case) -> str:
+        return "cpu"
+
+    def data_of(self, case: Case, repeat: int) -> dict[str, Any]:
+        return {"content": "new", "digest": "new"}
+
+
+@pytest.mark.parametrize("clock", [-3600, 0, 3600], ids=["back", "same", "ahead"])
+@pytest.mark.parametrize(("last", "changed"), [("new", ()), ("old", ("the data set mnist",))])
+def test_data_are_compared_with_what_was_started_last_whatever_the_clock_says(
+    tmp_path: Path, clock: float, last: str, changed: tuple[str, ...]
+) -> None:
+    folder = interrupt(tmp_path, request_for(cases=[Case(dataset="mnist", repeats=3)]))
+    starts = [(1, "old"), (2, "old" if last == "new" else "new"), (0, last)]
+    for turn, (repeat, content) in enumerate(starts):
+        journal = Journal.of(folder.path, folder.request.cases[0], repeat)
+        journal.start(STARTED_AT + clock * turn, {"content": content, "digest": content})
+    assert changed_data(folder, DataOfNow()) == changed  # type: ignore[arg-type]
 
 
 def test_run_is_complete_once_all_repeats_have_their_result(tmp_path: Path) -> None:

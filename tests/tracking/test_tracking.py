@@ -166,6 +166,18 @@ def test_idle_drift_is_logged_with_all_results_of_its_session_alone(
         assert "marks" not in child.data.tags
 
 
+def test_idle_drift_is_logged_with_the_repeats_that_were_added_whatever_the_clock_said(
+    store: Store, suite: str
+) -> None:
+    for repeat in range(3):
+        # Each earlier than the one before.
+        result = make_result(suite=suite, repeat=repeat, started_at=STARTED_AT - 3600 * repeat)
+        store.log_result(result, f"s/{repeat}")
+    store.log_idle_drift(suite, "s", 0.2, first={result.case.hash: 2})
+    found = {row["repeat"]: row["idle_drift"] for row in store.read_rows(suite)}
+    assert found == {0: None, 1: None, 2: 0.2}
+
+
 def test_idle_drift_logged_twice_marks_once(store: Store, suite: str) -> None:
     store.log_result(checked_result(suite), "s/a")
     for drift in (0.3, 0.2):
