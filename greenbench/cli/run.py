@@ -313,7 +313,7 @@ def _rounds(
     """Return what runs the repeats, where they go on until it is known what is asked."""
     if until is None:
         return None
-    from greenbench.running.session import check_cases  # noqa: PLC0415
+    from greenbench.running.case_checks import check_cases  # noqa: PLC0415
 
     check_cases(cases)
     return Rounds.of(until, cases, include_disturbed=include_disturbed)
@@ -330,8 +330,8 @@ def _continued(
     """Return the run that repeats are added to, if any are."""
     if more_repeats is None:
         return None
+    from greenbench.running.case_checks import check_cases  # noqa: PLC0415
     from greenbench.running.continuing import find  # noqa: PLC0415
-    from greenbench.running.session import check_cases  # noqa: PLC0415
 
     check_cases(cases)
     return find(settings, suite, cases, more_repeats, may_mix=may_mix)

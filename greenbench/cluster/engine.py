@@ -21,11 +21,12 @@ from greenbench.errors import ConfigurationError, GreenbenchError, WorkerError
 from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
 from greenbench.results.marks import REPLAYING
+from greenbench.running.case_checks import check_completed
 from greenbench.running.conditions import Conditions, conditions_asked
 from greenbench.running.delivery import Delivery, When, silence
 from greenbench.running.listener import Listener
 from greenbench.running.repeats import Follower
-from greenbench.running.session import Session, check_completed
+from greenbench.running.session import Session
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 POLL_S = 1.0

@@ -14,8 +14,9 @@ from greenbench.compare.stats import Estimate, estimate
 from greenbench.errors import WorkerError
 from greenbench.results import CaseResult
 from greenbench.results.readings import Reading
+from greenbench.running.case_checks import check_completed
 from greenbench.running.listener import Listener
-from greenbench.running.session import Session, check_completed
+from greenbench.running.session import Session
 from greenbench.settings import Settings, default_uri
 
 _Name = TypeVar("_Name")

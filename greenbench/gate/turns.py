@@ -11,9 +11,10 @@ from greenbench.errors import GreenbenchError
 from greenbench.gate.sequential import is_new_first
 from greenbench.results import CaseResult
 from greenbench.results.table import to_row
+from greenbench.running.case_checks import check_completed
 from greenbench.running.listener import Listener
 from greenbench.running.repeats import Follower
-from greenbench.running.session import Session, check_completed
+from greenbench.running.session import Session
 
 Row = dict[str, Any]
 

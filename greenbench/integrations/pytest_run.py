@@ -49,7 +49,7 @@ class Run:
             Any; that of the test, as a rule.
         """
         from greenbench.results.table import to_row  # noqa: PLC0415
-        from greenbench.running.session import check_completed  # noqa: PLC0415
+        from greenbench.running.case_checks import check_completed  # noqa: PLC0415
 
         data_dir = self._turns.session.settings.data_dir
         wanted = asked(self._item, case, suite(self._item.config), data_dir)

@@ -4,21 +4,17 @@ import dataclasses
 import glob
 import json
 import os
-import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
-from zipfile import BadZipFile
-
-import numpy as np
-from numpy.typing import NDArray
 
 from greenbench.cases import Case
 from greenbench.errors import ConfigurationError, JournalError
 from greenbench.machine.claims import Fence
-from greenbench.machine.files import read_plain, reason, remedy, replacing, sync_folder
+from greenbench.machine.files import read_plain, replacing, sync_folder
 from greenbench.results import CaseResult, Trial
+from greenbench.results.checkpoints import Checkpoints
 from greenbench.results.journal_state import JournalState
 
 DAMAGE = (
@@ -39,7 +35,7 @@ LONGEST_NAME = 200
 """Of an id in the name of a file, which systems limit to 255; its hash tells it apart."""
 
 
-class Journal:
+class Journal(Checkpoints):
     """The record of one repeat of one case: a file with one JSON object a line.
 
     Each line is on the disk before `append` returns. A line that was cut off by a crash is
@@ -52,10 +48,6 @@ class Journal:
     fence : Fence, optional
         Lets nothing be written once the run was taken over by another process.
     """
-
-    def __init__(self, path: Path, fence: Fence | None = None) -> None:
-        self.path = path
-        self.fence = fence
 
     @classmethod
     def of(cls, folder: Path, case: Case, repeat: int, fence: Fence | None = None) -> "Journal":
@@ -124,15 +116,6 @@ class Journal:
         """Record that the run went on after changes; MLflow is to be told of it."""
         self._append("mixed", {"changes": list(changes)})
 
-    @property
-    def model(self) -> Path:
-        """The folder of the incumbent's model, until MLflow has it."""
-        return self.path.with_suffix(".model")
-
-    def drop_model(self) -> None:
-        """Drop the incumbent's model: MLflow has it, or it is of a repeat that is dropped."""
-        shutil.rmtree(self.model, ignore_errors=True)
-
     def siblings(self) -> list["Journal"]:
         """Return the journals of the case's other repeats in this run."""
         stem, _, _ = self.path.stem.rpartition(".r")
@@ -141,9 +124,14 @@ class Journal:
 
     def last_start(self) -> Mapping[str, Any]:
         """Return ``at`` and ``basis`` of the last start; nothing if there was none."""
-        starts = [line for line in self._whole_lines() if line.startswith(START_LINE)]
-        values: Mapping[str, Any] = json.loads(starts[-1])["values"] if starts else {}
-        return values
+        try:
+            told = self.path.stat()
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise self._unreadable(error) from error
+        # Each repeat asks this of all others of its case, which have ended and do not change.
+        return _last_start(self.path, told.st_ino, told.st_size, told.st_mtime_ns)
 
     def last_turn(self) -> int:
         """Return which of the starts of its case's repeats the last start was; 0 if unknown.
@@ -206,111 +194,6 @@ class Journal:
                 ) from error
         first = starts[0] if starts else 0.0
         return JournalState(tuple(history), len(starts), first, result, is_delivered, is_attempted)
-
-    def save_checkpoint(self, trial: int, weights: Sequence[NDArray[np.float32]]) -> None:
-        """Keep the weights of a trial, so that a resumed search can still test them.
-
-        They are on the disk before the trial's line is, and another trial's stay where they
-        are: a search that is cut off between both goes on with the incumbent that its lines tell.
-
-        Parameters
-        ----------
-        trial : int
-            Its index.
-        weights : sequence of ndarray
-            After its last epoch.
-        """
-        checkpoint = self._checkpoint(trial)
-        try:
-            self._check_fence()
-            with replacing(checkpoint) as file:
-                np.savez(file, *weights)
-        except OSError as error:
-            raise self._unwritable(error, f"checkpoint {checkpoint}") from error
-
-    def load_checkpoint(self, trial: int) -> list[NDArray[np.float32]]:
-        """Return weights as `save_checkpoint` kept them for that trial."""
-        checkpoint = self._checkpoint(trial)
-        try:
-            with np.load(checkpoint, allow_pickle=False) as arrays:
-                return [arrays[name] for name in arrays.files]
-        except (OSError, ValueError, EOFError, BadZipFile) as error:
-            raise JournalError(
-                f"checkpoint {checkpoint} cannot be read ({error}); "
-                "start over with `greenbench run --fresh`"
-            ) from error
-
-    def save_state(self, trial: int, about: Mapping[str, Any], state: bytes) -> None:
-        """Keep where a training of somebody's own is, so that it goes on from there.
-
-        Parameters
-        ----------
-        trial : int
-            Its index.
-        about : mapping
-            What is known of it, JSON-ready; ``epochs`` is a list, one for each that is done.
-        state : bytes
-            All else.
-        """
-        path = self._state(trial)
-        try:
-            self._check_fence()
-            with replacing(path) as file:
-                file.write(json.dumps(dict(about)).encode() + b"\n")
-                file.write(state)
-        except OSError as error:
-            raise self._unwritable(error, f"checkpoint {path}") from error
-
-    def load_state(self, trial: int) -> tuple[dict[str, Any], bytes] | None:
-        """Return what `save_state` kept last of that trial; None if there is nothing.
-
-        Raises
-        ------
-        JournalError
-            If it cannot be read.
-        """
-        path = self._state(trial)
-        try:
-            with path.open("rb") as file:
-                about: dict[str, Any] = json.loads(file.readline())
-                return about, file.read()
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise JournalError(
-                f"checkpoint {path} cannot be read ({error}); "
-                "start over with `greenbench run --fresh`"
-            ) from error
-
-    def belongings(self) -> list[Path]:
-        """Return the files beside it that belong to it: checkpoints, and the incumbent's model."""
-        stem = glob.escape(self.path.stem)
-        beside = [
-            *self.path.parent.glob(f"{stem}.t*.npz"),
-            *self.path.parent.glob(f"{stem}.t*.state"),
-        ]
-        return sorted([*beside, *(path for path in self.model.rglob("*") if path.is_file())])
-
-    def drop_checkpoint(self, trial: int) -> None:
-        """Drop the weights of a trial that is the incumbent no more, and where it was."""
-        _drop(self._checkpoint(trial))
-        self.drop_state(trial)
-
-    def drop_state(self, trial: int) -> None:
-        """Drop where a training of somebody's own was: it is over."""
-        _drop(self._state(trial))
-
-    def drop_checkpoints(self) -> None:
-        """Drop all weights, and what is left of one that was cut off."""
-        for suffix in ("npz", "state", "tmp"):
-            for path in self.path.parent.glob(f"{glob.escape(self.path.stem)}.*.{suffix}"):
-                _drop(path)
-
-    def _checkpoint(self, trial: int) -> Path:
-        return self.path.with_suffix(f".t{trial}.npz")
-
-    def _state(self, trial: int) -> Path:
-        return self.path.with_suffix(f".t{trial}.state")
 
     def _whole_lines(self) -> list[bytes]:
         try:
@@ -386,17 +269,6 @@ class Journal:
             f"journal {self.path} cannot be read ({error.strerror}); move it away and run again"
         )
 
-    def _check_fence(self) -> None:
-        if self.fence is not None:
-            self.fence.check()
-
-    def _unwritable(self, error: OSError, what: str = "") -> JournalError:
-        kept = "kept" if self.path.parent.is_dir() else "gone"
-        return JournalError(
-            f"{what or f'journal {self.path}'} cannot be written ({reason(error)}); finished "
-            f"trials are {kept}: {remedy(error)}, then run the same command again"
-        )
-
 
 def _drop_torn_line(file: BinaryIO) -> None:
     if (whole := _end_of_lines(file)) < file.seek(0, os.SEEK_END):
@@ -413,7 +285,8 @@ def _end_of_lines(file: BinaryIO) -> int:
     return file.read().rfind(b"\n") + 1
 
 
-def _drop(file: Path) -> None:
-    # What cannot be removed takes room, and no more.
-    with suppress(OSError):
-        file.unlink(missing_ok=True)
+@lru_cache(maxsize=4096)
+def _last_start(path: Path, *_version: int) -> Mapping[str, Any]:
+    starts = [line for line in Journal(path)._whole_lines() if line.startswith(START_LINE)]
+    values: Mapping[str, Any] = json.loads(starts[-1])["values"] if starts else {}
+    return values

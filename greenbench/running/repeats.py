@@ -6,7 +6,8 @@ from typing import Protocol, runtime_checkable
 from greenbench.cases import Case
 from greenbench.errors import ConfigurationError, GreenbenchError, TakenOverError
 from greenbench.results import CaseResult
-from greenbench.running.session import Session, check_completed
+from greenbench.running.case_checks import check_completed
+from greenbench.running.session import Session
 
 
 class Follower(Protocol):

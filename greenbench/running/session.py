@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from greenbench import registry
-from greenbench.architectures.base import check_arguments
 from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity, carbon_intensity
 from greenbench.energy.cooling import CoolDown, thermometer
@@ -19,7 +17,6 @@ from greenbench.energy.hostlock import Held, measuring_lock, waiting_words
 from greenbench.energy.idle import drift
 from greenbench.energy.meters import check_meters
 from greenbench.errors import (
-    CaseFailedError,
     ConfigurationError,
     GreenbenchError,
     TakenOverError,
@@ -30,6 +27,7 @@ from greenbench.results import CaseResult
 from greenbench.results.gpus import Gpu
 from greenbench.results.journal import Journal
 from greenbench.results.marks import is_drifted
+from greenbench.running.case_checks import check_cases
 from greenbench.running.checkout import Checkout
 from greenbench.running.conditions import conditions_of, conditions_of_each, digest_of, listed
 from greenbench.running.continuing import Continuation
@@ -38,13 +36,8 @@ from greenbench.running.executor import Job, WorkerPool
 from greenbench.running.listener import Listener
 from greenbench.running.reuse import take_over
 from greenbench.running.run_folder import Request, RunFolder, changed_data, make, refuse, take_up
-from greenbench.schedulers import make_scheduler
-from greenbench.search.configuration import configure, space_of
-from greenbench.search.sharing import check_sharing
 from greenbench.settings import Settings
-from greenbench.tasks import check_loss, find_task
 from greenbench.tracking.uris import check_uri
-from greenbench.trainings import check_fidelity
 
 BASE = "base"
 """Folder of the journals of another revision."""
@@ -375,35 +368,3 @@ class Session:
 
     def _waiting(self, waited_s: float) -> None:
         self.listener.notice(waiting_words(waited_s, self.settings.host_lock))
-
-
-def check_completed(result: CaseResult) -> None:
-    """Raise `CaseFailedError` if no trial of a repeat completed, with the reasons."""
-    if result.incumbent is None:
-        reasons = sorted({trial.error for trial in result.trials if trial.error})
-        raise CaseFailedError(
-            f"{result.case.id}: no trial of repeat {result.repeat} completed: {'; '.join(reasons)}"
-        )
-
-
-def check_cases(cases: Sequence[Case]) -> None:
-    """Raise `ConfigurationError` if there are no cases, one cannot work, or an id repeats."""
-    if not cases:
-        raise ConfigurationError("no case selected; `greenbench list` shows all")
-    seen: set[str] = set()
-    for case in cases:
-        registry.check_case(case)
-        make_scheduler(case)
-        if training := registry.training_of(case):
-            check_fidelity(case, training)
-        configure(case, {})
-        if case.task is not None:
-            check_loss(find_task(case.task), case.backend)
-        check_arguments(case.architecture, case.size, dict(case.architecture_options))
-        space_of(case)
-        check_sharing(case)
-        # A command says here what it lacks.
-        registry.training_of(case)
-        if case.id in seen:
-            raise ConfigurationError(f"case {case.id} is listed twice; remove one of them")
-        seen.add(case.id)

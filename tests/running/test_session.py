@@ -23,7 +23,8 @@ from greenbench.errors import (
     UnknownNameError,
 )
 from greenbench.machine.locks import Lock
-from greenbench.running.session import Session, check_completed
+from greenbench.running.case_checks import check_completed
+from greenbench.running.session import Session
 from greenbench.settings import Settings
 from greenbench.terminal.progress import Progress
 from tests.builders import make_result, make_trial

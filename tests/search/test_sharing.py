@@ -19,8 +19,8 @@ from greenbench.backends.torch import TorchBackend
 from greenbench.backends.torch_ranks import Ranks
 from greenbench.cases import Case
 from greenbench.errors import ConfigurationError, TrialError
+from greenbench.running.case_checks import check_cases
 from greenbench.running.devices import check_devices
-from greenbench.running.session import check_cases
 from greenbench.search.sharing import SharedBackend, SharedModel
 from greenbench.search.subject import NetworkSubject, load_subject
 from greenbench.search.unmeasured import unmeasured

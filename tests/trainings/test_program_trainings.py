@@ -17,7 +17,7 @@ from greenbench.energy.carbon import CarbonIntensity
 from greenbench.errors import ConfigurationError, ProtocolError, ScoreError
 from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
-from greenbench.running.session import check_cases
+from greenbench.running.case_checks import check_cases
 from greenbench.search.bench import Bench
 from greenbench.search.repeat import run_repeat
 from greenbench.testing import FakeClock, FakeMeter

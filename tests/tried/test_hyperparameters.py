@@ -33,7 +33,7 @@ from greenbench.energy.carbon import CarbonIntensity
 from greenbench.errors import ArchitectureError, HyperparameterError, SearchSpaceError
 from greenbench.optimizers.options import ALLOWED, optimizer_options
 from greenbench.results.journal import Journal
-from greenbench.running.session import check_cases
+from greenbench.running.case_checks import check_cases
 from greenbench.search import subject as subjects
 from greenbench.search.bench import Bench
 from greenbench.search.repeat import run_repeat
