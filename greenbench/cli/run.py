@@ -24,7 +24,6 @@ from greenbench.settings import Scope, Settings
 
 if TYPE_CHECKING:
     from greenbench.cluster.asked import Asked
-    from greenbench.results import CaseResult
     from greenbench.running.continuing import Continuation
     from greenbench.running.session import Session
     from greenbench.terminal.progress import Progress
@@ -280,8 +279,8 @@ def _run_cases(
                 reuses=reuses,
             ) as session,
         ):
-            results, failures = (rounds.run if rounds else _run_repeats)(session, progress)
-        rows = _summary(session, cases, results, include_disturbed=include_disturbed)
+            rows, failures = (rounds.run if rounds else _run_repeats)(session, progress)
+        _summary(session, cases, rows, include_disturbed=include_disturbed)
         if rounds:
             rounds.tell()
         if rows and not session.has_undelivered:
@@ -340,43 +339,44 @@ def _continued(
 def _summary(
     session: "Session",
     cases: Sequence[Case],
-    results: "list[CaseResult]",
+    rows: list[dict[str, Any]],
     *,
     include_disturbed: bool,
-) -> list[dict[str, Any]]:
-    """Print what came out, in the order of the cases, and return its rows."""
+) -> None:
+    """Print what came out, in the order of the cases."""
     from greenbench.results.heat import mark_hot  # noqa: PLC0415
     from greenbench.results.marks import mark_drift  # noqa: PLC0415
-    from greenbench.results.table import to_row  # noqa: PLC0415
 
     # SciPy, which it needs, would keep the first trial waiting.
     from greenbench.terminal import print_summary  # noqa: PLC0415
 
     # They ran in random order.
     places = {case.id: place for place, case in enumerate(cases)}
-    results.sort(key=lambda result: places[result.case.id])
-    rows = [to_row(result) for result in results]
-    for row, result in zip(rows, results, strict=True):
-        mark_drift(row, session.drift_of(result))
+    rows.sort(key=lambda row: places[row["case_id"]])
+    for row in rows:
+        mark_drift(row, session.drift_of(row))
     mark_hot(rows)
     print_summary(rows, include_disturbed=include_disturbed)
-    return rows
 
 
 def _run_repeats(
     session: "Session", progress: "Progress"
-) -> "tuple[list[CaseResult], list[GreenbenchError]]":
-    """Run and deliver all repeats; return results, and what went wrong, which is said at once."""
+) -> tuple[list[dict[str, Any]], list[GreenbenchError]]:
+    """Run and deliver all repeats; return their rows, and what went wrong, which is said at once.
+
+    Results, with all their trials, would fill the memory of a long run.
+    """
+    from greenbench.results.table import to_row  # noqa: PLC0415
     from greenbench.running.repeats import outcomes  # noqa: PLC0415
 
-    results: list[CaseResult] = []
+    rows: list[dict[str, Any]] = []
     failures: list[GreenbenchError] = []
     for outcome in outcomes(session, progress):
         if isinstance(outcome, GreenbenchError):
             failures.append(outcome)
         else:
-            results.append(outcome)
-    return results, failures
+            rows.append(to_row(outcome))
+    return rows, failures
 
 
 def _print_store(settings: Settings, suite: str) -> None:

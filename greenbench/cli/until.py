@@ -144,8 +144,8 @@ class Rounds:
 
     def run(
         self, session: "Session", progress: "Progress"
-    ) -> "tuple[list[CaseResult], list[GreenbenchError]]":
-        """Run and deliver repeats until the plan has no more; return what `Rounds` has of them."""
+    ) -> tuple[list[dict[str, Any]], list[GreenbenchError]]:
+        """Run and deliver repeats until the plan has no more; return their rows, and failures."""
         from greenbench.running.repeats import outcomes  # noqa: PLC0415
 
         since = self.clock()
@@ -159,7 +159,7 @@ class Rounds:
                 # One that was there takes no time now.
                 self.took_s += max(now - since, outcome.wall_s)
             since = now
-        return [*self.results], [*self.failures]
+        return self.tables()[0], [*self.failures]
 
     def _due(self, repeats: int) -> frozenset[Case]:
         rows, trials = self.tables()

@@ -218,12 +218,12 @@ class Session:
         self.listener.repeat_finished(result)
         return result
 
-    def drift_of(self, result: CaseResult) -> float | None:
-        """Return by which share idle power changed while a result was measured, if known."""
+    def drift_of(self, row: Mapping[str, Any]) -> float | None:
+        """Return by which share idle power changed while a row's result was measured, if known."""
         # By its number: clocks are set back.
-        first = self._run_folder.first_added().get(result.case.hash, 0)
-        is_older = result.repeat < first
-        return None if is_older or result.reused_from else self.idle_drift
+        first = self._run_folder.first_added().get(row["case_hash"], 0)
+        is_older = row["repeat"] < first
+        return None if is_older or row.get("reused_from") else self.idle_drift
 
     def deliver(self, result: CaseResult) -> None:
         """Have a result of this session logged, unless MLflow has it: a little now, or later."""

@@ -324,7 +324,7 @@ def test_of_results_that_all_are_there_nothing_is_measured_and_nobody_waited_for
         results = [session.run_repeat(case, repeat) for case, repeat in session.repeats()]
         rows = [to_row(result) for result in results]
     assert {row["reused_from"] for row in rows} == {OLD}
-    assert [session.drift_of(result) for result in results] == [None] * 3
+    assert [session.drift_of(row) for row in rows] == [None] * 3
     # The first looked at data; the session's own had no case.
     assert [len(cases) for cases in pool.launched] == [3, 0]
     assert "idle power" not in shown.getvalue()
