@@ -187,6 +187,8 @@ class ClusterSession(Session):
             elif op == "event":
                 attempt.hear(values["kind"], values["event"])
                 self._at(attempt.name).event(values["kind"], values["event"])
+                if message["number"]:
+                    self._crew.reply(attempt.token, message["number"], {})
             else:
                 self._crew.reply(attempt.token, message["number"], attempt.answer(op, values))
             self._tell(attempt)

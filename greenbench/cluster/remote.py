@@ -6,13 +6,14 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import dask
 from distributed import Queue, Status, get_client, get_worker
 
 from greenbench import registry
@@ -189,7 +190,10 @@ def _begin(line: Line, site: "_Site", case: Case, journal: Journal) -> None:
 
 
 class _Events:
-    """Passes a worker's events on; a trial that ended is at the driver before the next begins."""
+    """Passes a worker's events on; a trial begins when the driver knows of it, and has the last.
+
+    So it is known which one was under way, however soon it takes this process with it.
+    """
 
     def __init__(self, line: Line, sender: Sender) -> None:
         self._line, self._sender = line, sender
@@ -201,7 +205,8 @@ class _Events:
         if kind in ("trial_started", "trial_finished") or is_due:
             self._sender.send()
             self._sent_at = time.monotonic()
-        self._line.tell("event", kind=kind, event=dict(values))
+        pass_on = self._line.ask if kind == "trial_started" else self._line.tell
+        pass_on("event", kind=kind, event=dict(values))
 
 
 @dataclass
@@ -253,6 +258,7 @@ def _site(common: Common) -> _Site:
     key = common.to_json()
     if key not in _sites:
         _close_all()
+        _forget_nanny(os.environ)
         home = common.home()
         registry.load_plugins()
         placed = [{**module, "file": str(home / module["file"])} for module in common.modules]
@@ -271,6 +277,13 @@ def _site(common: Common) -> _Site:
         pool = WorkerPool(settings, intensity, folder, working=home)
         _sites[key] = _Site(common, settings, pool, list(common.packages))
     return _sites[key]
+
+
+def _forget_nanny(environment: MutableMapping[str, str]) -> None:
+    """Drop what Dask sets for its own workers, and would cost the trainings that they start."""
+    for name, value in dask.config.get("distributed.nanny.pre-spawn-environ", {}).items():
+        if environment.get(name) == str(value):
+            del environment[name]
 
 
 def _close_all() -> None:

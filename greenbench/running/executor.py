@@ -42,7 +42,7 @@ class Job:
     Attributes
     ----------
     waits : bool
-        Whether the worker goes on after a trial only when what that achieved was seen to.
+        Whether the worker begins a trial, and goes on after it, only when that was seen to.
     conditions : str or None
         Digest of what it runs under, where that is recorded with the result.
     """

@@ -50,7 +50,7 @@ from greenbench.results.scope import names_in
 from greenbench.running.channels import listen, take_over, write
 from greenbench.running.companions import CompanionProcesses
 from greenbench.running.parts import import_parts
-from greenbench.running.worker_process import ENDING
+from greenbench.running.worker_process import ENDING, TRIAL_EVENTS
 from greenbench.running.worker_warnings import Warnings
 from greenbench.search.bench import Bench, Emit
 from greenbench.search.repeat import data_of, prepare, run_repeat
@@ -134,11 +134,11 @@ def _emit(channel: BinaryIO, request: int | None, event: str, values: Mapping[st
 
 
 def _acknowledged(emit: Emit, requests: "queue.Queue[dict[str, Any]]") -> Emit:
-    """Return what waits, after a trial, until the parent has seen to what that achieved."""
+    """Return what waits, before a trial and after it, until the parent has seen to that."""
 
     def emit_and_wait(event: str, values: Mapping[str, Any]) -> None:
         emit(event, values)
-        while event == "trial_finished" and "acknowledged" not in requests.get():
+        while event in TRIAL_EVENTS and "acknowledged" not in requests.get():
             pass
 
     return emit_and_wait

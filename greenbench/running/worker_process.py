@@ -24,6 +24,7 @@ from greenbench.results.scope import Names
 START_TIMEOUT_S = 300.0
 STOP_TIMEOUT_S = 5.0
 
+TRIAL_EVENTS = ("trial_started", "trial_finished")
 ANSWERS = ("ready", "warm", "idle", "data", "finished", "failed")
 """Events that end a request."""
 ENDING = "ending"
@@ -204,11 +205,11 @@ class WorkerProcess:
                 if self._is_answered:
                     continue
                 on_event(kind, values)
-                if kind in ("trial_started", "trial_finished"):
+                if kind in TRIAL_EVENTS:
                     current.pop(values["index"], None)
                     if kind == "trial_started":
                         current[values["index"]] = values
-                    elif job.get("waits"):
+                    if job.get("waits"):
                         self._tell({"acknowledged": values["index"]})
                     deadline = time.monotonic() + trial_timeout_s * max(len(current), 1)
 
