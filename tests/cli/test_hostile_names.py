@@ -223,7 +223,13 @@ WAYS_OUT = {
     "Table": ("terminal", "reports"),
     # The worker's is in its log.
     # What a program of the user's tells is for us, and what a copy of a process says, for its log.
-    "print": ("terminal", "running/worker.py", "machine/reporting.py", "trainings/driver.py"),
+    "print": (
+        "terminal",
+        "running/worker.py",
+        "running/rank.py",
+        "machine/reporting.py",
+        "trainings/driver.py",
+    ),
     "write_line": ("integrations", "pytest_plugin.py"),
     # Of a process of ours, too, which others read.
     "stdout": (

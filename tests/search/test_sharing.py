@@ -1,6 +1,6 @@
 """Trainings that several processes share, without the processes: what is refused, and what is lost.
 
-What needs them is in ``integration/test_devices.py``.
+What needs them is in ``integration/test_shared_training.py``.
 """
 
 import re

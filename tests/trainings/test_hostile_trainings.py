@@ -101,7 +101,7 @@ def returns_nothing(run: Run) -> Any:
         (names_a_phase, "names the phase 'training' ("),
         (nests_phases, "opens the phase 'test' inside 'evaluate' ("),
         (goes_on, "goes on after its 3 epochs (test_hostile_trainings.py:"),
-        (saves_a_function, "saves a function (test_hostile_trainings.py:"),
+        (saves_a_function, "saves a function ("),
         (fails_in_its_test, "fails in its test: ValueError: no test data ("),
         (returns_a_word, "returns 'good'; expected its score"),
         (returns_nothing, "ended without a report; return a score"),
