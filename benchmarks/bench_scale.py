@@ -268,8 +268,16 @@ def growth(folder: Path, *, most: int, trials: int = 100) -> dict[str, Any]:
         driver = psutil.Process(here.start_run("scale_growth").pid)
         worker = psutil.Process(here.workers[0].pid)
         samples = list(watched(here, driver, worker))
-    found = {"trials": most, "trials_a_case": trials, "decades": decades(samples)}
-    return {**found, "driver_mib": max(sample["driver_mib"] for sample in samples)}
+        written = sum(path.stat().st_size for path in here.journals())
+        stored = (folder / "server.db").stat().st_size
+    return {
+        "trials": most,
+        "trials_a_case": trials,
+        "decades": decades(samples),
+        "driver_mib": max(sample["driver_mib"] for sample in samples),
+        "journal_bytes_a_trial": written / most,
+        "store_bytes_a_trial": stored / most,
+    }
 
 
 def watched(

@@ -14,6 +14,7 @@ import counter_figures
 import known_scripts_figures
 import meters_figures
 import own_scripts_figures
+import scale_figures
 import speed_figures
 import startup_figures
 import tasks_figures
@@ -247,6 +248,7 @@ myst_substitutions = {
     **_speed(),
     **_startup(),
     **_tasks(),
+    **scale_figures.figures(_results("scale_load"), _results("scale_growth")),
     **threads_figures.figures(_results("threads")),
     **counter_figures.figures(_results("counter")),
     "meters_machine": _machine(_results("meters")["machine"]),
