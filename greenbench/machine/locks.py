@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 """Nothing is followed, truncated or made, and what is no file is not waited for."""
 
 NO_FILE = (errno.ELOOP, errno.ENXIO)
@@ -53,16 +53,20 @@ class Lock:
         OSError
             If the file can be neither opened nor made, or is no plain file.
         """
-        kind = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
+        kind, access = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX, os.O_RDONLY
         while True:
-            file = self._open()
+            file = self._open(access)
             try:
                 fcntl.flock(file, kind | fcntl.LOCK_NB)
             except BlockingIOError:
                 file.close()
                 return False
-            except OSError:
+            except OSError as error:
                 file.close()
+                if error.errno == errno.EBADF and access != os.O_RDWR:
+                    # NFS makes a lock of bytes of it, which only who may write gets alone.
+                    access = os.O_RDWR
+                    continue
                 raise
             if self._is_there(file):
                 break
@@ -99,9 +103,9 @@ class Lock:
         with held(self, limit_s):
             yield
 
-    def _open(self) -> BinaryIO:
+    def _open(self, access: int) -> BinaryIO:
         try:
-            handle = self._find_or_make()
+            handle = self._find_or_make(access | FLAGS)
         except OSError as error:
             if error.errno in NO_FILE:
                 raise OSError(error.errno, "it is a link or a socket, not a plain file") from error
@@ -111,13 +115,13 @@ class Lock:
             raise OSError(errno.EINVAL, "it is not a plain file")
         return os.fdopen(handle, "rb", buffering=0)
 
-    def _find_or_make(self) -> int:
+    def _find_or_make(self, flags: int) -> int:
         while True:
             # Not in one call: systems refuse to make what another user has in a shared folder.
             with suppress(FileNotFoundError):
-                return os.open(self.path, FLAGS)
+                return os.open(self.path, flags)
             with suppress(FileExistsError):
-                handle = os.open(self.path, FLAGS | os.O_CREAT | os.O_EXCL, 0o666)
+                handle = os.open(self.path, flags | os.O_CREAT | os.O_EXCL, 0o666)
                 if self._is_for_everybody:
                     # The umask took something away; earlier versions open it for writing.
                     os.fchmod(handle, 0o666)

@@ -1,5 +1,6 @@
 """Who owns what several machines can reach, when locks lie and owners sleep, wake up or die."""
 
+import errno
 import fcntl
 import json
 import os
@@ -8,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -35,9 +37,11 @@ def note(lock: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _lying_locks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Grant every lock to everybody, as some shared folders do."""
+def honest(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Grant every lock to everybody, as some shared folders do; return what the system does."""
+    system = fcntl.flock
     monkeypatch.setattr(fcntl, "flock", lambda *_: None)
+    return system
 
 
 @pytest.fixture
@@ -74,6 +78,23 @@ def stranger() -> Iterator["subprocess.Popen[bytes]"]:
 def owned_by(process: "subprocess.Popen[bytes]", started: str | None = None) -> bytes:
     started = started or owners.started_at(process.pid) or ""
     return replace(Owner.ours("theirs"), pid=process.pid, started=started).to_json()
+
+
+def test_folder_of_nfs_locks_what_is_open_for_writing_alone(
+    lock: Path, monkeypatch: pytest.MonkeyPatch, honest: Callable[..., None]
+) -> None:
+    def flock(file: BinaryIO, kind: int) -> None:
+        access = fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE
+        if kind & fcntl.LOCK_EX and access == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        honest(file, kind)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    first, second = Claim(lock, "the run"), Claim(lock, "the run")
+    assert (first.acquire(), second.acquire()) == (True, False)
+    first.release()
+    assert second.acquire()
+    second.release()
 
 
 def test_owner_is_named_beside_the_lock_while_it_is_held(lock: Path, note: Path) -> None:
