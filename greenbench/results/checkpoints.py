@@ -1,7 +1,7 @@
 """Checkpoints: the files beside a journal that let a repeat go on where it was cut off."""
 
-import glob
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -56,9 +56,10 @@ class Checkpoints:
         """
         checkpoint = self._checkpoint(trial)
         try:
-            self._check_fence()
             with replacing(checkpoint) as file:
                 np.savez(file, *weights)
+                # Only now: to write it may have taken long.
+                self._check_fence()
         except OSError as error:
             raise self._unwritable(error, f"checkpoint {checkpoint}") from error
 
@@ -88,10 +89,10 @@ class Checkpoints:
         """
         path = self._state(trial)
         try:
-            self._check_fence()
             with replacing(path) as file:
                 file.write(json.dumps(dict(about)).encode() + b"\n")
                 file.write(state)
+                self._check_fence()
         except OSError as error:
             raise self._unwritable(error, f"checkpoint {path}") from error
 
@@ -118,11 +119,7 @@ class Checkpoints:
 
     def belongings(self) -> list[Path]:
         """Return the files beside it that belong to it: checkpoints, and the incumbent's model."""
-        stem = glob.escape(self.path.stem)
-        beside = [
-            *self.path.parent.glob(f"{stem}.t*.npz"),
-            *self.path.parent.glob(f"{stem}.t*.state"),
-        ]
+        beside = named(self.path.parent, f"{self.path.stem}.t", ".npz", ".state")
         return sorted([*beside, *(path for path in self.model.rglob("*") if path.is_file())])
 
     def drop_checkpoint(self, trial: int) -> None:
@@ -136,9 +133,8 @@ class Checkpoints:
 
     def drop_checkpoints(self) -> None:
         """Drop all weights, and what is left of one that was cut off."""
-        for suffix in ("npz", "state", "tmp"):
-            for path in self.path.parent.glob(f"{glob.escape(self.path.stem)}.*.{suffix}"):
-                _drop(path)
+        for path in named(self.path.parent, f"{self.path.stem}.", ".npz", ".state", ".tmp"):
+            _drop(path)
 
     def _checkpoint(self, trial: int) -> Path:
         return self.path.with_suffix(f".t{trial}.npz")
@@ -156,6 +152,20 @@ class Checkpoints:
             f"{what or f'journal {self.path}'} cannot be written ({reason(error)}); finished "
             f"trials are {kept}: {remedy(error)}, then run the same command again"
         )
+
+
+def named(folder: Path, beginning: str, *endings: str) -> list[Path]:
+    """Return the files of a folder whose names begin and end so, sorted.
+
+    Each repeat asks, of a folder that holds those of all: so it is looked through once, and names
+    are not matched with patterns.
+    """
+    names: list[str] = []
+    with suppress(OSError):
+        names = os.listdir(folder)  # noqa: PTH208 (paths of them all would take longer)
+    return sorted(
+        folder / name for name in names if name.startswith(beginning) and name.endswith(endings)
+    )
 
 
 def _drop(file: Path) -> None:

@@ -1,20 +1,19 @@
 """The journal: what a repeat has achieved, durable line by line, before MLflow is told."""
 
 import dataclasses
-import glob
 import json
 import os
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 from greenbench.cases import Case
 from greenbench.errors import ConfigurationError, JournalError
 from greenbench.machine.claims import Fence
 from greenbench.machine.files import read_plain, replacing, sync_folder
 from greenbench.results import CaseResult, Trial
-from greenbench.results.checkpoints import Checkpoints
+from greenbench.results.checkpoints import Checkpoints, named
 from greenbench.results.journal_state import JournalState
 
 DAMAGE = (
@@ -49,6 +48,9 @@ class Journal(Checkpoints):
         Lets nothing be written once the run was taken over by another process.
     """
 
+    _turns: ClassVar[dict[tuple[Path, str], int]] = {}
+    """The last one that this process gave, by case: many repeats need not read all others."""
+
     @classmethod
     def of(cls, folder: Path, case: Case, repeat: int, fence: Fence | None = None) -> "Journal":
         """Return the journal of `case` and `repeat` in a run's folder."""
@@ -70,7 +72,7 @@ class Journal(Checkpoints):
             What its figures rest on, and only a worker knows; see `greenbench.search.basis`.
         """
         given = {"basis": dict(basis)} if basis else {}
-        turn = 1 + max(each.last_turn() for each in [self, *self.siblings()])
+        turn = self._turns[self._of_case] = 1 + self._last_of_case()
         self._append("start", {"schema": SCHEMA, "at": at, "turn": turn, **given})
 
     def place(self, conditions: Mapping[str, Any]) -> None:
@@ -118,8 +120,8 @@ class Journal(Checkpoints):
 
     def siblings(self) -> list["Journal"]:
         """Return the journals of the case's other repeats in this run."""
-        stem, _, _ = self.path.stem.rpartition(".r")
-        paths = sorted(self.path.parent.glob(f"{glob.escape(stem)}.r*.jsonl"))
+        folder, beginning = self._of_case
+        paths = named(folder, beginning, ".jsonl")
         return [Journal(path) for path in paths if path != self.path]
 
     def last_start(self) -> Mapping[str, Any]:
@@ -142,6 +144,17 @@ class Journal(Checkpoints):
             return int(self.last_start().get("turn", 0))
         except (JournalError, *DAMAGE):
             return 0
+
+    @property
+    def _of_case(self) -> tuple[Path, str]:
+        """The folder, and how the names of the case's journals begin there."""
+        return self.path.parent, f"{self.path.stem.rpartition('.r')[0]}.r"
+
+    def _last_of_case(self) -> int:
+        """Return the last turn of the case's repeats, which this process starts one by one."""
+        known = self._turns.get(self._of_case)
+        others = [each.last_turn() for each in self.siblings()] if known is None else [known]
+        return max([self.last_turn(), *others])
 
     def renew(self) -> None:
         """Put a copy in its place: what a process still writes that has lost the run is lost.
@@ -285,7 +298,7 @@ def _end_of_lines(file: BinaryIO) -> int:
     return file.read().rfind(b"\n") + 1
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16384)
 def _last_start(path: Path, *_version: int) -> Mapping[str, Any]:
     starts = [line for line in Journal(path)._whole_lines() if line.startswith(START_LINE)]
     values: Mapping[str, Any] = json.loads(starts[-1])["values"] if starts else {}

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from greenbench.cases import Case
-from greenbench.errors import JournalError
+from greenbench.errors import JournalError, TakenOverError
+from greenbench.machine.claims import Fence
 from greenbench.results import TrialStatus
 from greenbench.results.journal import SCHEMA, Journal, JournalState
 from tests.builders import STARTED_AT, make_result, make_trial
@@ -222,6 +223,37 @@ def test_repeat_that_finishes_leaves_the_checkpoints_of_others(tmp_path: Path) -
     tenth.save_checkpoint(0, [np.ones(3, np.float32)])
     first.finish(RESULT)
     assert tenth.load_checkpoint(0)
+
+
+def test_start_reads_its_siblings_once_however_many_there_are(tmp_path: Path) -> None:
+    class Counting(Journal):
+        def siblings(self) -> list[Journal]:
+            asked.append(self.repeat)
+            return super().siblings()
+
+    asked: list[int] = []
+    Journal.of(tmp_path, Case(), 0).path.write_bytes(
+        b'{"event": "start", "values": {"schema": 2, "at": 9.0, "turn": 7}}\n'
+    )
+    for repeat in (1, 2, 1, 0):
+        Counting.of(tmp_path, Case(), repeat).start(STARTED_AT)
+    turns = [Journal.of(tmp_path, Case(), repeat).last_turn() for repeat in range(3)]
+    assert (turns, asked) == ([11, 10, 9], [1])
+
+
+def test_checkpoint_that_was_long_in_writing_is_nobodys_who_lost_the_run(tmp_path: Path) -> None:
+    note = tmp_path / ".lock.owner"
+    note.write_text("ours")
+    journal = Journal.of(tmp_path, Case(), 0, Fence(note, "ours"))
+
+    class Weights:
+        def __array__(self, *_: object, **__: object) -> np.ndarray:
+            note.write_text("theirs")
+            return np.ones(3, np.float32)
+
+    with pytest.raises(TakenOverError):
+        journal.save_checkpoint(0, [Weights()])  # type: ignore[list-item]
+    assert [path.name for path in tmp_path.iterdir()] == [note.name]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
