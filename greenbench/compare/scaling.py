@@ -11,7 +11,7 @@ from greenbench.compare.paired import by_repeat, divided, paired, ratio_of, scor
 from greenbench.compare.paired_means import PairedMean, corrected, mean_ratio
 from greenbench.compare.ratios import FAILED, OWN_GROUP
 from greenbench.compare.samples import describe_samples, is_left_out
-from greenbench.compare.scaling_wording import in_words
+from greenbench.compare.scaling_wording import in_devices, in_words
 from greenbench.compare.stats import Estimate, bounds_of, estimate
 from greenbench.errors import ConfigurationError, NotComparableError
 from greenbench.results.scope import scope_of
@@ -183,10 +183,11 @@ def compare_scaling(
     several = {name: members for name, members in groups.items() if len(members) > 1}
     if not several:
         numbers = sorted({number for members in groups.values() for number in members})
-        found = f"only {', '.join(map(str, numbers))} of one training" if numbers else "none"
+        on = " and ".join(map(str, numbers))
+        found = f"each ran on one only ({on})" if numbers else "there is none"
         raise NotComparableError(
-            f"devices: scaling needs one training on two numbers of devices, and there is {found}; "
-            "run it on another one with `--devices`"
+            f"devices: scaling needs one training on two numbers of devices, and {found}; run it "
+            "on another number with `--devices`"
         )
     check_agree(DEVICES, [r for r in rows if r["energy_wh"] is not None], ENERGY)
     return [_scaling(name, found, include_disturbed) for name, found in several.items()]
@@ -204,9 +205,9 @@ def _scaling(group: str, members: Mapping[int, Sequence[Row]], include_disturbed
     everything = [row for samples in members.values() for row in samples]
     check_agree(group or DEVICES, everything, SCORED)
     for number, samples in members.items():
-        check_agree(f"{number} devices in {group}", samples, {"case_hash": "definition"})
+        check_agree(f"{in_devices(number)} in {group}", samples, {"case_hash": "definition"})
     ordered = sorted(members)
-    known = {n: _Samples(f"{n} devices", members[n], include_disturbed) for n in ordered}
+    known = {n: _Samples(in_devices(n), members[n], include_disturbed) for n in ordered}
     found = [_fewest(ordered[0], known[ordered[0]])]
     for before, number in pairwise(ordered):
         found.append(_against(ordered[0], before, number, known))
@@ -235,7 +236,8 @@ class _Samples:
             if row.get("duration_s") is not None
             and (include_disturbed or not is_left_out(row, "duration_s"))
         ]
-        both = [row for row in timed if any(row is each for each in counted)]
+        known = {id(row) for row in counted}
+        both = [row for row in timed if id(row) in known]
         self.energies = [row["energy_wh"] for row in counted]
         self.times = [row["duration_s"] for row in timed]
         self.all, self.counted, self.timed, self.both = (

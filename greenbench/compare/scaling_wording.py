@@ -19,20 +19,21 @@ def in_words(found: "Scaling") -> str:
         With at least two numbers of devices.
     """
     where = f" in {found.group}" if found.group else ""
-    fewest = _devices(found.fewest.devices)
+    fewest = in_devices(found.fewest.devices)
     most = found.most
     if most.energy is None or most.speed_up is None:
         missing = "energy" if most.energy is None else "time"
-        return f"{_devices(most.devices)} and {fewest}{where} have no pair of a known {missing}."
+        return f"{in_devices(most.devices)} and {fewest}{where} have no pair of a known {missing}."
     said = (
-        f"{_devices(most.devices)} are {_times(most.speed_up)} as fast as {fewest}{where}"
+        f"{in_devices(most.devices)} are {_times(most.speed_up)} as fast as {fewest}{where}"
         f"{_efficiency(most)}, for {_times(most.energy)} the energy{_verdict(most.energy)}"
         f"{_score(found, most)}"
     )
     return f"{said}; {_where_it_ends(found)}."
 
 
-def _devices(number: int) -> str:
+def in_devices(number: int) -> str:
+    """Return a number of devices in words."""
     return f"{number} device{'' if number == 1 else 's'}"
 
 
@@ -76,12 +77,12 @@ def _where_it_ends(found: "Scaling") -> str:
     """Return the number of devices beyond which more cost more energy than they save time."""
     beyond, worth = found.beyond, found.worth
     if beyond is None or beyond.product is None:
-        return f"up to {_devices(worth)}, none is shown to cost more energy than it saves time"
+        return f"up to {in_devices(worth)}, none is shown to cost more energy than it saves time"
     p = "" if beyond.product.p is None else f", p = {beyond.product.p:.2g}"
     how = "it is shown" if found.is_shown else "not proven"
     own = next(each for each in found.devices if each.devices == worth)
     for_what = "" if own.energy_wh is None else f" ({with_unit(own.energy_wh.median)})"
     return (
-        f"beyond {_devices(worth)}{for_what}, more cost more energy than they save time "
+        f"beyond {in_devices(worth)}{for_what}, more cost more energy than they save time "
         f"({how}{p}: energy × time of {beyond.devices} is {_times(beyond.product)} that of {worth})"
     )

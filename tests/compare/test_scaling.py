@@ -120,11 +120,11 @@ def test_energy_of_disturbed_samples_and_time_of_delayed_ones_do_not_count() -> 
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        ([], "and there is none; run it on another one with `--devices`"),
-        (rows_of(2, 10, 100), "there is only 2 of one training"),
+        ([], "and there is none; run it on another number with `--devices`"),
+        (rows_of(2, 10, 100), "and each ran on one only (2); run it"),
         (
             [*rows_of(1, 10, 100), *rows_of(2, 9, 60, architecture="dense.l")],
-            "there is only 1, 2 of one training",
+            "and each ran on one only (1 and 2); run it",
         ),
         ([*rows_of(1, 10, 100, host="a"), *rows_of(2, 9, 60, host="b")], "differ in host (a, b)"),
         (
@@ -138,7 +138,18 @@ def test_energy_of_disturbed_samples_and_time_of_delayed_ones_do_not_count() -> 
             [*rows_of(1, 10, 100, energy_scope="gpu"), *rows_of(2, 9, 60, energy_scope="cpu")],
             "differ in energy scope",
         ),
-        ([*rows_of(1, 10, 100), *rows_of(1, 10, 100), *rows_of(2, 9, 60)], "comes twice"),
+        (
+            [*rows_of(1, 10, 100), *rows_of(1, 10, 100), *rows_of(2, 9, 60)],
+            "1 device: repeat 0 comes",
+        ),
+        (
+            [
+                *rows_of(1, 10, 100, case_hash="a"),
+                *rows_of(1, 10, 100, case_hash="b"),
+                *rows_of(2, 9, 60),
+            ],
+            "1 device in dense.m",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_refused_in_one_line(rows: list[Row], words: str) -> None:
