@@ -119,7 +119,7 @@ def take_over(
     for place, ((case, repeat), each) in enumerate(found.items()):
         # A millisecond apart, which is what a store tells apart.
         result = each.as_of(folder.request.suite, at + place / 1000)
-        Journal.of(folder.path, case, repeat).adopt(each.basis, result)
+        Journal.of(folder.path, case, repeat, folder.fence).adopt(each.basis, result)
     for reason, count in reasons.items():
         notice(f"{count} repeat{' is' if count == 1 else 's are'} measured anew: {reason}")
 

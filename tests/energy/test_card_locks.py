@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from greenbench.energy import hostlock
 from greenbench.energy.cards import Neighbours, card_lock
 from greenbench.energy.gpu_states import GpuWatch
 from greenbench.energy.gpus import training_gpus
@@ -127,6 +128,17 @@ def test_card_that_workers_train_on_is_held_too_or_refused(lock: Path, start: St
     busy = pytest.raises(ConfigurationError, match=r"GPU-b trains, on which another greenbench")
     with measuring_lock(lock, [FIRST], "gpu", nobody) as held, busy:
         held.take([SECOND])
+
+
+def test_neighbour_that_only_looks_whether_a_card_is_held_makes_nobody_give_up(
+    lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looking = Lock(card_lock(lock, "GPU-b"))
+    with measuring_lock(lock, [FIRST], "gpu", nobody) as held:
+        assert looking.acquire(is_shared=True)
+        monkeypatch.setattr(hostlock.time, "sleep", lambda _: looking.release())
+        held.take([SECOND])
+        assert not is_free(looking.path)
 
 
 def test_what_a_card_measurement_has_started_waits_for_nobody(lock: Path, start: Start) -> None:

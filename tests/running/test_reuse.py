@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from greenbench.cases import Case
 from greenbench.energy.carbon import carbon_intensity
-from greenbench.errors import WorkerError
+from greenbench.errors import TakenOverError, WorkerError
 from greenbench.machine.environment import describe_environment
 from greenbench.results import CaseResult
 from greenbench.results.account import Account
@@ -20,7 +21,7 @@ from greenbench.results.table import to_row
 from greenbench.running.conditions import Conditions, conditions_of, conditions_of_each, digest_of
 from greenbench.running.manifest import MANIFEST
 from greenbench.running.reuse import take_over
-from greenbench.running.run_folder import Request, RunFolder
+from greenbench.running.run_folder import Request, RunFolder, own
 from greenbench.running.session import Session
 from greenbench.settings import Settings
 from greenbench.terminal.progress import Progress
@@ -304,6 +305,21 @@ def test_reused_result_names_the_session_that_measured_it(settings: Settings) ->
     ran(settings, CASES[:1], reused_from="ci-20240101-120000-1")
     found = reused(settings, CASES[:1])
     assert {result.reused_from for result in found.values()} == {"ci-20240101-120000-1"}
+
+
+def test_run_that_was_taken_over_meanwhile_gets_nothing(settings: Settings) -> None:
+    ran(settings, CASES[:1])
+    of_run = known(settings, CASES[:1])
+    folder = RunFolder(settings.journal_dir / NEW, Request("ci", CASES[:1], of_run))
+    folder.path.mkdir()
+    of_each = conditions_of_each(settings, CASES[:1], of_run)
+    intensity = carbon_intensity(settings.carbon_g_per_kwh, settings.country)
+    with ExitStack() as stack:
+        lost = replace(folder, claim=own(folder.path, stack))
+        (folder.path / ".lock.owner").write_text("theirs")
+        with pytest.raises(TakenOverError):
+            take_over(lost, of_each, settings, intensity, lambda _: None)
+    assert not any(path.read_bytes() for path in folder.path.glob("*.jsonl"))
 
 
 def test_repeat_that_has_begun_goes_on(settings: Settings) -> None:
