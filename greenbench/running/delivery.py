@@ -22,7 +22,7 @@ from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
 from greenbench.running.deliverer import Deliverer
 from greenbench.running.outbox import Due, Outbox
-from greenbench.running.spool import IDLE_DRIFT, LOCK_LIMIT_S, read_drift
+from greenbench.running.spool import IDLE_DRIFT, LOCK_LIMIT_S, BusyError, read_drift
 from greenbench.settings import STORE_TIMEOUT_S, Settings
 from greenbench.tracking.uris import sqlite_path
 
@@ -237,7 +237,9 @@ class Delivery:
         """Say what failed, and return whether others may go all the same."""
         from greenbench.tracking.attempts import is_late  # noqa: PLC0415
 
-        if self._store is None or is_late(error) or not self._store.answers():
+        # Who is busy with a run says nothing of the store, which may not have been opened.
+        is_busy = isinstance(error, BusyError)
+        if not is_busy and (self._store is None or is_late(error) or not self._store.answers()):
             # A thread tries again and again, and says it once.
             if not self._is_away:
                 self._fail(error)

@@ -99,7 +99,7 @@ class Outbox:
     def _step(self, due: Due) -> bool:
         """Take a step with the first result; return whether it needs another one."""
         journal, begun = due.journal, self._begun
-        size = journal.path.stat().st_size if journal.path.exists() else 0
+        size = journal.size()
         if begun is None or begun.size != size:
             state = journal.read()
             if state.result is None or state.is_delivered:

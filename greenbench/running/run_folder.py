@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -163,8 +164,9 @@ class RunFolder:
         later = accumulate(reversed(self.added))
         return Look(1 + sum(repeat >= case.repeats - more for more in later))
 
-    def first_added(self) -> dict[str, int]:
-        """Return the first of the repeats that were added last, by the case's hash, if any were."""
+    @cached_property
+    def first_added(self) -> Mapping[str, int]:
+        """The first of the repeats that were added last, by the case's hash, if any were."""
         more = self.added[-1] if self.added else 0
         return {case.hash: case.repeats - more for case in self.request.cases if more}
 

@@ -221,7 +221,7 @@ class Session:
     def drift_of(self, row: Mapping[str, Any]) -> float | None:
         """Return by which share idle power changed while a row's result was measured, if known."""
         # By its number: clocks are set back.
-        first = self._run_folder.first_added().get(row["case_hash"], 0)
+        first = self._run_folder.first_added.get(row["case_hash"], 0)
         is_older = row["repeat"] < first
         return None if is_older or row.get("reused_from") else self.idle_drift
 
@@ -350,7 +350,7 @@ class Session:
                 "are marked as drifted; let the machine cool down or quieten, and run again"
             )
         self._run_folder.check()
-        first = self._run_folder.first_added()
+        first = self._run_folder.first_added
         for suite in self._suites:
             self._delivery.deliver_idle_drift(self.folder, suite, self.idle_drift, first)
 

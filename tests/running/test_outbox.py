@@ -14,6 +14,7 @@ from greenbench.machine.locks import Lock
 from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
 from greenbench.running import deliverer
+from greenbench.running import delivery as running_delivery
 from greenbench.running.delivery import BETWEEN_S, Delivery, When
 from greenbench.running.spool import SYNC_LOCK, syncing
 from greenbench.tracking import session_key
@@ -237,6 +238,29 @@ def test_a_thread_delivers_where_nothing_is_measured_and_waits_until_the_store_i
     assert len([line for line in notices.lines if "connection refused" in line]) == 1
     assert not delivery.has_failed
     assert "greenbench deliverer" not in [thread.name for thread in threading.enumerate()]
+
+
+@pytest.mark.usefixtures("fake")
+@pytest.mark.parametrize("when", [When.AT_END, When.ALWAYS])
+def test_who_is_busy_with_the_run_is_no_store_that_is_away(
+    clock: Clock,
+    hand: Callable[..., Journal],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    when: When,
+) -> None:
+    for module in (deliverer, running_delivery):
+        monkeypatch.setattr(module, "LOCK_LIMIT_S", 1e-9)
+    # It is yet to be made.
+    monkeypatch.setattr(FakeStore, "prepare", lambda *_, **__: None)
+    delivery, notices = delivery_of(clock, when)
+    with Lock(tmp_path / ".delivery.lock").held(1.0):
+        journal = hand(delivery, 1)
+        delivery.close()
+    (line,) = notices.lines
+    assert "another process has been at it" in line
+    assert delivery.has_failed
+    assert not journal.read().is_delivered
 
 
 def test_a_thread_gives_up_at_the_end_on_a_store_that_stays_away(
