@@ -112,7 +112,8 @@ def answer_each(
     groups = by_host(rows)
     if len(groups) <= 1:
         return Answered(tuple(answer(rows)))
-    names = names or names_of(rows)
+    # Trials of a file may be of a host that their repeats do not name.
+    names = {**names_of(rows), **(names or {})}
     answers: list[Any] = []
     refused: list[GreenbenchError] = []
     notes = []

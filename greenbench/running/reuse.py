@@ -138,14 +138,14 @@ def candidates(
     conditions : mapping of Case to mapping
         What results of each case depend on now.
     """
-    runs = _complete(root, folder.path)
+    runs, here = _complete(root, folder.path), describe_environment(1, {})
     found, reasons = Candidates(), Reasons()
     for case, repeat, journal in folder.repeats():
         if journal.path.exists():
             continue
         first = None
         for run in runs:
-            each = _look(run, case, repeat, conditions[case])
+            each = _look(run, case, repeat, conditions[case], here)
             if isinstance(each, Found):
                 found[case, repeat] = each
                 break
@@ -173,7 +173,9 @@ def _complete(root: Path, own: Path) -> list[_Run]:
     return sorted(found, key=lambda run: run.ended_at, reverse=True)
 
 
-def _look(run: _Run, case: Case, repeat: int, now: Conditions) -> Found | str | None:
+def _look(
+    run: _Run, case: Case, repeat: int, now: Conditions, here: Mapping[str, str]
+) -> Found | str | None:
     """Return what a run has of a repeat, or why that is of no use; None if it has nothing."""
     journal = Journal.of(run.path, case, repeat)
     if not journal.path.exists():
@@ -192,14 +194,13 @@ def _look(run: _Run, case: Case, repeat: int, now: Conditions) -> Found | str | 
         return "their results cannot be read"
     if result is None:
         return None
-    return _objection(result, now) or Found(run.path.name, result, start.get("basis", {}))
+    return _objection(result, now, here) or Found(run.path.name, result, start.get("basis", {}))
 
 
-def _objection(result: CaseResult, now: Conditions) -> str | None:
+def _objection(result: CaseResult, now: Conditions, here: Mapping[str, str]) -> str | None:
     """Return why a result is not taken over, as far as that is known without its data."""
     if result.conditions != digest_of(now, result.case, result.repeat):
         return "their results do not say that they were measured under these conditions"
-    here = describe_environment(1, {})
     if other := [name for name in MACHINE if result.environment.get(name) != here[name]]:
         return f"their results are of a machine with another {other[0]}"
     if result.design:

@@ -1,6 +1,7 @@
 """Hosts in comparisons: answered apart, and ratios of several together where they agree."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import exp
 from typing import Any
 
@@ -159,6 +160,15 @@ def test_hosts_are_named_by_what_trains_there() -> None:
         "d": "d",
         "unknown host": "unknown host",
     }
+
+
+def test_host_that_only_trials_name_is_called_by_what_they_tell() -> None:
+    @dataclass(frozen=True)
+    class Answer:
+        host: str | None = None
+
+    found = answer_each([{"host": "a"}, {"trial": 0}], lambda _: [Answer()], {"a": "CPU (a)"})
+    assert [answer.host for answer in found.answers] == ["CPU (a)", "unknown host"]
 
 
 def test_comparers_without_hosts_are_asked_once() -> None:

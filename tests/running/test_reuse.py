@@ -141,6 +141,21 @@ def reused(
     return found
 
 
+def test_machine_is_looked_at_once_however_many_repeats_there_are(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran(settings)
+    looks: list[int] = []
+
+    def look(threads: int, device: dict[str, str]) -> dict[str, str]:
+        looks.append(threads)
+        return describe_environment(threads, device)
+
+    monkeypatch.setattr("greenbench.running.reuse.describe_environment", look)
+    assert len(reused(settings)) == 3
+    assert len(looks) == 1
+
+
 def test_equal_conditions_give_the_identical_figures(settings: Settings) -> None:
     run = ran(settings)
     said: list[str] = []
