@@ -115,6 +115,7 @@ class Record:
         self.run_id = run_id
         self._client, self._is_ours = client, is_ours
         self._steps: dict[str, int] = {}
+        self._there: dict[str, set[tuple[int, float]]] = {}
         self._marks: dict[str, str | None] = {}
 
     def write(self, row: Row) -> None:
@@ -141,15 +142,19 @@ class Record:
             ],
         )
         self._steps[name] = step + 1
+        if name in self._there:
+            self._there[name].add((at_ms, row["duration_s"]))
         if self._is_ours:
             self._client.set_terminated(self.run_id, "FINISHED", int(time.time() * 1000))
 
     def has(self, row: Row) -> bool:
         """Return whether a measurement is there: none of that name takes as long, and ends then."""
-        return any(
-            (metric.timestamp, metric.value) == (_end_ms(row), row["duration_s"])
-            for metric in self._known(str(row["name"]))
-        )
+        name = str(row["name"])
+        if name not in self._there:
+            found = self._known(name)
+            self._there[name] = {(metric.timestamp, metric.value) for metric in found}
+            self._steps.setdefault(name, len(found))
+        return (_end_ms(row), row["duration_s"]) in self._there[name]
 
     def _step(self, name: str) -> int:
         if name not in self._steps:
@@ -204,7 +209,9 @@ def make_run(client: Any, uri: StoreUri, location: str | None, name: str) -> Rec
     return Record(client, create_run(client, experiment, OURS, name, None), is_ours=True)
 
 
-def log_kept(client: Any, uri: StoreUri, location: str | None, kept: Kept) -> None:
+def log_kept(
+    client: Any, uri: StoreUri, location: str | None, kept: Kept, records: dict[str, Record]
+) -> None:
     """Write a measurement that was kept while its store was away, and only once.
 
     Parameters
@@ -213,9 +220,11 @@ def log_kept(client: Any, uri: StoreUri, location: str | None, kept: Kept) -> No
         As of `make_run`.
     kept : Kept
         What.
+    records : dict of str to Record
+        Of the users' own runs so far, which know what is there; that of a new one is added.
     """
     if kept.run_id is not None:
-        record = Record(client, kept.run_id, is_ours=False)
+        record = records.setdefault(kept.run_id, Record(client, kept.run_id, is_ours=False))
         if not record.has(kept.row):
             record.write(kept.row)
         return

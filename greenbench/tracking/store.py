@@ -88,6 +88,7 @@ class Store:
             self._client.search_experiments(max_results=1)
         self._experiments: dict[str, str] = {}
         self._described: set[tuple[str, str]] = set()
+        self._records: dict[str, Record] = {}
 
     def _opened(self, make_client: "type[MlflowClient]", timeout_s: float) -> Any:
         uri = self.uri
@@ -337,7 +338,7 @@ class Store:
     def log_kept(self, kept: Kept) -> None:
         """Log a measurement that could not be when it was made, unless it is there."""
         with translated(self.uri):
-            log_kept(self._client, self.uri, self._artifacts, kept)
+            log_kept(self._client, self.uri, self._artifacts, kept, self._records)
 
     def experiments(self) -> dict[str, str]:
         """Return greenbench's experiments, name to id."""

@@ -174,6 +174,36 @@ def test_kept_measurements_of_an_active_run_go_there_once(
     assert sorted(metric.step for metric in history) == [0, 1]
 
 
+def test_kept_measurements_of_a_name_have_all_their_marks_and_are_looked_for_once(
+    settings: Settings,
+    client: Any,
+    store: Store,
+    suite: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mlflow.set_experiment(suite)
+    with mlflow.start_run() as run:
+        place = Place(run.info.run_id, str(store.uri))
+    marks = (("nested",), ("disturbed",), ("nested",), ())
+    found = [replace(FOUND, started_at=1e3 * i, marks=each) for i, each in enumerate(marks)]
+    for each in (*found, found[1]):
+        kept_in(settings, place, each)
+    asked: list[str] = []
+
+    def look(self: Any, run_id: str, name: str) -> Any:
+        asked.append(name)
+        return get_history(self, run_id, name)
+
+    get_history = mlflow.MlflowClient.get_metric_history
+    monkeypatch.setattr(mlflow.MlflowClient, "get_metric_history", look)
+    assert deliver_kept(settings) == (4, [])
+    assert asked == ["measure/fit/duration_s"]
+    history = get_history(client, run.info.run_id, "measure/fit/energy_wh")
+    assert sorted(metric.step for metric in history) == [0, 1, 2, 3]
+    tags = client.get_run(run.info.run_id).data.tags
+    assert set(tags["measure/fit/marks"].split()) == {"nested", "disturbed"}
+
+
 def test_kept_measurements_of_a_run_of_another_store_stay_and_say_where_they_belong(
     settings: Settings,
 ) -> None:
