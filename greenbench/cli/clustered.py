@@ -45,7 +45,8 @@ def cluster_of(given: dict[str, Any], *, goes_on: bool) -> "Asked | None":
         If they contradict each other, or what else is asked for.
     """
     told = [given.pop(name) for name in ("scheduler", "cluster", "cluster_option")]
-    if not any(told):
+    # An address that is empty, as of a variable that is not set, asks for a cluster, too.
+    if told == [None, None, ()]:
         return None
     if goes_on:
         raise ConfigurationError(

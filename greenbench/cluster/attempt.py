@@ -1,8 +1,9 @@
 """An attempt: one repeat on one worker, as the driver sees it; it owns the journal."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from greenbench.cases import Case
@@ -18,6 +19,8 @@ TRIAL_LINE = b'{"event": "trial"'
 NO_TRIAL = (-1, 0)
 MOST_DEATHS = 2
 """So many workers may die at the same trial: then it is taken for what kills them."""
+MOST_SIBLINGS = 8
+"""So many of a case's other repeats are told a worker: those were compared with the first, too."""
 
 
 @dataclass
@@ -137,14 +140,24 @@ class Attempt:
 
     def _siblings(self) -> dict[str, Any]:
         """Return what the case's other repeats rest on, less what depends on the host."""
-        own, found = self.repeat.journal, {}
-        for sibling in own.siblings():
+        here = self.repeat.journal.last_place()
+        found: dict[str, Any] = {}
+        for sibling in islice(self._begun_siblings(), MOST_SIBLINGS):
             basis = dict(sibling.last_start().get("basis", {}))
-            if sibling.last_place() != own.last_place():
+            if sibling.last_place() != here:
                 basis.pop("device", None)
             if basis:
                 found[sibling.path.name] = basis
         return found
+
+    def _begun_siblings(self) -> Iterator[Journal]:
+        """Yield the case's other repeats that were begun, the first one first."""
+        path = self.repeat.journal.path
+        stem, _, _ = path.stem.rpartition(".r")
+        for number in range(self.repeat.case.repeats):
+            sibling = Journal(path.with_name(f"{stem}.r{number}{path.suffix}"))
+            if number != self.repeat.number and sibling.last_start():
+                yield sibling
 
     def _move(self, before: Mapping[str, Any], here: Mapping[str, Any]) -> None:
         """Leave behind what was achieved on a host that differs."""
@@ -228,6 +241,8 @@ def put_aside(journal: Journal) -> str:
     """Put what a repeat has achieved under another name, and start it over; return that name."""
     if not journal.path.exists():
         return "nothing"
+    if journal.fence:
+        journal.fence.check()
     number = 1
     while (aside := journal.path.with_suffix(f".{number}.aside")).exists():
         number += 1

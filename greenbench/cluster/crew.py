@@ -5,23 +5,29 @@ import threading
 import time
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from distributed import Client, Future, Queue
+from distributed.client import ClosedClientError
 
 from greenbench.cluster import remote
 from greenbench.cluster.devices import METER
 from greenbench.cluster.started import Started
 from greenbench.errors import ClusterError
+from greenbench.machine.places import described
 
 CONNECT_S = 10
+JOIN_S = 60
+"""What workers may take to join that are started beside us, as in a batch script."""
 ANSWER_S = 60
 RETRY_S = 0.5
 LOOK_EVERY_S = 1.0
 MOST_MESSAGES = 1000
 """That wait for the driver; workers wait with more."""
+AWAY = (OSError, RuntimeError, AttributeError, KeyError, ClosedClientError, CancelledError)
+"""What Dask raises where the connection is gone, or what was there is."""
 HOW_TO_START = "`dask worker ADDRESS --nthreads 1 --resources METER=1`"
 
 
@@ -79,12 +85,16 @@ class Crew:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for token in list(self._futures):
-            self.release(token)
+        with suppress(Exception):
+            # Where the scheduler is gone, there is nobody to be told.
+            for token in list(self._futures):
+                self.release(token)
         with suppress(Exception):
             # Processes that wait there take memory, and no more.
-            self._ask(remote.rest, [each for each, is_good in self._judged.items() if is_good])
-        self._up.close()
+            good = [each for each, is_good in self._judged.items() if is_good]
+            self._ask(remote.rest, good, self._common)
+        with suppress(Exception):
+            self._up.close()
         self._client.close()
 
     def check(self, *, may_come_later: bool) -> None:
@@ -101,6 +111,12 @@ class Crew:
             If none offers a meter, or one differs from us.
         """
         found = self._workers()
+        if not found and not may_come_later:
+            self._notice(f"no worker is there yet: waiting for one, for {JOIN_S} s at most")
+            with self._reaching(), suppress(TimeoutError):
+                self._client.wait_for_workers(1, timeout=JOIN_S)
+            self._seen = None
+            found = self._workers()
         hands = self._offering(found)
         if not hands and not may_come_later:
             there = f"{len(found)} workers, and none of them" if found else "no worker that"
@@ -129,24 +145,26 @@ class Crew:
 
     def has_left(self, address: str) -> bool:
         """Return whether a worker that is gone was told to go."""
-        told = self._client.get_events(address)
+        with self._reaching():
+            told = self._client.get_events(address)
         return any(event.get("action") == "closing-worker" for _, event in told)
 
     def send(self, token: str, order: str, hand: Hand) -> None:
         """Let a worker run a repeat."""
-        self._downs[token] = Queue(token, client=self._client)
-        self._futures[token] = self._client.submit(
-            remote.run_repeat,
-            self._common,
-            order,
-            self._up.name,
-            token,
-            key=token,
-            workers=[hand.address],
-            resources={METER: 1},
-            pure=False,
-            retries=0,
-        )
+        with self._reaching():
+            self._downs[token] = Queue(token, client=self._client)
+            self._futures[token] = self._client.submit(
+                remote.run_repeat,
+                self._common,
+                order,
+                self._up.name,
+                token,
+                key=token,
+                workers=[hand.address],
+                resources={METER: 1},
+                pure=False,
+                retries=0,
+            )
 
     def messages(self, wait_s: float) -> Iterator[Mapping[str, Any]]:
         """Yield what workers have said; the first of it is waited for, for some seconds."""
@@ -161,28 +179,33 @@ class Crew:
         while self._client.status in ("running", "connecting"):
             try:
                 self._inbox.put(self._up.get())
-            except (OSError, RuntimeError, KeyError, CancelledError):
+            except (Exception, CancelledError):
                 # The connection is gone, maybe for a moment; who asked asks again.
                 time.sleep(RETRY_S)
 
     def reply(self, token: str, number: int, answer: Mapping[str, Any]) -> None:
         """Answer a question."""
-        self._downs[token].put({"number": number, **answer})
+        with self._reaching():
+            self._downs[token].put({"number": number, **answer})
 
     def broken(self, token: str) -> str | None:
         """Return why Dask gave a repeat up; None if it did not."""
         future = self._futures[token]
         if future.status in ("cancelled", "lost"):
             raise self._gone("it knows nothing of what runs")
-        return str(future.exception()) if future.status == "error" else None
+        if future.status == "finished":
+            # Who says what came of it is answered before that.
+            return "it ended without saying what came of it"
+        return described(future.exception()) if future.status == "error" else None
 
     def release(self, token: str) -> None:
         """Forget a repeat; a worker that is still at it stops."""
-        future = self._futures.pop(token)
-        if not future.done():
-            future.cancel(force=True)
-        future.release()
-        self._downs.pop(token).close()
+        future, down = self._futures.pop(token), self._downs.pop(token)
+        with self._reaching():
+            if not future.done():
+                future.cancel(force=True)
+            future.release()
+            down.close()
 
     @property
     def _address(self) -> str:
@@ -195,6 +218,14 @@ class Crew:
         if self._seen is None or now - self._seen_at >= LOOK_EVERY_S:
             self._seen, self._seen_at = self._client.scheduler_info()["workers"], now
         return self._seen
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """Say in one line that the scheduler cannot be reached."""
+        try:
+            yield
+        except AWAY as error:
+            raise self._gone(described(error)) from error
 
     def _gone(self, why: str) -> ClusterError:
         return ClusterError(
@@ -238,5 +269,5 @@ def _in_words(told: object) -> str | None:
     if isinstance(told, ImportError):
         return f"it has another greenbench, or none ({told}); install the same version there"
     if isinstance(told, BaseException):
-        return f"it does not answer as it should ({type(told).__name__}: {told})"
+        return f"it does not answer as it should ({described(told)})"
     return None if told is None else str(told)

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, ClassVar, Protocol
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ from greenbench.cluster.crew import Crew, Hand
 from greenbench.cluster.orders import Common
 from greenbench.cluster.started import started
 from greenbench.energy.carbon import CarbonIntensity
-from greenbench.errors import ConfigurationError, GreenbenchError, WorkerError
+from greenbench.errors import ConfigurationError, GreenbenchError, JournalError, WorkerError
 from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
 from greenbench.results.marks import REPLAYING
@@ -30,6 +31,7 @@ from greenbench.running.session import Session
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 POLL_S = 1.0
+MOST_AT_ONCE = 1000
 TELL_EVERY_S = 60.0
 
 
@@ -97,18 +99,31 @@ class ClusterSession(Session):
             for case, repeat in self.repeats()
         )
         hopeless: set[Case] = set()
-        for repeat in list(due):
-            if (result := repeat.journal.read().result) is not None:
-                due.remove(repeat)
-                repeat.journal.drop_checkpoints()
-                self.listener.repeat_started(repeat.case, repeat.number, len(result.trials))
-                self.listener.repeat_finished(result)
-                yield from self._deliver(result, follower)
+        yield from self._finished(due, follower)
         while due or self._attempts:
             self._assign(due)
             self._listen()
             for attempt in self._over(due):
                 yield from self._conclude(attempt, due, hopeless, follower)
+
+    def _finished(
+        self, due: "deque[Repeat]", follower: Follower
+    ) -> Iterator[CaseResult | GreenbenchError]:
+        """Take out what an interrupted run has finished, and what nobody can read."""
+        for repeat in list(due):
+            try:
+                result = repeat.journal.read().result
+            except JournalError as error:
+                due.remove(repeat)
+                follower.notice(f"Error: {error}")
+                yield error
+                continue
+            if result is not None:
+                due.remove(repeat)
+                repeat.journal.drop_checkpoints()
+                self.listener.repeat_started(repeat.case, repeat.number, len(result.trials))
+                self.listener.repeat_finished(result)
+                yield from self._deliver(result, follower)
 
     def _conditions(self, intensity: CarbonIntensity) -> Conditions:
         return conditions_asked(self.settings, self.cases, intensity)
@@ -176,7 +191,8 @@ class ClusterSession(Session):
         self._crew.send(token, json.dumps(order), hand)
 
     def _listen(self) -> None:
-        for message in self._crew.messages(POLL_S):
+        # Not all that there ever is: whoever is idle, or gone, must be seen to, too.
+        for message in islice(self._crew.messages(POLL_S), MOST_AT_ONCE):
             attempt = self._attempts.get(message["token"])
             if attempt is None:
                 # Of a worker that was taken for dead.
@@ -200,7 +216,7 @@ class ClusterSession(Session):
                 continue
             if not self._crew.is_there(attempt.worker):
                 attempt.lose(has_left=self._crew.has_left(attempt.worker))
-            elif broken := self._crew.broken(attempt.token):
+            elif (broken := self._crew.broken(attempt.token)) is not None:
                 attempt.error = WorkerError(f"{attempt.repeat.case.id} on {attempt.name}: {broken}")
             else:
                 continue

@@ -162,6 +162,7 @@ class Receiver:
             return self._journal.extend(piece.offset, piece.data)
         path = self._path(piece.name)
         try:
+            self._check_fence()
             return _grow(path, piece)
         except OSError as error:
             raise JournalError(
@@ -171,6 +172,7 @@ class Receiver:
 
     def drop(self, names: list[str]) -> None:
         """Remove files that the sender has no more."""
+        self._check_fence()
         for name in names:
             # What cannot be removed takes room, and no more.
             with suppress(OSError):
@@ -201,6 +203,10 @@ class Receiver:
             for path in journal.belongings()
         }
         return {**found, journal.path.name: journal.size()}
+
+    def _check_fence(self) -> None:
+        if self._journal.fence is not None:
+            self._journal.fence.check()
 
     def _path(self, name: str) -> Path:
         stem, parts = self._journal.path.stem, PurePosixPath(name).parts

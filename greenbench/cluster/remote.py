@@ -52,10 +52,22 @@ def object_to(common: str) -> str | None:
     return objection(Common.from_json(common))
 
 
-def rest() -> None:
-    """End the processes that wait for further repeats of a run."""
-    with _only_one:
-        _close_all()
+def rest(common: str) -> None:
+    """End the processes that wait for further repeats of a run, now or once they are free."""
+    # Dask's event loop calls it, without which a repeat that is under way, maybe of another
+    # driver, can neither go on nor end: that would be waited for without end.
+    if not _end(common, waits=False):
+        threading.Thread(target=_end, args=(common,), daemon=True).start()
+
+
+def _end(common: str, *, waits: bool = True) -> bool:
+    if not _only_one.acquire(blocking=waits):
+        return False
+    with ExitStack() as stack:
+        stack.callback(_only_one.release)
+        if common in _sites:
+            _close_all()
+    return True
 
 
 def run_repeat(common: str, order: str, up: str, token: str) -> None:
@@ -74,14 +86,16 @@ def run_repeat(common: str, order: str, up: str, token: str) -> None:
         Name of the queue that it answers with, and of this attempt.
     """
     client = get_client()
-    down = Queue(token, client=client)
-    line = Line(Queue(up, client=client), _Polled(down), token, _watch_of(token))
+    driver, down = Queue(up, client=client), Queue(token, client=client)
+    line = Line(driver, _Polled(down), token, _watch_of(token))
     try:
         # Nobody reads what an error would say then.
         with suppress(AbandonedError), _only_one:
             _run(line, Common.from_json(common), json.loads(order))
     finally:
+        # A scheduler keeps what somebody has not closed.
         down.close()
+        driver.close()
 
 
 class _Polled:

@@ -36,13 +36,16 @@ def listen(stream: BinaryIO) -> "queue.Queue[dict[str, Any]]":
     requests: queue.Queue[dict[str, Any]] = queue.Queue()
 
     def read() -> None:
-        for line in stream:
-            requests.put(json.loads(line))
-        # The parent may have been killed. Nobody waits for this measurement any more, and
-        # whoever resumes it must not find us still writing to the journal.
-        for child in multiprocessing.active_children():
-            child.kill()
-        os._exit(0)
+        try:
+            for line in stream:
+                requests.put(json.loads(line))
+        finally:
+            # The parent may have been killed, in the middle of a line, too. Nobody waits for this
+            # measurement any more, and whoever resumes it must not find us still writing to the
+            # journal.
+            for child in multiprocessing.active_children():
+                child.kill()
+            os._exit(0)
 
     threading.Thread(target=read, daemon=True).start()
     return requests

@@ -148,20 +148,28 @@ class SharedBackend:
         if self._companions is None:
             self._told = {}
             self._companions = companions = self._start()
-            companions.settle()
-            folder = Path(tempfile.mkdtemp(prefix="greenbench-"))
             try:
-                with companions.together():
-                    companions.tell({"join": str(folder / "meeting")})
-                    self._backend.join(folder / "meeting")
                 companions.settle()
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
+                self._meet(companions)
+            except BaseException:
+                # Whoever trains next is told why by companions of its own.
+                self._lost(companions)
+                raise
         if self._told is not self._subject:
             self._companions.tell(self._subject)
             self._companions.settle()
             self._told = self._subject
         return self._companions
+
+    def _meet(self, companions: Companions) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="greenbench-"))
+        try:
+            with companions.together():
+                companions.tell({"join": str(folder / "meeting")})
+                self._backend.join(folder / "meeting")
+            companions.settle()
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _lost(self, companions: Companions) -> str | None:
         """End the companions of a training that broke off; return why, if it was one of them."""

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from greenbench.cases import Case
+from greenbench.cli.clustered import cluster_of
 from greenbench.cluster import devices
 from greenbench.cluster.asked import Asked, asked
 from greenbench.cluster.devices import surroundings
-from greenbench.errors import ConfigurationError
+from greenbench.errors import ConfigurationError, GreenbenchError
 from greenbench.results.gpus import Gpu
 
 TRAINED = Case(strategy="grid", architecture="dense", size="xs", backend="torch", dataset="digits")
@@ -93,3 +94,10 @@ def test_each_gpu_is_measured_by_a_worker_that_sees_no_other(
 def test_without_a_gpu_its_counter_is_no_headline() -> None:
     with pytest.raises(ConfigurationError, match="finds 0 here; choose another headline"):
         surroundings(1, [TRAINED], "gpu", {"CUDA_VISIBLE_DEVICES": ""})
+
+
+@pytest.mark.parametrize("name", ["scheduler", "cluster"])
+def test_an_option_whose_value_is_empty_does_not_run_here(name: str) -> None:
+    given = {"scheduler": None, "cluster": None, "cluster_option": (), name: ""}
+    with pytest.raises(GreenbenchError, match=f"{name}.* ''"):
+        cluster_of(given, goes_on=False)

@@ -162,6 +162,17 @@ def test_what_other_repeats_rest_on_is_told_without_what_is_their_hosts(
     assert list(told.values()) == [basis, {"content": "abc"}]
 
 
+def test_what_is_told_of_other_repeats_does_not_grow_with_their_number(tmp_path: Path) -> None:
+    case = dataclasses.replace(CASE, repeats=40)
+    for number in range(1, case.repeats):
+        other = Journal.of(tmp_path, case, number)
+        line_of_start = {"schema": 2, "at": 1.0, "basis": {"content": "abc"}}
+        other.path.write_bytes(line("start", line_of_start))
+    attempt = Attempt(Repeat(case, 0, Journal.of(tmp_path, case, 0)), "token", "tcp://a", "a")
+    told = attempt.answer("hello", {"conditions": HERE, "scope": None})["siblings"]
+    assert list(told) == [Journal.of(tmp_path, case, number).path.name for number in range(1, 9)]
+
+
 @pytest.mark.parametrize(
     ("kind", "expected"), [("configuration", ConfigurationError), ("worker", WorkerError)]
 )

@@ -12,7 +12,7 @@ import pytest
 from greenbench.cases import Case
 from greenbench.cluster.crew import Hand
 from greenbench.cluster.engine import TELL_EVERY_S, ClusterSession
-from greenbench.errors import ConfigurationError, GreenbenchError
+from greenbench.errors import ConfigurationError, GreenbenchError, JournalError, WorkerError
 from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
 from greenbench.running.run_folder import Request, RunFolder
@@ -35,6 +35,8 @@ class Crew:
         self.waiting: deque[Message] = deque()
         self.answers: list[Mapping[str, Any]] = []
         self.looked: Callable[[], None] = lambda: None
+        self.why: str | None = None
+        self.is_noisy = False
 
     def hands(self) -> list[Hand]:
         self.looked()
@@ -47,7 +49,7 @@ class Crew:
         return False
 
     def broken(self, token: str) -> str | None:
-        return None
+        return self.why
 
     def send(self, token: str, order: str, hand: Hand) -> None:
         assert hand.address not in self.busy.values()
@@ -70,6 +72,9 @@ class Crew:
     def messages(self, wait_s: float) -> Iterator[Message]:
         while self.waiting:
             yield self.waiting.popleft()
+        for _ in range(10**5 if self.is_noisy else 0):
+            yield {"token": "of another", "op": "notice", "number": 0, "values": {}}
+        assert not self.is_noisy, "whoever is idle is never looked after"
 
     def reply(self, token: str, number: int, answer: Mapping[str, Any]) -> None:
         self.answers.append(answer)
@@ -176,6 +181,32 @@ def test_losing_all_workers_is_told_at_once_and_then_every_minute(tmp_path: Path
     assert len(outcomes) == 6
     assert shown.count("no worker is left: waiting for one") == 1
     assert shown.count("still no worker after") == 2
+
+
+def test_repeat_that_ends_without_a_word_is_an_error_and_not_waited_for(tmp_path: Path) -> None:
+    crew = Crew("a")
+    crew.why = ""
+    looks = iter(range(100))
+    crew.looked = lambda: None if next(looks, None) is not None else pytest.fail("waits")
+    # What workers say is lost.
+    crew._say = lambda *_, **__: None  # type: ignore[method-assign]
+    _, outcomes, _ = run(tmp_path, crew, CASES[:1])
+    assert [type(each) for each in outcomes] == [WorkerError] * 2
+
+
+def test_workers_that_talk_without_end_keep_nobody_from_work(tmp_path: Path) -> None:
+    crew = Crew("a")
+    crew.is_noisy = True
+    _, outcomes, _ = run(tmp_path, crew)
+    assert len(outcomes) == 6
+
+
+def test_journal_that_is_damaged_holds_up_no_other(tmp_path: Path) -> None:
+    damaged = Journal.of(tmp_path, CASES[0], 1)
+    damaged.path.write_text("?\n")
+    _, outcomes, shown = run(tmp_path, Crew("a"))
+    assert [type(each) for each in outcomes] == [JournalError, *[CaseResult] * 5]
+    assert shown.count("is damaged") == 1
 
 
 def test_message_of_a_worker_that_was_taken_for_dead_changes_nothing(tmp_path: Path) -> None:

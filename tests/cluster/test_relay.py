@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from greenbench.cases import Case
 from greenbench.cluster import relay
 from greenbench.cluster.relay import Piece, Receiver, Sender, fetch
-from greenbench.errors import ClusterError
+from greenbench.errors import ClusterError, TakenOverError
+from greenbench.machine.claims import Fence
 from greenbench.results.journal import Journal
 from tests.builders import make_result, make_trial
 
@@ -172,6 +173,22 @@ def test_what_does_not_belong_to_the_journal_is_refused(tmp_path: Path, name: st
     with pytest.raises(ClusterError, match="does not belong"):
         Receiver(copy).take(piece)
     assert list(copy.path.parent.iterdir()) == []
+
+
+def test_files_of_a_run_that_was_taken_over_stay_as_they_are(tmp_path: Path) -> None:
+    source = journal_in(tmp_path / "worker")
+    pieces = [piece for piece in sent(source, 1) if piece.digest]
+    note = tmp_path / "driver" / ".lock.owner"
+    journal = journal_in(note.parent)
+    journal.fence = Fence(note, "ours")
+    note.write_text("of another one")
+    kept = note.parent / pieces[0].name
+    kept.write_text("what the other one has")
+    receiver = Receiver(journal)
+    for change in (lambda: receiver.take(pieces[0]), lambda: receiver.drop([kept.name])):
+        with pytest.raises(TakenOverError):
+            change()
+    assert kept.read_text() == "what the other one has"
 
 
 def test_message_that_is_no_piece_is_refused() -> None:

@@ -228,6 +228,22 @@ def test_trial_that_loses_a_companion_fails_and_the_next_one_has_new_ones(led: L
     assert len(started) == 2
 
 
+def test_companions_that_cannot_begin_are_ended_and_the_next_trial_has_new_ones(
+    led: Led, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject, started = led
+
+    def cannot(self: Alone, meeting: Path) -> None:
+        raise TrialError("rank 1 of 2: no such device")
+
+    with monkeypatch.context() as once:
+        once.setattr(Alone, "join", cannot)
+        with pytest.raises(TrialError, match="no such device"):
+            built(subject)
+    built(subject)
+    assert [each.is_closed for each in started] == [True, False]
+
+
 def test_companion_that_ends_between_trials_is_replaced(led: Led) -> None:
     subject, started = led
     built(subject)
