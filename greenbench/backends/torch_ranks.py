@@ -69,6 +69,8 @@ class Ranks:
         )
         groups = [distributed.new_group([rank]) for rank in range(self.count)]
         self._alone = groups[self.rank]
+        # NCCL needs the file when something is first summed up, and it may be gone by then.
+        self.sum(torch.zeros(1, device=self.device))
 
     def leave(self) -> None:
         """Let the others go, if they were met: some of them have ended."""

@@ -291,7 +291,7 @@ class ClusterSession(Session):
         if self._alone_since is None:
             self._alone_since, self._told_at = now, now
             self.listener.notice(
-                "no worker is left: waiting for one; Ctrl+C ends this, and the same command resumes"
+                "no worker is there: waiting for one; Ctrl+C ends this, the same command resumes"
             )
         elif now - self._told_at >= TELL_EVERY_S:
             self._told_at = now

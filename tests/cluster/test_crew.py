@@ -29,6 +29,8 @@ class Future:
     def done(self) -> bool:
         return self.status != "pending"
 
+    def cancel(self, *, force: bool) -> None: ...
+
     def release(self) -> None: ...
 
 

@@ -179,7 +179,7 @@ def test_losing_all_workers_is_told_at_once_and_then_every_minute(tmp_path: Path
     crew.looked = look
     _, outcomes, shown = run(tmp_path, crew, clock=lambda: now[0])
     assert len(outcomes) == 6
-    assert shown.count("no worker is left: waiting for one") == 1
+    assert shown.count("no worker is there: waiting for one") == 1
     assert shown.count("still no worker after") == 2
 
 

@@ -134,6 +134,28 @@ def test_backend_counts_the_devices_that_it_finds(monkeypatch: pytest.MonkeyPatc
             Ranks(0, 3, torch.device(kind), threads)
 
 
+def test_ranks_that_have_met_need_the_file_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch  # noqa: PLC0415
+
+    had_file: list[bool] = []
+    whole = torch.distributed.all_reduce
+
+    def sum_up(*given: Any, **more: Any) -> Any:
+        had_file.append((tmp_path / "meeting").exists())
+        return whole(*given, **more)
+
+    monkeypatch.setattr(torch.distributed, "all_reduce", sum_up)
+    ranks = Ranks(0, 1, torch.device("cpu"), 1)
+    try:
+        ranks.join(tmp_path / "meeting")
+        # NCCL meets as late as that, and not when its group is made.
+        assert had_file == [True]
+    finally:
+        ranks.leave()
+
+
 class MadeUp:
     """Companions that are asked and do nothing; `lost` is what one of them has ended by."""
 
