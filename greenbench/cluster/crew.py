@@ -131,7 +131,10 @@ class Crew:
 
     def hands(self) -> list[Hand]:
         """Return the workers that can be used now; one that cannot is told of once."""
-        hands = self._offering(self._workers())
+        found = self._workers()
+        # What comes back at the address of one that went is another one.
+        self._judged = {each: good for each, good in self._judged.items() if each in found}
+        hands = self._offering(found)
         new = [hand for hand in hands if hand.address not in self._judged]
         for hand, why in self._objections(new).items():
             self._judged[hand.address] = why is None

@@ -40,6 +40,7 @@ class Client:
 
     workers: dict[str, Any] = field(default_factory=dict)
     joins: dict[str, Any] = field(default_factory=dict)
+    objection: str | None = None
     future: Future = field(default_factory=Future)
     status: str = "running"
     is_gone: bool = False
@@ -55,8 +56,8 @@ class Client:
     def submit(self, *_: Any, **__: Any) -> Future:
         return self.future
 
-    def sync(self, *_: Any, workers: list[str], **__: Any) -> dict[str, None]:
-        return dict.fromkeys(workers)
+    def sync(self, *_: Any, workers: list[str], **__: Any) -> dict[str, str | None]:
+        return dict.fromkeys(workers, self.objection)
 
     def close(self) -> None:
         self.status = "closed"
@@ -137,6 +138,21 @@ def test_workers_that_are_started_beside_us_are_waited_for(client: Client) -> No
         found.check(may_come_later=False)
         assert found.hands() == [HAND]
     assert [line.partition(":")[0] for line in told] == ["no worker is there yet"]
+
+
+def test_worker_that_was_mended_and_started_again_is_used(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(made, "LOOK_EVERY_S", 0.0)
+    client.objection, there = "it has greenbench 0", client.workers
+    told: list[str] = []
+    with crew(told.append) as found:
+        assert found.hands() == found.hands() == []
+        client.objection, client.workers = None, {}
+        assert found.hands() == []
+        client.workers = there
+        assert found.hands() == [HAND]
+    assert told == ["worker first is not used: it has greenbench 0"]
 
 
 def test_scheduler_that_nobody_joins_is_one_line(client: Client) -> None:
