@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, MutableMapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from greenbench.errors import ConfigurationError, GreenbenchError
 from greenbench.machine.secrets import redact
 from greenbench.results.journal import Journal
 from greenbench.results.looks import Look
+from greenbench.results.marks import REPLAYING
 from greenbench.running.conditions import conditions_here
 from greenbench.running.executor import Job, WorkerPool
 from greenbench.running.parts import import_parts
@@ -181,6 +182,9 @@ def _measure(
 def _lock_of(line: Line, site: "_Site", case: Case) -> AbstractContextManager[Held]:
     """Return the lock of this machine, or of the cards whose own counter is the headline."""
     most, settings = case.devices, site.settings
+    if case.backend in REPLAYING:
+        # Nothing of this machine is measured, and so nobody is kept waiting.
+        return nullcontext(Held(settings.host_lock, ExitStack(), is_shared=False))
     gpus = visible_gpus(os.environ)[:most] if most > 1 else training_gpus(os.environ)
     on_wait = partial(_waiting, line, site)
     return measuring_lock(settings.host_lock, gpus, settings.headline, on_wait)
