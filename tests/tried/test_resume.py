@@ -153,7 +153,8 @@ def test_settings_that_changed_start_over(edited: Greenbench, eventually: Eventu
 
     assert done.returncode == 0, done.stderr
     notice = done.stderr.splitlines()[0]
-    assert f"{name} is not gone on with: threads (1, now 2), carbon intensity" in notice
+    assert f"{name} is not gone on with: carbon intensity in g/kWh (475, now 267.622)" in notice
+    assert "threads (1, now 2) changed" in notice
     assert {result["environment"]["threads"] for result in results(edited)[name]} == {"1"}
 
 
