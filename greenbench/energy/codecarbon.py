@@ -2,7 +2,7 @@
 
 import logging
 import os
-import shutil
+import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
@@ -147,14 +147,25 @@ def _open_tracker(gpus: Sequence[Gpu] | None, cpu_tdp_w: float | None = None) ->
 
 
 def _forget_absent_slurm() -> None:
-    """Keep codecarbon from asking Slurm where it is out of reach, as in a container of a job."""
+    """Keep codecarbon from asking Slurm where that knows no such job, as in a container of one.
+
+    What `scontrol` says of that would be among what a command prints.
+    """
     from codecarbon.core import util  # noqa: PLC0415
     from codecarbon.external import ram  # noqa: PLC0415
 
-    if shutil.which("scontrol") is None:
-        modules: list[Any] = [util, ram]
+    modules: list[Any] = [util, ram]
+    if util.SLURM_JOB_ID and not _knows_job(util.SLURM_JOB_ID):
         for module in modules:
             module.SLURM_JOB_ID = None
+
+
+def _knows_job(number: str) -> bool:
+    asked = ("scontrol", "show", "job", number)
+    try:
+        return subprocess.run(asked, capture_output=True, check=False, timeout=30).returncode == 0
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return False
 
 
 @contextmanager

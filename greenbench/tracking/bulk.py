@@ -70,26 +70,32 @@ def read_trials(client: Any, experiments: Sequence[str], rows: Sequence[Row]) ->
     parents = {row["run_id"]: row for row in rows}
     # Where it is not known how many there are, all runs are looked at.
     missing = Counter({r["run_id"]: math.inf if (n := r["trials"]) is None else n for r in rows})
-    since_ms = max(client.get_run(rows[0]["run_id"]).info.start_time - SET_BACK_MS, 0)
+    begun_ms = client.get_run(rows[0]["run_id"]).info.start_time
     left_out = LeftOut()
+    seen: set[str] = set()
     with _unburdened():
         kind = _kind(client, experiments, "trial")
-        for run in search(client, experiments, kind, since_ms=since_ms):
-            parent = run.data.tags.get(PARENT)
-            if parent not in parents or not _is_trial(run):
-                continue
-            siblings = trials[parent]
-            try:
-                trial = trial_row(run, parents[parent], len(siblings))
-            except TrackingError as error:
-                left_out.add(error)
-                continue
-            # A server that was told twice has it twice.
-            if siblings.setdefault(trial["trial"], trial) is trial:
-                missing[parent] -= 1
-                # Later runs need not be read.
-                if not +missing:
-                    break
+        # A repeat that went on after a clock was set back by much has earlier trials.
+        for since_ms in dict.fromkeys((max(begun_ms - SET_BACK_MS, 0), 0)):
+            for run in search(client, experiments, kind, since_ms=since_ms):
+                parent = run.data.tags.get(PARENT)
+                if parent not in parents or run.info.run_id in seen or not _is_trial(run):
+                    continue
+                seen.add(run.info.run_id)
+                siblings = trials[parent]
+                try:
+                    trial = trial_row(run, parents[parent], len(siblings))
+                except TrackingError as error:
+                    left_out.add(error)
+                    continue
+                # A server that was told twice has it twice.
+                if siblings.setdefault(trial["trial"], trial) is trial:
+                    missing[parent] -= 1
+                    # Later runs need not be read.
+                    if not +missing:
+                        break
+            if not any(0 < number < math.inf for number in missing.values()):
+                break
     left_out.close()
     return [trial for row in rows for _, trial in sorted(trials[row["run_id"]].items())]
 
