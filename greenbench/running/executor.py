@@ -179,6 +179,8 @@ class WorkerPool:
                     continue
                 if job.journal.read().result is None:
                     raise WorkerError(f"{job.case.id}: {broken}; see {worker.log}") from broken
+                # It died before it could.
+                job.journal.drop_checkpoints()
             result = job.journal.read().result
             if result is None:
                 raise WorkerError(f"{job.case.id} finished without a result; see {worker.log}")
