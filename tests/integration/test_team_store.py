@@ -210,11 +210,15 @@ def test_what_somebody_else_left_half_delivered_is_finished_by_who_may_not_delet
     monkeypatch.delenv("MLFLOW_TRACKING_PASSWORD")
     first, second = (Store(server.url(f"{user}:{PASSWORD}@")) for user in ("bob", "ann"))
     kept = first.log_result(result, "s/a")
-    # As if it had been cut off before its end.
-    server.database.ask(f"UPDATE runs SET status = 'RUNNING' WHERE run_uuid = '{kept}'")
+    # As if it had been cut off in a trial, which is told anew.
+    trial = f"SELECT min(run_uuid) FROM tags WHERE key = 'mlflow.parentRunId' AND value = '{kept}'"
+    cut_off = f"run_uuid = '{kept}' OR run_uuid = ({trial})"
+    server.database.ask(f"UPDATE runs SET status = 'RUNNING' WHERE {cut_off}")
     again = second.log_result(result, "s/a", may_exist=True)
-    assert again != kept
-    assert [row["run_id"] for row in second.read_rows(suite)] == [again]
+    rows = second.read_rows(suite)
+    assert [row["run_id"] for row in rows] == [again] == [kept]
+    trials = [row["trial"] for row in second.read_trials(rows)]
+    assert trials == [trial.index for trial in result.trials]
     assert second.log_result(result, "s/a", may_exist=True) == again
 
 
