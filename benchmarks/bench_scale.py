@@ -112,7 +112,6 @@ class Place:
             "--host", "127.0.0.1", "--port", str(self.port),
             MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false", MLFLOW_TRACKING_URI="",
         )  # fmt: skip
-        await_port(self.port)
 
     def start_scheduler(self) -> None:
         """Start a Dask scheduler on loopback."""
@@ -164,6 +163,7 @@ def place(folder: Path, *, cases: int, trials: int, epochs: int) -> Iterator[Pla
     with ExitStack() as stack:
         made = Place(folder, environment, stack, port)
         made.start_server()
+        await_port(port)
         made.start_scheduler()
         yield made
 
@@ -190,7 +190,7 @@ def load(
         driver = here.start_run("scale_load")
         while driver.poll() is None:
             time.sleep(0.2)
-            if due and share_done(here, cases) >= due[0][0]:
+            while due and share_done(here, cases) >= due[0][0]:
                 kind = due.pop(0)[1]
                 driver = inject(here, kind, driver, draw)
                 injected[kind] += 1
