@@ -1,6 +1,8 @@
 """Ratios of several hosts: whether they agree, and if so what they say together.
 
-Energies of hosts are never averaged; a ratio within each of them may be the same on all.
+Energies of hosts are never averaged; a ratio within each of them may be the same on all. Intervals
+take hosts for independent. Those that ran equal repeats share seeds: where the seed decides how
+long a training takes, as by early stopping, intervals are too narrow.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
