@@ -1,18 +1,21 @@
 """The whole command line in one process, on a disk that fails or lets it die at a chosen change.
 
 Its workers live in the same process and replay a recording, so that a run takes a second and is
-the same each time. Processes are forked from one that has imported everything: `run`.
+the same each time, however busy the machine: what a change's number is in one run, it is in all.
+Processes are forked from one that has imported everything: `run`.
 """
 
 import fcntl
 import io
 import json
+import math
 import multiprocessing
 import os
 import platform
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.process import BaseProcess
@@ -29,6 +32,7 @@ from greenbench.machine import claims, owners
 from greenbench.machine.claims import Fence
 from greenbench.machine.environment import describe_environment
 from greenbench.results.journal import Journal
+from greenbench.running import delivery
 from greenbench.running.worker_process import open_log
 from greenbench.search.bench import Bench
 from greenbench.search.repeat import run_repeat
@@ -86,6 +90,8 @@ class Fault:
         What the process gets; none if 0.
     error : int
         Number of the error that the system tells, now and at each such change that follows.
+    pause_s : float
+        For how many seconds nothing happens before it, as on a machine that is busy.
     """
 
     number: int = 0
@@ -93,6 +99,7 @@ class Fault:
     kind: str = ""
     signal: int = 0
     error: int = 0
+    pause_s: float = 0.0
 
 
 @dataclass
@@ -117,6 +124,8 @@ class Disk:
         if fault is None or fault.of not in change.path or fault.kind not in ("", kind):
             return
         self._met += 1
+        if self._met - 1 == fault.number:
+            time.sleep(fault.pause_s)
         # After Ctrl+C, what was not written is, when the file is closed.
         if self._met - 1 == fault.number and half and fault.signal != signal.SIGINT:
             half()
@@ -258,12 +267,20 @@ class Node:
         platform.node = lambda: self.name
 
 
+def _pace(*, is_late: bool) -> None:
+    """Let no clock decide which results the store is told between repeats, and which at the end."""
+    delivery.BETWEEN_S = 0.0 if is_late else math.inf
+    delivery.SILENT_S = math.inf
+
+
 def _child(
     arguments: Sequence[str],
     folder: Path,
     fault: Fault | None,
     shared: Path,
     place: Node | Rough | None,
+    *,
+    is_late: bool,
 ) -> None:
     ours = f"{place.name}-" if place else ""
     with (shared / f"{ours}{OUTPUT}").open("wb") as output:
@@ -287,6 +304,7 @@ def _child(
     from greenbench.running import executor  # noqa: PLC0415
 
     if not isinstance(place, Rough):
+        _pace(is_late=is_late)
         executor.WorkerProcess = Worker  # type: ignore[assignment, misc]
     disk = Disk(str(folder), fault)
     install(disk)
@@ -334,9 +352,11 @@ class Place:
         shutil.copytree(self.shared / "mlruns", folder / "mlruns")
         return folder
 
-    def run(self, folder: Path, *arguments: str, fault: Fault | None = None) -> Done:
-        """Run the command line in a process of its own."""
-        return self.end(self.start(folder, *arguments, fault=fault))
+    def run(
+        self, folder: Path, *arguments: str, fault: Fault | None = None, is_late: bool = False
+    ) -> Done:
+        """Run the command line in a process of its own; `is_late`: the store is told at the end."""
+        return self.end(self.start(folder, *arguments, fault=fault, is_late=is_late))
 
     def start(
         self,
@@ -344,6 +364,7 @@ class Place:
         *arguments: str,
         fault: Fault | None = None,
         node: Node | Rough | None = None,
+        is_late: bool = False,
     ) -> Started:
         """Start the command line, on a made-up machine or in rough surroundings if so asked."""
         context = multiprocessing.get_context("forkserver")
@@ -351,7 +372,8 @@ class Place:
         self._of(node, CHANGES).unlink(missing_ok=True)
         # It may be killed before it says anything.
         self._of(node, OUTPUT).write_bytes(b"")
-        process = context.Process(target=_child, args=(arguments, folder, fault, self.shared, node))
+        given = (arguments, folder, fault, self.shared, node)
+        process = context.Process(target=_child, args=given, kwargs={"is_late": is_late})
         with pytest.MonkeyPatch.context() as patch:
             # Many small matrices: threads would wait for each other.
             patch.setenv("OMP_NUM_THREADS", "1")
