@@ -248,7 +248,7 @@ class ReplayingBackend(Protocol):
         """Return recorded CPU seconds since the last lap, and 0 for other processes."""
 
     def now_s(self) -> float:
-        """Return seconds on a clock that recorded durations advance."""
+        """Return seconds on a clock that recorded durations advance from the last `open` on."""
 
 
 @runtime_checkable

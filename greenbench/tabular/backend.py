@@ -49,7 +49,7 @@ class TabularBackend:
         self._odometer = Odometer()
         self._lookup: Lookup | None = None
         self._lapped_cpu_s = 0.0
-        self._epoch_s = time.time() - self._odometer.read().duration_s
+        self._set_clock()
 
     def open(self, case: Case) -> Dataset:
         """Find the recording for a case; return the data set's shape, in no memory.
@@ -59,6 +59,9 @@ class TabularBackend:
         ConfigurationError
             If there is none, or it does not cover the case.
         """
+        # A repeat starts now, not when what was replayed before it would have ended: runs are put
+        # in order by when they started, and another one may come before that.
+        self._set_clock()
         with self._odometer.uncounted():
             path = self._folder / f"{case.network}-{case.dataset}{SUFFIX}"
             if not path.is_file():
@@ -111,8 +114,14 @@ class TabularBackend:
         return lap_s, 0.0
 
     def now_s(self) -> float:
-        """Return seconds since 1970-01-01 UTC, as if what is replayed took its recorded time."""
+        """Return seconds since 1970-01-01 UTC, as if replaying took what was recorded.
+
+        With each recording that is opened it is the machine's clock again.
+        """
         return self._epoch_s + self._odometer.read().duration_s
+
+    def _set_clock(self) -> None:
+        self._epoch_s = time.time() - self._odometer.read().duration_s
 
     def _source(self) -> str:
         if self._lookup is None:

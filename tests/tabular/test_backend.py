@@ -357,6 +357,17 @@ def test_clock_advances_by_recorded_time_and_never_goes_back(
     assert backend.now_s() - before == pytest.approx(2.0)
 
 
+@pytest.mark.usefixtures("clocks")
+def test_recording_that_is_opened_starts_now_whatever_was_replayed_before(
+    backend: TabularBackend, request_: BuildRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Runs are put in order by when their repeats started, and another one may come in between.
+    monkeypatch.setattr("greenbench.tabular.backend.time.time", lambda: 2e9)
+    train(backend.build(request_), EPOCHS)
+    backend.open(CASE)
+    assert backend.now_s() == 2e9
+
+
 def test_proposals_cost_what_they_really_take() -> None:
     clocks = Clocks()
     meter = TabularMeter(clocks.odometer, lambda: "made up")
