@@ -46,43 +46,6 @@ for _number, _handler in (
         signal.signal(_number, _handler)
 
 
-LONG = (
-    "integration/test_tasks_suite.py",
-    "integration/test_cluster_runs.py",
-    "tried/test_layout.py",
-    "integration/test_energy_faults.py",
-    "integration/test_energy_chain.py",
-    "integration/test_faults.py",
-    "integration/test_known_scripts.py",
-    "faults/test_two_users.py",
-    "integration/test_killed_programs.py",
-    "integration/test_gate.py",
-    "integration/test_pytest_plugin.py",
-    "integration/test_tutorial_own.py",
-    "cli/test_cli_record.py",
-    "integration/test_own_scripts.py",
-    "integration/test_slurm.py",
-    "integration/test_team_store.py",
-    "integration/test_until_decided.py",
-    "faults/test_read_only.py",
-    "search/test_killed_search.py",
-    "faults/test_kills.py",
-    "tried/test_resume.py",
-    "integration/test_own_training_killed.py",
-    "browser/test_ui.py",
-    "integration/test_accuracy.py",
-    "integration/test_threads_compared.py",
-)
-"""Files of which one alone takes minutes, the longest first."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let long files begin first: at the end, others would wait for who has just begun one."""
-    tests = Path(__file__).parent
-    places = {tests / name: place for place, name in enumerate(LONG)}
-    items.sort(key=lambda item: places.get(item.path, len(LONG)))
-
-
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Return what ``-n logical`` means: one process more than there are CPUs, since many wait."""
