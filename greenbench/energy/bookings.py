@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import hypot
+from operator import attrgetter
 
 import numpy as np
 
 from greenbench.energy.counters import Counters
 from greenbench.energy.habits import Apportioner, Habits
-from greenbench.energy.ticks import Apportioned, Floats, Segments, Ticks
+from greenbench.energy.pieces import READING, Estimate, Piece
+from greenbench.energy.ticks import Apportioned, Segments, Ticks
 from greenbench.errors import EnergyError
 from greenbench.machine.secrets import redact
 from greenbench.results.account import Account
@@ -26,73 +28,14 @@ EXTRAPOLATED = 0.25
 one phase may differ by as much while their power rises."""
 
 
-@dataclass(frozen=True)
-class Piece:
-    """A window that ended.
-
-    Attributes
-    ----------
-    phase : str
-        What it is booked to.
-    began_s, ended_s : float
-        Seconds by the clock of the ticks.
-    passes : int
-        How often the work was done in it.
-    """
-
-    phase: str
-    began_s: float
-    ended_s: float
-    passes: int
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What the counters of one component say of some pieces.
-
-    Attributes
-    ----------
-    energy_j, uncertainty_j : array of shape (pieces,)
-        Joules of each piece, all passes, and the half-widths of their 95% intervals.
-    phase_uncertainty_j : mapping of str to float
-        By phase, all passes.
-    total_uncertainty_j : float
-        Of their sum.
-    booked_with : mapping of str to str
-        A phase without a figure of its own, and the one that holds its joules.
-    tick_s : float
-        Seconds between two ticks.
-    """
-
-    energy_j: Floats
-    uncertainty_j: Floats
-    phase_uncertainty_j: Mapping[str, float]
-    total_uncertainty_j: float
-    booked_with: Mapping[str, str]
-    tick_s: float
-
-    def __add__(self, other: "Estimate") -> "Estimate":
-        mine, others = self.phase_uncertainty_j, other.phase_uncertainty_j
-        return Estimate(
-            self.energy_j + other.energy_j,
-            np.hypot(self.uncertainty_j, other.uncertainty_j),
-            {
-                phase: hypot(mine.get(phase, 0.0), others.get(phase, 0.0))
-                for phase in {**mine, **others}
-            },
-            hypot(self.total_uncertainty_j, other.total_uncertainty_j),
-            {**self.booked_with, **other.booked_with},
-            max(self.tick_s, other.tick_s),
-        )
-
-
 class Bookings:
     """What a ledger's windows used, by counters that tick.
 
     Nothing is read at the edges of windows: their times are noted, and the joules of all ticks
-    are apportioned to them; the seconds that reading the other meter takes are in both. What fails
-    makes a component unknown, with the reason, and never
-    falls back to what another meter read: one repeat has one method.
+    are apportioned to them. The seconds that reading the other meter takes are a window of their
+    own, and in no phase: in a virtual machine they are more than a small network trains for. What
+    fails makes a component unknown, with the reason, and never falls back to what another meter
+    read: one repeat has one method.
 
     Parameters
     ----------
@@ -169,8 +112,8 @@ class Bookings:
                 account = _booked(account, name, dict.fromkeys(account.phases, part.unknown(one)))
         return account
 
-    def settled(self, account: Account, measured: Reading) -> tuple[Account, Reading]:
-        """Return the account of all windows, and what was measured in them, by all ticks.
+    def settled(self, account: Account, measured: Reading) -> tuple[Account, Reading, Reading]:
+        """Return the account of all windows, what was measured by all ticks, and in windows alone.
 
         Waits for the ticks after the last window.
 
@@ -182,10 +125,12 @@ class Bookings:
             All passes.
         """
         if not self._pieces:
-            return account, measured
+            return account, measured, measured
         self._await_ticks()
         account = _timed(account, self._pieces)
         seconds = self._pieces[-1].ended_s - self._pieces[0].began_s
+        in_windows = np.array([each.phase != READING for each in self._pieces])
+        witnessed = measured
         measured = replace(measured, duration_s=seconds)
         found = self._estimates(self._pieces, is_final=True)
         for name, part in self._components.items():
@@ -198,15 +143,17 @@ class Bookings:
                     tick_s=one.tick_s,
                     uncertainty_j=one.total_uncertainty_j,
                 )
+                seen = replace(whole, energy_j=float(one.energy_j[in_windows].sum()))
             else:
                 phases = dict.fromkeys(account.phases, part.unknown(one))
-                whole = part.unknown(one)
+                whole = seen = part.unknown(one)
             account = _booked(account, name, phases)
             if isinstance(one, Estimate) and all(piece.passes == 1 for piece in self._pieces):
-                known = {**account.uncertainty_j, name: one.total_uncertainty_j}
+                known = {**account.uncertainty_j, name: one.booked_uncertainty_j}
                 account = replace(account, uncertainty_j=known)
             measured = replace(measured, components={**measured.components, name: whole})
-        return account, measured
+            witnessed = replace(witnessed, components={**witnessed.components, name: seen})
+        return account, measured, witnessed
 
     def _await_ticks(self) -> None:
         tick_s = max((p.tick_s or SLOWEST_TICK_S for p in self._components.values()), default=0.0)
@@ -278,12 +225,12 @@ def _until_now(ticks: Ticks, pieces: Sequence[Piece], share: Share) -> Estimate:
     found = share(ticks, _segments(pieces))
     # A counter that runs behind has not told what was just before its last tick, either.
     told_s = last_s - found.lag_s
-    shown = {each.phase for each in pieces if each.began_s < told_s}
+    shown = {each.kind for each in pieces if each.began_s < told_s}
     doubts = np.zeros(len(pieces))
     for index, piece in enumerate(pieces):
         rest_s = piece.ended_s - max(piece.began_s, told_s)
         if rest_s > 0:
-            doubt = EXTRAPOLATED if piece.phase in shown else 1.0
+            doubt = EXTRAPOLATED if piece.kind in shown else 1.0
             share_of = rest_s / (piece.ended_s - piece.began_s)
             doubts[index] = doubt * share_of * found.energy_j[index]
     known = _as_estimate(found)
@@ -292,7 +239,8 @@ def _until_now(ticks: Ticks, pieces: Sequence[Piece], share: Share) -> Estimate:
 
 def _segments(pieces: Sequence[Piece]) -> Segments:
     edges = np.array([pieces[0].began_s, *(each.ended_s for each in pieces)])
-    return Segments(edges, [each.phase for each in pieces])
+    kinds = [each.kind for each in pieces]
+    return Segments(edges, kinds, [each.is_booked for each in pieces])
 
 
 def _as_estimate(found: Apportioned) -> Estimate:
@@ -301,22 +249,25 @@ def _as_estimate(found: Apportioned) -> Estimate:
         found.segment_uncertainty_j,
         found.phase_uncertainty_j,
         found.total_uncertainty_j,
+        found.counted_uncertainty_j,
         found.booked_with,
         found.tick_s,
     )
 
 
 def _by_phase(part: Component, pieces: Sequence[Piece], one: Estimate) -> dict[str, Component]:
-    """Return by phase what one pass of each piece used.
+    """Return by phase what one pass of each piece used that is booked.
 
     A phase that lasts less than a tick in all has no figure of its own. Its joules are added to
     its neighbour's, or kept beside it where the neighbour has no piece here, so that all sums
     stay right.
     """
-    phases = {piece.phase for piece in pieces}
+    phases = {piece.phase for piece in pieces if piece.is_booked}
     joules = dict.fromkeys(phases, 0.0)
     doubts = dict.fromkeys(phases, 0.0)
     for piece, energy_j, doubt_j in zip(pieces, one.energy_j, one.uncertainty_j, strict=True):
+        if not piece.is_booked:
+            continue
         holder = one.booked_with.get(piece.phase, piece.phase)
         phase = holder if holder in phases else piece.phase
         joules[phase] += float(energy_j) / piece.passes
@@ -337,8 +288,11 @@ def _by_phase(part: Component, pieces: Sequence[Piece], one: Estimate) -> dict[s
 def _settled(part: Component, pieces: Sequence[Piece], one: Estimate) -> dict[str, Component]:
     """Return the same with the uncertainties of whole phases, whose pieces are not independent."""
     phases = _by_phase(part, pieces, one)
-    whole = _by_phase(part, [replace(each, passes=1) for each in pieces], one)
+    alike = [replace(each, passes=1, phase=each.kind) for each in pieces]
+    whole = _by_phase(part, alike, one)
     for phase, known_j in one.phase_uncertainty_j.items():
+        if phase not in phases:
+            continue
         all_j = whole[phase].energy_j or 0.0
         share = (phases[phase].energy_j or 0.0) / all_j if all_j else 1.0
         phases[phase] = replace(phases[phase], uncertainty_j=known_j * share)
@@ -348,11 +302,10 @@ def _settled(part: Component, pieces: Sequence[Piece], one: Estimate) -> dict[st
 def _timed(account: Account, pieces: Sequence[Piece]) -> Account:
     """Return an account with the seconds that its joules are of.
 
-    The meter's own windows leave out what it takes to read it, in which the device goes on using
-    energy: of idle power, as much would be taken too little.
+    The meter's own windows are a little shorter: of idle power, as much would be taken too little.
     """
     seconds = dict.fromkeys(account.phases, 0.0)
-    for piece in pieces:
+    for piece in filter(attrgetter("is_booked"), pieces):
         seconds[piece.phase] += (piece.ended_s - piece.began_s) / piece.passes
     phases = account.phases.items()
     return replace(

@@ -10,6 +10,7 @@ from greenbench.energy.bookings import Bookings
 from greenbench.energy.counters import Counters
 from greenbench.energy.habits import Habits
 from greenbench.energy.meter import Meter
+from greenbench.energy.pieces import ASIDE, READING
 from greenbench.errors import EnergyError
 from greenbench.results.account import PHASES, Account
 from greenbench.results.readings import Reading
@@ -46,7 +47,9 @@ class Ledger:
     """Account of one case, fed by one meter.
 
     From `open` to `close` exactly one window is open at any moment: what is not inside a
-    `phase` is booked to ``other``, so that the phases cover the case without gap or overlap.
+    `phase` is booked to ``other``, so that the phases cover the case without overlap. Two things
+    are left out, since the case would not need them: what reading the meter takes, and what
+    happens `aside`.
 
     Parameters
     ----------
@@ -96,7 +99,7 @@ class Ledger:
         self._account = Account()
         self._whole = Account()
         self._measured = Reading(0.0)
-        self._settled: tuple[Account, Reading] | None = None
+        self._settled: tuple[Account, Reading, Reading] | None = None
 
     def open(self) -> None:
         """Start the account; time from here on is booked."""
@@ -121,6 +124,17 @@ class Ledger:
             yield window
         finally:
             self._switch("other", window.passes)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Book what happens inside to no phase: the measurement needs it, and not the case."""
+        if self._phase != "other":
+            raise EnergyError(f"nothing is left out inside phase {self._phase!r}")
+        self._switch(ASIDE)
+        try:
+            yield
+        finally:
+            self._switch("other")
 
     def rename(self, phase: str) -> None:
         """Book the window that is open to another phase: it turned out to be that."""
@@ -166,18 +180,22 @@ class Ledger:
 
     @property
     def measured(self) -> Reading:
-        """Everything since `open`, all passes of the work included."""
+        """Everything since `open`, all passes of the work included, and what is left out."""
         return self._final()[1]
 
-    def _final(self) -> tuple[Account, Reading]:
+    @property
+    def witnessed(self) -> Reading:
+        """The same without what reading the meter took: what its witnesses saw, too."""
+        return self._final()[2]
+
+    def _final(self) -> tuple[Account, Reading, Reading]:
         if self._bookings is None or self._phase is not None:
-            return self._whole, self._measured
+            return self._whole, self._measured, self._measured
         if self._settled is None:
             self._settled = self._bookings.settled(self._whole, self._measured)
         return self._settled
 
     def _switch(self, phase: str, passes: int = 1) -> None:
-        # What it takes to read the meter is booked to other.
         if self._phase is None:
             raise EnergyError("the ledger is not open")
         ended, at_s = self._phase, self._clock()
@@ -185,7 +203,8 @@ class Ledger:
         # Before the books are kept: what that takes would be in no window.
         self._begin(phase)
         self._book(ended, reading, passes)
-        self._note(ended, self._clock() if ended == "other" else at_s, passes)
+        self._note(ended, at_s, passes)
+        self._note(READING, self._clock())
 
     def _note(self, phase: str, at_s: float, passes: int = 1) -> None:
         if self._bookings is not None:
@@ -200,6 +219,8 @@ class Ledger:
         stopped_s = self._stops.lap_s() if self._stops else 0.0
         reading = replace(reading, cpu_s=cpu_s, other_cpu_s=other_cpu_s, stopped_s=stopped_s)
         self._measured += reading
+        if phase == ASIDE:
+            return
         booked = Account({phase: reading * (1 / passes) if passes > 1 else reading})
         self._account += booked
         self._whole += booked

@@ -1,7 +1,7 @@
 """Meters by name: ``codecarbon``, ``codecarbon,zeus``, ``replay:trace.csv``."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,11 @@ def meter_files(names: str) -> list[str]:
 
 
 def open_meter(
-    names: str, gpus: Sequence[Gpu] | None = None, cpu_tdp_w: float | None = None
+    names: str,
+    gpus: Sequence[Gpu] | None = None,
+    cpu_tdp_w: float | None = None,
+    *,
+    counted: Container[str] = (),
 ) -> Meter:
     """Return a running meter that records its failures instead of raising them.
 
@@ -57,6 +61,9 @@ def open_meter(
         what they find.
     cpu_tdp_w : float, optional
         The TDP of all CPUs, in W, likewise; without, meters that need it look it up.
+    counted : container of str
+        Components that counters are read of instead, so that the first meter need not look at them:
+        a GPU takes tens of milliseconds to tell all that codecarbon asks.
 
     Raises
     ------
@@ -65,8 +72,11 @@ def open_meter(
     """
     check_meters(names)
     told = {"gpus": gpus, "cpu_tdp_w": cpu_tdp_w}
-    first, *witnesses = [GuardedMeter(_make(*parsed, told)) for parsed in _parse(names)]
-    return PairedMeter(first, witnesses) if witnesses else first
+    first, *others = _parse(names)
+    its = {**told, "gpus": ()} if "gpu" in counted else told
+    opened = GuardedMeter(_make(*first, its))
+    witnesses = [GuardedMeter(_make(*parsed, told)) for parsed in others]
+    return PairedMeter(opened, witnesses) if witnesses else opened
 
 
 def _parse(names: str) -> list[tuple[str, str]]:

@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 from greenbench.results import Reconciliation
+from greenbench.results.quality import disagreement
 from greenbench.results.readings import Component, Provenance, Reading, sum_energy_j
 from greenbench.results.uncertainty import combined_j
 
@@ -11,7 +13,7 @@ COUNTER_LIMIT = 0.02
 MODEL_LIMIT = 0.05
 
 
-def reconcile(booked: Reading, whole: Reading) -> Reconciliation:
+def reconcile(booked: Reading, whole: Reading, witnessed: Reading | None = None) -> Reconciliation:
     """Return how far the phases are from the whole, where they are farthest beyond their limit.
 
     What counters read is held to their limit by itself: a modelled CPU in the same headline does
@@ -25,6 +27,8 @@ def reconcile(booked: Reading, whole: Reading) -> Reconciliation:
         Sum over all phases.
     whole : Reading
         One window around them, by a meter of its own.
+    witnessed : Reading, optional
+        What was booked in windows that further meters read, too; all of it by default.
     """
     headline = whole.counting
     counters = [n for n, part in headline.items() if part.provenance is Provenance.COUNTER]
@@ -33,7 +37,12 @@ def reconcile(booked: Reading, whole: Reading) -> Reconciliation:
     others = [name for name in others if name in whole.components]
     kinds = {MODEL_LIMIT: others, COUNTER_LIMIT: counters}
     found = [_compared(booked, whole, names, limit) for limit, names in kinds.items() if names]
-    return max(found, key=_excess, default=Reconciliation(None, None, MODEL_LIMIT))
+    worst = max(found, key=_excess, default=Reconciliation(None, None, MODEL_LIMIT))
+    return replace(
+        worst,
+        apart=disagreement(witnessed or booked),
+        apart_beyond_ticks=disagreement(witnessed or booked, beyond_ticks=True),
+    )
 
 
 def _compared(

@@ -51,10 +51,13 @@ class Segments:
         Seconds by the clock of the ticks; they never fall.
     phases : sequence of m str
         What each segment is booked to.
+    counted : sequence of m bool, optional
+        Which of them the total is of; all by default.
     """
 
     edges_s: Floats
     phases: Sequence[str]
+    counted: Sequence[bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ class Apportioned:
         `booked_with` is missing here.
     total_j, total_uncertainty_j : float
         Joules from the first edge to the last, and the half-width of their 95% interval.
+    counted_uncertainty_j : float
+        That of the segments that count.
     booked_with : mapping of str to str
         A phase that lasts less than a tick in all, and the neighbour whose figure holds its joules.
     tick_s : float
@@ -88,6 +93,7 @@ class Apportioned:
     phase_uncertainty_j: Mapping[str, float]
     total_j: float
     total_uncertainty_j: float
+    counted_uncertainty_j: float
     booked_with: Mapping[str, str]
     tick_s: float
     lag_s: float
@@ -135,7 +141,8 @@ def apportion(
     work, names, booked = work_of(ticks, segments, is_open=is_open)
     regression = Regression(work)
     known = known or Evidence(regression).explanations
-    return _summary(work, models(regression, known), names, booked)
+    counted = np.ones(len(segments.phases)) if segments.counted is None else segments.counted
+    return _summary(work, models(regression, known), names, booked, np.asarray(counted, float))
 
 
 def work_of(
@@ -164,7 +171,11 @@ def work_of(
 
 
 def _summary(
-    work: Work, averaged: Sequence[Model], names: Sequence[str], booked: Mapping[str, str]
+    work: Work,
+    averaged: Sequence[Model],
+    names: Sequence[str],
+    booked: Mapping[str, str],
+    counted: Floats,
 ) -> Apportioned:
     """Average the models, and add up what each one leaves open and what they differ by."""
     weights = np.array([model.why.weight for model in averaged])
@@ -180,17 +191,22 @@ def _summary(
         fitted = np.einsum("ip,pq,iq->i", slope, best.covariance, slope)
         return np.asarray(quantile * np.sqrt(spread + noise + np.maximum(fitted, 0.0)))
 
-    ends = edges_j2[:1] + edges_j2[-1:]
+    def of_sum(which: Floats) -> float:
+        # What one of two neighbours gets too much, the other lacks.
+        is_end = np.diff(which, prepend=0.0, append=0.0) != 0
+        noise = np.array([edges_j2[is_end].sum()])
+        return float(half_widths((shares @ which)[:, None], noise, (which @ slopes)[None])[0])
+
     energy_j = weights @ shares
     by_phase = half_widths(shares @ into, own @ into, into.T @ slopes)
-    total = half_widths(shares.sum(1, keepdims=True), ends, slopes.sum(0, keepdims=True))
     return Apportioned(
         energy_j=energy_j,
         segment_uncertainty_j=half_widths(shares, own, slopes),
         phase_j=dict(zip(names, (energy_j @ into).tolist(), strict=True)),
         phase_uncertainty_j=dict(zip(names, by_phase.tolist(), strict=True)),
         total_j=float(energy_j.sum()),
-        total_uncertainty_j=float(total[0]),
+        total_uncertainty_j=of_sum(np.ones_like(counted)),
+        counted_uncertainty_j=of_sum(counted),
         booked_with=booked,
         tick_s=work.tick_s,
         lag_s=float(weights @ np.array([model.why.lag_s for model in averaged])),

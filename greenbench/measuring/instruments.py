@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from greenbench import registry
@@ -91,17 +92,17 @@ def open_instruments(settings: Settings) -> Instruments:
     if not set(names) <= set(registry.meters.names()):
         registry.load_plugins()
     gpus = visible_gpus(os.environ) or gpus_to_read(os.environ)
-    meter = open_meter(settings.meter, gpus)
-    counters = _open_counters(names[0], gpus)
-    try:
-        read = {**meter.describe(), **(counters.describe() if counters else {})}
+    with ExitStack() as opened:
+        counters = _open_counters(names[0], gpus)
+        if counters:
+            opened.callback(counters.close)
+        counted = counters.describe() if counters else {}
+        meter = open_meter(settings.meter, gpus, counted=counted)
+        opened.callback(meter.close)
+        read = {**meter.describe(), **counted}
         device = _device(gpus) if GPU in read else ON_CPU
         scope = names_in(settings.headline, read, None if names[0] in REPLAYING else device)
-    except BaseException:
-        meter.close()
-        if counters:
-            counters.close()
-        raise
+        opened.pop_all()
     environment = describe_environment(settings.threads, {"device": device})
     # How many threads compute is the program's affair.
     known = {name: text for name, text in environment.items() if name != "threads"}

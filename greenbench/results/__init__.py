@@ -1,10 +1,10 @@
 """Results: what came out of a case, as readings, records, journal and table."""
 
+from greenbench.results.reconciliation import Reconciliation
 from greenbench.results.result import (
     CaseResult,
     Costs,
     Epoch,
-    Reconciliation,
     Segment,
     Trial,
     TrialStatus,

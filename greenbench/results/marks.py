@@ -16,10 +16,10 @@ from greenbench.results.quality import (
     DISAGREEMENT,
     DRIFT,
     SHARE,
-    disagreement,
     is_disturbed,
     was_suspended,
 )
+from greenbench.results.reconciliation import Reconciliation, meters_apart
 from greenbench.results.result import CaseResult
 from greenbench.results.uncertainty import SHORT_SHARE, is_short
 
@@ -121,7 +121,7 @@ def marks_of(result: CaseResult) -> tuple[str, ...]:
         What the repeat gave.
     """
     found = {
-        **energy_marks(result.account, result.environment, result.gpus),
+        **energy_marks(result.account, result.environment, result.gpus, result.reconciliation),
         "unreconciled": _is_unreconciled(result),
         "incomplete": result.costs.train_flops is None and not _is_untold(result),
         UNTOLD: _is_untold(result),
@@ -132,7 +132,10 @@ def marks_of(result: CaseResult) -> tuple[str, ...]:
 
 
 def energy_marks(
-    account: Account, environment: Mapping[str, str], gpus: Sequence[TrainedGpu]
+    account: Account,
+    environment: Mapping[str, str],
+    gpus: Sequence[TrainedGpu],
+    reconciliation: Reconciliation | None = None,
 ) -> dict[str, bool]:
     """Return which marks energies have for themselves, whatever was measured.
 
@@ -144,8 +147,11 @@ def energy_marks(
         ``meter`` and ``cores``.
     gpus : sequence of TrainedGpu
         The cards that were read.
+    reconciliation : Reconciliation, optional
+        Of a repeat.
     """
     total = account.total
+    apart = meters_apart(total, reconciliation, beyond_ticks=True)
     cores = int(environment.get("cores", 1))
     is_busy = is_disturbed(total.other_cpu_s, total.duration_s, cores)
     return {
@@ -156,7 +162,7 @@ def energy_marks(
         DELAYED: is_busy and not total.is_affected_by_others,
         SUSPENDED: was_suspended(total),
         "short": is_short(account),
-        "disagreeing": (disagreement(total, beyond_ticks=True) or 0.0) > DISAGREEMENT,
+        "disagreeing": (apart or 0.0) > DISAGREEMENT,
         "throttled": is_throttled(gpus),
         "shared": is_shared(gpus),
         SHARED_HOST: had_neighbours(gpus),

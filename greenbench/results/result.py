@@ -11,6 +11,7 @@ from typing import Any
 from greenbench.cases import Case, Scalar
 from greenbench.results.account import Account
 from greenbench.results.gpus import TrainedGpu
+from greenbench.results.reconciliation import Reconciliation
 from greenbench.tasks import ACCURACY, Score
 
 OLDER_NAMES: Mapping[str, str] = {"val_accuracy": "val_score", "test_accuracy": "test_score"}
@@ -174,40 +175,6 @@ class Costs:
     def from_dict(cls, values: Mapping[str, Any]) -> "Costs":
         """Rebuild costs from their `dataclasses.asdict` form."""
         return cls(**{**values, "uncounted": tuple(values.get("uncounted", ()))})
-
-
-@dataclass(frozen=True)
-class Reconciliation:
-    """What the phases booked, against one window around all of them by a second meter.
-
-    Attributes
-    ----------
-    booked_j, whole_j : float or None
-        Headline joules of the phases, and of the window; None if unknown.
-    limit : float
-        Largest share by which they may differ.
-    uncertainty_j : float
-        By how many joules they may differ besides, because of ticks; 0 where none were read.
-    """
-
-    booked_j: float | None
-    whole_j: float | None
-    limit: float
-    uncertainty_j: float = 0.0
-
-    @property
-    def deviation(self) -> float | None:
-        """Share of the whole by which the phases differ from it; None if unknown."""
-        if self.booked_j is None or not self.whole_j:
-            return None
-        return abs(self.booked_j - self.whole_j) / self.whole_j
-
-    @property
-    def excess(self) -> float | None:
-        """Share by which they differ beyond what ticks explain; None if unknown."""
-        if self.deviation is None or not self.whole_j:
-            return None
-        return max(self.deviation - self.uncertainty_j / self.whole_j, 0.0)
 
 
 @dataclass(frozen=True)

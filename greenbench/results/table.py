@@ -10,8 +10,9 @@ from greenbench.results.chronology import proposal_wh, spending, to_text
 from greenbench.results.gpus import state_figures, throttled_by
 from greenbench.results.looks import Look
 from greenbench.results.marks import join, marks_of
-from greenbench.results.quality import disagreement, net_j, others_share
+from greenbench.results.quality import net_j, others_share
 from greenbench.results.readings import JOULES_PER_WH, Reading
+from greenbench.results.reconciliation import meters_apart
 from greenbench.results.scope import PARTS
 from greenbench.results.scores import columns_of, optimism_of, with_older_names
 from greenbench.results.winner import winner_columns
@@ -307,7 +308,7 @@ def _qualities(result: CaseResult) -> Row:
         "other_cpu_share": others_share(total.other_cpu_s, total.duration_s, cores),
         "stopped_s": total.stopped_s,
         "unreconciled_share": reconciliation.deviation if reconciliation else None,
-        "meter_disagreement": disagreement(total),
+        "meter_disagreement": meters_apart(total, reconciliation),
         # Known once the whole suite has run.
         "idle_drift": None,
         "passes": max((trial.passes for trial in result.trials), default=1),

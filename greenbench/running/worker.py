@@ -212,12 +212,13 @@ def _measuring(backend: Backend, request: Mapping[str, Any]) -> dict[str, Any]:
     gpus = gpus_to_read(os.environ, told, request.get("devices", 1))
     first = request["meter"].partition(",")[0]
     tdp_w = request.get("cpu_tdp_w")
-    meter = open_meter(request["meter"], gpus, tdp_w)
     counters = _counters(first, gpus)
+    counted = counters.describe() if counters else {}
+    meter = open_meter(request["meter"], gpus, tdp_w, counted=counted)
     # Of what a trace was recorded, nobody knows.
     is_replay = meter_names(first)[0] in REPLAYING
     device = None if is_replay else backend.describe().get("device")
-    read = {**meter.describe(), **(counters.describe() if counters else {})}
+    read = {**meter.describe(), **counted}
     scope = names_in(request.get("headline"), read, device)
     return {
         "meter": ScopedMeter(meter, scope),

@@ -68,7 +68,10 @@ class BatchTraining:
     def _advance(self, build: Callable[[], TrainableBatch], target: int) -> None:
         batch = build()
         conditions = self._conditions
-        spare = build() if conditions.min_window_s else None
+        spare = None
+        if conditions.min_window_s:
+            with conditions.ledger.aside():
+                spare = build()
         scores: Sequence[float | None] = ()
         for epochs in conditions.intervals(0, target):
             running = self._running()

@@ -144,7 +144,7 @@ class Search:
             metrics,
             earlier + recovered + self._ledger.whole(),
             wall_s,
-            reconcile(self._ledger.measured, whole),
+            reconcile(self._ledger.measured, whole, self._ledger.witnessed),
             memory_bytes,
             model,
         )

@@ -140,10 +140,10 @@ class Training(Course):
         if self.model is None:
             self.model = self._build()
         # Windows of streamed data are as short as their blocks: filling them would read ahead.
-        is_filled = self._conditions.min_window_s and self._conditions.stream is None
-        if self._spare is None and is_filled:
-            self._spare = self._build()
         conditions = self._conditions
+        if self._spare is None and conditions.min_window_s and conditions.stream is None:
+            with conditions.ledger.aside():
+                self._spare = self._build()
         val_score: float | None = None
         for epochs in conditions.intervals(len(self._epochs), target):
             is_held = conditions.stream is None

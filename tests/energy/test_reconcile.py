@@ -5,6 +5,7 @@ import pytest
 from greenbench.energy.ledger import Ledger
 from greenbench.energy.reconcile import reconcile
 from greenbench.results.readings import Component, Provenance, Reading
+from greenbench.results.reconciliation import Reconciliation, meters_apart
 from greenbench.testing import FakeClock, FakeMeter
 from tests.builders import make_reading
 
@@ -108,3 +109,19 @@ def test_a_ledger_reconciles_with_a_meter_around_it():
     found = reconcile(ledger.measured, around.end_window())
     assert found.whole_j == pytest.approx(142.5)
     assert found.deviation == pytest.approx(0.0, abs=1e-12)
+
+
+def test_meters_are_compared_over_all_passes_of_the_work() -> None:
+    def read(train_j: float, rest_j: float) -> dict[str, Component]:
+        return {"gpu": Component(train_j + rest_j, Provenance.COUNTER, "a counter")}
+
+    # Ten passes, of which a tick of 10 J was booked elsewhere by one of two meters.
+    measured = Reading(10.0, read(1000.0, 20.0), {"other": read(1000.0, 10.0)})
+    one_pass = Reading(1.0, read(100.0, 20.0), {"other": read(100.0, 10.0)})
+    found = reconcile(measured, measured)
+    assert found.apart == pytest.approx(10 / 1020)
+    assert meters_apart(one_pass, found) == found.apart
+    assert meters_apart(one_pass, found, beyond_ticks=True) == found.apart_beyond_ticks
+    # Older results have one pass alone.
+    older = Reconciliation(1.0, 1.0, 0.02)
+    assert meters_apart(one_pass, older) == meters_apart(one_pass, None) == 10 / 120
