@@ -22,13 +22,16 @@ SOURCE = "fake meter"
 REPEATS = count()
 
 
+TICK_S = 0.01
+
+
 def tick(monkeypatch: pytest.MonkeyPatch) -> Callable[[], float]:
-    """Let windows be filled by a clock that goes on by 10 ms at each look, and return it.
+    """Let windows be filled by a clock that goes on by `TICK_S` at each look, and return it.
 
     How many passes a window holds then depends on how often it is asked, and not on how busy
     this machine is.
     """
-    clock = count(0.0, 0.01).__next__
+    clock = count(0.0, TICK_S).__next__
     for module in ("training", "batch_training"):
         ticking = SimpleNamespace(perf_counter=clock)
         monkeypatch.setattr(f"greenbench.search.{module}.time", ticking)
