@@ -26,7 +26,7 @@ from greenbench.search.kept_data import KeptData
 from greenbench.search.repeat import prepare, run_repeat
 from greenbench.testing import FakeClock, FakeMeter
 
-CASE = Case("random", "dense", "xs", dataset="filed", trials=1, epochs=1, batch_size=8)
+CASE = Case("random", "dense", size="xs", dataset="filed", trials=1, epochs=1, batch_size=8)
 HOW = {"reads": "plainly"}
 loads: list[int] = []
 returned: list[Dataset] = []
