@@ -1,8 +1,10 @@
 """Kept data: the data set that a process loaded last, for the next repeat that wants the same."""
 
+import gc
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +18,8 @@ from greenbench.machine.places import at, calling
 from greenbench.machine.reads import Reads, reads_watched
 
 Digests = Mapping[str, str]
+LARGE_BYTES = 1 << 26
+"""From here on it pays to look through all of Python's memory for what holds a data set."""
 
 
 @dataclass(frozen=True)
@@ -74,15 +78,24 @@ class KeptData:
     """The data set that this process loaded last, for the next repeat that wants the same.
 
     It is one, because a backend holds its data from one repeat to the next: no memory is taken
-    that would be free otherwise. It is handed out again only while the files that it was read from
-    are as they were, and its arrays, too, whatever was trained on them.
+    that would be free otherwise. It is gone before another one is read. It is handed out again
+    only while the files that it was read from are as they were, and its arrays, too, whatever was
+    trained on them.
     """
 
     def __init__(self) -> None:
         self._last: _Kept | None = None
+        self._bytes = 0
 
-    def load(self, wanted: Wanted) -> Loaded:
+    def load(self, wanted: Wanted, release: Callable[[], None]) -> Loaded:
         """Return the data set that was kept, or read it, and keep it if it can be.
+
+        Parameters
+        ----------
+        wanted : Wanted
+            Which one.
+        release : callable
+            Lets go of what else holds the last one.
 
         Raises
         ------
@@ -93,8 +106,13 @@ class KeptData:
         if last is None or not _is_still(last, wanted):
             # Before the next one takes as much memory again.
             last = self._last = None
+            release()
+            if self._bytes > LARGE_BYTES:
+                # Models that only cycles of references keep hold it, too.
+                gc.collect()
             with reads_watched() as reads:
                 dataset, is_drawn = read(wanted)
+            self._bytes = _bytes_of(dataset)
             if is_drawn or not _is_in_memory(dataset) or not reads.are_unchanged():
                 return Loaded(dataset)
             last = self._last = _Kept(wanted, dataset, digest_splits(dataset.splits), reads)
@@ -139,14 +157,17 @@ def _is_still(last: _Kept, wanted: Wanted) -> bool:
 
 def _is_in_memory(dataset: Dataset) -> bool:
     """Return whether all that a data set has are arrays, of which digests tell everything."""
+    parts = [dataset, *dataset.splits.values(), *_arrays_of(dataset)]
+    return {type(part) for part in parts} == {Dataset, Split, np.ndarray}
+
+
+def _bytes_of(dataset: Dataset) -> int:
+    return sum(getattr(array, "nbytes", 0) for array in _arrays_of(dataset))
+
+
+def _arrays_of(dataset: Dataset) -> list[Any]:
     splits = dataset.splits.values()
-    return type(dataset) is Dataset and all(
-        type(split) is Split
-        and all(
-            type(array) is np.ndarray for array in (*named(split.inputs).values(), split.targets)
-        )
-        for split in splits
-    )
+    return [array for one in splits for array in (*named(one.inputs).values(), one.targets)]
 
 
 def _views_of(dataset: Dataset) -> Dataset:

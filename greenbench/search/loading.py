@@ -2,6 +2,7 @@
 
 from greenbench import registry
 from greenbench.backends import ReplayingBackend
+from greenbench.backends.base import ReleasingBackend
 from greenbench.cases import Case, Options
 from greenbench.cases.case import SPLIT
 from greenbench.datasets import Dataset, LoadContext
@@ -24,9 +25,11 @@ def load_own(bench: Bench, case: Case, repeat: int) -> Loaded:
     DatasetError
         As of `load_dataset`.
     """
-    if bench.kept is None or isinstance(bench.backend, ReplayingBackend):
+    backend = bench.backend
+    if bench.kept is None or isinstance(backend, ReplayingBackend):
         return Loaded(load_dataset(bench, case, repeat))
-    return bench.kept.load(wanted_by(bench, case, repeat))
+    release = backend.release if isinstance(backend, ReleasingBackend) else lambda: None
+    return bench.kept.load(wanted_by(bench, case, repeat), release)
 
 
 def load_dataset(bench: Bench, case: Case, repeat: int, options: Options | None = None) -> Dataset:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -29,8 +30,9 @@ from greenbench.testing import FakeClock, FakeMeter
 CASE = Case("random", "dense", size="xs", dataset="filed", trials=1, epochs=1, batch_size=8)
 HOW = {"reads": "plainly"}
 loads: list[int] = []
-returned: list[Dataset] = []
-darkened: list[Dataset] = []
+beside: list[int] = []
+held: list[Any] = []
+darkened: list[Any] = []
 
 Run = Callable[..., CaseResult]
 
@@ -39,6 +41,7 @@ Run = Callable[..., CaseResult]
 def load_filed(context: LoadContext, shift: float = 0) -> Dataset:
     """Read images from a file, somehow."""
     loads.append(context.seed)
+    beside.append(sum(each() is not None for each in held))
     file = context.data_dir / "images.npy"
     pixels = np.load(file) + np.uint8(shift)
     if HOW["reads"] == "by a program":
@@ -50,8 +53,9 @@ def load_filed(context: LoadContext, shift: float = 0) -> Dataset:
     with (context.data_dir / "log").open("a") as log:
         log.write("a line that nobody reads\n")
     pool = RawImages(pixels, np.arange(len(pixels)) % 2)
-    returned.append(make_dataset("filed", "a file", pool, seed=context.seed))
-    return returned[-1]
+    dataset = make_dataset("filed", "a file", pool, seed=context.seed)
+    held.append(weakref.ref(dataset.train.images))
+    return dataset
 
 
 def read_past_python(path: Path) -> None:
@@ -68,8 +72,8 @@ class Darkening(nn.Module):
         self.layer = nn.Linear(side * side, 2)
 
     def forward(self, images: Tensor) -> Any:
-        for dataset in darkened:
-            dataset.train.images[:] = 0
+        for pixels in darkened:
+            pixels()[:] = 0
         return self.layer(images.flatten(1))
 
 
@@ -83,9 +87,8 @@ def darkening(image_shape: tuple[int, int, int], classes: int) -> nn.Module:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setitem(HOW, "reads", "plainly")
-    loads.clear()
-    returned.clear()
-    darkened.clear()
+    for each in (loads, beside, held, darkened):
+        each.clear()
     write(tmp_path, 0)
     (tmp_path / "large.bin").write_bytes(bytes(1 << 20))
     clock = FakeClock()
@@ -154,10 +157,21 @@ def test_what_rests_on_more_than_files_is_read_for_each_repeat(
 
 def test_a_training_that_changes_its_images_changes_nobody_elses(run: Run) -> None:
     clean = run(CASE)
-    darkened.append(returned[-1])
+    darkened.append(held[-1])
     with pytest.raises(ArchitectureError, match="changed the images"):
         run(replace(CASE, architecture="darkening", size=None))
     darkened.clear()
     again = run(replace(CASE, strategy="grid"))
     assert len(loads) == 2
     assert again.dataset["digest"] == clean.dataset["digest"]
+
+
+@pytest.mark.parametrize("how", ["plainly", "by a program"])
+def test_the_last_data_are_gone_before_others_are_read(
+    run: Run, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setitem(HOW, "reads", how)
+    monkeypatch.setattr("greenbench.search.kept_data.LARGE_BYTES", 0)
+    for repeat in range(3):
+        run(CASE, repeat)
+    assert beside == [0, 0, 0]
