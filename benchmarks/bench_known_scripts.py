@@ -33,8 +33,8 @@ from greenbench.energy.carbon import CarbonIntensity
 from greenbench.results.journal import Journal
 from greenbench.search.bench import Bench
 from greenbench.search.configuration import configure
+from greenbench.search.loading import load_dataset
 from greenbench.search.repeat import run_repeat
-from greenbench.search.subject import load_dataset
 from greenbench.testing import FakeClock, FakeMeter
 
 SCRIPTS = Path(__file__).parents[1] / "docs" / "howto" / "known_scripts"

@@ -263,6 +263,14 @@ class DigestingBackend(Protocol):
 
 
 @runtime_checkable
+class ReleasingBackend(Protocol):
+    """A backend that can let go of its data, so that others need not lie beside them in memory."""
+
+    def release(self) -> None:
+        """Hold no data, until some are loaded again."""
+
+
+@runtime_checkable
 class LocatingBackend(Protocol):
     """A backend that can tell which GPUs it trains on.
 

@@ -70,8 +70,13 @@ class KerasBackend:
 
     def load(self, dataset: Dataset) -> None:
         """Take the three splits; they move to the device when it is known in which layout."""
+        self.release()
+        self._dataset = dataset
+
+    def release(self) -> None:
+        """Hold no data, until some are loaded again."""
         self._checks.forget()
-        self._dataset, self._splits = dataset, {}
+        self._dataset, self._splits = None, {}
 
     def build(self, request: BuildRequest) -> KerasModel:
         """Return a new model with its optimiser.

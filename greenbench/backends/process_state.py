@@ -39,6 +39,10 @@ class ProcessState:
             if not setting.is_random and not is_set(setting, value)
         }
 
+    def has_drawn(self) -> bool:
+        """Return whether a random generator that all code shares is not where it was."""
+        return any(each.is_random and not is_set(each, value) for each, value in self._all())
+
     def _all(self) -> list[tuple[Setting, Any]]:
         """Return what was set, that of packages included which were imported since."""
         late = [each for name in imported() - self._known for each in fresh.get(name, ())]

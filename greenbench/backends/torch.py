@@ -82,10 +82,15 @@ class TorchBackend:
 
     def load(self, dataset: Dataset) -> None:
         """Move the three splits to the device, but for those that are streamed."""
-        self._checks.forget()
-        self._graphs.forget_notes()
+        self.release()
         self._dataset = dataset
         self._splits = {name: hold(each, self._device) for name, each in dataset.splits.items()}
+
+    def release(self) -> None:
+        """Hold no data, until some are loaded again."""
+        self._checks.forget()
+        self._graphs.forget_notes()
+        self._dataset, self._splits = None, {}
 
     def build(self, request: BuildRequest) -> "TorchModel":
         """Return a new model with its optimiser.

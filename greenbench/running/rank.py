@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from greenbench.machine.surroundings import (
 )
 from greenbench.running.channels import listen, take_over, write
 from greenbench.running.parts import import_parts
+from greenbench.search.kept_data import KeptData
 from greenbench.search.subject import NetworkSubject, load_subject
 from greenbench.search.unmeasured import unmeasured
 from greenbench.tracking.autologging import forbid_autologging
@@ -73,6 +75,7 @@ class Companion:
         self._data_dir = Path(request["data_dir"])
         self._subject: NetworkSubject | None = None
         self._models: dict[int, TrainableModel] = {}
+        self._kept = KeptData()
 
     def serve(self, request: Mapping[str, Any]) -> None:
         """Do what is asked for."""
@@ -94,6 +97,7 @@ class Companion:
             import_parts(request["modules"], request["in_sight"], request["parts"])
         self._models.clear()
         bench = unmeasured(self._backend, self._data_dir, lambda event, values: None)
+        bench = replace(bench, kept=self._kept)
         self._subject = load_subject(bench, Case.from_dict(request["case"]), request["repeat"])
 
     def _build(self, request: Mapping[str, Any]) -> None:

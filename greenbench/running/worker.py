@@ -53,6 +53,7 @@ from greenbench.running.parts import import_parts
 from greenbench.running.worker_process import ENDING, TRIAL_EVENTS
 from greenbench.running.worker_warnings import Warnings
 from greenbench.search.bench import Bench, Emit
+from greenbench.search.kept_data import KeptData
 from greenbench.search.repeat import data_of, prepare, run_repeat
 from greenbench.search.sharing import SharedBackend
 from greenbench.settings import Scope
@@ -172,6 +173,7 @@ def _set_up(request: Mapping[str, Any], emit: Emit, last: Emit) -> Bench:
         keep=save_model if request.get("keep_models") else None,
         host_lock=Path(request["host_lock"]) if request.get("headline") == Scope.GPU else None,
         emit=emit,
+        kept=KeptData(),
     )
 
 

@@ -15,6 +15,7 @@ from greenbench.energy.ledger import Stops
 from greenbench.energy.meter import Meter
 from greenbench.results.gpus import Gpu
 from greenbench.results.scope import Names
+from greenbench.search.kept_data import KeptData
 
 Emit = Callable[[str, Mapping[str, Any]], None]
 
@@ -69,6 +70,8 @@ class Bench:
         What the control workload cost before the first repeat, where it was measured.
     host_lock : pathlib.Path or None
         Of a host that is shared with those who measure on other cards; None where it is not.
+    kept : KeptData or None
+        The data set that this process loaded last; None where each repeat loads its own.
     """
 
     backend: Backend
@@ -93,3 +96,4 @@ class Bench:
     keep: Callable[[object, Path], None] | None = None
     machine_state: Control | None = None
     host_lock: Path | None = None
+    kept: KeptData | None = None

@@ -18,13 +18,19 @@ class Intact:
         Which holds it; a replay holds none.
     dataset : Dataset
         As it was loaded.
+    before : mapping of str to str, optional
+        Its digests, if they are known; see `digest_splits`.
     """
 
-    def __init__(self, backend: Backend, dataset: Dataset) -> None:
+    def __init__(
+        self, backend: Backend, dataset: Dataset, before: Mapping[str, str] | None = None
+    ) -> None:
         self._backend = backend
         self._dataset = dataset
         self._is_replay = isinstance(backend, ReplayingBackend)
-        self._before = {} if self._is_replay else digest_splits(dataset.splits)
+        if before is None:
+            before = {} if self._is_replay else digest_splits(dataset.splits)
+        self._before = before
 
     def check(self, architecture: str) -> None:
         """Raise `ArchitectureError` if a split is another one now."""

@@ -21,9 +21,10 @@ from greenbench.results.journal import Journal
 from greenbench.search.basis import Basis, check_basis, data_basis
 from greenbench.search.bench import Bench
 from greenbench.search.lanes import Lanes
+from greenbench.search.loading import load_own
 from greenbench.search.own_subject import OwnSubject
 from greenbench.search.search import Found, Job, Search
-from greenbench.search.subject import Subject, load_dataset, load_subject
+from greenbench.search.subject import Subject, load_subject
 from greenbench.search.warming import ModelCosts
 
 
@@ -173,7 +174,7 @@ def data_of(bench: Bench, case: Case, repeat: int) -> Basis:
     try:
         if training := registry.training_of(case):
             return OwnSubject(bench, case, repeat, training).basis()
-        return data_basis(load_dataset(bench, case, repeat))
+        return data_basis(load_own(bench, case, repeat).dataset)
     except GreenbenchError:
         # Whoever runs it is told why.
         return {}

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from greenbench.architectures.spec import Weights
 from greenbench.backends import BuildRequest, TrainableModel
-from greenbench.backends.base import NativeModel, NotingBackend
+from greenbench.backends.base import NativeModel, NotingBackend, ReleasingBackend
 from greenbench.backends.sharing import SharingBackend
 from greenbench.cases import Case
 from greenbench.cases.case import COMMAND, OWN
@@ -101,6 +101,11 @@ class SharedBackend:
         """Move a data set into the memory of this process."""
         self._train_size = len(dataset.train)
         self._backend.load(dataset)
+
+    def release(self) -> None:
+        """Hold no data in this process, until some are loaded again."""
+        if isinstance(self._backend, ReleasingBackend):
+            self._backend.release()
 
     def synchronize(self) -> None:
         """Wait until the device of this process has done all work."""

@@ -1,18 +1,16 @@
 """The subject of a repeat: its data in the backend's memory, its task and its architecture."""
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
-from greenbench import registry
 from greenbench.architectures import Native, Spec, build_architecture
-from greenbench.backends import BuildRequest, ReplayingBackend, TrainableModel
+from greenbench.backends import BuildRequest, TrainableModel
 from greenbench.backends.process_state import state_kept
 from greenbench.cases import Case, Options, Scalar, freeze_options
-from greenbench.cases.case import ORDER, SPLIT
-from greenbench.datasets import Dataset, LoadContext, Streamed
+from greenbench.cases.case import ORDER
+from greenbench.datasets import Dataset, Streamed
 from greenbench.errors import (
     ArchitectureError,
     DatasetError,
@@ -20,7 +18,7 @@ from greenbench.errors import (
     TaskError,
     TrialError,
 )
-from greenbench.machine.places import at, calling
+from greenbench.machine.places import calling
 from greenbench.machine.secrets import redact
 from greenbench.results import Costs, Trial
 from greenbench.search.basis import Basis, data_basis
@@ -40,6 +38,7 @@ from greenbench.search.course import Course
 from greenbench.search.held_data import HeldData
 from greenbench.search.intact import Intact
 from greenbench.search.lanes import Lanes, choose_lanes
+from greenbench.search.loading import load_dataset, load_own
 from greenbench.search.training import Conditions, Training, Workplace
 from greenbench.search.warming import Exercise, ModelCosts, warm_up
 from greenbench.tasks import Task, check_loss, find_task
@@ -292,7 +291,8 @@ def load_subject(bench: Bench, case: Case, repeat: int) -> NetworkSubject:
         If they do not fit each other.
     """
     check_batching(case, bench.backend)
-    dataset = load_dataset(bench, case, repeat)
+    loaded = load_own(bench, case, repeat)
+    dataset = loaded.dataset
     task = find_task(case.task or dataset.task)
     check_loss(task, case.backend)
     with calling(f"task {task.name!r}", type(task).check, TaskError):
@@ -300,53 +300,11 @@ def load_subject(bench: Bench, case: Case, repeat: int) -> NetworkSubject:
     bench.backend.load(dataset)
     load = partial(load_dataset, bench, case, repeat)
     held = HeldData(bench.backend, dataset, case.dataset_options, load, case.architecture)
-    intact = Intact(bench.backend, dataset)
+    intact = Intact(bench.backend, dataset, loaded.digests)
     subject = NetworkSubject(bench, case, repeat, dataset, task, held, intact)
     subject.architecture(configure(case, first_values(case)))
     subject.try_values()
     return subject
-
-
-def load_dataset(bench: Bench, case: Case, repeat: int, options: Options | None = None) -> Dataset:
-    """Return the data set of a repeat.
-
-    Parameters
-    ----------
-    bench : Bench
-        Whose backend it is for.
-    case : Case
-        The definition.
-    repeat : int
-        Which repeat; with the case it decides the split.
-    options : tuple of (str, scalar), optional
-        In place of those of the case.
-
-    Raises
-    ------
-    DatasetError
-        If its loader does not take the options, raises, or returns something else.
-    """
-    if isinstance(bench.backend, ReplayingBackend):
-        return bench.backend.open(case)
-    load = registry.datasets.get(case.dataset)
-    context = LoadContext(seed=case.derive_seed(repeat, SPLIT), data_dir=bench.data_dir)
-    given = dict(case.dataset_options if options is None else options)
-    name = f"dataset {case.dataset!r}"
-    try:
-        inspect.signature(load).bind(context, **given)
-    except TypeError as error:
-        raise DatasetError(f"{name} does not take {given}: {error}{at(load)}") from error
-    with calling(name, load, DatasetError), state_kept(name):
-        dataset: Dataset = load(context, **given)
-    if not isinstance(dataset, Dataset):
-        raise DatasetError(
-            f"{name} returned {type(dataset).__name__}; expected a Dataset{at(load)}"
-        )
-    try:
-        dataset.check()
-    except DatasetError as error:
-        raise DatasetError(f"{error}{at(load)}") from error
-    return dataset
 
 
 def _build(
