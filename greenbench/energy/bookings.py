@@ -7,9 +7,10 @@ from math import hypot
 
 import numpy as np
 
+from greenbench.energy.counter_values import Floats, Ticks
 from greenbench.energy.counters import Counters
 from greenbench.energy.habits import Apportioner, Habits
-from greenbench.energy.ticks import Apportioned, Floats, Segments, Ticks
+from greenbench.energy.ticks import Apportioned, Segments
 from greenbench.errors import EnergyError
 from greenbench.machine.secrets import redact
 from greenbench.results.account import Account
