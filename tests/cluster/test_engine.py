@@ -59,7 +59,9 @@ class Crew:
         self.orders.append((hand.name, case.id, told["repeat"]))
         self._say(token, "hello", conditions=HERE, scope=["cpu"])
         if self.says:
-            self._say(token, "ended", kind="configuration", message=self.says, is_discarded=False)
+            self._say(
+                token, "ended", kind="configuration", message=self.says, is_discarded=False, gone=[]
+            )
             return
         self._line(token, told["journal"], 0, "start", {"schema": 2, "at": 1.0})
         if hand.name in self.dies:
@@ -67,7 +69,7 @@ class Crew:
             return
         result = make_result(case, repeat=told["repeat"], trials=[make_trial()])
         self._line(token, told["journal"], 1, "result", result.to_dict())
-        self._say(token, "ended", kind=None, message="", is_discarded=False)
+        self._say(token, "ended", kind=None, message="", is_discarded=False, gone=[])
 
     def messages(self, wait_s: float) -> Iterator[Message]:
         while self.waiting:
