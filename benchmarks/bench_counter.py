@@ -22,11 +22,12 @@ from scipy.signal import lfilter
 from scipy.stats import t as student
 
 from greenbench.energy.calibration import bursts
+from greenbench.energy.counter_values import Ticks
 from greenbench.energy.habits import Habit
 from greenbench.energy.lateness import Demand, Transient
 from greenbench.energy.plausibility import Evidence
 from greenbench.energy.regression import Regression, Work
-from greenbench.energy.ticks import Apportioned, Segments, Ticks, apportion
+from greenbench.energy.ticks import Apportioned, Segments, apportion
 
 Floats = NDArray[np.float64]
 Row = dict[str, Any]

@@ -174,7 +174,7 @@ def load(
     cases: int,
     workers: int = 4,
     trials: int = 2,
-    epochs: int = 20,
+    epochs: int = 80,
     kills: int = 10,
     restarts: int = 2,
     seed: int = 0,
@@ -188,23 +188,27 @@ def load(
         for number in range(workers):
             here.start_worker(number)
         driver = here.start_run("scale_load")
+        over = Over()
         while driver.poll() is None:
             time.sleep(0.2)
-            while due and share_done(here, cases) >= due[0][0]:
+            while due and over.look(here.journals()) >= due[0][0] * cases:
                 kind = due.pop(0)[1]
                 driver = inject(here, kind, driver, draw)
                 injected[kind] += 1
-        code = driver.returncode
+        code, ended_at = driver.returncode, time.time()
         delivered = subprocess.run(
             [sys.executable, "-m", "greenbench", "sync"],
             cwd=folder, env=here.environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
+        found = found_in(Store(here.environment["MLFLOW_TRACKING_URI"]), cases, trials, workers)
         return {
             "exit_code": code,
             "sync_exit_code": delivered.returncode,
             "workers": workers,
+            "epochs": epochs,
             "injected": dict(injected),
-            **found_in(Store(here.environment["MLFLOW_TRACKING_URI"]), cases, trials, workers),
+            **found,
+            "tail_s": ended_at - found["ended_at"],
         }
 
 
@@ -225,9 +229,17 @@ def inject(
     return driver
 
 
-def share_done(here: Place, cases: int) -> float:
-    """Return which share of the repeats is over."""
-    return sum(b'{"event": "result"' in path.read_bytes() for path in here.journals()) / cases
+@dataclass
+class Over:
+    """How many repeats are over; a journal that says so is not read again."""
+
+    _over: set[Path] = field(default_factory=set)
+
+    def look(self, journals: Sequence[Path]) -> int:
+        """Return how many there are by now."""
+        left = [path for path in journals if path not in self._over]
+        self._over.update(path for path in left if b'{"event": "result"' in path.read_bytes())
+        return len(self._over)
 
 
 def found_in(store: Store, cases: int, trials: int, workers: int) -> dict[str, Any]:
@@ -236,7 +248,8 @@ def found_in(store: Store, cases: int, trials: int, workers: int) -> dict[str, A
     times = Counter((row["case_id"], row["repeat"]) for row in rows)
     told = Counter((row["case_id"], row["trial"]) for row in store.read_trials(rows))
     ends = [row["started_at"] + row["duration_s"] for row in rows]
-    wall_s = max(ends) - min(row["started_at"] for row in rows)
+    ended_at = max(ends)
+    wall_s = ended_at - min(row["started_at"] for row in rows)
     busy_s = sum(row["duration_s"] for row in rows)
     return {
         "cases": cases,
@@ -247,6 +260,8 @@ def found_in(store: Store, cases: int, trials: int, workers: int) -> dict[str, A
         "trials_once": sum(number == 1 for number in told.values()),
         "trials_more_than_once": sum(number > 1 for number in told.values()),
         "phases_off": sum(phases_off(row) for row in rows),
+        "repeat_s": busy_s / len(rows),
+        "ended_at": ended_at,
         "wall_s": wall_s,
         "busy_s": busy_s,
         "stretch": wall_s * workers / busy_s,
@@ -383,12 +398,20 @@ def main() -> None:
     parser.add_argument("what", choices=("load", "growth"))
     parser.add_argument("--cases", type=int, default=500)
     parser.add_argument("--trials", type=int, default=100_000)
-    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=80, help="of a trial under load")
+    parser.add_argument("--kills", type=int, default=10, help="of workers")
+    parser.add_argument("--restarts", type=int, default=2, help="of driver and of MLflow's server")
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
     with TemporaryDirectory() as folder:
         if given.what == "load":
-            figures = load(Path(folder), cases=given.cases, kills=given.kills)
+            figures = load(
+                Path(folder),
+                cases=given.cases,
+                epochs=given.epochs,
+                kills=given.kills,
+                restarts=given.restarts,
+            )
         else:
             figures = growth(Path(folder), most=given.trials)
     found = {

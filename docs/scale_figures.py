@@ -25,6 +25,8 @@ def figures(load: dict[str, Any], growth: dict[str, Any]) -> dict[str, str]:
         "scale_kills": str(injected.get("worker", 0)),
         "scale_drivers": str(injected.get("driver", 0)),
         "scale_restarts": str(injected.get("store", 0)),
+        "scale_repeat": f"{under['busy_s'] / under['cases']:.1f} s",
+        "scale_cores": load["environment"]["cores"],
         "scale_wall": f"{under['wall_s'] / 60:.1f} min",
         "scale_stretch": f"{under['stretch']:.2f}",
         "scale_grown": f"{grown['trials']:,}",

@@ -1,6 +1,8 @@
 """The house rules on imports and sizes, read from the source."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -225,3 +227,10 @@ def test_imports_are_found_however_they_are_written(
 ) -> None:
     (tmp_path / "module.py").write_text(source)
     assert [name for name, _ in own_imports(tmp_path / "module.py")] == expected
+
+
+@pytest.mark.parametrize("name", ["running.session", "cluster.engine", "cluster.remote"])
+def test_what_starts_before_anything_is_measured_does_not_wait_for_scipy(name: str) -> None:
+    # It takes more than a second, in driver, worker and the process that measures.
+    code = f"import sys, greenbench.{name}; sys.exit('scipy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

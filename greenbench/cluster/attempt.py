@@ -136,7 +136,8 @@ class Attempt:
             has_more = journal.read().starts > 0
             self.taken_from = repeat.worker if has_more and repeat.worker != self.name else None
             repeat.worker = self.name
-        return {"sizes": self._receiver.sizes(), "siblings": self._siblings()}
+        lines = self._receiver.pieces(journal.path.name, 0).to_dict()
+        return {"sizes": self._receiver.sizes(), "lines": lines, "siblings": self._siblings()}
 
     def _siblings(self) -> dict[str, Any]:
         """Return what the case's other repeats rest on, less what depends on the host."""
@@ -189,6 +190,7 @@ class Attempt:
         return size
 
     def _end(self, values: Mapping[str, Any]) -> None:
+        self._receiver.drop([str(name) for name in values["gone"]])
         self.is_over = True
         if values["kind"] is not None:
             kind = ConfigurationError if values["kind"] == "configuration" else WorkerError

@@ -5,7 +5,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, ClassVar, Protocol
@@ -77,6 +77,8 @@ class ClusterSession(Session):
     cluster: Asked | None = None
     clock: Callable[[], float] = time.monotonic
     _attempts: dict[str, Attempt] = field(default_factory=dict, init=False)
+    _due: "deque[Repeat]" = field(default_factory=deque, init=False)
+    _ended: "deque[Repeat]" = field(default_factory=deque, init=False)
     _alone_since: float | None = field(default=None, init=False)
     _told_at: float = field(default=0.0, init=False)
     _measures_here: ClassVar[bool] = False
@@ -94,32 +96,45 @@ class ClusterSession(Session):
         CaseResult or GreenbenchError
             Each result as it comes, and what went wrong, which is said at once.
         """
-        due = deque(
-            Repeat(case, repeat, Journal.of(self.folder, case, repeat, self._run_folder.fence))
+        hopeless: set[Case] = set()
+        self._due = deque(iter(self._next, None))
+        yield from self._finished(follower)
+        while self._due or self._attempts:
+            self._assign()
+            yield from self._finished(follower)
+            self._listen()
+            for attempt in self._over():
+                yield from self._conclude(attempt, hopeless, follower)
+
+    def _queue(self) -> None:
+        """Let all repeats be due."""
+        fence = self._run_folder.fence
+        self._due = deque(
+            Repeat(case, repeat, Journal.of(self.folder, case, repeat, fence))
             for case, repeat in self.repeats()
         )
-        hopeless: set[Case] = set()
-        yield from self._finished(due, follower)
-        while due or self._attempts:
-            self._assign(due)
-            self._listen()
-            for attempt in self._over(due):
-                yield from self._conclude(attempt, due, hopeless, follower)
 
-    def _finished(
-        self, due: "deque[Repeat]", follower: Follower
-    ) -> Iterator[CaseResult | GreenbenchError]:
-        """Take out what an interrupted run has finished, and what nobody can read."""
-        for repeat in list(due):
+    def _next(self) -> Repeat | None:
+        """Return a repeat that is to be sent; what has ended, or cannot be read, is put aside."""
+        while self._due:
+            repeat = self._due.popleft()
+            with suppress(JournalError):
+                if repeat.journal.read().result is None:
+                    return repeat
+            self._ended.append(repeat)
+        return None
+
+    def _finished(self, follower: Follower) -> Iterator[CaseResult | GreenbenchError]:
+        """Tell what an interrupted run has finished, or a worker just before it died."""
+        while self._ended:
+            repeat = self._ended.popleft()
             try:
                 result = repeat.journal.read().result
             except JournalError as error:
-                due.remove(repeat)
                 follower.notice(f"Error: {error}")
                 yield error
                 continue
             if result is not None:
-                due.remove(repeat)
                 repeat.journal.drop_checkpoints()
                 self.listener.repeat_started(repeat.case, repeat.number, len(result.trials))
                 self.listener.repeat_finished(result)
@@ -135,8 +150,11 @@ class ClusterSession(Session):
         # What only workers know is checked by them, repeat by repeat.
         is_complete = self._run_folder.is_resumed and self._run_folder.is_complete()
         self._is_complete = True
+        self._queue()
         if not is_complete and self.cluster is not None:
             self._join(self.cluster, stack, common)
+            # What measures there takes seconds to start, as MLflow does here.
+            self._assign()
         away = silence(self.settings)
         timeout_s = self.settings.store_timeout_s
         uri, when = self.settings.tracking_uri, self._when_to_deliver()
@@ -164,13 +182,13 @@ class ClusterSession(Session):
         # Each worker measures that of its own machine.
         return {}
 
-    def _assign(self, due: "deque[Repeat]") -> None:
+    def _assign(self) -> None:
         hands = self._crew.hands()
         self._tell_if_alone(hands)
         busy = {attempt.worker for attempt in self._attempts.values()}
         for hand in hands:
-            if due and hand.address not in busy:
-                self._send(due.popleft(), hand)
+            if hand.address not in busy and (repeat := self._next()):
+                self._send(repeat, hand)
 
     def _send(self, repeat: Repeat, hand: Hand) -> None:
         repeat.attempts += 1
@@ -209,7 +227,7 @@ class ClusterSession(Session):
                 self._crew.reply(attempt.token, message["number"], attempt.answer(op, values))
             self._tell(attempt)
 
-    def _over(self, due: "deque[Repeat]") -> list[Attempt]:
+    def _over(self) -> list[Attempt]:
         """Return the attempts that came to an end; those whose worker is gone are due again."""
         for attempt in list(self._attempts.values()):
             if attempt.is_over:
@@ -225,11 +243,11 @@ class ClusterSession(Session):
             if attempt.error is None:
                 self._at(attempt.name).repeat_lost()
                 self._forget(attempt)
-                due.appendleft(attempt.repeat)
+                self._due.appendleft(attempt.repeat)
         return [attempt for attempt in self._attempts.values() if attempt.is_over]
 
     def _conclude(
-        self, attempt: Attempt, due: "deque[Repeat]", hopeless: set[Case], follower: Follower
+        self, attempt: Attempt, hopeless: set[Case], follower: Follower
     ) -> Iterator[CaseResult | GreenbenchError]:
         self._forget(attempt)
         repeat, error = attempt.repeat, attempt.error
@@ -246,7 +264,7 @@ class ClusterSession(Session):
             attempt.start_over(str(error))
             self._at(attempt.name).repeat_lost()
             self._tell(attempt)
-            due.appendleft(repeat)
+            self._due.appendleft(repeat)
             return
         self._at(attempt.name).repeat_finished(None)
         if is_configuration:
@@ -255,8 +273,7 @@ class ClusterSession(Session):
             # Another seed would not help, and one line says it.
             hopeless.add(repeat.case)
             follower.case_dropped(repeat.case)
-            for other in [each for each in due if each.case == repeat.case]:
-                due.remove(other)
+            self._due = deque(each for each in self._due if each.case != repeat.case)
         follower.notice(f"Error: {error}")
         yield error
 

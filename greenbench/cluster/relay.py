@@ -101,24 +101,27 @@ class Sender:
         """Whether the journal was here and is not any more: what it said does not hold."""
         return self._offset > 0 and not self._journal.path.exists()
 
-    def send(self, *, with_files: bool = True) -> None:
-        """Return when the other side has all that is here, on its disk.
-
-        Parameters
-        ----------
-        with_files : bool
-            Whether files are sent, too, which may be large, rather than lines alone.
-        """
-        if with_files:
-            found = _stamps(self._journal)
-            for name, stamp in found.items():
-                if self._sent.get(name) != stamp and self._send_file(name):
-                    self._sent[name] = stamp
-        self._send_lines()
-        if with_files and (gone := sorted(self._sent.keys() - found.keys())):
+    def send(self) -> None:
+        """Return when the other side has all that is here, on its disk, and nothing else."""
+        if gone := self.add():
             self._drop(gone)
             for name in gone:
                 del self._sent[name]
+
+    def add(self) -> list[str]:
+        """Return when the other side has all that is here, on its disk.
+
+        Returns
+        -------
+        list of str
+            Files that it has and need not have any more: the lines that say so are there, too.
+        """
+        found = _stamps(self._journal)
+        for name, stamp in found.items():
+            if self._sent.get(name) != stamp and self._send_file(name):
+                self._sent[name] = stamp
+        self._send_lines()
+        return sorted(self._sent.keys() - found.keys())
 
     def _send_lines(self) -> None:
         while lines := _lines(self._journal, self._offset):

@@ -8,10 +8,11 @@ from operator import attrgetter
 
 import numpy as np
 
+from greenbench.energy.counter_values import Ticks
 from greenbench.energy.counters import Counters
 from greenbench.energy.habits import Apportioner, Habits
 from greenbench.energy.pieces import READING, Estimate, Piece
-from greenbench.energy.ticks import Apportioned, Segments, Ticks
+from greenbench.energy.ticks import Apportioned, Segments
 from greenbench.errors import EnergyError
 from greenbench.machine.secrets import redact
 from greenbench.results.account import Account

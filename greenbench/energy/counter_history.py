@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from greenbench.energy.counter_values import Floats, Ticks
 from greenbench.energy.limits import NVML_TICK_S, sum_w
 from greenbench.energy.phase_lock import LOOK_S
-from greenbench.energy.ticks import Floats, Ticks
 from greenbench.results.readings import (
     CEILING_W,
     MARGIN,

@@ -19,8 +19,8 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from greenbench.energy.counter_history import History, combined
+from greenbench.energy.counter_values import Ticks
 from greenbench.energy.powercap import POWERCAP, packages
-from greenbench.energy.ticks import Ticks
 from greenbench.errors import EnergyError
 from greenbench.machine.interpreter import worker_command, worker_search_path
 from greenbench.results.readings import Component

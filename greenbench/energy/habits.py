@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from greenbench.energy.counter_values import Ticks
 from greenbench.energy.plausibility import Earlier, Evidence, Explanation
 from greenbench.energy.regression import Regression
-from greenbench.energy.ticks import Apportioned, Segments, Ticks, apportion, work_of
+from greenbench.energy.ticks import Apportioned, Segments, apportion, work_of
 
 MOST_EARLIER = 800
 """Ticks of earlier repeats that are looked at again, at least one repeat's; the latest ones."""

@@ -6,7 +6,7 @@ from math import hypot
 
 import numpy as np
 
-from greenbench.energy.ticks import Floats
+from greenbench.energy.counter_values import Floats
 
 ASIDE, READING = "aside", "reading"
 """What no phase has: what happens besides the case, and what reading the meter takes. What power

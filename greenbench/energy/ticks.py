@@ -12,33 +12,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
+from greenbench.energy.counter_values import Floats, Ticks
 from greenbench.energy.plausibility import Evidence, Explanation
 from greenbench.energy.regression import Regression, Work
 from greenbench.energy.sharing import Model, models
 from greenbench.errors import EnergyError
 
-Floats = NDArray[np.float64]
-
 LEAST = 2
-
-
-@dataclass(frozen=True)
-class Ticks:
-    """Readings of one counter of one device.
-
-    Attributes
-    ----------
-    times_s : array of shape (n,)
-        Seconds at which each new value was first seen, just after its tick; they rise.
-    energy_j : array of shape (n,)
-        The values: joules since any moment, wrap-around undone; they never fall.
-    """
-
-    times_s: Floats
-    energy_j: Floats
 
 
 @dataclass(frozen=True)
@@ -184,7 +166,7 @@ def _summary(
     into = (work.phase[:, None] == np.arange(len(names))).astype(float)
     edges_j2, slopes = best.edges_j**2, best.slopes
     own = edges_j2[:-1] + edges_j2[1:]
-    quantile = float(student.ppf(0.975, best.freedom))
+    quantile = float(stdtrit(best.freedom, 0.975))
 
     def half_widths(values: Floats, noise: Floats, slope: Floats) -> Floats:
         spread = weights @ (values - weights @ values) ** 2

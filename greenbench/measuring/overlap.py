@@ -8,9 +8,9 @@ edge of any window, and what it read between two edges is added to all that were
 import threading
 from collections.abc import Mapping, Sequence
 
+from greenbench.energy.counter_values import Ticks
 from greenbench.energy.counters import Counters
 from greenbench.energy.meter import Meter
-from greenbench.energy.ticks import Ticks
 from greenbench.errors import EnergyError
 from greenbench.results.readings import Component, Reading
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from greenbench.energy.ticks import Ticks
+from greenbench.energy.counter_values import Ticks
 from greenbench.errors import ConfigurationError, EnergyError
 from greenbench.results.readings import Component, Provenance, Reading
 

@@ -180,7 +180,7 @@ def test_what_goes_wrong_on_a_worker_is_told_as_here(
     repeat: Repeat, kind: str, expected: type[Exception]
 ) -> None:
     attempt = begin(repeat, "first")
-    attempt.answer("ended", {"kind": kind, "message": "no", "is_discarded": False})
+    attempt.answer("ended", {"kind": kind, "message": "no", "is_discarded": False, "gone": []})
     assert attempt.is_over
     assert type(attempt.error) is expected
     assert repeat.journal.read().starts == 1
@@ -188,7 +188,9 @@ def test_what_goes_wrong_on_a_worker_is_told_as_here(
 
 def test_journal_that_does_not_hold_any_more_is_dropped(repeat: Repeat) -> None:
     attempt = begin(repeat, "first")
-    attempt.answer("ended", {"kind": "configuration", "message": "no", "is_discarded": True})
+    attempt.answer(
+        "ended", {"kind": "configuration", "message": "no", "is_discarded": True, "gone": []}
+    )
     assert not repeat.journal.path.exists()
 
 
@@ -198,3 +200,20 @@ def test_what_nobody_of_ours_sends_is_refused(repeat: Repeat) -> None:
         attempt.answer("fetch", {"name": "../../etc/passwd", "offset": 0})
     with pytest.raises(ClusterError):
         attempt.answer("piece", {"piece": {"name": "x"}})
+
+
+def test_worker_that_ends_says_at_once_what_nobody_needs_any_more(repeat: Repeat) -> None:
+    attempt = begin(repeat, "first")
+    checkpoint = repeat.journal.path.with_name(f"{repeat.journal.path.stem}.t0.npz")
+    checkpoint.write_bytes(b"weights")
+    gone = [checkpoint.name]
+    attempt.answer("ended", {"kind": None, "message": "", "is_discarded": False, "gone": gone})
+    assert attempt.is_over
+    assert not checkpoint.exists()
+
+
+def test_whoever_begins_is_told_with_what(repeat: Repeat) -> None:
+    achieve(begin(repeat, "first"), 0)
+    second = Attempt(repeat, "token-second", "tcp://second", "second")
+    told = second.answer("hello", {"conditions": HERE, "scope": ["cpu"]})
+    assert Piece.from_dict(told["lines"]).data == repeat.journal.path.read_bytes()

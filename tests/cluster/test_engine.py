@@ -59,7 +59,9 @@ class Crew:
         self.orders.append((hand.name, case.id, told["repeat"]))
         self._say(token, "hello", conditions=HERE, scope=["cpu"])
         if self.says:
-            self._say(token, "ended", kind="configuration", message=self.says, is_discarded=False)
+            self._say(
+                token, "ended", kind="configuration", message=self.says, is_discarded=False, gone=[]
+            )
             return
         self._line(token, told["journal"], 0, "start", {"schema": 2, "at": 1.0})
         if hand.name in self.dies:
@@ -67,7 +69,7 @@ class Crew:
             return
         result = make_result(case, repeat=told["repeat"], trials=[make_trial()])
         self._line(token, told["journal"], 1, "result", result.to_dict())
-        self._say(token, "ended", kind=None, message="", is_discarded=False)
+        self._say(token, "ended", kind=None, message="", is_discarded=False, gone=[])
 
     def messages(self, wait_s: float) -> Iterator[Message]:
         while self.waiting:
@@ -100,6 +102,7 @@ class Session(ClusterSession):
         self.folder = folder
         self._run_folder = RunFolder(folder, Request("ci", self.cases, {}))
         self._crew = crew  # type: ignore[assignment]
+        self._queue()
 
 
 @pytest.fixture(autouse=True)
@@ -159,6 +162,38 @@ def test_what_a_run_had_finished_is_told_and_not_sent(tmp_path: Path) -> None:
     assert len(outcomes) == 6
     assert ("a", CASES[0].id, 1) not in crew.orders
     assert (CASES[0].id, 1) in session.delivered
+
+
+def test_worker_that_dies_after_its_result_has_it_told_and_nobody_repeats_it(
+    tmp_path: Path,
+) -> None:
+    crew = Crew("a", "b")
+    whole = crew._say
+
+    def say(token: str, op: str, **values: Any) -> None:
+        if op == "ended" and crew.busy[token] == "a":
+            crew.names.remove("a")
+            return
+        whole(token, op, **values)
+
+    crew._say = say  # type: ignore[method-assign]
+    session, outcomes, _ = run(tmp_path, crew)
+    assert len(outcomes) == len(crew.orders) == len({*session.delivered}) == 6
+
+
+def test_workers_are_sent_repeats_before_it_is_told_what_had_ended(tmp_path: Path) -> None:
+    done = Journal.of(tmp_path, CASES[0], 0)
+    done.start(1.0)
+    done.finish(make_result(CASES[0]))
+    crew = Crew("a", "b")
+    progress = Progress(CASES, StringIO())
+    settings = Settings.from_environment({"GREENBENCH_RUNS_DIR": str(tmp_path)})
+    session = Session(settings, "ci", CASES, progress)
+    session.begin(tmp_path, crew)
+    session._assign()
+    assert [name for name, _, _ in crew.orders] == ["a", "b"]
+    assert len(list(session.outcomes(progress))) == 6
+    assert len(crew.orders) == 5
 
 
 def test_case_that_cannot_work_is_told_of_once_and_left_out(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from greenbench.doctor import doctor, ticks
 from greenbench.doctor.ticks import find_ticks
-from greenbench.energy.ticks import Ticks
+from greenbench.energy.counter_values import Ticks
 from greenbench.errors import EnergyError
 from greenbench.results.gpus import Gpu
 from greenbench.results.readings import Component, Provenance

@@ -5,8 +5,9 @@ import pytest
 
 from benchmarks.bench_counter import CALIBRATION, make
 from greenbench.energy.calibration import calibrate
+from greenbench.energy.counter_values import Ticks
 from greenbench.energy.habits import Apportioner, Habit, Habits
-from greenbench.energy.ticks import Segments, Ticks
+from greenbench.energy.ticks import Segments
 from greenbench.testing import FakeClock, FakeCounters
 
 LATE_S = 0.0015

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from benchmarks.bench_counter import Job, alone, interpolation, make, raw_edges, session, summary
+from greenbench.energy.counter_values import Ticks
 from greenbench.energy.habits import Apportioner
-from greenbench.energy.ticks import Apportioned, Segments, Ticks, apportion
+from greenbench.energy.ticks import Apportioned, Segments, apportion
 from greenbench.errors import EnergyError
 
 Floats = NDArray[np.float64]

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from greenbench.energy.counter_values import Ticks
 from greenbench.energy.ledger import Ledger
-from greenbench.energy.ticks import Ticks
 from greenbench.measuring.overlap import SharedCounters, SharedMeter
 from greenbench.testing import FakeClock, FakeCounters, FakeMeter
 
