@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from greenbench.cases import Case
 from greenbench.registry import OWN
 from greenbench.results import CaseResult
 from greenbench.results.marks import DOUBTFUL, marks_of
-from greenbench.running.conditions import Conditions, digest_of
+from greenbench.running.conditions import Conditions, digest_of, names_of_data
+from greenbench.trainings.reading import reads_of
 
 MACHINE = ("cpu", "cores", "memory_gib", "system")
 """What a fingerprint is made of, but for the device, which only a worker knows."""
@@ -77,8 +79,18 @@ def objection(result: CaseResult, now: Conditions, here: Mapping[str, str]) -> s
         return "no trial of their results completed"
     if marks := doubts(marks_of(result)):
         return marks
-    if result.case.backend == OWN:
-        return "their trainings load their data themselves, and nobody knows whether they changed"
+    return _unknown_data(result.case, now) if result.case.backend == OWN else None
+
+
+def _unknown_data(case: Case, now: Conditions) -> str | None:
+    """Return why nobody knows whether the data of a training of one's own changed, if so."""
+    if reads_of(case) is None:
+        return (
+            f"nobody knows whether the data of {case.architecture} changed, which it loads itself; "
+            "`register_training(…, reads=[…])` tells"
+        )
+    if gone := [name for name in names_of_data(case) if now.get(name) is None]:
+        return f"{gone[0]}, which {case.architecture} reads, is not there"
     return None
 
 

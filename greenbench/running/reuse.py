@@ -19,6 +19,7 @@ from greenbench.cases.case import Options
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.errors import GreenbenchError, JournalError
 from greenbench.machine.environment import describe_environment
+from greenbench.registry import OWN
 from greenbench.results.journal import Journal
 from greenbench.running.conditions import DATA, Conditions, change, changes, listed
 from greenbench.running.executor import WorkerPool
@@ -182,6 +183,9 @@ def _changed(
     before, now = basis.get("device"), pool.device_of(case)
     if before != now:
         return change("device", before, now)
+    if case.backend == OWN:
+        # What it reads is among the conditions.
+        return None
     data = (case.dataset, case.dataset_options, basis.get("content"))
     # How equal data are split, the case and its repeat decide.
     if data in same:
