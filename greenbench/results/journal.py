@@ -135,6 +135,11 @@ class Journal(Checkpoints):
         # Each repeat asks this of all others of its case, which have ended and do not change.
         return _last_start(self.path, told.st_ino, told.st_size, told.st_mtime_ns)
 
+    def basis(self) -> Mapping[str, Any]:
+        """Return what the figures rest on, and only a worker knew; nothing if that is not told."""
+        found: Mapping[str, Any] = self.last_start().get("basis", {})
+        return found
+
     def last_turn(self) -> int:
         """Return which of the starts of its case's repeats the last start was; 0 if unknown.
 

@@ -17,6 +17,7 @@ from greenbench.machine.sources import Sources, digest_files, sources_of
 from greenbench.running.parts import registering_modules
 from greenbench.settings import Settings
 from greenbench.trainings.command import files_of
+from greenbench.trainings.reading import digest_of_data, reads_of
 
 Conditions = Mapping[str, str | float | None]
 
@@ -84,6 +85,7 @@ def conditions_asked(
         },
         f"{CODE}greenbench": digest_of_ours(),
         **{f"{FILE}{name}": digest_files([Path(name)]) for name in meter_files(settings.meter)},
+        **_data_read(cases),
         "meter": settings.meter,
         "headline": settings.headline,
         "shortest window in s": settings.min_window_s,
@@ -136,13 +138,26 @@ def conditions_of_each(
     """
     if not of_run:
         return {}
-    names = {case: _names_of_parts(sources_of_cases(settings, [case])) for case in cases}
+    names = {
+        case: {*_names_of_parts(sources_of_cases(settings, [case])), *names_of_data(case)}
+        for case in cases
+    }
     of_parts = set().union(*names.values()) - set(COMPUTING)
     found: dict[Case, Conditions] = {}
     for case, own in names.items():
         kept = {name: v for name, v in of_run.items() if name in own or name not in of_parts}
         found[case] = kept if case.threads is None else {**kept, "threads": None}
     return found
+
+
+def names_of_data(case: Case) -> list[str]:
+    """Return the names of conditions that are files which the training of a case reads."""
+    return [f"{FILE}{path}" for path in reads_of(case) or ()]
+
+
+def _data_read(cases: Sequence[Case]) -> dict[str, str | None]:
+    paths = dict.fromkeys(path for case in cases for path in reads_of(case) or ())
+    return {f"{FILE}{path}": digest_of_data(Path(path)) for path in paths}
 
 
 def _names_of_parts(sources: Sources) -> set[str]:

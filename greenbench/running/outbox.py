@@ -109,7 +109,8 @@ class Outbox:
 
             may_exist = due.may_exist or state.is_attempted or begun is not None
             key = session_key(journal.path)
-            steps = self._opened().steps(state.result, key, may_exist=may_exist)
+            basis = journal.basis()
+            steps = self._opened().steps(state.result, key, may_exist=may_exist, basis=basis)
             self._begun = _Begun(steps, size)
             return True
         if begun.steps.take():

@@ -1,15 +1,16 @@
 """Reuse: repeats whose result an earlier run has, under all the same conditions, are not measured.
 
-A result is taken over if nothing that it depends on differs: the case, the repeat, all that a run's
-folder says of its conditions, the machine, its device and the data, which a worker loads to compare
-them. What is doubtful of it (`DOUBTFUL`) is a reason to measure anew.
+A result is taken over if nothing that it depends on differs: the case, the repeat, all its
+conditions, the machine, its device and the data, which a worker loads to compare them. What is
+doubtful of it is a reason to measure anew. Folders of runs are looked through, then the store.
 """
 
 import time
 from collections import Counter
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,59 +20,17 @@ from greenbench.energy.carbon import CarbonIntensity
 from greenbench.errors import GreenbenchError, JournalError
 from greenbench.machine.environment import describe_environment
 from greenbench.registry import OWN
-from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
-from greenbench.results.marks import DOUBTFUL, marks_of
-from greenbench.running.conditions import DATA, Conditions, change, changes, digest_of, listed
+from greenbench.running.conditions import DATA, Conditions, change, changes, listed
 from greenbench.running.executor import WorkerPool
 from greenbench.running.manifest import DONE, MANIFEST, UNREADABLE, Manifest
+from greenbench.running.reusable import Found, first_found, objection
+from greenbench.running.reuse_stored import StoredResults
 from greenbench.running.run_folder import Notice, RunFolder
 from greenbench.search.basis import OF_DATA
 from greenbench.settings import Settings
 
-MACHINE = ("cpu", "cores", "memory_gib", "system")
-"""What a fingerprint is made of, but for the device, which only a worker knows."""
 NONE = "no complete run has their results"
-
-
-@dataclass(frozen=True)
-class Found:
-    """A result that may be taken over.
-
-    Attributes
-    ----------
-    session : str
-        Of the run that measured it.
-    result : CaseResult
-        As it is there.
-    basis : mapping
-        What it rests on, and only a worker knows.
-    """
-
-    session: str
-    result: CaseResult
-    basis: Mapping[str, Any]
-
-    def as_of(self, suite: str, at: float) -> CaseResult:
-        """Return the result as one of a session of now; figures are what they were.
-
-        Parameters
-        ----------
-        suite : str
-            That runs now.
-        at : float
-            Seconds since 1970-01-01 UTC, as of which it is kept: sessions are ordered by time.
-        """
-        result, later_s = self.result, at - self.result.started_at
-        moved = [replace(each, started_at=each.started_at + later_s) for each in result.trials]
-        return replace(
-            result,
-            suite=suite,
-            trials=tuple(moved),
-            started_at=at,
-            reused_from=result.reused_from or self.session,
-        )
-
 
 Reasons = Counter[str]
 """How many repeats are measured anew, by why."""
@@ -85,6 +44,8 @@ def take_over(
     settings: Settings,
     intensity: CarbonIntensity,
     notice: Notice,
+    *,
+    hold: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> None:
     """Take over what other runs have of the repeats that a run has not begun, and say what not.
 
@@ -100,21 +61,20 @@ def take_over(
         Workers are set up with that, too.
     notice : callable
         Told of what is measured anew, a line a reason.
+    hold : callable
+        Returns a context in which nobody measures who would be disturbed by loading data.
     """
     if folder.mixed:
         notice("nothing is reused: the run went on after changes, and all in it is mixed")
         return
-    found, reasons = candidates(settings.journal_dir, folder, conditions)
+    found, reasons = candidates(settings, folder, conditions, notice)
     if found:
-        backends = ", ".join(sorted({case.backend for case, _ in found}))
-        notice(f"starting workers to see whether data are what they were: {backends}")
-        pool = WorkerPool(settings, intensity, folder.path)
-        try:
+        with hold(), closing(WorkerPool(settings, intensity, folder.path)) as pool:
+            backends = ", ".join(sorted({case.backend for case, _ in found}))
+            notice(f"starting workers to see whether data are what they were: {backends}")
             pool.launch(case for case, _ in found)
             pool.wait_until_ready()
             found = _intact(found, pool, reasons)
-        finally:
-            pool.close()
     at = time.time()
     for place, ((case, repeat), each) in enumerate(found.items()):
         # A millisecond apart, which is what a store tells apart.
@@ -125,33 +85,40 @@ def take_over(
 
 
 def candidates(
-    root: Path, folder: RunFolder, conditions: Mapping[Case, Conditions]
+    settings: Settings,
+    folder: RunFolder,
+    conditions: Mapping[Case, Conditions],
+    notice: Notice,
 ) -> tuple[Candidates, Reasons]:
     """Return for each repeat that a run has not begun a result of another run, if one may do.
 
     Parameters
     ----------
-    root : pathlib.Path
-        Where the folders of runs are.
+    settings : Settings
+        Where the folders of runs are, and the store, which is asked for what they do not have.
     folder : RunFolder
         Of the run.
     conditions : mapping of Case to mapping
         What results of each case depend on now.
+    notice : callable
+        Told if the store is away.
     """
-    runs, here = _complete(root, folder.path), describe_environment(1, {})
+    runs = _complete(settings.journal_dir, folder.path)
+    store, here = StoredResults(settings, notice), describe_environment(1, {})
     found, reasons = Candidates(), Reasons()
     for case, repeat, journal in folder.repeats():
         if journal.path.exists():
             continue
-        first = None
-        for run in runs:
-            each = _look(run, case, repeat, conditions[case], here)
-            if isinstance(each, Found):
-                found[case, repeat] = each
-                break
-            first = first or each
+        of_repeat = (case, repeat, conditions[case], here)
+        looks = chain(
+            (_look(run, *of_repeat) for run in runs),
+            (store.look(*each) for each in [of_repeat]),
+        )
+        best = first_found(looks)
+        if isinstance(best, Found):
+            found[case, repeat] = best
         else:
-            reasons[first or NONE] += 1
+            reasons[best or NONE] += 1
     return found, reasons
 
 
@@ -189,29 +156,12 @@ def _look(
     if run.manifest.is_drifted(run.path):
         return "idle power changed too much during the run that has their results"
     try:
-        result, start = journal.read().result, journal.last_start()
+        result, basis = journal.read().result, journal.basis()
     except (JournalError, *UNREADABLE):
         return "their results cannot be read"
     if result is None:
         return None
-    return _objection(result, now, here) or Found(run.path.name, result, start.get("basis", {}))
-
-
-def _objection(result: CaseResult, now: Conditions, here: Mapping[str, str]) -> str | None:
-    """Return why a result is not taken over, as far as that is known without its data."""
-    if result.conditions != digest_of(now, result.case, result.repeat):
-        return "their results do not say that they were measured under these conditions"
-    if other := [name for name in MACHINE if result.environment.get(name) != here[name]]:
-        return f"their results are of a machine with another {other[0]}"
-    if result.design:
-        return "their results are of a run that went on until it knew (`--until-decided`)"
-    if result.incumbent is None:
-        return "no trial of their results completed"
-    if marks := [mark for mark in marks_of(result) if mark in DOUBTFUL]:
-        return f"their results are marked as {' and '.join(marks)}"
-    if result.case.backend == OWN:
-        return "their trainings load their data themselves, and nobody knows whether they changed"
-    return None
+    return objection(result, now, here) or Found(run.path.name, result, basis)
 
 
 def _intact(found: Candidates, pool: WorkerPool, reasons: Reasons) -> Candidates:
@@ -233,6 +183,9 @@ def _changed(
     before, now = basis.get("device"), pool.device_of(case)
     if before != now:
         return change("device", before, now)
+    if case.backend == OWN:
+        # What it reads is among the conditions.
+        return None
     data = (case.dataset, case.dataset_options, basis.get("content"))
     # How equal data are split, the case and its repeat decide.
     if data in same:

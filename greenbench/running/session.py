@@ -4,7 +4,7 @@ import os
 import random
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -249,11 +249,12 @@ class Session:
         of_run, say = self._run_folder.request.conditions, self.listener.notice
         self._of_each = conditions_of_each(self.settings, self.cases, of_run)
         if self.reuses:
-            take_over(self._run_folder, self._of_each, self.settings, intensity, say)
+            hold = self._measuring
+            take_over(self._run_folder, self._of_each, self.settings, intensity, say, hold=hold)
         away = silence(self.settings)
         is_new = not self._run_folder.is_resumed and not self.reuses
         self._is_complete = not is_new and self._run_folder.is_complete()
-        held = None if self._is_complete else self._hold(stack)
+        held = None if self._is_complete else stack.enter_context(self._measuring())
         self._pools = self._open_pools(stack, intensity)
         timeout_s = self.settings.store_timeout_s
         self._delivery = Delivery(self.settings.tracking_uri, self.listener, timeout_s, away)
@@ -262,12 +263,11 @@ class Session:
             if held and held.is_shared:
                 held.take(pool.gpus or ())
 
-    def _hold(self, stack: ExitStack) -> Held:
-        """Wait for the machine, or for the cards whose own counter is the headline."""
+    def _measuring(self) -> AbstractContextManager[Held]:
+        """Return what waits for the machine, or for the cards whose own counter is the headline."""
         most = max((case.devices for case in self.cases), default=1)
         gpus, headline = visible_gpus(os.environ)[:most], self.settings.headline
-        lock = measuring_lock(self.settings.host_lock, gpus, headline, self._waiting)
-        return stack.enter_context(lock)
+        return measuring_lock(self.settings.host_lock, gpus, headline, self._waiting)
 
     def _open_folder(
         self, stack: ExitStack, intensity: CarbonIntensity, *, is_fresh: bool

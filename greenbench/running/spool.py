@@ -146,7 +146,8 @@ class _Result:
             self.journal.mark_attempted()
             try:
                 key = session_key(self.journal.path)
-                run_id = store.log_result(state.result, key, may_exist=True)
+                basis = self.journal.basis()
+                run_id = store.log_result(state.result, key, may_exist=True, basis=basis)
                 store.log_model(run_id, self.journal.model)
             except TrackingError as error:
                 raise UndeliveredError(f"{self.journal.path} is not delivered: {error}") from error

@@ -4,12 +4,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from greenbench.tracking.store import Store, session_key
+    from greenbench.tracking.attempts import session_key
+    from greenbench.tracking.store import Store
     from greenbench.tracking.ui import serve_ui
 
 __all__ = ["Store", "serve_ui", "session_key"]
 
-_HOMES = {"Store": "store", "serve_ui": "ui", "session_key": "store"}
+_HOMES = {"Store": "store", "serve_ui": "ui", "session_key": "attempts"}
 
 
 def __getattr__(name: str) -> Any:

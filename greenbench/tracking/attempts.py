@@ -13,9 +13,11 @@ import os
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from greenbench.errors import TrackingError
+from greenbench.tracking.asking import unquoted
 from greenbench.tracking.bulk import ENDED, PARENT, search
 
 ABANDONED = "abandoned"
@@ -42,6 +44,11 @@ def asked_once() -> Iterator[None]:
             del os.environ[RETRIES]
         else:
             os.environ[RETRIES] = before
+
+
+def session_key(journal: Path) -> str:
+    """Return what identifies a repeat in the store: its run's folder and journal."""
+    return f"{unquoted(journal.parent.name)}/{unquoted(journal.stem)}"
 
 
 def is_late(error: Exception) -> bool:

@@ -40,6 +40,8 @@ from greenbench.tracking.records import (
     trial_metrics,
     witness_metrics,
 )
+from greenbench.tracking.whole import TAG as WHOLE_TAG
+from greenbench.tracking.whole import Whole
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -57,7 +59,7 @@ more all the same, and other databases refuse the run."""
 def log_steps(
     client: "MlflowClient",
     experiment: str,
-    result: CaseResult,
+    whole: Whole,
     key: str,
     *,
     may_exist: bool,
@@ -65,8 +67,8 @@ def log_steps(
 ) -> Steps:
     """Log one repeat of a case unless it is there, a call to the store a step; return its run's id.
 
-    A run a repeat, a child run a trial: three calls each. MLflow has none that makes several runs,
-    nor one that makes a run with its figures.
+    A run a repeat, with a file, and a child run a trial: three calls each, or more. MLflow has
+    none that makes several runs, nor one that makes a run with its figures.
 
     Parameters
     ----------
@@ -74,8 +76,8 @@ def log_steps(
         Of the store.
     experiment : str
         Id of the suite's experiment.
-    result : CaseResult
-        What to log.
+    whole : Whole
+        The result, all of which its run has as a file.
     key : str
         Identifies the repeat.
     may_exist : bool
@@ -89,6 +91,7 @@ def log_steps(
     TrackingError
         If the store did not keep it.
     """
+    result = whole.result
     repeat = (client, experiment, "case", key, start_ms(result))
     begun = settle(*repeat, may_go_on=True) if may_exist else None
     if begun is not None and result.mixed:
@@ -97,7 +100,7 @@ def log_steps(
     if begun is not None and has_ended(begun):
         return str(begun.info.run_id)
     yield
-    logged = _Repeat(client, experiment, result)
+    logged = _Repeat(client, experiment, whole)
     run_id = yield from logged.steps(key, begun, is_doubted=is_doubted)
     yield
     if is_doubted:
@@ -114,13 +117,18 @@ class _Repeat:
 
     client: "MlflowClient"
     experiment: str
-    result: CaseResult
+    whole: Whole
+
+    @property
+    def result(self) -> CaseResult:
+        """What is logged."""
+        return self.whole.result
 
     def steps(self, key: str, begun: Any | None, *, is_doubted: bool) -> Steps:
         """Log it with its trials, or what is left of it to a run that was `begun`."""
         result, client, row = self.result, self.client, to_row(self.result)
         if begun is None:
-            tags = _case_tags(result, row, key)
+            tags = {**_case_tags(result, row, key), WHOLE_TAG: self.whole.digest}
             run_id = create_run(client, self.experiment, tags, result.case.id, start_ms(result))
             trials: dict[str, Any] = {}
         else:
@@ -132,6 +140,9 @@ class _Repeat:
         data = named_data(result.dataset["name"])
         told = {run_id: {*figures.names, data}}
         if begun is None or not holds(begun, told[run_id]):
+            # Before its figures: who goes on where it was cut off keeps it, too.
+            self.whole.keep(run_id)
+            yield
             _log_batch(client, run_id, figures)
             yield
             _log_dataset(client, run_id, result)

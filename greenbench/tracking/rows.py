@@ -9,7 +9,7 @@ import logging
 import math
 import reprlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from greenbench.errors import TrackingError
@@ -130,7 +130,19 @@ def trial_row(run: Any, parent: Mapping[str, Any], position: int) -> Row:
     return as_of_today(row)
 
 
-def environment(text: str | None) -> dict[str, str]:
+def environments(
+    client: Any, experiments: Iterable[str], hosts: Collection[str]
+) -> dict[str, dict[str, str]]:
+    """Return what experiments say of some hosts; see `greenbench.tracking.Store.environments`."""
+    found: dict[str, dict[str, str]] = {}
+    for number in experiments:
+        tags = client.get_experiment(number).tags
+        texts = {host: tags.get(f"environment.{host}") for host in hosts}
+        found |= {host: read for host, text in texts.items() if (read := _environment(text))}
+    return dict(sorted(found.items()))
+
+
+def _environment(text: str | None) -> dict[str, str]:
     """Return what a text of an experiment says of a host; nothing if it says that to others."""
     try:
         found = json.loads(text or "{}")

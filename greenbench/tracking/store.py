@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from greenbench.errors import TrackingError
 from greenbench.machine.secrets import StoreUri
 from greenbench.results import CaseResult
-from greenbench.results.marks import DRIFTED, add_mark, is_drifted
-from greenbench.results.table import METRICS, Row
+from greenbench.results.table import Row
 from greenbench.settings import STORE_TIMEOUT_S
-from greenbench.tracking.asking import client_class, translated, unquoted
-from greenbench.tracking.bulk import read_cases, read_trials, search
+from greenbench.tracking.asking import client_class, translated
+from greenbench.tracking.bulk import read_cases, read_trials
+from greenbench.tracking.drift import log_drift
 from greenbench.tracking.experiments import open_experiment
 from greenbench.tracking.limits import Limited, within
 from greenbench.tracking.local import Say, check_folder, check_readable, is_fresh, make_ready
@@ -22,12 +22,13 @@ from greenbench.tracking.logs import Steps, log_steps
 from greenbench.tracking.measurements import Kept, Record, log_kept, make_run
 from greenbench.tracking.models import log_model
 from greenbench.tracking.reports import log_report
-from greenbench.tracking.rows import environment
+from greenbench.tracking.rows import environments
 from greenbench.tracking.schema import is_whole, make_alone
 from greenbench.tracking.sqlite import sync, tune
 from greenbench.tracking.stepwise import Stepwise
 from greenbench.tracking.uris import check_uri, is_database, sqlite_path
 from greenbench.tracking.view import charts_path, seed, ui_address
+from greenbench.tracking.whole import Keeper, Stored, stored_under
 from greenbench.tracking.winners import with_winners
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ EXPERIMENT_PREFIX = "greenbench/"
 MAKING = 10
 """How many times as long as for an answer a database is waited for that makes its tables."""
 _First = Mapping[str, int] | None
+Basis = Mapping[str, Any]
 
 
 class Store:
@@ -86,6 +88,7 @@ class Store:
                 tune(database.absolute())
             self._client: MlflowClient = self._opened(make_client, timeout_s)
             self._client.search_experiments(max_results=1)
+        self._keeper = Keeper(self._client, uri, say or _log_line)
         self._experiments: dict[str, str] = {}
         self._described: set[tuple[str, str]] = set()
         self._records: dict[str, Record] = {}
@@ -149,7 +152,9 @@ class Store:
             return True
         return False
 
-    def log_result(self, result: CaseResult, key: str, *, may_exist: bool = False) -> str:
+    def log_result(
+        self, result: CaseResult, key: str, *, may_exist: bool = False, basis: Basis | None = None
+    ) -> str:
         """Log one repeat of a case: a run, and a child run a trial.
 
         Parameters
@@ -160,6 +165,8 @@ class Store:
             Identifies the repeat, so that it is never logged twice.
         may_exist : bool
             Whether to look for the key first, and to finish what was cut off.
+        basis : mapping, optional
+            What the result rests on; see `greenbench.results.journal.Journal.start`.
 
         Returns
         -------
@@ -171,22 +178,25 @@ class Store:
         TrackingError
             If the store cannot be written.
         """
-        steps = self.steps(result, key, may_exist=may_exist)
+        steps = self.steps(result, key, may_exist=may_exist, basis=basis)
         while steps.take():
             pass
         return steps.run_id
 
-    def steps(self, result: CaseResult, key: str, *, may_exist: bool = False) -> Stepwise:
+    def steps(
+        self, result: CaseResult, key: str, *, may_exist: bool = False, basis: Basis | None = None
+    ) -> Stepwise:
         """Return what `log_result` does in steps, for whoever has no time for all at once.
 
         Parameters
         ----------
-        result, key, may_exist
+        result, key, may_exist, basis
             As of `log_result`.
         """
 
         def begin(may_exist: bool) -> Steps:
-            to = (self._client, self._experiment(result), result, key)
+            whole = self._keeper.whole(result, basis or {})
+            to = (self._client, self._experiment(result), whole, key)
             yield
             run_id = yield from log_steps(*to, may_exist=may_exist, is_doubted=self._is_doubted)
             if self._database is not None:
@@ -276,18 +286,19 @@ class Store:
         with translated(self.uri):
             experiment = self.experiments().get(f"{EXPERIMENT_PREFIX}{suite}")
             experiments = [experiment] if experiment else []
-            of_session = f"tags.session = '{unquoted(session)}'"
-            since_ms = int(since_s * 1000)
-            found = search(self._client, experiments, of_session, since_ms=since_ms)
-            for run in list(found):
-                run_id, tags = run.info.run_id, run.data.tags
-                is_older = first and int(tags["repeat"]) < first.get(tags["case_hash"], 0)
-                if is_older or "reused_from" in tags:
-                    # It was measured in another session.
-                    continue
-                self._client.log_metric(run_id, METRICS["idle_drift"], drift)
-                if is_drifted(drift):
-                    self._client.set_tag(run_id, "marks", add_mark(tags.get("marks"), DRIFTED))
+            log_drift(self._client, experiments, session, drift, since_s=since_s, first=first or {})
+
+    def stored(self, conditions: str) -> list[Stored]:
+        """Return the finished repeats that were run under some conditions, the newest first.
+
+        Parameters
+        ----------
+        conditions : str
+            Their digest, of the case and the repeat, too.
+        """
+        with translated(self.uri):
+            ids = list(self.experiments().values())
+            return stored_under(self._client, self.uri, ids, conditions)
 
     def environments(self, hosts: Collection[str]) -> dict[str, dict[str, str]]:
         """Return what is known of some hosts: machine, threads and versions.
@@ -297,13 +308,8 @@ class Store:
         hosts : collection of str
             Fingerprints.
         """
-        found: dict[str, dict[str, str]] = {}
         with translated(self.uri):
-            for number in self.experiments().values():
-                tags = self._client.get_experiment(number).tags
-                texts = {host: tags.get(f"environment.{host}") for host in hosts}
-                found |= {host: read for host, text in texts.items() if (read := environment(text))}
-        return dict(sorted(found.items()))
+            return environments(self._client, self.experiments().values(), hosts)
 
     def log_report(self, folder: Path, files: Sequence[Path]) -> str:
         """Log a report as a run of its own, and return the address of its page in the MLflow UI.
@@ -387,11 +393,6 @@ class Store:
 
     def _find_experiments(self) -> Iterable[Any]:
         return self._client.search_experiments(filter_string=f"name LIKE '{EXPERIMENT_PREFIX}%'")
-
-
-def session_key(journal: Path) -> str:
-    """Return what identifies a repeat in the store: its run's folder and journal."""
-    return f"{unquoted(journal.parent.name)}/{unquoted(journal.stem)}"
 
 
 def _log_line(line: str) -> None:

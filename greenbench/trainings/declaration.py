@@ -2,8 +2,9 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from greenbench import registry
@@ -31,12 +32,15 @@ class Training:
         What it reports.
     files : tuple of str
         What it is made of, if that is not the file of its function.
+    reads : tuple of str or None
+        All files and folders of data that it reads, besides its code; None if it does not say.
     """
 
     name: str
     train: Callable[..., Any]
     score: Score
     files: tuple[str, ...] = ()
+    reads: tuple[str, ...] | None = None
 
     @property
     def is_stepwise(self) -> bool:
@@ -67,6 +71,7 @@ def register_training(
     *,
     sizes: Mapping[str, Mapping[str, Scalar]] | None = None,
     score: str | Score = "accuracy",
+    reads: Sequence[str | Path] | None = None,
 ) -> Callable[[Function], Function]:
     """Return a decorator that registers a training of one's own.
 
@@ -80,11 +85,14 @@ def register_training(
         Options of the function for each size, smallest first.
     score : str or Score
         What it reports: a name that is known, or what it is.
+    reads : sequence of str or Path, optional
+        All files and folders of data that it reads, from the folder that it is run in; none if it
+        makes its data itself. With that, results are reused, and resumed, on the same data alone.
 
     Raises
     ------
     ConfigurationError
-        If the name is malformed or taken, or nobody knows the score.
+        If the name is malformed or taken, nobody knows the score, or `reads` is no list of paths.
 
     Examples
     --------
@@ -96,16 +104,27 @@ def register_training(
     ...     run.final(0.5)
     """
     origin = origin_of(sys._getframe(1))
-    known = named_score(score)
+    known, told = named_score(score), _paths(name, reads)
 
     def decorate(function: Function) -> Function:
         _check(name, function)
         registry.architectures.register(name, origin)(function)
         setattr(function, "sizes", dict(sizes or {}))  # noqa: B010
-        setattr(function, "training", Training(name, function, known))  # noqa: B010
+        setattr(function, "training", Training(name, function, known, reads=told))  # noqa: B010
         return function
 
     return decorate
+
+
+def _paths(name: str, reads: object) -> tuple[str, ...] | None:
+    if reads is None:
+        return None
+    if not isinstance(reads, list | tuple) or not all(isinstance(p, str | Path) for p in reads):
+        raise ConfigurationError(
+            f"training {name!r} reads {reads!r}; expected a list of files and folders, such as "
+            "reads=['data.csv']"
+        )
+    return tuple(map(str, reads))
 
 
 def _check(name: str, function: Any) -> None:

@@ -1,5 +1,6 @@
 """Results that a whole command takes over from an earlier one, and what is said of it."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from greenbench.results.journal import Journal
 from greenbench.tabular import write_recording
 from greenbench.tracking import Store
 from tests.conftest import Greenbench
+from tests.mlflow_server import Server
 from tests.tabular.recordings import EPOCHS, make_recording
 
 pytestmark = pytest.mark.integration
@@ -25,13 +27,40 @@ def sessions(greenbench: Greenbench) -> list[list[Path]]:
     return list(found.values())
 
 
-def test_second_run_takes_over_measures_what_is_missing_and_counts_once(
-    greenbench: Greenbench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def recorded(greenbench: Greenbench) -> None:
     recordings = greenbench.folder / "recordings"
     recordings.mkdir()
     write_recording(make_recording(), recordings)
     greenbench.environment["GREENBENCH_TABULAR_DIR"] = str(recordings)
+
+
+def test_run_takes_over_from_a_server_what_no_folder_has(
+    greenbench: Greenbench, mlflow_server: Server
+) -> None:
+    recorded(greenbench)
+    greenbench.environment["MLFLOW_TRACKING_URI"] = mlflow_server.url()
+    done = greenbench(*RUN, "--repeats", "2")
+    assert done.returncode == 0, done.stderr
+    (first,) = sessions(greenbench)
+    before = [Journal(path).read().result for path in sorted(first)]
+    shutil.rmtree(first[0].parent)
+
+    done = greenbench(*RUN, "--repeats", "2", "--reuse")
+    assert done.returncode == 0, done.stderr
+    assert "Reused 2 of 2 repeats" in done.stdout
+    (second,) = sessions(greenbench)
+    after = [Journal(path).read().result for path in sorted(second)]
+    for was, now in zip(before, after, strict=True):
+        assert was
+        assert now
+        assert now.account == was.account
+        assert now.reused_from == first[0].parent.name
+
+
+def test_second_run_takes_over_measures_what_is_missing_and_counts_once(
+    greenbench: Greenbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded(greenbench)
     done = greenbench(*RUN, "--repeats", "2")
     assert done.returncode == 0, done.stderr
 

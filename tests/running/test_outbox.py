@@ -61,7 +61,7 @@ class FakeStore:
     def prepare(self, *_: Any, **__: Any) -> "FakeStore":
         return self
 
-    def steps(self, result: CaseResult, key: str, *, may_exist: bool) -> Steps:
+    def steps(self, result: CaseResult, key: str, *, may_exist: bool, basis: Any) -> Steps:
         self.begun.append((key, may_exist))
         return Steps(self, result, key)
 

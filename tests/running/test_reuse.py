@@ -1,144 +1,41 @@
 """Results that are taken over from earlier runs: of which, when not, and with which figures."""
 
 import json
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from io import StringIO
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
 from greenbench.cases import Case
 from greenbench.energy.carbon import carbon_intensity
-from greenbench.errors import TakenOverError, WorkerError
+from greenbench.errors import TakenOverError
 from greenbench.machine.environment import describe_environment
-from greenbench.results import CaseResult
 from greenbench.results.account import Account
 from greenbench.results.journal import Journal
 from greenbench.results.table import to_row
-from greenbench.running.conditions import Conditions, conditions_of, conditions_of_each, digest_of
+from greenbench.running.conditions import conditions_of_each, digest_of
 from greenbench.running.manifest import MANIFEST
 from greenbench.running.reuse import take_over
 from greenbench.running.run_folder import Request, RunFolder, own
 from greenbench.running.session import Session
 from greenbench.settings import Settings
 from greenbench.terminal.progress import Progress
-from tests.builders import STARTED_AT, make_reading, make_result
+from tests.builders import STARTED_AT, make_reading
+from tests.running.reusing import (
+    BASIS,
+    CASES,
+    NEW,
+    OLD,
+    Pool,
+    known,
+    ran,
+    reused,
+)
 
-CASES = [Case(size="s", repeats=2), Case(size="m", repeats=1)]
-OLD, NEW = "ci-20250101-120000-1", "ci-20250102-120000-1"
-BASIS = {"content": "c" * 12, "digest": "d" * 12, "device": "cpu"}
-
-
-class Pool:
-    """Workers that load data, and nothing else."""
-
-    data: ClassVar[dict[str, str] | None] = BASIS
-    device: ClassVar[str] = "cpu"
-    loaded: ClassVar[list[str]] = []
-    launched: ClassVar[list[list[Case]]] = []
-    gpus: ClassVar[list[Any]] = []
-    measures = False
-
-    def __init__(self, *_: object) -> None:
-        pass
-
-    def launch(self, cases: Iterable[Case]) -> None:
-        self.launched.append(list(cases))
-
-    def wait_until_ready(self) -> None:
-        pass
-
-    def data_of(self, case: Case, repeat: int) -> dict[str, str]:
-        self.loaded.append(f"{case.size}{repeat}")
-        if self.data is None:
-            raise WorkerError("the worker died")
-        return self.data
-
-    def device_of(self, case: Case) -> str:
-        return self.device
-
-    def close(self) -> None:
-        pass
-
-
-@pytest.fixture(autouse=True)
-def pool(monkeypatch: pytest.MonkeyPatch) -> type[Pool]:
-    for module in ("reuse", "session"):
-        monkeypatch.setattr(f"greenbench.running.{module}.WorkerPool", Pool)
-    for name, value in {"data": BASIS, "device": "cpu", "loaded": [], "launched": []}.items():
-        monkeypatch.setattr(Pool, name, value)
-    return Pool
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings.from_environment(
-        {
-            "GREENBENCH_RUNS_DIR": str(tmp_path / "runs"),
-            "GREENBENCH_COUNTRY": "NLD",
-            "GREENBENCH_HOST_LOCK": str(tmp_path / "lock"),
-            "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
-        }
-    )
-
-
-def known(settings: Settings, cases: list[Case]) -> Conditions:
-    intensity = carbon_intensity(settings.carbon_g_per_kwh, settings.country)
-    return conditions_of(settings, cases, intensity)
-
-
-def ran(
-    settings: Settings,
-    cases: list[Case] = CASES,
-    name: str = OLD,
-    *,
-    is_done: bool = True,
-    basis: dict[str, str | None] | None = None,
-    **changed: Any,
-) -> RunFolder:
-    """Leave a folder as a run does that has all its results."""
-    of_run = known(settings, cases)
-    of_each = conditions_of_each(settings, cases, of_run)
-    folder = RunFolder(settings.journal_dir / name, Request("other", cases, of_run))
-    folder.path.mkdir(parents=True)
-    folder.begin()
-    for case, repeat, journal in folder.repeats():
-        fields = {
-            "environment": describe_environment(1, {}),
-            "conditions": digest_of(of_each[case], case, repeat),
-            "started_at": STARTED_AT + repeat,
-            "suite": "other",
-            **changed,
-        }
-        journal.start(STARTED_AT + repeat, BASIS if basis is None else basis)
-        journal.finish(make_result(case, repeat=repeat, energy_j=36.0 + repeat, **fields))
-    if is_done:
-        folder.finish()
-    return folder
-
-
-def reused(
-    settings: Settings,
-    cases: list[Case] = CASES,
-    conditions: Conditions | None = None,
-    said: list[str] | None = None,
-) -> dict[tuple[str | None, int], CaseResult]:
-    """Take over what can be; return the results by size and repeat."""
-    of_run = known(settings, cases) if conditions is None else conditions
-    intensity = carbon_intensity(settings.carbon_g_per_kwh, settings.country)
-    folder = RunFolder(settings.journal_dir / NEW, Request("ci", cases, of_run))
-    folder.path.mkdir(parents=True, exist_ok=True)
-    of_each = conditions_of_each(settings, cases, of_run)
-    notice = (lambda _: None) if said is None else said.append
-    take_over(folder, of_each, settings, intensity, notice)
-    found = {}
-    for case, repeat, journal in folder.repeats():
-        if result := journal.read().result:
-            found[case.size, repeat] = result
-    return found
+pytestmark = pytest.mark.usefixtures("pool")
 
 
 def test_machine_is_looked_at_once_however_many_repeats_there_are(
@@ -345,11 +242,43 @@ def test_repeat_that_has_begun_goes_on(settings: Settings) -> None:
     assert [*reused(settings, CASES[:1])] == [("s", 0)]
 
 
-def test_of_results_that_all_are_there_nothing_is_measured_and_nobody_waited_for(
-    settings: Settings, pool: type[Pool], monkeypatch: pytest.MonkeyPatch
+class Host:
+    """The lock of a host: who asked for it, and whether it is held."""
+
+    def __init__(self) -> None:
+        self.asked, self.is_held, self.is_shared = 0, False, False
+
+    @contextmanager
+    def hold(self, *_: object) -> Iterator["Host"]:
+        self.asked, self.is_held = self.asked + 1, True
+        yield self
+        self.is_held = False
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> Host:
+    found = Host()
+    monkeypatch.setattr("greenbench.running.session.measuring_lock", found.hold)
+    return found
+
+
+def test_data_are_compared_while_nobody_measures(
+    settings: Settings, pool: type[Pool], host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran(settings)
-    monkeypatch.setattr("greenbench.running.session.measuring_lock", None)
+    seen: list[bool] = []
+    monkeypatch.setattr(pool, "launch", lambda *_: seen.append(host.is_held))
+    with Session(settings, "ci", CASES, Progress(CASES, StringIO()), True, reuses=True):
+        assert not host.is_held
+    # The second launch, of a session that has nothing to measure, starts no worker.
+    assert seen == [True, False]
+    assert host.asked == 1
+
+
+def test_of_results_that_all_are_there_nothing_is_measured(
+    settings: Settings, pool: type[Pool]
+) -> None:
+    ran(settings)
     shown = StringIO()
     with Session(settings, "ci", CASES, Progress(CASES, shown), True, reuses=True) as session:
         results = [session.run_repeat(case, repeat) for case, repeat in session.repeats()]
