@@ -337,9 +337,7 @@ def class_axis(axes: int) -> int:
     return axes - 1 if axes == tokens else 1
 
 
-def measured(
-    task: Task, found: Mapping[str, Any], targets: NDArray[np.generic]
-) -> dict[str, float]:
+def measured(task: Task, found: Mapping[str, Any], targets: NDArray[Any]) -> dict[str, float]:
     """Return what a task makes of what a model gave.
 
     Parameters
