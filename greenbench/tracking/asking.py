@@ -25,6 +25,7 @@ DEFAULTS = {
     "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
     # Lines on standard output that nobody asked for, and a further request a run.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     # A thread that reports to MLflow's makers would do so while something is measured.
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
