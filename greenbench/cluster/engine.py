@@ -9,12 +9,12 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, ClassVar, Protocol
-from urllib.parse import urlsplit
 
 from greenbench.cases import Case
 from greenbench.cluster.asked import LOCAL, Asked
 from greenbench.cluster.attempt import Attempt, Repeat
-from greenbench.cluster.crew import Crew, Hand
+from greenbench.cluster.crew import Crew
+from greenbench.cluster.judging import Hand
 from greenbench.cluster.orders import Common
 from greenbench.cluster.started import started
 from greenbench.energy.carbon import CarbonIntensity
@@ -29,7 +29,6 @@ from greenbench.running.listener import Listener
 from greenbench.running.repeats import Follower
 from greenbench.running.session import Session
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 POLL_S = 1.0
 MOST_AT_ONCE = 1000
 TELL_EVERY_S = 60.0
@@ -170,13 +169,12 @@ class ClusterSession(Session):
             notice(f"the cluster's dashboard: {there.dashboard_link}")
 
     def _when_to_deliver(self) -> When:
-        """Return when logging disturbs nobody: workers on this machine would measure it."""
-        cluster = self.cluster
-        is_here = cluster is None or cluster.kind == LOCAL
-        if cluster is not None and cluster.scheduler:
-            is_here = urlsplit(cluster.scheduler).hostname in LOOPBACK
-        is_replayed = all(case.backend in REPLAYING for case in self.cases)
-        return When.AT_END if is_here and not is_replayed else When.ALWAYS
+        """Return when logging disturbs nobody: see `_assign` for workers that are here, too."""
+        is_here = self.cluster is None or self.cluster.kind == LOCAL
+        return When.AT_END if is_here and self._measures_any() else When.ALWAYS
+
+    def _measures_any(self) -> bool:
+        return any(case.backend not in REPLAYING for case in self.cases)
 
     def _measure_idle_w(self, when: str) -> dict[str, float]:
         # Each worker measures that of its own machine.
@@ -185,6 +183,9 @@ class ClusterSession(Session):
     def _assign(self) -> None:
         hands = self._crew.hands()
         self._tell_if_alone(hands)
+        if self._measures_any() and self._crew.is_here():
+            # It would be in their figures.
+            self._delivery.put_off()
         busy = {attempt.worker for attempt in self._attempts.values()}
         for hand in hands:
             if hand.address not in busy and (repeat := self._next()):

@@ -26,6 +26,8 @@ from greenbench.energy.cooling import CoolDown, thermometer
 from greenbench.energy.gpus import training_gpus, visible_gpus
 from greenbench.energy.hostlock import Held, measuring_lock
 from greenbench.errors import ConfigurationError, GreenbenchError
+from greenbench.machine.owners import Node
+from greenbench.machine.places import described
 from greenbench.machine.secrets import redact
 from greenbench.results.journal import Journal
 from greenbench.results.looks import Look
@@ -42,15 +44,41 @@ CHECK_S = 1.0
 SHORTEST_POLL_S, LONGEST_POLL_S, LONGEST_S = 0.005, 0.25, 3600.0
 
 
-def object_to(common: str) -> str | None:
-    """Return why this worker cannot do what `common` asks for; None if it can.
+@dataclass(frozen=True)
+class Introduction:
+    """What a worker says of itself.
+
+    Attributes
+    ----------
+    objection : str or None
+        Why it cannot do what is asked for; None if it can.
+    host : str
+        As of `host_here`.
+    """
+
+    objection: str | None
+    host: str
+
+
+def introduce(common: str) -> Introduction:
+    """Return whether this worker can do what `common` asks for, and where it is.
 
     Parameters
     ----------
     common : str
         As of `Common.to_json`.
     """
-    return objection(Common.from_json(common))
+    try:
+        why = objection(Common.from_json(common))
+    except OSError as error:
+        why = f"its files cannot be read ({described(error)})"
+    return Introduction(why, host_here())
+
+
+def host_here() -> str:
+    """Return which machine this process is on, whose energy it takes part in, in any container."""
+    node = Node.here()
+    return node.boot or node.machine
 
 
 def rest(common: str) -> None:

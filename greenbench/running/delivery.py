@@ -129,6 +129,14 @@ class Delivery:
             if self._when is When.BETWEEN:
                 self._work(BETWEEN_S, 0.0)
 
+    def put_off(self) -> None:
+        """Log nothing more before the end: from now on, something is measured on this machine."""
+        if self._deliverer:
+            self._deliverer.stop()
+            self._deliverer, self._when = None, When.AT_END
+            # It may be back by then.
+            self._is_away = False
+
     def close(self, limit_s: float = CLOSE_LIMIT_S) -> None:
         """Log what waits; what cannot be in time is left in the journal.
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from greenbench.cases import Case
-from greenbench.cluster.crew import Hand
 from greenbench.cluster.engine import TELL_EVERY_S, ClusterSession
+from greenbench.cluster.judging import Hand
 from greenbench.errors import ConfigurationError, GreenbenchError, JournalError, WorkerError
 from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
@@ -36,7 +36,10 @@ class Crew:
         self.answers: list[Mapping[str, Any]] = []
         self.looked: Callable[[], None] = lambda: None
         self.why: str | None = None
-        self.is_noisy = False
+        self.is_noisy = self.is_near = False
+
+    def is_here(self) -> bool:
+        return self.is_near
 
     def hands(self) -> list[Hand]:
         self.looked()
@@ -92,6 +95,15 @@ class Crew:
         self.waiting.append({"token": token, "op": op, "number": 1, "values": values})
 
 
+class Delivery:
+    """One that is put off, or not."""
+
+    is_put_off = False
+
+    def put_off(self) -> None:
+        self.is_put_off = True
+
+
 class Session(ClusterSession):
     """One whose folder and crew are given, and that delivers nothing."""
 
@@ -103,6 +115,7 @@ class Session(ClusterSession):
         self._run_folder = RunFolder(folder, Request("ci", self.cases, {}))
         self._crew = crew  # type: ignore[assignment]
         self._queue()
+        self._delivery = Delivery()  # type: ignore[assignment]
 
 
 @pytest.fixture(autouse=True)
@@ -249,3 +262,15 @@ def test_message_of_a_worker_that_was_taken_for_dead_changes_nothing(tmp_path: P
     crew.waiting.append({"token": "old", "op": "ended", "number": 1, "values": {}})
     _, outcomes, _ = run(tmp_path, crew)
     assert len(outcomes) == 6
+
+
+@pytest.mark.parametrize(
+    ("is_near", "backend"), [(True, "torch"), (True, "tabular"), (False, "torch")]
+)
+def test_nothing_is_told_to_the_store_while_this_machine_is_measured(
+    tmp_path: Path, is_near: bool, backend: str
+) -> None:
+    crew = Crew("a")
+    crew.is_near = is_near
+    session, _, _ = run(tmp_path, crew, [Case(backend=backend, repeats=1, trials=1)])
+    assert session._delivery.is_put_off == (is_near and backend == "torch")  # type: ignore[attr-defined]

@@ -276,6 +276,26 @@ def test_a_thread_gives_up_at_the_end_on_a_store_that_stays_away(
     assert delivery.has_failed
 
 
+def test_a_thread_that_is_put_off_leaves_the_rest_for_the_end(
+    fake: FakeStore, clock: Clock, hand: Callable[..., Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliverer, "PAUSES_S", (60.0,))
+    fake.away = iter([True] * 2)
+    delivery, _ = delivery_of(clock, When.ALWAYS)
+    hand(delivery, 1)
+    delivery.put_off()
+    delivery.put_off()
+    assert "greenbench deliverer" not in [thread.name for thread in threading.enumerate()]
+    fake.away = iter(())
+    calls = fake.calls
+    later = hand(delivery, 1)
+    assert fake.calls == calls
+    delivery.close()
+    assert len(fake.has) == 2
+    assert later.read().is_delivered
+    assert not delivery.has_failed
+
+
 def test_a_second_sync_says_that_another_is_at_it_and_waits(tmp_path: Path) -> None:
     other, said = Lock(tmp_path / SYNC_LOCK), []
 
