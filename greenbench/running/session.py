@@ -126,16 +126,23 @@ class Session:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
-        with self._stack:
-            if kind is None and self._idle_w:
-                self._compare_idle_power()
-            elif kind is None and self._is_complete:
-                self.idle_drift = self._delivery.deliver_noted_drift(self.folder)
-            # The host is still ours, so that this is in nobody's figures, either.
+        with ExitStack() as last, self._stack:
+            last.callback(self._tell_undelivered)
+            # Whatever fails on the way there, results are delivered. The host is still ours, so
+            # that this is in nobody's figures, either.
             has_time = kind is None or issubclass(kind, Exception)
-            self._delivery.close(CLOSE_LIMIT_S if has_time else 0.0)
-            if not self.is_resumable:
-                self._delivery.forget_drift(self.folder)
+            try:
+                if kind is None:
+                    self._end_idle_power()
+            except BaseException as error:
+                has_time = isinstance(error, Exception)
+                raise
+            finally:
+                self._delivery.close(CLOSE_LIMIT_S if has_time else 0.0)
+                if not self.is_resumable:
+                    self._delivery.forget_drift(self.folder)
+
+    def _tell_undelivered(self) -> None:
         if self.has_undelivered:
             self.listener.notice("results wait in the journal: `greenbench sync` delivers them")
 
@@ -339,8 +346,23 @@ class Session:
             self.listener.notice(f"idle power {when} the suite: {found.words}")
         return dict(found.power_w)
 
+    def _end_idle_power(self) -> None:
+        """Know by how much idle power changed, now or before an interruption, and tell MLflow."""
+        if self._idle_w:
+            self._compare_idle_power()
+        elif self._is_complete:
+            self.idle_drift = self._delivery.deliver_noted_drift(self.folder)
+
     def _compare_idle_power(self) -> None:
-        self.idle_drift = drift(self._idle_w, self._measure_idle_w("after"))
+        try:
+            after = self._measure_idle_w("after")
+        except GreenbenchError as error:
+            # All else is done, and nothing of it depends on this.
+            self.listener.notice(
+                f"idle power after the suite is not known, nor whether it drifted ({error})"
+            )
+            return
+        self.idle_drift = drift(self._idle_w, after)
         if self.idle_drift is None:
             return
         if is_drifted(self.idle_drift):
