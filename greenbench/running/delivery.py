@@ -91,7 +91,7 @@ class Delivery:
         self._store: Store | None = None
         self._is_away = self._has_refused = False
         self._said: set[str] = set()
-        self._outbox = Outbox(self._opened, self._refused)
+        self._outbox = Outbox(self._opened, self._refused, self._say_once)
         self._deliverer = Deliverer(self._outbox) if when is When.ALWAYS else None
         if away is not None:
             self._fail(away)
@@ -267,6 +267,11 @@ class Delivery:
             self._listener.notice(
                 f"{of}{error}; results are kept in the journal, and the run goes on"
             )
+
+    def _say_once(self, message: str) -> None:
+        if message not in self._said:
+            self._said.add(message)
+            self._listener.notice(message)
 
 
 def silence(settings: Settings) -> TrackingError | None:

@@ -239,6 +239,7 @@ WAYS_OUT = {
         "tracking/ui.py",
         "machine",
         "energy/counters.py",
+        "cluster/jobs.py",
         "measuring/program.py",
         "trainings/program.py",
     ),

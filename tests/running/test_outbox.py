@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from greenbench.errors import TrackingError
+from greenbench.machine.claims import LOOKS
 from greenbench.machine.locks import Lock
+from greenbench.machine.owners import Node, Owner
 from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
 from greenbench.running import deliverer
@@ -223,6 +225,26 @@ def test_another_that_delivers_of_the_same_run_is_not_waited_for_between_repeats
     assert (fake.calls, notices.lines) == (0, [])
     delivery.close()
     assert len(fake.has) == 1
+
+
+def test_another_machine_that_delivers_of_the_same_run_is_waited_for_at_the_end_alone(
+    fake: FakeStore, clock: Clock, hand: Callable[..., Journal], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    delivery, notices = delivery_of(clock)
+    node = replace(Node.here(), boot="another")
+    owner = Owner(node, 7, "1", "token")
+    (tmp_path / ".delivery.lock.owner").write_bytes(owner.to_json())
+    looks: list[float] = []
+    monkeypatch.setattr("greenbench.machine.claims.time.sleep", looks.append)
+    hand(delivery, 1)
+    hand(delivery, 1)
+    waits = f"the delivery of {tmp_path.name} waits: process 7 on {node.name} is at it"
+    assert (fake.calls, looks, notices.lines) == (0, [], [waits])
+    delivery.close()
+    assert len(fake.has) == 2
+    assert len(looks) == LOOKS
+    assert [line for line in notices.lines if "shows no sign of life" in line]
 
 
 def test_a_thread_delivers_where_nothing_is_measured_and_waits_until_the_store_is_back(
