@@ -5,7 +5,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from greenbench.cluster.asked import Asked
 from greenbench.cluster.devices import METER
 from greenbench.cluster.jobs import SUBMITS, Jobs
 from greenbench.errors import ClusterError, ConfigurationError
-from greenbench.machine.files import reason, remedy
+from greenbench.machine.files import folder_made, reason, remedy
 from greenbench.settings import Scope, Settings
 
 METER_OF_WORKER = ("--resources", f"{METER}=1")
@@ -60,10 +60,9 @@ def queued(
             f"--cluster {kind} submits jobs by `{SUBMITS[kind]}`, which is not on this machine's "
             "PATH; run it where you submit jobs"
         )
-    logs = _logs(settings.runs_dir)
-    given = {"log_directory": str(logs), **arguments(asked, settings)}
-    jobs = Jobs(kind, Path(given["log_directory"]), notice)
-    with _keys(logs) as security:
+    with _logs(settings.runs_dir) as logs, _keys(logs) as security:
+        given = {"log_directory": str(logs), **arguments(asked, settings)}
+        jobs = Jobs(kind, Path(given["log_directory"]), notice)
         made = _class(kind)
         with (
             made(job_cls=jobs.told_by(made.job_cls), security=security, **given) as cluster,
@@ -139,21 +138,23 @@ def _class(kind: str) -> Any:
     return {"slurm": SLURMCluster, "pbs": PBSCluster, "lsf": LSFCluster}[kind]
 
 
-def _logs(runs_dir: Path) -> Path:
-    """Return the folder of what jobs print, which is made."""
+@contextmanager
+def _logs(runs_dir: Path) -> Iterator[Path]:
+    """Yield the folder of what jobs print, which is made, and stays if they print something."""
     logs = runs_dir / "jobs"
     if shlex.quote(str(logs)) != str(logs):
         raise ConfigurationError(
             f"jobs are told where their files are, {str(logs)!r}, and dask-jobqueue cannot write "
             "such a path into a script; choose another GREENBENCH_RUNS_DIR"
         )
-    try:
-        logs.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(
-            f"the folder {logs} cannot be made ({reason(error)}); {remedy(error)}"
-        ) from error
-    return logs
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(folder_made(logs))
+        except OSError as error:
+            raise ConfigurationError(
+                f"the folder {logs} cannot be made ({reason(error)}); {remedy(error)}"
+            ) from error
+        yield logs
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from greenbench.errors import (
     TakenOverError,
     WorkerError,
 )
-from greenbench.machine.files import reason, remedy
+from greenbench.machine.files import folder_made, reason, remedy
 from greenbench.results import CaseResult
 from greenbench.results.gpus import Gpu
 from greenbench.results.journal import Journal
@@ -32,6 +32,7 @@ from greenbench.running.checkout import Checkout
 from greenbench.running.conditions import conditions_of, conditions_of_each, digest_of, listed
 from greenbench.running.continuing import Continuation
 from greenbench.running.delivery import CLOSE_LIMIT_S, Delivery, silence
+from greenbench.running.devices import check_devices
 from greenbench.running.executor import Job, WorkerPool
 from greenbench.running.listener import Listener
 from greenbench.running.reuse import take_over
@@ -107,6 +108,9 @@ class Session:
             check_cases(self.cases)
         check_meters(self.settings.meter)
         check_uri(self.settings.tracking_uri)
+        if self._measures_here:
+            for case in self.cases:
+                check_devices(case, self.settings.threads_of(case), os.environ)
         intensity = carbon_intensity(self.settings.carbon_g_per_kwh, self.settings.country)
         if self.settings.cool_down and self._measures_here:
             self._cool_down = CoolDown(thermometer(self._gpus), self.listener.notice)
@@ -286,7 +290,7 @@ class Session:
         request = Request(self.suite, self.cases, conditions, self.may_mix, self.design)
         root = self.settings.journal_dir
         try:
-            root.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(folder_made(root))
             if not is_fresh and (found := take_up(root, request, stack, self.listener.notice)):
                 return found
             made = make(root, request, stack)

@@ -114,10 +114,12 @@ def test_order_is_the_same_in_another_process() -> None:
         ([], {}, ConfigurationError, "no case selected"),
         ([*CASES, CASES[0]], {}, ConfigurationError, "listed twice"),
         ([Case(backend="jax")], {}, UnknownNameError, "did you mean keras_jax?"),
+        ([Case(devices=1024, batch_size=1024)], {}, ConfigurationError, "choose fewer --devices"),
     ],
     ids=[
         "unknown meter", "meter twice", "needless argument", "no argument", "country",
         "plain folder", "no case", "case twice", "unknown backend",
+        "devices",
     ],
 )  # fmt: skip
 def test_what_cannot_work_is_refused_before_anything_starts(
@@ -198,6 +200,21 @@ def test_workers_are_warm_before_idle_power_is_measured_and_as_they_are_after_it
         "idle power before the suite: cpu 20 W, gpu 123.4 W (cpu not steady yet)",
     ]
     assert [line in shown.getvalue() for line in lines] == [len(asked) > 1] * 2
+
+
+def test_what_only_a_worker_can_refuse_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("greenbench.running.session.WorkerPool", IdlePool)
+    monkeypatch.setenv("GREENBENCH_RUNS_DIR", str(tmp_path / "new" / "mlruns"))
+
+    def refuse(*_: object) -> None:
+        raise ConfigurationError("no such device")
+
+    monkeypatch.setattr(IdlePool, "wait_until_ready", refuse)
+    with pytest.raises(ConfigurationError), make_session(CASES, idle_s=0.0):
+        pass
+    assert not list(tmp_path.rglob("journal"))
 
 
 @pytest.mark.parametrize(
