@@ -18,7 +18,13 @@ from greenbench.cluster.judging import Hand
 from greenbench.cluster.orders import Common
 from greenbench.cluster.started import started
 from greenbench.energy.carbon import CarbonIntensity
-from greenbench.errors import ConfigurationError, GreenbenchError, JournalError, WorkerError
+from greenbench.errors import (
+    ConfigurationError,
+    DatasetError,
+    GreenbenchError,
+    JournalError,
+    WorkerError,
+)
 from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
 from greenbench.results.marks import REPLAYING
@@ -78,6 +84,7 @@ class ClusterSession(Session):
     _attempts: dict[str, Attempt] = field(default_factory=dict, init=False)
     _due: "deque[Repeat]" = field(default_factory=deque, init=False)
     _ended: "deque[Repeat]" = field(default_factory=deque, init=False)
+    _lacking: dict[Case, set[str]] = field(default_factory=dict, init=False)
     _alone_since: float | None = field(default=None, init=False)
     _told_at: float = field(default=0.0, init=False)
     _measures_here: ClassVar[bool] = False
@@ -113,15 +120,23 @@ class ClusterSession(Session):
             for case, repeat in self.repeats()
         )
 
-    def _next(self) -> Repeat | None:
-        """Return a repeat that is to be sent; what has ended, or cannot be read, is put aside."""
-        while self._due:
+    def _next(self, hand: Hand | None = None) -> Repeat | None:
+        """Return a repeat that is to be sent; what has ended, or cannot be read, is put aside.
+
+        What rests on data that a worker lacks is left to others.
+        """
+        found, left = None, list[Repeat]()
+        while self._due and found is None:
             repeat = self._due.popleft()
+            if hand and hand.address in self._lacking.get(repeat.case, ()):
+                left.append(repeat)
+                continue
             with suppress(JournalError):
-                if repeat.journal.read().result is None:
-                    return repeat
-            self._ended.append(repeat)
-        return None
+                found = repeat if repeat.journal.read().result is None else None
+            if found is None:
+                self._ended.append(repeat)
+        self._due.extendleft(reversed(left))
+        return found
 
     def _finished(self, follower: Follower) -> Iterator[CaseResult | GreenbenchError]:
         """Tell what an interrupted run has finished, or a worker just before it died."""
@@ -188,8 +203,22 @@ class ClusterSession(Session):
             self._delivery.put_off()
         busy = {attempt.worker for attempt in self._attempts.values()}
         for hand in hands:
-            if hand.address not in busy and (repeat := self._next()):
+            if hand.address not in busy and (repeat := self._next(hand)):
                 self._send(repeat, hand)
+        if self._due and hands and not self._attempts:
+            # Whoever had the data is gone: the others say again what they lack.
+            self._lacking.clear()
+
+    def _lacks(self, attempt: Attempt) -> bool:
+        """Note that a worker has not the data of a case; return whether another one may have."""
+        lacking = self._lacking.setdefault(attempt.repeat.case, set())
+        lacking.add(attempt.worker)
+        others = [hand for hand in self._crew.hands() if hand.address not in lacking]
+        if others:
+            attempt.notices.append(
+                f"worker {attempt.name} is left out, and another one tried: {attempt.error}"
+            )
+        return bool(others)
 
     def _send(self, repeat: Repeat, hand: Hand) -> None:
         repeat.attempts += 1
@@ -260,9 +289,12 @@ class ClusterSession(Session):
                 return
             error = WorkerError(f"{repeat.case.id} finished without a result on {attempt.name}")
         is_configuration = isinstance(error, ConfigurationError)
-        if is_configuration and attempt.taken_from:
-            # What a worker has differs from what the one before had.
-            attempt.start_over(str(error))
+        is_elsewhere = isinstance(error, DatasetError) and self._lacks(attempt)
+        if is_elsewhere or (is_configuration and attempt.taken_from):
+            if not is_elsewhere:
+                # What a worker has differs from what the one before had.
+                attempt.start_over(str(error))
+                self._lacking.pop(repeat.case, None)
             self._at(attempt.name).repeat_lost()
             self._tell(attempt)
             self._due.appendleft(repeat)

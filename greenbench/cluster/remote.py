@@ -25,7 +25,7 @@ from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.cooling import CoolDown, thermometer
 from greenbench.energy.gpus import training_gpus, visible_gpus
 from greenbench.energy.hostlock import Held, measuring_lock
-from greenbench.errors import ConfigurationError, GreenbenchError
+from greenbench.errors import ConfigurationError, DatasetError, GreenbenchError
 from greenbench.machine.owners import Node
 from greenbench.machine.places import described
 from greenbench.machine.secrets import redact
@@ -184,7 +184,8 @@ def _run(line: Line, common: Common, order: Mapping[str, Any]) -> None:
             line.check()
             with suppress(GreenbenchError):
                 gone = sender.add()
-            kind = "configuration" if isinstance(error, ConfigurationError) else "worker"
+            kinds = {"data": DatasetError, "configuration": ConfigurationError}
+            kind = next((name for name, of in kinds.items() if isinstance(error, of)), "worker")
             ended = {"kind": kind, "message": redact(str(error))}
         # In one message: the next repeat waits for each answer.
         line.ask("ended", is_discarded=sender.is_gone, gone=gone, **ended)

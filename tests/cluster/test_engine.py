@@ -12,7 +12,13 @@ import pytest
 from greenbench.cases import Case
 from greenbench.cluster.engine import TELL_EVERY_S, ClusterSession
 from greenbench.cluster.judging import Hand
-from greenbench.errors import ConfigurationError, GreenbenchError, JournalError, WorkerError
+from greenbench.errors import (
+    ConfigurationError,
+    DatasetError,
+    GreenbenchError,
+    JournalError,
+    WorkerError,
+)
 from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
 from greenbench.running.run_folder import Request, RunFolder
@@ -37,6 +43,7 @@ class Crew:
         self.looked: Callable[[], None] = lambda: None
         self.why: str | None = None
         self.is_noisy = self.is_near = False
+        self.lacks: set[str] = set()
 
     def is_here(self) -> bool:
         return self.is_near
@@ -61,10 +68,9 @@ class Crew:
         case = Case.from_dict(told["case"])
         self.orders.append((hand.name, case.id, told["repeat"]))
         self._say(token, "hello", conditions=HERE, scope=["cpu"])
-        if self.says:
-            self._say(
-                token, "ended", kind="configuration", message=self.says, is_discarded=False, gone=[]
-            )
+        if self.says or hand.name in self.lacks:
+            kind, message = ("configuration", self.says) if self.says else ("data", "no data")
+            self._say(token, "ended", kind=kind, message=message, is_discarded=False, gone=[])
             return
         self._line(token, told["journal"], 0, "start", {"schema": 2, "at": 1.0})
         if hand.name in self.dies:
@@ -274,3 +280,27 @@ def test_nothing_is_told_to_the_store_while_this_machine_is_measured(
     crew.is_near = is_near
     session, _, _ = run(tmp_path, crew, [Case(backend=backend, repeats=1, trials=1)])
     assert session._delivery.is_put_off == (is_near and backend == "torch")  # type: ignore[attr-defined]
+
+
+def test_data_that_one_worker_lacks_are_looked_for_on_another(tmp_path: Path) -> None:
+    crew = Crew("a", "b")
+    crew.lacks = {"a"}
+    _, outcomes, shown = run(tmp_path, crew)
+    assert [type(each) for each in outcomes] == [CaseResult] * 6
+    assert shown.count("worker a is left out, and another one tried: no data") == len(CASES)
+    assert len([name for name, _, _ in crew.orders if name == "a"]) == len(CASES)
+
+
+def test_data_that_no_worker_has_drop_the_case_in_one_line(tmp_path: Path) -> None:
+    crew = Crew("a", "b")
+    crew.lacks = {"a", "b"}
+    _, outcomes, shown = run(tmp_path, crew, CASES[:1])
+    assert [type(each) for each in outcomes] == [DatasetError]
+    assert shown.count("Error: no data") == 1
+
+
+def test_data_that_a_worker_had_which_died_hold_up_nobody(tmp_path: Path) -> None:
+    crew = Crew("a", "b", dies=["b"])
+    crew.lacks = {"a"}
+    _, outcomes, _ = run(tmp_path, crew, CASES[:1])
+    assert [type(each) for each in outcomes] == [DatasetError]
