@@ -86,6 +86,7 @@ class ClusterSession(Session):
     _ended: "deque[Repeat]" = field(default_factory=deque, init=False)
     _lacking: dict[Case, set[str]] = field(default_factory=dict, init=False)
     _alone_since: float | None = field(default=None, init=False)
+    _has_net: bool = field(default=False, init=False)
     _told_at: float = field(default=0.0, init=False)
     _measures_here: ClassVar[bool] = False
 
@@ -192,8 +193,15 @@ class ClusterSession(Session):
         return any(case.backend not in REPLAYING for case in self.cases)
 
     def _measure_idle_w(self, when: str) -> dict[str, float]:
-        # Each worker measures that of its own machine.
+        # Each worker measures that of its own machine, before its first repeat.
         return {}
+
+    def _end_idle_power(self) -> None:
+        if self._has_net:
+            self.listener.notice(
+                "workers measured idle power before their first repeats, and not again: whether "
+                "it drifted meanwhile, and net figures with it, is not known"
+            )
 
     def _assign(self) -> None:
         hands = self._crew.hands()
@@ -313,6 +321,7 @@ class ClusterSession(Session):
     def _deliver(
         self, result: CaseResult, follower: Follower
     ) -> Iterator[CaseResult | GreenbenchError]:
+        self._has_net |= bool(result.idle_w)
         self.deliver(result)
         yield result
         try:

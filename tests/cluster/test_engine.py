@@ -3,8 +3,10 @@
 import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -44,6 +46,7 @@ class Crew:
         self.why: str | None = None
         self.is_noisy = self.is_near = False
         self.lacks: set[str] = set()
+        self.idle_w: dict[str, float] = {}
 
     def is_here(self) -> bool:
         return self.is_near
@@ -76,7 +79,8 @@ class Crew:
         if hand.name in self.dies:
             self.names.remove(hand.name)
             return
-        result = make_result(case, repeat=told["repeat"], trials=[make_trial()])
+        made = make_result(case, repeat=told["repeat"], trials=[make_trial()])
+        result = replace(made, idle_w=self.idle_w)
         self._line(token, told["journal"], 1, "result", result.to_dict())
         self._say(token, "ended", kind=None, message="", is_discarded=False, gone=[])
 
@@ -104,7 +108,10 @@ class Crew:
 class Delivery:
     """One that is put off, or not."""
 
-    is_put_off = False
+    is_put_off = has_failed = False
+
+    def close(self, limit_s: float) -> None:
+        """Have nothing left."""
 
     def put_off(self) -> None:
         self.is_put_off = True
@@ -304,3 +311,16 @@ def test_data_that_a_worker_had_which_died_hold_up_nobody(tmp_path: Path) -> Non
     crew.lacks = {"a"}
     _, outcomes, _ = run(tmp_path, crew, CASES[:1])
     assert [type(each) for each in outcomes] == [DatasetError]
+
+
+@pytest.mark.parametrize("idle_w", [{}, {"gpu": 80.0}])
+def test_drift_of_idle_power_is_said_to_be_unknown(
+    tmp_path: Path, idle_w: dict[str, float]
+) -> None:
+    crew, said = Crew("a"), list[str]()
+    crew.idle_w = idle_w
+    session, _, _ = run(tmp_path, crew)
+    session.listener = SimpleNamespace(notice=said.append)  # type: ignore[assignment]
+    session.__exit__(None)
+    assert ["whether it drifted meanwhile" in line for line in said] == [True] * len(idle_w)
+    assert session.idle_drift is None
