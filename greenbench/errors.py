@@ -137,6 +137,10 @@ class ChangedError(ConfigurationError):
     """What the repeats of a case rest on has changed while the run goes on."""
 
 
+class ChangedDataError(ChangedError, DatasetError):
+    """A data set is not what the run began with; another machine may have that."""
+
+
 class SearchSpaceError(ConfigurationError):
     """A search space whose dimensions make no sense."""
 

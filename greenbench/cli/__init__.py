@@ -156,7 +156,7 @@ def sync() -> None:
         say(f"left out, as not all of it may be written by you: {names}", err=True)
     waits = f"waiting: another `greenbench sync` delivers what waits in {settings.runs_dir}"
     with syncing(settings.runs_dir, lambda: say(waits, err=True)):
-        delivered, errors = deliver_all(settings)
+        delivered, errors = deliver_all(settings, lambda message: say(message, err=True))
         is_away = any(not isinstance(error, UndeliveredError) for error in errors)
         measured, more = (0, []) if is_away else deliver_kept(settings)
     errors += more

@@ -8,7 +8,7 @@ from typing import Any
 
 from greenbench.cases import Case
 from greenbench.cluster.relay import Piece, Receiver
-from greenbench.errors import ConfigurationError, GreenbenchError, WorkerError
+from greenbench.errors import ConfigurationError, DatasetError, GreenbenchError, WorkerError
 from greenbench.results import TrialStatus
 from greenbench.results.journal import Journal
 from greenbench.running.conditions import change, listed
@@ -16,6 +16,7 @@ from greenbench.running.executor import record_lost
 from greenbench.running.worker_process import lost_trials
 
 TRIAL_LINE = b'{"event": "trial"'
+KINDS = {"data": DatasetError, "configuration": ConfigurationError}
 NO_TRIAL = (-1, 0)
 MOST_DEATHS = 2
 """So many workers may die at the same trial: then it is taken for what kills them."""
@@ -193,7 +194,7 @@ class Attempt:
         self._receiver.drop([str(name) for name in values["gone"]])
         self.is_over = True
         if values["kind"] is not None:
-            kind = ConfigurationError if values["kind"] == "configuration" else WorkerError
+            kind = KINDS.get(values["kind"], WorkerError)
             self.error = kind(str(values["message"]))
         if values["is_discarded"] and self.has_begun:
             self.repeat.journal.discard()

@@ -6,7 +6,6 @@ import time
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 from distributed import Client, Future, Queue
@@ -14,6 +13,7 @@ from distributed.client import ClosedClientError
 
 from greenbench.cluster import remote
 from greenbench.cluster.devices import METER
+from greenbench.cluster.judging import Hand, Judging
 from greenbench.cluster.started import Started
 from greenbench.errors import ClusterError
 from greenbench.machine.places import described
@@ -21,7 +21,7 @@ from greenbench.machine.places import described
 CONNECT_S = 10
 JOIN_S = 60
 """What workers may take to join that are started beside us, as in a batch script."""
-ANSWER_S = 60
+REST_S = 60
 RETRY_S = 0.5
 LOOK_EVERY_S = 1.0
 MOST_MESSAGES = 1000
@@ -29,14 +29,6 @@ MOST_MESSAGES = 1000
 AWAY = (OSError, RuntimeError, AttributeError, KeyError, ClosedClientError, CancelledError)
 """What Dask raises where the connection is gone, or what was there is."""
 HOW_TO_START = "`dask worker ADDRESS --nthreads 1 --resources METER=1`"
-
-
-@dataclass(frozen=True)
-class Hand:
-    """A worker: its address and its name."""
-
-    address: str
-    name: str
 
 
 class Crew:
@@ -58,7 +50,7 @@ class Crew:
         self, started: Started, common: str, session: str, notice: Callable[[str], None]
     ) -> None:
         self._common, self._session, self._notice = common, session, notice
-        self._judged: dict[str, bool] = {}
+        self._check_started = started.check
         self._seen: Mapping[str, Mapping[str, Any]] | None = None
         self._seen_at = 0.0
         self._futures: dict[str, Future[None]] = {}
@@ -76,6 +68,7 @@ class Crew:
                 f"no Dask scheduler answers at {started.address} within {CONNECT_S} s "
                 f"({type(error).__name__}); start one with `dask scheduler`, or mend the address"
             ) from error
+        self._judging = Judging(self._client, common, notice)
         self._up = Queue(f"greenbench-{session}", client=self._client, maxsize=MOST_MESSAGES)
         self._inbox: queue.Queue[Mapping[str, Any]] = queue.Queue(MOST_MESSAGES)
         # A question to the scheduler that ended by a time limit would be an error in its log.
@@ -85,14 +78,21 @@ class Crew:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._judging.close()
         with suppress(Exception):
             # Where the scheduler is gone, there is nobody to be told.
             for token in list(self._futures):
                 self.release(token)
         with suppress(Exception):
             # Processes that wait there take memory, and no more.
-            good = [each for each, is_good in self._judged.items() if is_good]
-            self._ask(remote.rest, good, self._common)
+            self._client.sync(
+                self._client._run,
+                remote.rest,
+                self._common,
+                workers=self._judging.addresses(),
+                on_error="return",
+                callback_timeout=REST_S,
+            )
         with suppress(Exception):
             self._up.close()
         self._client.close()
@@ -108,7 +108,7 @@ class Crew:
         Raises
         ------
         ClusterError
-            If none offers a meter, or one differs from us.
+            If none offers a meter or answers, or one differs from us.
         """
         found = self._workers()
         if not found and not may_come_later:
@@ -124,23 +124,26 @@ class Crew:
                 f"the cluster at {self._address} has {there} offers a {METER}, which says that one "
                 f"measurement may run there at a time; start {HOW_TO_START}"
             )
-        for hand, why in self._objections(hands).items():
+        answers = self._judging.ask(hands) if hands else {}
+        for hand, why in answers.items():
             if why:
                 raise ClusterError(f"worker {hand.name} cannot be used: {why}")
-            self._judged[hand.address] = True
+        if hands and not answers:
+            raise ClusterError(
+                f"none of {len(hands)} workers at {self._address} answers; look into their logs, "
+                "start them again, then run the same command"
+            )
 
     def hands(self) -> list[Hand]:
         """Return the workers that can be used now; one that cannot is told of once."""
         found = self._workers()
-        # What comes back at the address of one that went is another one.
-        self._judged = {each: good for each, good in self._judged.items() if each in found}
-        hands = self._offering(found)
-        new = [hand for hand in hands if hand.address not in self._judged]
-        for hand, why in self._objections(new).items():
-            self._judged[hand.address] = why is None
-            if why:
-                self._notice(f"worker {hand.name} is not used: {why}")
-        return [hand for hand in hands if self._judged[hand.address]]
+        if not found:
+            self._check_started()
+        return self._judging.good(self._offering(found))
+
+    def is_here(self) -> bool:
+        """Return whether one of the workers that can be used is on this machine."""
+        return remote.host_here() in self._judging.hosts()
 
     def is_there(self, address: str) -> bool:
         """Return whether a worker is still there, if only to end what it is at."""
@@ -243,34 +246,3 @@ class Crew:
             if worker.get("resources", {}).get(METER, 0) >= 1
             and worker.get("status", "running") == "running"
         ]
-
-    def _objections(self, hands: list[Hand]) -> dict[Hand, str | None]:
-        """Return why workers cannot be used, all asked at once; None of one that can."""
-        if not hands:
-            return {}
-        try:
-            told = self._ask(remote.object_to, [hand.address for hand in hands], self._common)
-        except Exception as error:
-            told = {hand.address: error for hand in hands}
-        return {hand: _in_words(told.get(hand.address, TimeoutError())) for hand in hands}
-
-    def _ask(self, what: Callable[..., Any], addresses: list[str], *given: str) -> dict[str, Any]:
-        """Run a function on workers, which has so many seconds."""
-        found: dict[str, Any] = self._client.sync(
-            self._client._run,
-            what,
-            *given,
-            workers=addresses,
-            on_error="return",
-            callback_timeout=ANSWER_S,
-        )
-        return found
-
-
-def _in_words(told: object) -> str | None:
-    """Return what a worker objects to, or why it cannot even say."""
-    if isinstance(told, ImportError):
-        return f"it has another greenbench, or none ({told}); install the same version there"
-    if isinstance(told, BaseException):
-        return f"it does not answer as it should ({described(told)})"
-    return None if told is None else str(told)

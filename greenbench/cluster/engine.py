@@ -9,16 +9,22 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, ClassVar, Protocol
-from urllib.parse import urlsplit
 
 from greenbench.cases import Case
 from greenbench.cluster.asked import LOCAL, Asked
 from greenbench.cluster.attempt import Attempt, Repeat
-from greenbench.cluster.crew import Crew, Hand
+from greenbench.cluster.crew import Crew
+from greenbench.cluster.judging import Hand
 from greenbench.cluster.orders import Common
 from greenbench.cluster.started import started
 from greenbench.energy.carbon import CarbonIntensity
-from greenbench.errors import ConfigurationError, GreenbenchError, JournalError, WorkerError
+from greenbench.errors import (
+    ConfigurationError,
+    DatasetError,
+    GreenbenchError,
+    JournalError,
+    WorkerError,
+)
 from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
 from greenbench.results.marks import REPLAYING
@@ -29,7 +35,6 @@ from greenbench.running.listener import Listener
 from greenbench.running.repeats import Follower
 from greenbench.running.session import Session
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 POLL_S = 1.0
 MOST_AT_ONCE = 1000
 TELL_EVERY_S = 60.0
@@ -79,7 +84,9 @@ class ClusterSession(Session):
     _attempts: dict[str, Attempt] = field(default_factory=dict, init=False)
     _due: "deque[Repeat]" = field(default_factory=deque, init=False)
     _ended: "deque[Repeat]" = field(default_factory=deque, init=False)
+    _lacking: dict[Case, set[str]] = field(default_factory=dict, init=False)
     _alone_since: float | None = field(default=None, init=False)
+    _has_net: bool = field(default=False, init=False)
     _told_at: float = field(default=0.0, init=False)
     _measures_here: ClassVar[bool] = False
 
@@ -114,15 +121,23 @@ class ClusterSession(Session):
             for case, repeat in self.repeats()
         )
 
-    def _next(self) -> Repeat | None:
-        """Return a repeat that is to be sent; what has ended, or cannot be read, is put aside."""
-        while self._due:
+    def _next(self, hand: Hand | None = None) -> Repeat | None:
+        """Return a repeat that is to be sent; what has ended, or cannot be read, is put aside.
+
+        What rests on data that a worker lacks is left to others.
+        """
+        found, left = None, list[Repeat]()
+        while self._due and found is None:
             repeat = self._due.popleft()
+            if hand and hand.address in self._lacking.get(repeat.case, ()):
+                left.append(repeat)
+                continue
             with suppress(JournalError):
-                if repeat.journal.read().result is None:
-                    return repeat
-            self._ended.append(repeat)
-        return None
+                found = repeat if repeat.journal.read().result is None else None
+            if found is None:
+                self._ended.append(repeat)
+        self._due.extendleft(reversed(left))
+        return found
 
     def _finished(self, follower: Follower) -> Iterator[CaseResult | GreenbenchError]:
         """Tell what an interrupted run has finished, or a worker just before it died."""
@@ -170,25 +185,48 @@ class ClusterSession(Session):
             notice(f"the cluster's dashboard: {there.dashboard_link}")
 
     def _when_to_deliver(self) -> When:
-        """Return when logging disturbs nobody: workers on this machine would measure it."""
-        cluster = self.cluster
-        is_here = cluster is None or cluster.kind == LOCAL
-        if cluster is not None and cluster.scheduler:
-            is_here = urlsplit(cluster.scheduler).hostname in LOOPBACK
-        is_replayed = all(case.backend in REPLAYING for case in self.cases)
-        return When.AT_END if is_here and not is_replayed else When.ALWAYS
+        """Return when logging disturbs nobody: see `_assign` for workers that are here, too."""
+        is_here = self.cluster is None or self.cluster.kind == LOCAL
+        return When.AT_END if is_here and self._measures_any() else When.ALWAYS
+
+    def _measures_any(self) -> bool:
+        return any(case.backend not in REPLAYING for case in self.cases)
 
     def _measure_idle_w(self, when: str) -> dict[str, float]:
-        # Each worker measures that of its own machine.
+        # Each worker measures that of its own machine, before its first repeat.
         return {}
+
+    def _end_idle_power(self) -> None:
+        if self._has_net:
+            self.listener.notice(
+                "workers measured idle power before their first repeats, and not again: whether "
+                "it drifted meanwhile, and net figures with it, is not known"
+            )
 
     def _assign(self) -> None:
         hands = self._crew.hands()
         self._tell_if_alone(hands)
+        if self._measures_any() and self._crew.is_here():
+            # It would be in their figures.
+            self._delivery.put_off()
         busy = {attempt.worker for attempt in self._attempts.values()}
         for hand in hands:
-            if hand.address not in busy and (repeat := self._next()):
+            if hand.address not in busy and (repeat := self._next(hand)):
                 self._send(repeat, hand)
+        if self._due and hands and not self._attempts:
+            # Whoever had the data is gone: the others say again what they lack.
+            self._lacking.clear()
+
+    def _lacks(self, attempt: Attempt) -> bool:
+        """Note that a worker has not the data of a case; return whether another one may have."""
+        lacking = self._lacking.setdefault(attempt.repeat.case, set())
+        lacking.add(attempt.worker)
+        others = [hand for hand in self._crew.hands() if hand.address not in lacking]
+        if others:
+            attempt.notices.append(
+                f"worker {attempt.name} is left out, and another one tried: {attempt.error}"
+            )
+        return bool(others)
 
     def _send(self, repeat: Repeat, hand: Hand) -> None:
         repeat.attempts += 1
@@ -259,9 +297,12 @@ class ClusterSession(Session):
                 return
             error = WorkerError(f"{repeat.case.id} finished without a result on {attempt.name}")
         is_configuration = isinstance(error, ConfigurationError)
-        if is_configuration and attempt.taken_from:
-            # What a worker has differs from what the one before had.
-            attempt.start_over(str(error))
+        is_elsewhere = isinstance(error, DatasetError) and self._lacks(attempt)
+        if is_elsewhere or (is_configuration and attempt.taken_from):
+            if not is_elsewhere:
+                # What a worker has differs from what the one before had.
+                attempt.start_over(str(error))
+                self._lacking.pop(repeat.case, None)
             self._at(attempt.name).repeat_lost()
             self._tell(attempt)
             self._due.appendleft(repeat)
@@ -280,6 +321,7 @@ class ClusterSession(Session):
     def _deliver(
         self, result: CaseResult, follower: Follower
     ) -> Iterator[CaseResult | GreenbenchError]:
+        self._has_net |= bool(result.idle_w)
         self.deliver(result)
         yield result
         try:

@@ -1,30 +1,23 @@
 """Workers as jobs of a queue, by dask-jobqueue: one a measured device, replaced when they end."""
 
-import re
 import shlex
 import shutil
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from greenbench.cluster import secured
 from greenbench.cluster.asked import Asked
 from greenbench.cluster.devices import METER
+from greenbench.cluster.jobs import SUBMITS, Jobs
 from greenbench.errors import ClusterError, ConfigurationError
-from greenbench.machine.files import reason, remedy
-from greenbench.machine.secrets import redact
+from greenbench.machine.files import folder_made, reason, remedy
 from greenbench.settings import Scope, Settings
 
 METER_OF_WORKER = ("--resources", f"{METER}=1")
-SUBMIT_S = 120
-KEEP_EVERY_S = 20.0
-"""Longer than Dask needs to know that a worker is lost (``distributed.deploy``)."""
-
-SUBMITS = {"slurm": "sbatch", "pbs": "qsub", "lsf": "bsub"}
 WAITING = {"slurm": "squeue --me", "pbs": "qstat -u $USER", "lsf": "bjobs"}
 WHOLE_NODE = {"slurm": "--exclusive", "pbs": "-l place=excl", "lsf": "-x"}
 """What keeps a node to one job: the energy of others on it would be taken for ours."""
@@ -35,7 +28,9 @@ Notice = Callable[[str], None]
 
 
 @contextmanager
-def queued(asked: Asked, settings: Settings, notice: Notice) -> Iterator[tuple[Any, Any]]:
+def queued(
+    asked: Asked, settings: Settings, notice: Notice
+) -> Iterator[tuple[Any, Any, Callable[[], None]]]:
     """Start a scheduler here, and workers as jobs, which end with the block.
 
     Parameters
@@ -51,6 +46,8 @@ def queued(asked: Asked, settings: Settings, notice: Notice) -> Iterator[tuple[A
     ------
     cluster : dask_jobqueue.core.JobQueueCluster
     security : distributed.Security
+    check : callable
+        Raises a `ClusterError` once all jobs die before their workers connect.
 
     Raises
     ------
@@ -63,20 +60,16 @@ def queued(asked: Asked, settings: Settings, notice: Notice) -> Iterator[tuple[A
             f"--cluster {kind} submits jobs by `{SUBMITS[kind]}`, which is not on this machine's "
             "PATH; run it where you submit jobs"
         )
-    logs = _logs(settings.runs_dir)
-    submitted = _Submitted(kind)
-    with _keys(logs) as security:
+    with _logs(settings.runs_dir) as logs, _keys(logs) as security:
+        given = {"log_directory": str(logs), **arguments(asked, settings)}
+        jobs = Jobs(kind, Path(given["log_directory"]), notice)
         made = _class(kind)
-        with made(
-            job_cls=submitted.told_by(made.job_cls),
-            security=security,
-            **{"log_directory": str(logs), **arguments(asked, settings)},
-        ) as cluster:
-            cluster.scale(jobs=asked.workers)
-            submitted.wait()
+        with (
+            made(job_cls=jobs.told_by(made.job_cls), security=security, **given) as cluster,
+            jobs.kept(cluster, asked.workers),
+        ):
             notice(f"{kind}: {asked.workers} jobs asked for; `{WAITING[kind]}` shows them")
-            with _kept(cluster, asked.workers, submitted, notice):
-                yield cluster, security
+            yield cluster, security, jobs.check
 
 
 def arguments(asked: Asked, settings: Settings) -> dict[str, Any]:
@@ -145,21 +138,23 @@ def _class(kind: str) -> Any:
     return {"slurm": SLURMCluster, "pbs": PBSCluster, "lsf": LSFCluster}[kind]
 
 
-def _logs(runs_dir: Path) -> Path:
-    """Return the folder of what jobs print, which is made."""
+@contextmanager
+def _logs(runs_dir: Path) -> Iterator[Path]:
+    """Yield the folder of what jobs print, which is made, and stays if they print something."""
     logs = runs_dir / "jobs"
     if shlex.quote(str(logs)) != str(logs):
         raise ConfigurationError(
             f"jobs are told where their files are, {str(logs)!r}, and dask-jobqueue cannot write "
             "such a path into a script; choose another GREENBENCH_RUNS_DIR"
         )
-    try:
-        logs.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(
-            f"the folder {logs} cannot be made ({reason(error)}); {remedy(error)}"
-        ) from error
-    return logs
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(folder_made(logs))
+        except OSError as error:
+            raise ConfigurationError(
+                f"the folder {logs} cannot be made ({reason(error)}); {remedy(error)}"
+            ) from error
+        yield logs
 
 
 @contextmanager
@@ -171,79 +166,3 @@ def _keys(logs: Path) -> Iterator[Any]:
     # Nobody else may look into it, and it goes with the run.
     with tempfile.TemporaryDirectory(prefix="tls-", dir=logs) as folder:
         yield secured.temporary(Path(folder))
-
-
-class _Submitted:
-    """Knows whether the queue takes jobs: Dask itself would log that it does not, and wait."""
-
-    def __init__(self, kind: str) -> None:
-        self._kind = kind
-        self._is_known = threading.Event()
-        self.refusal: str | None = None
-
-    def told_by(self, job: Any) -> Any:
-        """Return a kind of job that tells what became of its submission, and fails nobody."""
-        from distributed.deploy.spec import ProcessInterface  # noqa: PLC0415
-
-        class Told(job):  # type: ignore[misc]
-            async def start(told) -> None:  # noqa: N805
-                try:
-                    await super().start()
-                except (OSError, RuntimeError, ValueError) as error:
-                    self.refusal = _last_words(error)
-                    # It has no number, by which `_kept` knows it.
-                    await ProcessInterface.start(told)
-                finally:
-                    self._is_known.set()
-
-        return Told
-
-    def wait(self) -> None:
-        """Wait until the first job is submitted.
-
-        Raises
-        ------
-        ClusterError
-            If it is not.
-        """
-        if not self._is_known.wait(SUBMIT_S):
-            self.refusal = f"`{SUBMITS[self._kind]}` does not end within {SUBMIT_S} s"
-        if self.refusal is not None:
-            raise ClusterError(
-                f"{self._kind} takes no job ({self.refusal}); correct --cluster-option, or "
-                f"jobqueue.{self._kind} of Dask's configuration"
-            )
-
-
-def _last_words(error: BaseException) -> str:
-    """Return what the queue's command said of a job, without what dask-jobqueue adds."""
-    _, _, said = str(error).partition("stderr:\n")
-    return redact(re.sub(r"\s+", " ", said or str(error)).strip()) or type(error).__name__
-
-
-@contextmanager
-def _kept(cluster: Any, jobs: int, submitted: _Submitted, notice: Notice) -> Iterator[None]:
-    """Ask for new jobs in place of those that have ended, such as at their time limit."""
-    is_over = threading.Event()
-
-    def renew() -> None:
-        for name, job in list(cluster.workers.items()):
-            if job.job_id is None:
-                del cluster.workers[name]
-        cluster.scale(jobs=jobs)
-
-    def keep() -> None:
-        told = None
-        while not is_over.wait(KEEP_EVERY_S):
-            if submitted.refusal not in (None, told):
-                told = submitted.refusal
-                notice(f"the queue takes no further job ({told}); it is asked again")
-            cluster.loop.add_callback(renew)
-
-    thread = threading.Thread(target=keep, name="jobs", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        thread.join()

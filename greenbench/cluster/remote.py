@@ -25,7 +25,9 @@ from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.cooling import CoolDown, thermometer
 from greenbench.energy.gpus import training_gpus, visible_gpus
 from greenbench.energy.hostlock import Held, measuring_lock
-from greenbench.errors import ConfigurationError, GreenbenchError
+from greenbench.errors import ConfigurationError, DatasetError, GreenbenchError
+from greenbench.machine.owners import Node
+from greenbench.machine.places import described
 from greenbench.machine.secrets import redact
 from greenbench.results.journal import Journal
 from greenbench.results.looks import Look
@@ -42,15 +44,41 @@ CHECK_S = 1.0
 SHORTEST_POLL_S, LONGEST_POLL_S, LONGEST_S = 0.005, 0.25, 3600.0
 
 
-def object_to(common: str) -> str | None:
-    """Return why this worker cannot do what `common` asks for; None if it can.
+@dataclass(frozen=True)
+class Introduction:
+    """What a worker says of itself.
+
+    Attributes
+    ----------
+    objection : str or None
+        Why it cannot do what is asked for; None if it can.
+    host : str
+        As of `host_here`.
+    """
+
+    objection: str | None
+    host: str
+
+
+def introduce(common: str) -> Introduction:
+    """Return whether this worker can do what `common` asks for, and where it is.
 
     Parameters
     ----------
     common : str
         As of `Common.to_json`.
     """
-    return objection(Common.from_json(common))
+    try:
+        why = objection(Common.from_json(common))
+    except OSError as error:
+        why = f"its files cannot be read ({described(error)})"
+    return Introduction(why, host_here())
+
+
+def host_here() -> str:
+    """Return which machine this process is on, whose energy it takes part in, in any container."""
+    node = Node.here()
+    return node.boot or node.machine
 
 
 def rest(common: str) -> None:
@@ -156,7 +184,8 @@ def _run(line: Line, common: Common, order: Mapping[str, Any]) -> None:
             line.check()
             with suppress(GreenbenchError):
                 gone = sender.add()
-            kind = "configuration" if isinstance(error, ConfigurationError) else "worker"
+            kinds = {"data": DatasetError, "configuration": ConfigurationError}
+            kind = next((name for name, of in kinds.items() if isinstance(error, of)), "worker")
             ended = {"kind": kind, "message": redact(str(error))}
         # In one message: the next repeat waits for each answer.
         line.ask("ended", is_discarded=sender.is_gone, gone=gone, **ended)

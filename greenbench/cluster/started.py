@@ -5,7 +5,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,11 +35,14 @@ class Started:
         Its dashboard, without secrets; None where it has none, as without the package bokeh.
     security : distributed.Security or None
         With what one connects to it; None if not by TLS.
+    check : callable
+        Raises a `ClusterError` if no worker will ever come; asked where there is none.
     """
 
     address: str
     dashboard_link: str | None
     security: Any
+    check: Callable[[], None] = lambda: None
 
 
 @contextmanager
@@ -86,6 +89,7 @@ def _by_kind(
     if asked.scheduler is not None:
         yield _reached(asked.scheduler)
         return
+    opened: AbstractContextManager[tuple[Any, ...]]
     if asked.kind == LOCAL:
         opened = _local(surroundings(asked.workers, cases, settings.headline, os.environ))
     elif asked.kind == KUBERNETES:
@@ -96,10 +100,10 @@ def _by_kind(
         from greenbench.cluster.queues import queued  # noqa: PLC0415
 
         opened = queued(asked, settings, notice)
-    with _linked_here(), opened as (cluster, security):
+    with _linked_here(), opened as (cluster, security, *checks):
         is_there = asked.kind == KUBERNETES or has_bokeh()
         link = _link(cluster.dashboard_link) if is_there else None
-        yield Started(cluster.scheduler_address, link, security)
+        yield Started(cluster.scheduler_address, link, security, *checks)
 
 
 @contextmanager

@@ -4,12 +4,13 @@ On a shared folder the system's lock may be granted to everybody, or to nobody. 
 writes beside it who that is, and shows again and again that he lives; both must agree.
 """
 
+import errno
 import os
 import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,8 +98,14 @@ class Claim:
         self.fence: Fence | None = None
         self.is_taken_over = False
 
-    def acquire(self) -> bool:
+    def acquire(self, *, may_look: bool = True) -> bool:
         """Take what is claimed if nobody has it, and return whether nobody had.
+
+        Parameters
+        ----------
+        may_look : bool
+            Whether there is time to look for signs of life from another machine, which may well
+            be `LOOKS` times `LOOK_S` seconds; if not, who is there is taken for alive.
 
         Raises
         ------
@@ -108,7 +115,7 @@ class Claim:
         if not self._lock.acquire():
             return False
         try:
-            self.fence = self._take()
+            self.fence = self._take(may_look=may_look)
         finally:
             if self.fence is None:
                 self._lock.release()
@@ -136,9 +143,24 @@ class Claim:
 
     @contextmanager
     def held(self, limit_s: float) -> Iterator[None]:
-        """Hold it, once others let it go; see `greenbench.machine.locks.Lock.held`."""
-        with held(self, limit_s):
+        """Hold it, once others let it go; see `greenbench.machine.locks.Lock.held`.
+
+        Who has no time at all waits for nobody, wherever that is. Whoever has it is told of.
+        """
+        with ExitStack() as stack:
+            if self.acquire(may_look=False):
+                stack.callback(self.release)
+            else:
+                self._tell_holder()
+                if not limit_s:
+                    raise TimeoutError(errno.ETIMEDOUT, "held by another process")
+                stack.enter_context(held(self, limit_s))
             yield
+
+    def _tell_holder(self) -> None:
+        sign = _sign(self.note)
+        if sign is not None and (owner := Owner.from_json(sign[0])) is not None:
+            self._say(f"{self._what} waits: process {owner.pid} on {owner.node.name} is at it")
 
     def is_free(self) -> bool | None:
         """Return whether nobody has it; None if only another machine can tell.
@@ -156,11 +178,11 @@ class Claim:
         finally:
             self._lock.release()
 
-    def _take(self) -> Fence | None:
+    def _take(self, *, may_look: bool) -> Fence | None:
         if (sign := _sign(self.note)) is not None:
             owner = Owner.from_json(sign[0])
             is_gone = self._is_gone(owner)
-            if is_gone is None:
+            if is_gone is None and may_look:
                 is_gone = self._shows_nothing(owner, sign)
             if not is_gone or not self._clear(sign[0]):
                 return None

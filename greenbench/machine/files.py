@@ -144,3 +144,22 @@ def reason(error: OSError) -> str:
 def remedy(error: OSError) -> str:
     """Return what to do before the same can be written."""
     return REMEDIES.get(error.errno or 0, "choose a folder that you may write")
+
+
+@contextmanager
+def folder_made(folder: Path) -> Iterator[None]:
+    """Make a folder and its parents; those that are new and empty go at the end of the block.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made.
+    """
+    new = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    finally:
+        with suppress(OSError):
+            for each in new:
+                each.rmdir()

@@ -53,6 +53,12 @@ class Deliverer:
             self._changed.notify_all()
         self._thread = None
 
+    def stop(self) -> None:
+        """End the thread as soon as the call that is under way is over, and wait for that."""
+        if (thread := self._thread) is not None:
+            self.close(0.0)
+            thread.join()
+
     def _run(self) -> None:
         tried = 0
         while not self._is_over:

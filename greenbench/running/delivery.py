@@ -91,7 +91,7 @@ class Delivery:
         self._store: Store | None = None
         self._is_away = self._has_refused = False
         self._said: set[str] = set()
-        self._outbox = Outbox(self._opened, self._refused)
+        self._outbox = Outbox(self._opened, self._refused, self._say_once)
         self._deliverer = Deliverer(self._outbox) if when is When.ALWAYS else None
         if away is not None:
             self._fail(away)
@@ -128,6 +128,14 @@ class Delivery:
             self._outbox.add(due)
             if self._when is When.BETWEEN:
                 self._work(BETWEEN_S, 0.0)
+
+    def put_off(self) -> None:
+        """Log nothing more before the end: from now on, something is measured on this machine."""
+        if self._deliverer:
+            self._deliverer.stop()
+            self._deliverer, self._when = None, When.AT_END
+            # It may be back by then.
+            self._is_away = False
 
     def close(self, limit_s: float = CLOSE_LIMIT_S) -> None:
         """Log what waits; what cannot be in time is left in the journal.
@@ -259,6 +267,11 @@ class Delivery:
             self._listener.notice(
                 f"{of}{error}; results are kept in the journal, and the run goes on"
             )
+
+    def _say_once(self, message: str) -> None:
+        if message not in self._said:
+            self._said.add(message)
+            self._listener.notice(message)
 
 
 def silence(settings: Settings) -> TrackingError | None:

@@ -54,10 +54,17 @@ class Outbox:
         Returns the store; opens it if it is not.
     refused : callable
         Told of what failed.
+    say : callable, optional
+        Told who delivers of the same run, and is waited for.
     """
 
-    def __init__(self, opened: Callable[[], "Store"], refused: Refused) -> None:
-        self._opened, self._refused = opened, refused
+    def __init__(
+        self,
+        opened: Callable[[], "Store"],
+        refused: Refused,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        self._opened, self._refused, self._tell = opened, refused, say
         self._waiting: deque[Due] = deque()
         self._begun: _Begun | None = None
 
@@ -81,7 +88,7 @@ class Outbox:
         while self._waiting and not is_over():
             due = self._waiting[0]
             try:
-                with turn(due.journal.path.parent, limit_s):
+                with turn(due.journal.path.parent, limit_s, self._tell):
                     while self._step(due):
                         if is_over():
                             return

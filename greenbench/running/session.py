@@ -22,7 +22,7 @@ from greenbench.errors import (
     TakenOverError,
     WorkerError,
 )
-from greenbench.machine.files import reason, remedy
+from greenbench.machine.files import folder_made, reason, remedy
 from greenbench.results import CaseResult
 from greenbench.results.gpus import Gpu
 from greenbench.results.journal import Journal
@@ -32,6 +32,7 @@ from greenbench.running.checkout import Checkout
 from greenbench.running.conditions import conditions_of, conditions_of_each, digest_of, listed
 from greenbench.running.continuing import Continuation
 from greenbench.running.delivery import CLOSE_LIMIT_S, Delivery, silence
+from greenbench.running.devices import check_devices
 from greenbench.running.executor import Job, WorkerPool
 from greenbench.running.listener import Listener
 from greenbench.running.reuse import take_over
@@ -107,6 +108,9 @@ class Session:
             check_cases(self.cases)
         check_meters(self.settings.meter)
         check_uri(self.settings.tracking_uri)
+        if self._measures_here:
+            for case in self.cases:
+                check_devices(case, self.settings.threads_of(case), os.environ)
         intensity = carbon_intensity(self.settings.carbon_g_per_kwh, self.settings.country)
         if self.settings.cool_down and self._measures_here:
             self._cool_down = CoolDown(thermometer(self._gpus), self.listener.notice)
@@ -126,16 +130,23 @@ class Session:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
-        with self._stack:
-            if kind is None and self._idle_w:
-                self._compare_idle_power()
-            elif kind is None and self._is_complete:
-                self.idle_drift = self._delivery.deliver_noted_drift(self.folder)
-            # The host is still ours, so that this is in nobody's figures, either.
+        with ExitStack() as last, self._stack:
+            last.callback(self._tell_undelivered)
+            # Whatever fails on the way there, results are delivered. The host is still ours, so
+            # that this is in nobody's figures, either.
             has_time = kind is None or issubclass(kind, Exception)
-            self._delivery.close(CLOSE_LIMIT_S if has_time else 0.0)
-            if not self.is_resumable:
-                self._delivery.forget_drift(self.folder)
+            try:
+                if kind is None:
+                    self._end_idle_power()
+            except BaseException as error:
+                has_time = isinstance(error, Exception)
+                raise
+            finally:
+                self._delivery.close(CLOSE_LIMIT_S if has_time else 0.0)
+                if not self.is_resumable:
+                    self._delivery.forget_drift(self.folder)
+
+    def _tell_undelivered(self) -> None:
         if self.has_undelivered:
             self.listener.notice("results wait in the journal: `greenbench sync` delivers them")
 
@@ -279,7 +290,7 @@ class Session:
         request = Request(self.suite, self.cases, conditions, self.may_mix, self.design)
         root = self.settings.journal_dir
         try:
-            root.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(folder_made(root))
             if not is_fresh and (found := take_up(root, request, stack, self.listener.notice)):
                 return found
             made = make(root, request, stack)
@@ -339,8 +350,23 @@ class Session:
             self.listener.notice(f"idle power {when} the suite: {found.words}")
         return dict(found.power_w)
 
+    def _end_idle_power(self) -> None:
+        """Know by how much idle power changed, now or before an interruption, and tell MLflow."""
+        if self._idle_w:
+            self._compare_idle_power()
+        elif self._is_complete:
+            self.idle_drift = self._delivery.deliver_noted_drift(self.folder)
+
     def _compare_idle_power(self) -> None:
-        self.idle_drift = drift(self._idle_w, self._measure_idle_w("after"))
+        try:
+            after = self._measure_idle_w("after")
+        except GreenbenchError as error:
+            # All else is done, and nothing of it depends on this.
+            self.listener.notice(
+                f"idle power after the suite is not known, nor whether it drifted ({error})"
+            )
+            return
+        self.idle_drift = drift(self._idle_w, after)
         if self.idle_drift is None:
             return
         if is_drifted(self.idle_drift):

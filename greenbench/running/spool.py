@@ -31,8 +31,19 @@ class BusyError(TrackingError):
 
 
 @contextmanager
-def turn(folder: Path, limit_s: float = LOCK_LIMIT_S) -> Iterator[None]:
+def turn(
+    folder: Path, limit_s: float = LOCK_LIMIT_S, say: Callable[[str], None] | None = None
+) -> Iterator[None]:
     """Let one process at a time deliver results of a run: its session, or a ``sync`` beside it.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The run's.
+    limit_s : float
+        Most seconds that another one is waited for, while it lives; 0 waits for nobody.
+    say : callable, optional
+        Is told who that is.
 
     Raises
     ------
@@ -44,7 +55,7 @@ def turn(folder: Path, limit_s: float = LOCK_LIMIT_S) -> Iterator[None]:
     """
     with ExitStack() as stack:
         try:
-            delivering = Claim(folder / ".delivery.lock", f"the delivery of {folder.name}")
+            delivering = Claim(folder / ".delivery.lock", f"the delivery of {folder.name}", say)
             stack.enter_context(delivering.held(limit_s))
         except TimeoutError:
             raise BusyError(
@@ -78,7 +89,7 @@ def syncing(root: Path, on_wait: Callable[[], None], poll_s: float = 0.2) -> Ite
         with suppress(OSError):
             lock = Claim(root / SYNC_LOCK, "the sync")
             is_told = False
-            while root.is_dir() and not lock.acquire():
+            while root.is_dir() and not lock.acquire(may_look=is_told):
                 if not is_told:
                     on_wait()
                     is_told = True
@@ -87,8 +98,17 @@ def syncing(root: Path, on_wait: Callable[[], None], poll_s: float = 0.2) -> Ite
         yield
 
 
-def deliver_all(settings: Settings) -> tuple[int, list[GreenbenchError]]:
+def deliver_all(
+    settings: Settings, say: Callable[[str], None] | None = None
+) -> tuple[int, list[GreenbenchError]]:
     """Deliver what MLflow does not have of finished repeats, each on its own.
+
+    Parameters
+    ----------
+    settings : Settings
+        Where runs and store are.
+    say : callable, optional
+        Is told of other processes that are waited for.
 
     Returns
     -------
@@ -104,20 +124,24 @@ def deliver_all(settings: Settings) -> tuple[int, list[GreenbenchError]]:
     """
     check_uri(settings.tracking_uri)
     errors: list[GreenbenchError] = []
-    waiting = list(_waiting(settings.journal_dir, errors))
+    waiting = list(_waiting(settings.journal_dir, errors, say))
     if not waiting:
         return 0, errors
     from greenbench.tracking import Store  # noqa: PLC0415
 
-    delivered = 0
+    delivered, busy = 0, set[Path]()
     try:
         store = Store(settings.tracking_uri, timeout_s=settings.store_timeout_s)
     except TrackingError as error:
         return 0, [*errors, error]
     for number, item in enumerate(waiting, start=1):
+        if item.folder in busy:
+            # One of its results has waited, and one line says so.
+            continue
         try:
             delivered += item(store)
         except GreenbenchError as error:
+            busy |= {item.folder} if isinstance(error, BusyError) else set()
             # Of a folder that cannot be written, one line says it.
             if str(error) not in map(str, errors):
                 errors.append(UndeliveredError(str(error)))
@@ -133,11 +157,16 @@ class _Result:
     """A result that waits in a journal."""
 
     journal: Journal
+    say: Callable[[str], None] | None
+
+    @property
+    def folder(self) -> Path:
+        return self.journal.path.parent
 
     def __call__(self, store: "Store") -> bool:
         from greenbench.tracking import session_key  # noqa: PLC0415
 
-        with turn(self.journal.path.parent):
+        with turn(self.folder, LOCK_LIMIT_S, self.say):
             # Its session, or another sync, may have been quicker.
             state = self.journal.read()
             if state.result is None or state.is_delivered:
@@ -161,9 +190,14 @@ class _Drift:
     """By how much idle power changed, which waits in a file of its own."""
 
     note: Path
+    say: Callable[[str], None] | None
+
+    @property
+    def folder(self) -> Path:
+        return self.note.parent
 
     def __call__(self, store: "Store") -> bool:
-        with turn(self.note.parent):
+        with turn(self.folder, LOCK_LIMIT_S, self.say):
             if not self.note.exists():
                 return False
             if (noted := read_drift(self.note)) is None:
@@ -205,7 +239,9 @@ def left_out(journal_dir: Path) -> list[Path]:
     return sorted(path for path in journal_dir.glob("*") if path.is_dir() and not may_write(path))
 
 
-def _waiting(root: Path, errors: list[GreenbenchError]) -> Iterator[Callable[["Store"], bool]]:
+def _waiting(
+    root: Path, errors: list[GreenbenchError], say: Callable[[str], None] | None
+) -> Iterator[_Result | _Drift]:
     for folder in _listed(root, errors):
         if not folder.is_dir() or not may_write(folder):
             continue
@@ -219,8 +255,8 @@ def _waiting(root: Path, errors: list[GreenbenchError]) -> Iterator[Callable[["S
                 errors.append(UndeliveredError(str(error)))
                 continue
             if state.result is not None and not state.is_delivered:
-                yield _Result(journal)
-        yield from (_Drift(path) for path in paths if path.name == IDLE_DRIFT)
+                yield _Result(journal, say)
+        yield from (_Drift(path, say) for path in paths if path.name == IDLE_DRIFT)
 
 
 def _listed(folder: Path, errors: list[GreenbenchError]) -> list[Path]:

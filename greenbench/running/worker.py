@@ -33,7 +33,7 @@ from greenbench.energy.host import StopWatch
 from greenbench.energy.idle import IdlePower, measure_idle, measures
 from greenbench.energy.meters import meter_names, open_meter
 from greenbench.energy.scoped import ScopedMeter
-from greenbench.errors import GreenbenchError
+from greenbench.errors import DatasetError, GreenbenchError
 from greenbench.machine.claims import Fence
 from greenbench.machine.environment import describe_environment
 from greenbench.machine.places import described
@@ -125,6 +125,7 @@ def main() -> None:
             values = {
                 "message": described(error),
                 "is_configuration": is_ours,
+                "is_of_data": isinstance(error, DatasetError),
                 "lasting": lasting,
             }
             emit("failed", values)

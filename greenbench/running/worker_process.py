@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from greenbench.energy.idle import IdlePower
-from greenbench.errors import ConfigurationError, WorkerError
+from greenbench.errors import ConfigurationError, DatasetError, WorkerError
 from greenbench.machine.files import last_words, reason, remedy
 from greenbench.machine.processes import GroupLeader, ended_by
 from greenbench.results import Trial, TrialStatus
@@ -268,7 +268,9 @@ class WorkerProcess:
         if kind != "failed":
             return
         if values["is_configuration"]:
-            raise ConfigurationError(values["message"])
+            # A worker of an older revision does not tell.
+            of = DatasetError if values.get("is_of_data") else ConfigurationError
+            raise of(values["message"])
         raise WorkerError(f"{values['message']}; see {self.log}")
 
     def _end(self, limit_s: float) -> str:

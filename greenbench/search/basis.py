@@ -5,12 +5,14 @@ from typing import Any
 
 from greenbench.cases import Case
 from greenbench.datasets import Dataset
-from greenbench.errors import ChangedError
+from greenbench.errors import ChangedDataError, ChangedError
 from greenbench.results.journal import Journal
 
 Basis = Mapping[str, Any]
 
 OF_DATA = ("content", "digest")
+DIGITS = 12
+"""How much of a digest is said."""
 OF_ALL = {
     "parameters": "trainable parameters",
     "train_flops_per_sample": "training FLOPs of a sample",
@@ -58,11 +60,12 @@ def check_basis(
                 raise _changed(case, f"{label} ({earlier[name]}, now {basis[name]})")
         if repeat is None:
             # The same repeat, and so the same split.
-            if any(differ(earlier.get(name), basis.get(name)) for name in OF_DATA):
-                raise _changed(case, f"the data set {case.dataset}")
+            for name in OF_DATA:
+                if differ(earlier.get(name), basis.get(name)):
+                    raise _changed_data(case, earlier[name], basis[name])
         elif differ(earlier.get("content"), basis.get("content")):
             if content_of(repeat) != earlier["content"]:
-                raise _changed(case, f"the data set {case.dataset}")
+                raise _changed_data(case, earlier["content"], basis["content"])
             basis = {**basis, "content": None}
     return basis
 
@@ -79,8 +82,15 @@ def _earlier(journal: Journal) -> Iterator[tuple[Basis, int | None]]:
         yield sibling.last_start().get("basis", {}), sibling.repeat
 
 
-def _changed(case: Case, what: str) -> ChangedError:
-    return ChangedError(
-        f"{case.id}: {what} changed since the run began, and repeats of one case must not "
+def _changed_data(case: Case, before: object, now: object) -> ChangedError:
+    digests = f" (was {str(before)[:DIGITS]}, is {str(now)[:DIGITS]})"
+    return _changed(case, f"the data set {case.dataset}", digests, ChangedDataError)
+
+
+def _changed(
+    case: Case, what: str, detail: str = "", kind: type[ChangedError] = ChangedError
+) -> ChangedError:
+    return kind(
+        f"{case.id}: {what} changed since the run began{detail}, and repeats of one case must not "
         "differ; run it anew with `--fresh`"
     )

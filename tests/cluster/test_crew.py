@@ -1,14 +1,20 @@
 """The workers of a cluster as a driver sees them, with a Dask that is made up."""
 
+import asyncio
 import queue
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
 
 from greenbench.cluster import crew as made
-from greenbench.cluster.crew import Crew, Hand
+from greenbench.cluster import judging
+from greenbench.cluster.crew import Crew
+from greenbench.cluster.judging import Hand
+from greenbench.cluster.remote import Introduction, host_here
 from greenbench.cluster.started import Started
 from greenbench.errors import ClusterError
 
@@ -44,6 +50,11 @@ class Client:
     future: Future = field(default_factory=Future)
     status: str = "running"
     is_gone: bool = False
+    host: str = "elsewhere"
+    asked: list[str] = field(default_factory=list)
+    silent: set[str] = field(default_factory=set)
+    broken: list[BaseException] = field(default_factory=list)
+    loop: Any = None
 
     def scheduler_info(self) -> dict[str, Any]:
         return {"workers": self.workers}
@@ -56,14 +67,21 @@ class Client:
     def submit(self, *_: Any, **__: Any) -> Future:
         return self.future
 
-    def sync(self, *_: Any, workers: list[str], **__: Any) -> dict[str, str | None]:
-        return dict.fromkeys(workers, self.objection)
+    def sync(self, *_: Any, **__: Any) -> None:
+        """Let workers rest."""
+
+    async def _run(self, *_: Any, workers: list[str], **__: Any) -> dict[str, Any]:
+        (address,) = workers
+        self.asked.append(address)
+        while address in self.silent:
+            await asyncio.sleep(0.01)
+        broken = self.broken.pop(0) if self.broken else None
+        return {address: broken or Introduction(self.objection, self.host)}
 
     def close(self) -> None:
         self.status = "closed"
 
     scheduler = None
-    _run = None
 
 
 class Queue:
@@ -91,11 +109,16 @@ class Queue:
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     client = Client({HAND.address: WORKER})
+    loop = asyncio.new_event_loop()
+    client.loop = SimpleNamespace(asyncio_loop=loop)
+    threading.Thread(target=loop.run_forever, daemon=True).start()
     monkeypatch.setattr(made, "Client", lambda *_, **__: client)
     monkeypatch.setattr(Queue, "of", client, raising=False)
     monkeypatch.setattr(made, "Queue", Queue)
+    monkeypatch.setattr(made, "LOOK_EVERY_S", 0.0)
     yield client
     client.close()
+    loop.call_soon_threadsafe(loop.stop)
 
 
 def crew(notice: Callable[[str], None] = print) -> Crew:
@@ -141,17 +164,16 @@ def test_workers_that_are_started_beside_us_are_waited_for(client: Client) -> No
 
 
 def test_worker_that_was_mended_and_started_again_is_used(
-    client: Client, monkeypatch: pytest.MonkeyPatch
+    client: Client, eventually: Callable[..., None]
 ) -> None:
-    monkeypatch.setattr(made, "LOOK_EVERY_S", 0.0)
     client.objection, there = "it has greenbench 0", client.workers
     told: list[str] = []
     with crew(told.append) as found:
-        assert found.hands() == found.hands() == []
+        eventually(lambda: found.hands() or told)
         client.objection, client.workers = None, {}
         assert found.hands() == []
         client.workers = there
-        assert found.hands() == [HAND]
+        eventually(lambda: found.hands() == [HAND])
     assert told == ["worker first is not used: it has greenbench 0"]
 
 
@@ -159,3 +181,72 @@ def test_scheduler_that_nobody_joins_is_one_line(client: Client) -> None:
     client.workers = {}
     with crew() as found, pytest.raises(ClusterError, match="no worker that offers a METER"):
         found.check(may_come_later=False)
+
+
+def test_worker_that_is_silent_is_said_and_left_out_until_it_answers(
+    client: Client, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., None]
+) -> None:
+    for name in ("OTHERS_S", "SILENT_S"):
+        monkeypatch.setattr(judging, name, 0.05)
+    second = Hand("tcp://2", "second")
+    client.workers = {**client.workers, second.address: {**WORKER, "name": "second"}}
+    client.silent = {second.address}
+    told: list[str] = []
+    with crew(told.append) as found:
+        found.check(may_come_later=False)
+        eventually(lambda: found.hands() == [HAND] and told)
+        assert found.hands() == [HAND]
+        client.silent = set()
+        eventually(lambda: found.hands() == [HAND, second])
+    assert told == ["worker second does not answer: left out until it does"]
+    assert sorted(client.asked) == [HAND.address, second.address]
+
+
+def test_workers_that_are_all_silent_are_one_line(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ANSWER_S", "OTHERS_S"):
+        monkeypatch.setattr(judging, name, 0.05)
+    client.silent = {HAND.address}
+    with crew() as found, pytest.raises(ClusterError, match="none of 1 workers at"):
+        found.check(may_come_later=False)
+
+
+def test_worker_that_could_not_be_reached_is_asked_again(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "SILENT_S", 0.05)
+    client.broken = [TimeoutError("connecting")]
+    with crew() as found:
+        found.check(may_come_later=False)
+        assert found.hands() == [HAND]
+    assert len(client.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ImportError("No module named greenbench"), "it has another greenbench, or none (No mod"),
+        (ValueError("odd"), "it does not answer as it should (ValueError: odd)"),
+    ],
+)
+def test_worker_that_cannot_say_what_it_has_is_refused(
+    client: Client, error: Exception, told: str
+) -> None:
+    client.broken = [error]
+    with crew() as found, pytest.raises(ClusterError) as refused:
+        found.check(may_come_later=False)
+    assert f"worker first cannot be used: {told}" in str(refused.value)
+
+
+def test_workers_on_this_machine_are_known_by_its_start_and_not_by_an_address(
+    client: Client, eventually: Callable[..., None]
+) -> None:
+    with crew() as found:
+        found.check(may_come_later=False)
+        assert not found.is_here()
+        client.host, there, client.workers = host_here(), client.workers, {}
+        assert found.hands() == []
+        client.workers = there
+        eventually(lambda: found.hands() == [HAND])
+        assert found.is_here()

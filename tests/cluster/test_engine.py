@@ -3,16 +3,24 @@
 import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from greenbench.cases import Case
-from greenbench.cluster.crew import Hand
 from greenbench.cluster.engine import TELL_EVERY_S, ClusterSession
-from greenbench.errors import ConfigurationError, GreenbenchError, JournalError, WorkerError
+from greenbench.cluster.judging import Hand
+from greenbench.errors import (
+    ConfigurationError,
+    DatasetError,
+    GreenbenchError,
+    JournalError,
+    WorkerError,
+)
 from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
 from greenbench.running.run_folder import Request, RunFolder
@@ -36,7 +44,12 @@ class Crew:
         self.answers: list[Mapping[str, Any]] = []
         self.looked: Callable[[], None] = lambda: None
         self.why: str | None = None
-        self.is_noisy = False
+        self.is_noisy = self.is_near = False
+        self.lacks: set[str] = set()
+        self.idle_w: dict[str, float] = {}
+
+    def is_here(self) -> bool:
+        return self.is_near
 
     def hands(self) -> list[Hand]:
         self.looked()
@@ -58,16 +71,16 @@ class Crew:
         case = Case.from_dict(told["case"])
         self.orders.append((hand.name, case.id, told["repeat"]))
         self._say(token, "hello", conditions=HERE, scope=["cpu"])
-        if self.says:
-            self._say(
-                token, "ended", kind="configuration", message=self.says, is_discarded=False, gone=[]
-            )
+        if self.says or hand.name in self.lacks:
+            kind, message = ("configuration", self.says) if self.says else ("data", "no data")
+            self._say(token, "ended", kind=kind, message=message, is_discarded=False, gone=[])
             return
         self._line(token, told["journal"], 0, "start", {"schema": 2, "at": 1.0})
         if hand.name in self.dies:
             self.names.remove(hand.name)
             return
-        result = make_result(case, repeat=told["repeat"], trials=[make_trial()])
+        made = make_result(case, repeat=told["repeat"], trials=[make_trial()])
+        result = replace(made, idle_w=self.idle_w)
         self._line(token, told["journal"], 1, "result", result.to_dict())
         self._say(token, "ended", kind=None, message="", is_discarded=False, gone=[])
 
@@ -92,6 +105,18 @@ class Crew:
         self.waiting.append({"token": token, "op": op, "number": 1, "values": values})
 
 
+class Delivery:
+    """One that is put off, or not."""
+
+    is_put_off = has_failed = False
+
+    def close(self, limit_s: float) -> None:
+        """Have nothing left."""
+
+    def put_off(self) -> None:
+        self.is_put_off = True
+
+
 class Session(ClusterSession):
     """One whose folder and crew are given, and that delivers nothing."""
 
@@ -103,6 +128,7 @@ class Session(ClusterSession):
         self._run_folder = RunFolder(folder, Request("ci", self.cases, {}))
         self._crew = crew  # type: ignore[assignment]
         self._queue()
+        self._delivery = Delivery()  # type: ignore[assignment]
 
 
 @pytest.fixture(autouse=True)
@@ -249,3 +275,52 @@ def test_message_of_a_worker_that_was_taken_for_dead_changes_nothing(tmp_path: P
     crew.waiting.append({"token": "old", "op": "ended", "number": 1, "values": {}})
     _, outcomes, _ = run(tmp_path, crew)
     assert len(outcomes) == 6
+
+
+@pytest.mark.parametrize(
+    ("is_near", "backend"), [(True, "torch"), (True, "tabular"), (False, "torch")]
+)
+def test_nothing_is_told_to_the_store_while_this_machine_is_measured(
+    tmp_path: Path, is_near: bool, backend: str
+) -> None:
+    crew = Crew("a")
+    crew.is_near = is_near
+    session, _, _ = run(tmp_path, crew, [Case(backend=backend, repeats=1, trials=1)])
+    assert session._delivery.is_put_off == (is_near and backend == "torch")  # type: ignore[attr-defined]
+
+
+def test_data_that_one_worker_lacks_are_looked_for_on_another(tmp_path: Path) -> None:
+    crew = Crew("a", "b")
+    crew.lacks = {"a"}
+    _, outcomes, shown = run(tmp_path, crew)
+    assert [type(each) for each in outcomes] == [CaseResult] * 6
+    assert shown.count("worker a is left out, and another one tried: no data") == len(CASES)
+    assert len([name for name, _, _ in crew.orders if name == "a"]) == len(CASES)
+
+
+def test_data_that_no_worker_has_drop_the_case_in_one_line(tmp_path: Path) -> None:
+    crew = Crew("a", "b")
+    crew.lacks = {"a", "b"}
+    _, outcomes, shown = run(tmp_path, crew, CASES[:1])
+    assert [type(each) for each in outcomes] == [DatasetError]
+    assert shown.count("Error: no data") == 1
+
+
+def test_data_that_a_worker_had_which_died_hold_up_nobody(tmp_path: Path) -> None:
+    crew = Crew("a", "b", dies=["b"])
+    crew.lacks = {"a"}
+    _, outcomes, _ = run(tmp_path, crew, CASES[:1])
+    assert [type(each) for each in outcomes] == [DatasetError]
+
+
+@pytest.mark.parametrize("idle_w", [{}, {"gpu": 80.0}])
+def test_drift_of_idle_power_is_said_to_be_unknown(
+    tmp_path: Path, idle_w: dict[str, float]
+) -> None:
+    crew, said = Crew("a"), list[str]()
+    crew.idle_w = idle_w
+    session, _, _ = run(tmp_path, crew)
+    session.listener = SimpleNamespace(notice=said.append)  # type: ignore[assignment]
+    session.__exit__(None)
+    assert ["whether it drifted meanwhile" in line for line in said] == [True] * len(idle_w)
+    assert session.idle_drift is None

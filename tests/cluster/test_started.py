@@ -1,7 +1,7 @@
 """Clusters that are started or reached: what jobs are asked for, and what is said where none is."""
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import dask
 import pytest
 
-from greenbench.cluster import queues, secured
+from greenbench.cluster import jobs, queues, secured
 from greenbench.cluster import started as starting
 from greenbench.cluster.asked import Asked, asked
 from greenbench.cluster.started import started
@@ -88,6 +88,76 @@ def test_a_queue_that_is_not_here_is_one_line(
 ) -> None:
     monkeypatch.setenv("PATH", "")
     assert "by `qsub`, which is not on" in str(refusal(named("pbs:2"), settings))
+
+
+QUEUE = {
+    "sbatch": "echo 1 >> {0}/taken; echo Submitted batch job $(grep -c 1 {0}/taken)",
+    "squeue": "cat {0}/queue",
+    "scontrol": "echo JobId=$4 JobState=FAILED Reason=NonZeroExitCode ExitCode=1:0 Nodes=n1",
+    "scancel": "true",
+}
+"""A queue whose jobs are over as soon as they are taken, by its programs."""
+
+
+@pytest.fixture
+def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name, line in QUEUE.items():
+        program = tmp_path / name
+        program.write_text("#!/bin/sh\n" + line.format(tmp_path))
+        program.chmod(0o755)
+    (tmp_path / "queue").touch()
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(jobs, "KEEP_EVERY_S", 0.01)
+    return tmp_path
+
+
+def test_a_queue_whose_jobs_die_at_once_is_given_up(
+    settings: Settings, queue: Path, eventually: Callable[..., None]
+) -> None:
+    logs = settings.runs_dir / "jobs"
+    logs.mkdir()
+    log = logs / "dask-worker-3.err"
+    log.write_text("No module named distributed")
+    with started(named("slurm:1"), settings, [], print) as found:
+
+        def refused() -> str | None:
+            try:
+                found.check()
+            except ClusterError as error:
+                return str(error)
+            return None
+
+        eventually(refused)
+        said = refused() or ""
+    assert "slurm is asked for no further job, as 3 in a row ended before" in said
+    assert f"the last one, 3, ended with FAILED 1:0, and its log is {log}; mend" in said
+    assert len((queue / "taken").read_text().split()) == 3
+
+
+def test_a_queue_that_does_not_answer_is_asked_for_no_other_job(
+    settings: Settings, queue: Path, eventually: Callable[..., None]
+) -> None:
+    (queue / "squeue").write_text(f"#!/bin/sh\necho asked >> {queue}/asked\nexit 1")
+    with started(named("slurm:2"), settings, [], print) as found:
+        eventually(lambda: (queue / "asked").exists() and (queue / "asked").stat().st_size > 30)
+        found.check()
+    assert len((queue / "taken").read_text().split()) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "lines", "listed"),
+    [
+        ("slurm", "7\n 8\n", {"7", "8"}),
+        ("pbs", "Job id  S Queue\n---\n7.pbs me 0 R long\n8.pbs me 0 C long\n", {"7"}),
+        ("lsf", "7  me  PEND long\n", {"7"}),
+    ],
+)
+def test_jobs_that_wait_or_run_are_read_from_what_each_queue_lists(
+    queue: Path, kind: str, lines: str, listed: set[str]
+) -> None:
+    (queue / "queue").write_text(lines)
+    (queue / "squeue").rename(queue / jobs.LISTS[kind][0])
+    assert jobs.listed(kind) == listed
 
 
 def test_jobs_cannot_be_told_of_any_folder(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from greenbench.cluster import jobs as of_queue
 from greenbench.cluster import queues
 from greenbench.cluster.asked import asked
 from greenbench.cluster.started import started
@@ -165,7 +166,7 @@ def test_a_job_that_ends_is_replaced(
     import dask  # noqa: PLC0415
     from distributed import Client  # noqa: PLC0415
 
-    monkeypatch.setattr(queues, "KEEP_EVERY_S", 0.5)
+    monkeypatch.setattr(of_queue, "KEEP_EVERY_S", 0.5)
     said: list[str] = []
     with (
         dask.config.set({"distributed.deploy.lost-worker-timeout": "1s"}),
@@ -202,3 +203,14 @@ def test_a_queue_that_takes_no_job_is_one_line(submitting: Settings) -> None:
     ):
         pass
     assert "correct --cluster-option" in str(refused.value)
+
+
+def test_a_queue_whose_jobs_die_at_once_ends_the_run(
+    command: Greenbench, queue: dict[str, str]
+) -> None:
+    # As of nodes without the environment of whoever submits.
+    command.environment["DASK_JOBQUEUE__SLURM__PYTHON"] = "/absent/python"
+    done = command(*SMALL, "--cluster", "slurm:1")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "slurm is asked for no further job, as 3 in a row" in done.stdout + done.stderr
+    assert "ended with FAILED 127:0, and its log is " in done.stdout + done.stderr

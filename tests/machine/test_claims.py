@@ -4,6 +4,7 @@ import errno
 import fcntl
 import json
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -183,6 +184,25 @@ def test_loser_lets_go_of_nothing(
     # Who wakes up after even that has lost it all the same.
     with pytest.raises(TakenOverError):
         Journal(lock.with_name("case.r0.jsonl"), claims.Fence(note, "0123")).start(STARTED_AT)
+
+
+def test_who_has_no_time_leaves_it_to_another_machine_and_says_to_whom(
+    lock: Path, go_to: Callable[[str], None], meanwhile: list[Callable[[], object]]
+) -> None:
+    said: list[str] = []
+    go_to("first")
+    first = claimed(lock)
+    go_to("second")
+    meanwhile.append(lambda: pytest.fail("it is waited for"))
+    second = Claim(lock, "the run", said.append)
+    assert not second.acquire(may_look=False)
+    with pytest.raises(TimeoutError), second.held(0.0):
+        pass
+    assert said == [f"the run waits: process {os.getpid()} on {platform.node()} is at it"]
+    meanwhile.clear()
+    with second.held(1.0):
+        assert said[-1].endswith("which shows no sign of life")
+    first.release()
 
 
 @pytest.mark.parametrize("clock", [-3600, 0, 3600], ids=["behind", "right", "ahead"])

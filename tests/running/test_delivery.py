@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from greenbench.cases import Case
 from greenbench.errors import TrackingError
+from greenbench.machine.claims import Claim
+from greenbench.machine.locks import Lock
 from greenbench.results.journal import Journal
 from greenbench.running.delivery import Delivery
 from greenbench.running.spool import IDLE_DRIFT, deliver_all
@@ -115,3 +118,29 @@ def test_store_without_room_is_told_before_training(
     notices = Notices()
     assert Delivery(f"sqlite:///{tmp_path}/mlflow.db", notices).has_failed
     assert "no room for the store" in notices.lines[0]
+
+
+def test_run_that_another_delivers_is_waited_for_once_however_many_results_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings.from_environment({"GREENBENCH_RUNS_DIR": str(tmp_path)})
+    folders = [settings.journal_dir / name for name in ("ci-1", "ci-2")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        for repeat in range(3):
+            Journal.of(folder, Case(), repeat).finish(make_result(repeat=repeat))
+    monkeypatch.setattr("greenbench.running.spool.LOCK_LIMIT_S", 1e-9)
+    tried: list[str] = []
+    acquire = Claim.acquire
+
+    def count(claim: Claim, **how: bool) -> bool:
+        tried.append(claim.note.parent.name)
+        return acquire(claim, **how)
+
+    monkeypatch.setattr(Claim, "acquire", count)
+    with Lock(folders[0] / ".delivery.lock").held(1.0):
+        delivered, (error,) = deliver_all(settings)
+    assert delivered == 3
+    assert "ci-1 are not delivered: another process has been at it" in str(error)
+    # At once, and then for as long as there is time.
+    assert tried.count("ci-1") == 2

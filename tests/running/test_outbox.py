@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from greenbench.errors import TrackingError
+from greenbench.machine.claims import LOOKS
 from greenbench.machine.locks import Lock
+from greenbench.machine.owners import Node, Owner
 from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
 from greenbench.running import deliverer
@@ -225,6 +227,26 @@ def test_another_that_delivers_of_the_same_run_is_not_waited_for_between_repeats
     assert len(fake.has) == 1
 
 
+def test_another_machine_that_delivers_of_the_same_run_is_waited_for_at_the_end_alone(
+    fake: FakeStore, clock: Clock, hand: Callable[..., Journal], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    delivery, notices = delivery_of(clock)
+    node = replace(Node.here(), boot="another")
+    owner = Owner(node, 7, "1", "token")
+    (tmp_path / ".delivery.lock.owner").write_bytes(owner.to_json())
+    looks: list[float] = []
+    monkeypatch.setattr("greenbench.machine.claims.time.sleep", looks.append)
+    hand(delivery, 1)
+    hand(delivery, 1)
+    waits = f"the delivery of {tmp_path.name} waits: process 7 on {node.name} is at it"
+    assert (fake.calls, looks, notices.lines) == (0, [], [waits])
+    delivery.close()
+    assert len(fake.has) == 2
+    assert len(looks) == LOOKS
+    assert [line for line in notices.lines if "shows no sign of life" in line]
+
+
 def test_a_thread_delivers_where_nothing_is_measured_and_waits_until_the_store_is_back(
     fake: FakeStore, clock: Clock, hand: Callable[..., Journal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -274,6 +296,26 @@ def test_a_thread_gives_up_at_the_end_on_a_store_that_stays_away(
     assert not journal.read().is_delivered
     assert len(notices.lines) == 1
     assert delivery.has_failed
+
+
+def test_a_thread_that_is_put_off_leaves_the_rest_for_the_end(
+    fake: FakeStore, clock: Clock, hand: Callable[..., Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliverer, "PAUSES_S", (60.0,))
+    fake.away = iter([True] * 2)
+    delivery, _ = delivery_of(clock, When.ALWAYS)
+    hand(delivery, 1)
+    delivery.put_off()
+    delivery.put_off()
+    assert "greenbench deliverer" not in [thread.name for thread in threading.enumerate()]
+    fake.away = iter(())
+    calls = fake.calls
+    later = hand(delivery, 1)
+    assert fake.calls == calls
+    delivery.close()
+    assert len(fake.has) == 2
+    assert later.read().is_delivered
+    assert not delivery.has_failed
 
 
 def test_a_second_sync_says_that_another_is_at_it_and_waits(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
@@ -21,6 +22,7 @@ from greenbench.errors import (
     ConfigurationError,
     GreenbenchError,
     UnknownNameError,
+    WorkerError,
 )
 from greenbench.machine.locks import Lock
 from greenbench.running.case_checks import check_completed
@@ -112,10 +114,12 @@ def test_order_is_the_same_in_another_process() -> None:
         ([], {}, ConfigurationError, "no case selected"),
         ([*CASES, CASES[0]], {}, ConfigurationError, "listed twice"),
         ([Case(backend="jax")], {}, UnknownNameError, "did you mean keras_jax?"),
+        ([Case(devices=1024, batch_size=1024)], {}, ConfigurationError, "choose fewer --devices"),
     ],
     ids=[
         "unknown meter", "meter twice", "needless argument", "no argument", "country",
         "plain folder", "no case", "case twice", "unknown backend",
+        "devices",
     ],
 )  # fmt: skip
 def test_what_cannot_work_is_refused_before_anything_starts(
@@ -196,6 +200,48 @@ def test_workers_are_warm_before_idle_power_is_measured_and_as_they_are_after_it
         "idle power before the suite: cpu 20 W, gpu 123.4 W (cpu not steady yet)",
     ]
     assert [line in shown.getvalue() for line in lines] == [len(asked) > 1] * 2
+
+
+def test_what_only_a_worker_can_refuse_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("greenbench.running.session.WorkerPool", IdlePool)
+    monkeypatch.setenv("GREENBENCH_RUNS_DIR", str(tmp_path / "new" / "mlruns"))
+
+    def refuse(*_: object) -> None:
+        raise ConfigurationError("no such device")
+
+    monkeypatch.setattr(IdlePool, "wait_until_ready", refuse)
+    with pytest.raises(ConfigurationError), make_session(CASES, idle_s=0.0):
+        pass
+    assert not list(tmp_path.rglob("journal"))
+
+
+@pytest.mark.parametrize(
+    ("error", "has_time"),
+    [(WorkerError("it crashed"), True), (OSError("no room"), True), (KeyboardInterrupt(), False)],
+    ids=["worker", "bug", "ctrl_c"],
+)
+def test_results_are_delivered_whatever_happens_to_idle_power_at_the_end(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException, has_time: bool
+) -> None:
+    monkeypatch.setattr("greenbench.running.session.WorkerPool", IdlePool)
+    monkeypatch.delenv("GREENBENCH_IDLE_S", raising=False)
+    closed: list[float] = []
+    monkeypatch.setattr(
+        "greenbench.running.session.Delivery.close", lambda _, limit_s: closed.append(limit_s)
+    )
+
+    def fail(*_: object) -> IdlePower:
+        raise error
+
+    shown = StringIO()
+    with suppress(OSError, KeyboardInterrupt), make_session(CASES, shown) as session:
+        monkeypatch.setattr(IdlePool, "measure_idle", fail)
+    assert [bool(limit_s) for limit_s in closed] == [has_time]
+    assert session.idle_drift is None
+    is_said = "not known, nor whether it drifted (it crashed)" in shown.getvalue()
+    assert is_said == isinstance(error, WorkerError)
 
 
 @pytest.mark.parametrize(("headline", "is_shared"), [("gpu", True), ("measured", False)])
