@@ -26,7 +26,7 @@ from greenbench.backends.torch_compute import Compute, make_reproducible, read_o
 from greenbench.backends.torch_data import Held, Streamed, hold, shapes
 from greenbench.backends.torch_device import choose_device, name_of, synchronize
 from greenbench.backends.torch_gpus import gpu_uuids
-from greenbench.backends.torch_graphs import Graphs
+from greenbench.backends.torch_graphs import ByLength, Graphs
 from greenbench.backends.torch_memory import lanes_that_fit
 from greenbench.backends.torch_model import Data, TorchModel
 from greenbench.backends.torch_ranks import Ranks
@@ -143,10 +143,10 @@ class TorchBackend:
         """
         splits = check_vectorised(requests, self._splits, self._augmentation)
         models = [self.build(request) for request in requests]
+        seen = len(requests), shapes(splits["train"].inputs), requests[0].task.name
         replayed = partial(
             self._graphs.replayed,
             request=requests[0],
-            compute=(len(requests), shapes(splits["train"].inputs), requests[0].task.name),
             wish=self._options(requests[0]).cuda_graphs,
             module=None if isinstance(requests[0].architecture, Spec) else models[0]._module,
         )
@@ -157,8 +157,14 @@ class TorchBackend:
                 splits,
                 lambda lane, *state: models[lane].resume(*state),
                 (
-                    replayed("training step of trials as one"),
-                    replayed("evaluation of trials as one"),
+                    ByLength(
+                        lambda length: replayed(
+                            "training step of trials as one",
+                            compute=(*seen, length),
+                            is_rare=length < requests[0].batch_size,
+                        )
+                    ),
+                    replayed("evaluation of trials as one", compute=seen),
                 ),
             )
 
