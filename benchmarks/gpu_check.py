@@ -28,9 +28,9 @@ SIZES = ("xs", "s", "m", "l", "xl")
 REPEATS = 5
 SAMPLES, SIDE, CLASSES = 20_000, 28, 10
 LANES = 64
-ROUNDS = 5
+ROUNDS, TURNS = 5, 2
 WINDOW_S = 3.0
-LIMITS_S = {"family": 150, "speed": 40, "batches": 55, "tests": 100}
+LIMITS_S = {"family": 150, "speed": 50, "batches": 80, "tests": 75}
 """How long each part may take."""
 
 Row = Mapping[str, Any]
@@ -238,10 +238,12 @@ def _bare(backend: Any, dataset: Any, batch_size: int) -> Callable[[Any], float]
     import torch  # noqa: PLC0415
     from torch.nn.functional import cross_entropy  # noqa: PLC0415
 
+    from greenbench.backends import BuildRequest  # noqa: PLC0415
+
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     images = torch.from_numpy(dataset.train.images).to(device)
     labels = torch.from_numpy(dataset.train.labels).to(device)
-    module = backend._module(_network()).to(device).train()
+    module = backend.build(BuildRequest(_network(), batch_size=batch_size)).native().train()
     optimizer = torch.optim.Adam(module.parameters(), lr=1e-3, fused=True)
 
     def train(order: Any) -> float:
@@ -263,25 +265,34 @@ def _bare(backend: Any, dataset: Any, batch_size: int) -> Callable[[Any], float]
 
 def check_batches() -> list[Verdict]:
     """Measure joules a trial: alone without graphs, alone with them, and 64 at once."""
+    from greenbench.backends.base import sample_order  # noqa: PLC0415
     from greenbench.energy.ledger import Ledger  # noqa: PLC0415
     from greenbench.energy.meters import open_meter  # noqa: PLC0415
 
     backend, dataset = _backend()
     ledger = Ledger(open_meter("codecarbon"))
     ledger.open()
+    images = 2 * len(sample_order(len(dataset.train), 64, 0, 0))
     joules: dict[str, list[float]] = {}
+    rates: dict[str, list[float]] = {}
+    ways = _ways(backend, dataset)
     try:
-        for turn in range(-1, 3):
-            for name, train in _ways(backend, dataset).items():
-                trials = _windowed(backend, ledger, train)
-                part = ledger.take().phases["train"].components["gpu"]
-                if part.energy_j is None or not part.provenance.is_measured:
-                    raise RuntimeError(f"the GPU's energy is not measured: {part.reason}")
-                if turn >= 0:
-                    joules.setdefault(name, []).append(part.energy_j / trials)
+        # The first call of each is the warm-up.
+        for name, train in ways.items():
+            _call(backend, name, train)
+        for name, train in TURNS * list(ways.items()):
+            trials, seconds = _windowed(backend, ledger, name, train)
+            part = ledger.take().phases["train"].components["gpu"]
+            if part.energy_j is None or not part.provenance.is_measured:
+                raise RuntimeError(f"the GPU's energy is not measured: {part.reason}")
+            joules.setdefault(name, []).append(part.energy_j / trials)
+            rates.setdefault(name, []).append(trials * images / seconds)
     finally:
         ledger.close()
-    return judge_batches({name: median(values) for name, values in joules.items()})
+    return [
+        *judge_batches({name: median(values) for name, values in joules.items()}),
+        judge_rates({name: median(values) for name, values in rates.items()}),
+    ]
 
 
 def judge_batches(joules: Mapping[str, float]) -> list[Verdict]:
@@ -297,15 +308,33 @@ def judge_batches(joules: Mapping[str, float]) -> list[Verdict]:
     ]
 
 
-def _windowed(backend: Any, ledger: Any, train: Callable[[], int]) -> int:
-    """Train again until the window is long enough to be read; return the number of trials."""
+def judge_rates(rates: Mapping[str, float]) -> Verdict:
+    """Say how many images a second the ways train, builds and validation included."""
+    batched, plain, graphs = (rates[name] / 1000 for name in ("batched", "plain", "graphs"))
+    return Verdict(
+        f"images/s of {LANES} trials at once, all lanes together, above those of one alone",
+        f"{batched:.0f}k (alone: {plain:.0f}k without graphs, {graphs:.0f}k with)",
+        batched > max(plain, graphs),
+    )
+
+
+def _windowed(backend: Any, ledger: Any, name: str, train: Callable[[], int]) -> tuple[int, float]:
+    """Train again until the window is long enough to be read; return trials and seconds."""
     backend.synchronize()
     ledger.take()
     trials, started = 0, time.perf_counter()
     with ledger.phase("train"):
         while time.perf_counter() - started < WINDOW_S:
-            trials += train()
-            backend.synchronize()
+            trials += _call(backend, name, train)
+    return trials, time.perf_counter() - started
+
+
+def _call(backend: Any, name: str, train: Callable[[], int]) -> int:
+    """Train once; return the number of trials, and say how long it took."""
+    started = time.perf_counter()
+    trials = train()
+    backend.synchronize()
+    print(f"{name}: {time.perf_counter() - started:.2f} s", file=sys.stderr, flush=True)
     return trials
 
 

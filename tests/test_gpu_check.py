@@ -89,6 +89,13 @@ def test_batches_are_compared_with_both_ways_alone(
     assert verdicts(found) == expected
 
 
+@pytest.mark.parametrize(("batched", "is_met"), [(900e3, True), (190e3, False)])
+def test_images_a_second_of_all_lanes_are_told(check: Any, batched: float, is_met: bool) -> None:
+    found = check.judge_rates({"plain": 25e3, "graphs": 200e3, "batched": batched})
+    assert found.measured.startswith(f"{batched / 1000:.0f}k (alone: 25k without graphs, 200k with")
+    assert found.is_met is is_met
+
+
 @pytest.mark.parametrize(
     ("returncode", "last", "is_met"),
     [

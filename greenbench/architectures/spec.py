@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,8 @@ Weights = list[NDArray[np.float32]]
 _IMAGE = 3
 # Of GPT-2's embeddings (Radford et al. 2019).
 _EMBEDDING_DEVIATION = 0.02
+_DRAWS = 2**15
+"""Numbers that are drawn at once: 256 KiB of doubles."""
 
 
 @dataclass(frozen=True)
@@ -225,11 +228,20 @@ def _initial_weights(
         case LayerNorm():
             yield from (np.ones(shapes[0], np.float32), np.zeros(shapes[0], np.float32))
         case Embedding() | PositionEmbedding():
-            values = generator.normal(0, _EMBEDDING_DEVIATION, shapes[0])
-            yield values.astype(np.float32)
+            yield _drawn(partial(generator.normal, 0, _EMBEDDING_DEVIATION), shapes[0])
         case _:
             bound = 0.0
             for shape in shapes:
                 if len(shape) > 1:
                     bound = 1 / math.sqrt(math.prod(shape[1:]))
-                yield generator.uniform(-bound, bound, shape).astype(np.float32)
+                yield _drawn(partial(generator.uniform, -bound, bound), shape)
+
+
+def _drawn(draw: Callable[[int], Any], shape: Shape) -> NDArray[np.float32]:
+    """Return draws in single precision; some at a time, for the cache to hold those in double."""
+    values = np.empty(shape, np.float32)
+    flat = values.reshape(-1)
+    for start in range(0, flat.size, _DRAWS):
+        part = flat[start : start + _DRAWS]
+        part[:] = draw(part.size)
+    return values

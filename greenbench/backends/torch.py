@@ -26,11 +26,11 @@ from greenbench.backends.torch_compute import Compute, make_reproducible, read_o
 from greenbench.backends.torch_data import Held, Streamed, hold, shapes
 from greenbench.backends.torch_device import choose_device, name_of, synchronize
 from greenbench.backends.torch_gpus import gpu_uuids
-from greenbench.backends.torch_graphs import Graphs
+from greenbench.backends.torch_graphs import ByLength, Graphs
 from greenbench.backends.torch_memory import lanes_that_fit
 from greenbench.backends.torch_model import Data, TorchModel
 from greenbench.backends.torch_ranks import Ranks
-from greenbench.backends.torch_spec import layers
+from greenbench.backends.torch_spec import network
 from greenbench.datasets.base import Dataset, digest_splits
 
 
@@ -116,7 +116,7 @@ class TorchBackend:
             # Copies nothing but where the former model had another layout.
             self._splits = {name: each.laid_out(layout) for name, each in self._splits.items()}
             data = Data(self._splits, self._augmentation, self._ranks)
-            module = self._module(architecture).to(self._device).to(memory_format=layout)
+            module = self._module(architecture).to(memory_format=layout)
             # The network is checked, and trained, under our settings, with its random numbers.
             state.put_back(who, with_random=False)
             self._checks.check(request, module, lambda: self._lesson(request, compute))
@@ -143,10 +143,10 @@ class TorchBackend:
         """
         splits = check_vectorised(requests, self._splits, self._augmentation)
         models = [self.build(request) for request in requests]
+        seen = len(requests), shapes(splits["train"].inputs), requests[0].task.name
         replayed = partial(
             self._graphs.replayed,
             request=requests[0],
-            compute=(len(requests), shapes(splits["train"].inputs), requests[0].task.name),
             wish=self._options(requests[0]).cuda_graphs,
             module=None if isinstance(requests[0].architecture, Spec) else models[0]._module,
         )
@@ -157,8 +157,14 @@ class TorchBackend:
                 splits,
                 lambda lane, *state: models[lane].resume(*state),
                 (
-                    replayed("training step of trials as one"),
-                    replayed("evaluation of trials as one"),
+                    ByLength(
+                        lambda length: replayed(
+                            "training step of trials as one",
+                            compute=(*seen, length),
+                            is_rare=length < requests[0].batch_size,
+                        )
+                    ),
+                    replayed("evaluation of trials as one", compute=seen),
                 ),
             )
 
@@ -205,8 +211,9 @@ class TorchBackend:
     def _module(self, architecture: Spec | Native) -> nn.Module:
         if isinstance(architecture, Native):
             check_native(self.name, architecture)
-            return self._checks.build(architecture, self._splits["train"].first(2)[0])
-        return nn.Sequential(*layers(architecture))
+            seen = self._splits["train"].first(2)[0]
+            return self._checks.build(architecture, seen).to(self._device)
+        return network(architecture, self._device)
 
     def _lesson(self, request: BuildRequest, compute: Compute) -> Lesson:
         assert self._dataset is not None

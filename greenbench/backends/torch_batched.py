@@ -21,7 +21,7 @@ from greenbench.backends.base import (
 from greenbench.backends.checks import check_shape
 from greenbench.backends.process_state import OwnState
 from greenbench.backends.torch_data import Held, Streamed
-from greenbench.backends.torch_graphs import Replayed
+from greenbench.backends.torch_graphs import ByLength, Replayed
 from greenbench.backends.torch_losses import counts_hits, loss_of
 from greenbench.backends.torch_optimizers import Moments
 from greenbench.errors import ArchitectureError
@@ -77,8 +77,8 @@ class TorchBatch:
         Inputs and targets on the device; inputs have no names.
     resume : callable
         Makes an ordinary model of a lane.
-    replayed : tuple of Replayed
-        Replay a step of all lanes on full batches, Adam included, and outputs on full parts.
+    replayed : tuple of ByLength and Replayed
+        Replay a step of all lanes, Adam included, and outputs on full parts.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class TorchBatch:
         requests: Sequence[BuildRequest],
         splits: Mapping[str, Held],
         resume: Resume,
-        replayed: tuple[Replayed, Replayed],
+        replayed: tuple[ByLength, Replayed],
     ) -> None:
         self._module = modules[0]
         self._splits = splits
@@ -108,7 +108,7 @@ class TorchBatch:
             [cast("AdamOptions", each.optimizer) for each in requests], self._weights
         )
         self._total = self._weights.new_zeros(len(modules))
-        self._replayed_step, self._replayed_pass = replayed
+        self._replayed_steps, self._replayed_pass = replayed
 
     def train_epoch(self, orders: NDArray[np.int64]) -> NDArray[np.float64]:
         """Train each lane once on the samples in its row; losses are read back once."""
@@ -123,10 +123,8 @@ class TorchBatch:
             on_device = torch.from_numpy(orders).to(self._total.device)
             batches = torch.split(on_device, self._batch_size, dim=1)
             for batch, rates in zip(batches, self._adam.rates(len(batches)), strict=True):
-                if batch.shape[1] == self._batch_size:
-                    self._replayed_step(self._step, self._changed, batch, rates)
-                else:
-                    self._step(batch, rates)
+                replayed = self._replayed_steps[batch.shape[1]]
+                replayed(self._step, self._changed, batch, rates)
             self._adam.steps += len(batches)
             means: NDArray[np.float64] = self._total.cpu().double().numpy() / count
             return means

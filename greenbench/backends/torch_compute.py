@@ -33,7 +33,7 @@ class Compute:
     channels_last : bool
         Whether images and weights have their channels last in memory.
     cuda_graphs : bool or str
-        Whether a step on a full batch is captured once and replayed, and so evaluation;
+        Whether a step is captured once and replayed, and so evaluation;
         ``"auto"`` does so where it changes no bit.
     """
 

@@ -97,6 +97,7 @@ class Graphs:
         wish: bool | str,
         obstacle: str | None = None,
         module: nn.Module | None = None,
+        is_rare: bool = False,
     ) -> "Replayed":
         """Return what replays one model's work.
 
@@ -114,6 +115,9 @@ class Graphs:
             What is known to be against it.
         module : torch.nn.Module or None
             Somebody else's module that does the work: it may keep more than tensors.
+        is_rare : bool
+            Whether the work may not come often enough for a graph to pay, as that on the last batch
+            of an epoch: then nothing is tried before it has come some times.
         """
         network = request.architecture
         kind: Hashable = network
@@ -123,7 +127,7 @@ class Graphs:
         if obstacle is not None:
             self._obstacles[key] = obstacle
         subject = Subject(f"the {what} of architecture {network.name!r}", key, wish)
-        return Replayed(self, subject, module)
+        return Replayed(self, subject, module, is_rare=is_rare)
 
     def admits(self, subject: Subject, find: Callable[[], str | None]) -> bool:
         """Return whether a work is replayed; `find` says what is against it, once a key."""
@@ -160,6 +164,24 @@ class Graphs:
         )
 
 
+class ByLength(dict[int, "Replayed"]):
+    """What replays a work, by how many samples it is done on: a graph has shapes of its own.
+
+    Parameters
+    ----------
+    make : callable
+        Returns what replays it on so many.
+    """
+
+    def __init__(self, make: Callable[[int], "Replayed"]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, length: int) -> "Replayed":
+        self[length] = self._make(length)
+        return self[length]
+
+
 class Replayed:
     """One model's work: done as it is a few times, then captured, then replayed.
 
@@ -171,9 +193,19 @@ class Replayed:
         What is replayed.
     module : torch.nn.Module or None
         See `Graphs.replayed`.
+    is_rare : bool
+        As there.
     """
 
-    def __init__(self, graphs: Graphs, subject: Subject, module: nn.Module | None) -> None:
+    def __init__(
+        self,
+        graphs: Graphs,
+        subject: Subject,
+        module: nn.Module | None,
+        *,
+        is_rare: bool = False,
+    ) -> None:
+        self._is_rare = is_rare
         self._graphs = graphs
         self._subject = subject
         self._module = module
@@ -191,6 +223,8 @@ class Replayed:
         """
         if self._capturer is None:
             return work(*inputs)
+        if self._is_rare and self._warm < WARM_UP_STEPS:
+            return self._warmed_up(self._capturer, work, inputs)
         if self._inputs is None:
             self._inputs = [self._graphs.place(*each) for each in enumerate(inputs)]
             probe = Probe(self._capturer, work, changed, self._inputs, self._module)
@@ -199,15 +233,18 @@ class Replayed:
                 return self._without(work, inputs)
         if self._replay is None:
             if self._warm < WARM_UP_STEPS:
-                self._warm += 1
-                with self._capturer.aside():
-                    return work(*inputs)
+                return self._warmed_up(self._capturer, work, inputs)
             self._capture(self._capturer, work, self._inputs)
         if self._replay is None:
             return self._without(work, inputs)
         fill(self._inputs, inputs)
         self._replay()
         return copied(self._result)
+
+    def _warmed_up(self, capturer: Capturer, work: Work, inputs: Sequence[Tensor]) -> Tensor | None:
+        self._warm += 1
+        with capturer.aside():
+            return work(*inputs)
 
     def _without(self, work: Work, inputs: Sequence[Tensor]) -> Tensor | None:
         result = work(*inputs)

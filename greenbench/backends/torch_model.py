@@ -40,7 +40,7 @@ from greenbench.backends.torch_data import (
     tensors_of,
 )
 from greenbench.backends.torch_flops import FlopCounter
-from greenbench.backends.torch_graphs import Graphs
+from greenbench.backends.torch_graphs import ByLength, Graphs
 from greenbench.backends.torch_losses import Answers, counts_hits, loss_of
 from greenbench.backends.torch_optimizers import Functional, Moments, make_optimizer
 from greenbench.backends.torch_ranks import Ranks
@@ -98,10 +98,15 @@ class TorchModel:
         )  # fmt: skip
         seen = shapes(self._inputs)
         learns = request.task.name, request.optimizer.name, request.schedule.name
-        self._replayed_step = replayed(
-            "training step",
-            compute=(compute, seen, learns, bool(data.augmentation), isinstance(self._train, Held)),
-            obstacle=compute.obstacle or self._optimizer.obstacle,
+        fed = compute, seen, learns, bool(data.augmentation), isinstance(self._train, Held)
+        obstacle = compute.obstacle or self._optimizer.obstacle
+        self._replayed_steps = ByLength(
+            lambda length: replayed(
+                "training step",
+                compute=(*fed, length),
+                obstacle=obstacle,
+                is_rare=length < request.batch_size,
+            )
         )
         self._replayed_pass = replayed("evaluation", compute=(compute, seen))
         self._rates = _Rates(request, self._optimizer, device, reads=graphs.capturer is not None)
@@ -133,10 +138,7 @@ class TorchModel:
                     given = (*given, rate)  # noqa: PLW2901
                 elif rate is not None:
                     self._optimizer.learning_rate = rate
-                if len(given[0]) == size:
-                    self._replayed_step(work, self._changed, *given)
-                else:
-                    work(*given)
+                self._replayed_steps[len(given[0])](work, self._changed, *given)
             total = self._ranks.sum(self._total) if self._ranks is not None else self._total
             return float(total) / count
 

@@ -106,11 +106,8 @@ class Functional:
         self._rule: Callable[[Moved], None] = partial(rule, options)
         kept = slots(options) if callable(slots) else slots
         self._kept = [[zeros_like(each) for each in self._parameters] for _ in range(kept)]
-        # The one rule that reads its steps back.
-        on_host = isinstance(options, AdagradOptions)
-        self._steps = [
-            zeros((), device="cpu" if on_host else each.device) for each in self._parameters
-        ]
+        # Where the parameters are: a graph changes nothing in the CPU's memory.
+        self._steps = [zeros((), device=each.device) for each in self._parameters]
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
@@ -270,13 +267,15 @@ def _rmsprop(options: RMSpropOptions, moved: Moved) -> None:
 
 @torch.no_grad()
 def _adagrad(options: AdagradOptions, moved: Moved) -> None:
+    # A kernel that GPUs lack. What they have instead reads steps back, and for nothing: the rate
+    # does not decay by them. So it gets some that it need not wait for.
+    is_fused = moved.parameters[0].device.type == "cpu"
     adagrad(
         moved.parameters,
         moved.gradients,
         moved.kept[0],
-        moved.steps,
-        # A kernel that GPUs lack.
-        fused=moved.parameters[0].device.type == "cpu",
+        moved.steps if is_fused else [zeros(()) for _ in moved.steps],
+        fused=is_fused,
         foreach=moved.on_gpu,
         lr=moved.rate,
         weight_decay=options.weight_decay,

@@ -1,8 +1,11 @@
 """Neutral specs as torch layers."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from greenbench.architectures.spec import (
     GELU,
@@ -26,11 +29,41 @@ from greenbench.architectures.spec import (
 from greenbench.backends import torch_layers as own
 
 _IMAGE = 3
+_DRAWING: frozenset[Callable[..., Any]] = frozenset(
+    {nn.init.kaiming_uniform_, nn.init.uniform_, nn.init.normal_, Tensor.uniform_, Tensor.normal_}
+)
 
 
-def layers(spec: Spec) -> Iterator[nn.Module]:
-    """Yield a network's layers, untrained."""
-    return _layers(spec.layers)
+def network(spec: Spec, device: torch.device) -> nn.Module:
+    """Return a network on a device, for who sets all of its weights.
+
+    Theirs are whatever was in memory, and no random numbers are drawn for them; unless the network
+    draws some later, which are to be those that follow.
+    """
+    if spec.draws:
+        return nn.Sequential(*_layers(spec.layers)).to(device)
+    with device, _Undrawn():
+        return nn.Sequential(*_layers(spec.layers))
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves tensors as they are where they would be filled with random numbers.
+
+    `torch.nn.utils.skip_init` does so, too, by tensors without memory, whose first use imports
+    some hundred modules.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        options = kwargs or {}
+        if func in _DRAWING:
+            return args[0] if args else options["tensor"]
+        return func(*args, **options)
 
 
 def _layers(placed_layers: Iterable[Placed]) -> Iterator[nn.Module]:

@@ -51,7 +51,8 @@ class Counters(Protocol):
     Attributes
     ----------
     share : float or None
-        The share of a core that looking at them has taken so far; None if unknown.
+        The share of a core that looking at them takes, once their ticks are known; None if it is
+        not known.
     pid : int or None
         Number of the process that looks; None if it is this one.
     """

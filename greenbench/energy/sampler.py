@@ -100,6 +100,45 @@ class Sampled:
             self._failure = self._failure or {"since_s": at_s, "why": _one_line(error)}
 
 
+class Usage:
+    """The share of a core that this process takes while it follows counters.
+
+    It begins anew when the ticks of all counters are known: to learn them takes many looks, for
+    half a second, before anything is measured.
+
+    Parameters
+    ----------
+    all_sampled : sequence of Sampled
+        The counters.
+    clock, cpu_clock : callable
+        As in `Sampled`.
+    """
+
+    def __init__(
+        self,
+        all_sampled: Sequence[Sampled],
+        clock: Callable[[], float],
+        cpu_clock: Callable[[], float],
+    ) -> None:
+        self._all_sampled = all_sampled
+        self._clock, self._cpu_clock = clock, cpu_clock
+        self._is_learning = True
+        self._began = clock(), cpu_clock()
+
+    def note(self) -> None:
+        """Begin anew if all has been learned by now."""
+        if self._is_learning and all(each.lock.tick_s is not None for each in self._all_sampled):
+            self._is_learning = False
+            self._began = self._clock(), self._cpu_clock()
+
+    @property
+    def share(self) -> float:
+        """CPU seconds a second since then; 0 at its very beginning."""
+        began_s, began_cpu_s = self._began
+        passed_s = self._clock() - began_s
+        return (self._cpu_clock() - began_cpu_s) / passed_s if passed_s > 0 else 0.0
+
+
 def follow(
     all_sampled: Sequence[Sampled],
     clock: Callable[[], float] = time.perf_counter,
@@ -132,14 +171,14 @@ def main() -> None:
     clock, cpu_clock = time.perf_counter, time.process_time
     share = SHARE / max(len(counters), 1)
     all_sampled = [Sampled(each, clock, cpu_clock, share) for each in counters]
-    began = clock(), cpu_clock()
-    _answer(answers, {"now_s": began[0], "counters": [_described(each) for each in counters]})
+    _answer(answers, {"now_s": clock(), "counters": [_described(each) for each in counters]})
+
+    usage = Usage(all_sampled, clock, cpu_clock)
 
     def serve() -> None:
         for _ in requests:
             taken = [sampled.take() for sampled in all_sampled]
-            passed_s, cpu_s = clock() - began[0], cpu_clock() - began[1]
-            head = {"share": cpu_s / passed_s, "now_s": clock()}
+            head = {"share": usage.share, "now_s": clock()}
             _answer(answers, {**head, "counters": [each for each, _ in taken]}, taken)
         os._exit(0)
 
@@ -148,7 +187,12 @@ def main() -> None:
     threading.Thread(target=serve, daemon=True).start()
     # A process that the parent forked holds the other end of standard input, too.
     has_parent = partial(_is_child_of, told["parent"])
-    follow(all_sampled, goes_on=has_parent)
+
+    def goes_on() -> bool:
+        usage.note()
+        return has_parent()
+
+    follow(all_sampled, goes_on=goes_on)
     os._exit(0)
 
 

@@ -182,6 +182,30 @@ def test_replayed_steps_change_no_bit_and_nothing_is_noted(
     assert backend.notes == ()
 
 
+@pytest.mark.parametrize("is_batch", [False, True], ids=["model", "batch"])
+def test_last_batches_that_are_not_full_are_replayed_once_they_have_come_often(
+    load: Load, is_batch: bool
+) -> None:
+    def epochs(tape: Tape | None) -> list[Any]:
+        backend = load(tape)
+        model = lanes(backend) if is_batch else build(backend)
+        losses = []
+        for epoch in range(6):
+            order = np.random.default_rng(epoch).permutation(2 * BATCH + 5)
+            losses.append(model.train_epoch(np.stack([order] * 3) if is_batch else order))
+            replays.append(tape.replays if tape else 0)
+        assert backend.notes == ()
+        return losses
+
+    replays: list[int] = []
+    tape = Tape()
+    found = epochs(tape)
+    # Two full batches an epoch; from the fourth on, the rest too, once compared in three rounds.
+    assert np.diff(replays[:6]).tolist() == [1, 2, 3 + 3, 3, 3]
+    assert tape.captures == 4
+    np.testing.assert_array_equal(found, epochs(None))
+
+
 def test_a_probe_is_made_once_for_models_that_compute_alike(load: Load) -> None:
     tape = Tape()
     backend = load(tape)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import nn
 from torch.nn.functional import cross_entropy
 
 from greenbench.architectures import (
@@ -37,7 +36,7 @@ from greenbench.backends.base import BuildRequest
 from greenbench.backends.keras import KerasBackend
 from greenbench.backends.keras_spec import from_neutral, sequential, to_neutral
 from greenbench.backends.torch_flops import FlopCounter
-from greenbench.backends.torch_spec import layers
+from greenbench.backends.torch_spec import network
 from greenbench.datasets.base import Dataset
 
 SAMPLES, VOCABULARY = 8, 11
@@ -113,7 +112,7 @@ class Pair:
         if spec.vocabulary:
             self.inputs = generator.integers(0, spec.vocabulary, shape)
         self.targets = generator.integers(0, 4, (SAMPLES, *spec.outputs[:-1]))
-        self.torch = nn.Sequential(*layers(spec))
+        self.torch = network(spec, torch.device("cpu"))
         self.keras = sequential(spec, data_format)
         self.is_last = data_format == "channels_last" and len(spec.input_shape) == 3
         weights = spec.initial_weights(1)

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from greenbench.architectures import Flatten, Linear, Native, ReLU, Spec
+from greenbench.architectures.spec import BatchNorm, Conv, Dropout
 from greenbench.backends.base import (
     BuildRequest,
     OutOfMemoryError,
@@ -98,3 +101,58 @@ def test_exhausted_memory_is_recognised(error: Exception) -> None:
 def test_other_errors_pass_through() -> None:
     with pytest.raises(RuntimeError, match="shapes"), memory_errors_translated():
         raise RuntimeError("shapes cannot be multiplied")
+
+
+NETWORKS = {
+    "without numbers of its own": [Conv(4), BatchNorm(), ReLU(), Flatten(), Linear(10)],
+    "dropout": [Conv(4), Flatten(), Dropout(0.5), Linear(10)],
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_what_memory_held_before_has_no_part_in_a_new_network(
+    torch_backend: TorchBackend, digits: Dataset, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = BuildRequest(Spec("net", (1, 16, 16), NETWORKS[name]), seed=2)
+    torch.manual_seed(5)
+    model = torch_backend.build(request)
+    # The process draws on as if nothing had been built.
+    drawn, torch_drawn = torch.rand(3), torch.Generator().manual_seed(5)
+    torch.testing.assert_close(drawn, torch.rand(3, generator=torch_drawn), rtol=0, atol=0)
+    # What torch fills memory with that was not written to.
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+    torch.use_deterministic_algorithms(True)
+    try:
+        other = torch_backend.build(request)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    for one in (model, other):
+        for value, expected in zip(
+            one.get_weights(), request.architecture.initial_weights(2), strict=True
+        ):
+            np.testing.assert_array_equal(value, expected)
+        train(one, digits)
+    for value, expected in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(value, expected)
+
+
+class Draws(TorchDispatchMode):
+    """Counts tensors that are filled with random numbers."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        self.count += func in {torch.ops.aten.uniform_.default, torch.ops.aten.normal_.default}
+        return func(*args, **(kwargs or {}))
+
+
+def test_no_weights_are_drawn_that_are_overwritten(
+    torch_backend: TorchBackend, digits: Dataset
+) -> None:
+    counts = []
+    for layers in NETWORKS.values():
+        with Draws() as draws:
+            torch_backend.build(BuildRequest(Spec("net", (1, 16, 16), layers)))
+        counts.append(draws.count)
+    # What dropout draws later follows on those of two layers, each with a bias.
+    assert counts == [0, 4]

@@ -127,6 +127,30 @@ def test_a_rate_that_is_a_tensor_is_the_same_rate(options: OptimizerOptions) -> 
     assert_close(at(float), at(torch.tensor))
 
 
+# Tensors that have no values stand in for those of a GPU: who asks for one fails.
+
+
+def on_meta(options: OptimizerOptions) -> tuple[Functional, list[nn.Parameter]]:
+    parameters = [nn.Parameter(torch.zeros(3, device="meta")) for _ in range(2)]
+    return Functional(parameters, options), parameters
+
+
+@pytest.mark.parametrize(
+    "options", [each for each, _ in PAIRS] + [LionOptions()], ids=lambda each: str(each.name)
+)
+def test_all_that_a_step_changes_is_on_the_device(options: OptimizerOptions) -> None:
+    # A replay changes nothing in the CPU's memory.
+    optimizer, _ = on_meta(options)
+    assert {each.device.type for each in optimizer.tensors()} <= {"meta"}
+
+
+def test_adagrad_reads_nothing_back() -> None:
+    optimizer, parameters = on_meta(AdagradOptions())
+    for each in parameters:
+        each.grad = torch.zeros_like(each)
+    optimizer.step()
+
+
 SCHEDULES: list[tuple[Schedule, Callable[[Any], Any]]] = [
     (make_schedule("cosine", {}), lambda o: lr_scheduler.CosineAnnealingLR(o, 30)),
     (

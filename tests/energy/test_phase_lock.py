@@ -8,7 +8,7 @@ import pytest
 
 from greenbench.energy.counter import Counter
 from greenbench.energy.phase_lock import FAST_S, MOST
-from greenbench.energy.sampler import Sampled, follow
+from greenbench.energy.sampler import Sampled, Usage, follow
 
 NVML_S, JITTER_S = 0.0998, 0.0025
 BARE_S, VIRTUAL_S = 50e-6, 2.75e-3
@@ -196,6 +196,27 @@ def test_no_tick_was_before_the_old_value_was_last_seen(read_s: float) -> None:
     machine = Machine(read_s, delays=0.02)
     found = followed(machine, Ticking(machine, NVML_S, JITTER_S))
     assert found.bounds_s.min() >= 0
+
+
+def test_what_learning_takes_is_no_part_of_the_share() -> None:
+    machine = Machine(VIRTUAL_S)
+    counter = Ticking(machine, NVML_S, JITTER_S)
+    sampled = Sampled(
+        Counter("gpu", "", "", None, None, counter.read_j), machine.clock, machine.cpu_clock, 0.01
+    )
+    usage = Usage([sampled], machine.clock, machine.cpu_clock)
+
+    def share_at(until_s: float) -> float:
+        def goes_on() -> bool:
+            usage.note()
+            return machine.now_s < until_s
+
+        follow([sampled], machine.clock, machine.sleep, goes_on)
+        return usage.share
+
+    assert share_at(0.3) > 0.3
+    # From 0.7 s on it is known.
+    assert share_at(5.0) == pytest.approx(share_at(60.0), rel=0.2)
 
 
 def test_a_counter_that_stands_still_costs_little() -> None:

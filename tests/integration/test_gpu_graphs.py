@@ -147,6 +147,25 @@ def test_our_networks_are_replayed_and_no_bit_changes(
     assert counts["replays"] >= 4 * STEPS - 3
 
 
+@pytest.mark.parametrize("is_batch", [False, True], ids=["model", "batch"])
+def test_last_batches_that_are_not_full_are_replayed_and_no_bit_changes(
+    backend: "TorchBackend", counts: Counts, is_batch: bool
+) -> None:
+    def epochs(**options: Scalar) -> list[Any]:
+        if is_batch:
+            batch = backend.build_batch(requests(4, **options))
+            return [batch.train_epoch(np.stack([order] * 4)) for order in orders]
+        model = build(backend, "simple_cnn", **options)
+        return [model.train_epoch(order) for order in orders]
+
+    orders = [np.random.default_rng(epoch).permutation(2 * BATCH + 17) for epoch in range(8)]
+    replayed = epochs()
+    # Of 8 epochs, all but the first three steps on full batches, and on the rest.
+    assert counts["replays"] >= 2 * 8 - 3 + 8 - 3
+    np.testing.assert_array_equal(replayed, epochs(cuda_graphs=False))
+    assert backend.notes == ()
+
+
 @pytest.mark.parametrize("name", ["dropout", "host", "draws", "waits"])
 def test_networks_of_users_give_the_same_bits_by_default_as_without_graphs(
     backend: "TorchBackend", counts: Counts, name: str
