@@ -150,17 +150,27 @@ class Ledger:
         Of counters it is what their last tick tells. Nobody waits for the next one: what it
         corrects is in `whole`.
         """
-        if self._phase is not None:
-            self._switch(self._phase)
-        account, self._account = self._account, Account()
-        return self._bookings.taken(account) if self._bookings else account
+        account = self._told(stays=False)
+        self._account = Account()
+        return account
 
     def so_far(self) -> Account:
         """Return what `take` would return, and leave it there."""
-        if self._phase is not None:
-            self._switch(self._phase)
+        return self._told(stays=True)
+
+    def _told(self, *, stays: bool) -> Account:
+        """Return what was booked until now; sharing out ticks takes a while that nobody has."""
+        phase = self._phase
+        if phase is not None:
+            self._switch(ASIDE if self._bookings else phase)
         account = self._account
-        return self._bookings.taken(account, stays=True) if self._bookings else account
+        if self._bookings is None:
+            return account
+        try:
+            return self._bookings.taken(account, stays=stays)
+        finally:
+            if phase is not None:
+                self._switch(phase)
 
     def close(self) -> None:
         """End the account; safe to call twice."""

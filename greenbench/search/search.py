@@ -200,7 +200,15 @@ class Search:
     def _conclude(self, course: Course) -> None:
         trial = course.trial
         self._trials[trial.index] = trial
-        beaten, left = self._incumbent, None
+        # Whoever trains without a journal does nothing of that.
+        with self._ledger.aside():
+            self._write(course)
+        with self._ledger.phase("search"):
+            self._tell(trial)
+
+    def _write(self, course: Course) -> None:
+        """Put down what a trial gave, and the weights of the best one."""
+        trial, beaten, left = course.trial, self._incumbent, None
         if trial.status is TrialStatus.STOPPED:
             self._paused[trial.index] = course
         elif self._best(self._searched()) is trial:
@@ -215,8 +223,6 @@ class Search:
             self._journal.drop_checkpoint(beaten)
         if left is not None:
             left.close()
-        with self._ledger.phase("search"):
-            self._tell(trial)
 
     def _next(self) -> list[Course]:
         """Return a paused trial that goes on, or new ones; none at the end of the search."""
@@ -326,9 +332,10 @@ class Search:
         trial = self._advance(course, course.epochs)
         self._trials[index] = trial
         again = [each for each in self._trials.values() if each.reevaluates == original.index]
-        if self._best(again) is trial and trial.status is TrialStatus.COMPLETED:
-            course.keep(self._journal)
-        self._record(trial)
+        with self._ledger.aside():
+            if self._best(again) is trial and trial.status is TrialStatus.COMPLETED:
+                course.keep(self._journal)
+            self._record(trial)
         course.close()
 
     def _test(self) -> Course | None:

@@ -388,3 +388,18 @@ def test_seconds_are_those_that_the_joules_are_of_however_long_the_meter_takes()
     # Nothing but idle power was used.
     total = replace(whole.total, scope=("gpu",))
     assert net_j(total, {"gpu": IDLE_W}) == pytest.approx(0.0, abs=0.01 * (total.energy_j or 0.0))
+
+
+def test_what_sharing_out_ticks_takes_is_in_no_phase(bench: Bench, monkeypatch: Any) -> None:
+    ask = bench.counters.ticks
+
+    def slow(since_s: float) -> Any:
+        bench.clock.advance(0.3)
+        return ask(since_s)
+
+    monkeypatch.setattr(bench.counters, "ticks", slow)
+    bench.search(4, 0.5)
+    found = bench.ledger.whole()
+    assert found.phases["other"].duration_s == pytest.approx(4 * 0.31)
+    for phase in ("train", "other"):
+        assert gpu(found, phase).energy_j == pytest.approx(bench.true_j[phase], rel=0.05)
