@@ -33,6 +33,7 @@ def figures(load: dict[str, Any], growth: dict[str, Any]) -> dict[str, str]:
         "scale_memory": f"{grown['driver_mib']:.0f} MiB",
         "scale_journal": f"{grown['journal_bytes_a_trial'] / 1000:.1f} kB",
         "scale_store": f"{grown['store_bytes_a_trial'] / 1000:.1f} kB",
+        "scale_told": f"{grown['delivered_trials']:,}",
         "scale_delivery": f"{grown['delivery_ms']:.0f} ms",
         "scale_decades": _decades(grown["decades"]),
     }

@@ -105,8 +105,10 @@ class ClusterSession(Session):
         """
         hopeless: set[Case] = set()
         self._due = deque(iter(self._next, None))
+        self._put_off_delivery()
         yield from self._finished(follower)
         while self._due or self._attempts:
+            self._put_off_delivery()
             self._assign()
             yield from self._finished(follower)
             self._listen()
@@ -185,7 +187,7 @@ class ClusterSession(Session):
             notice(f"the cluster's dashboard: {there.dashboard_link}")
 
     def _when_to_deliver(self) -> When:
-        """Return when logging disturbs nobody: see `_assign` for workers that are here, too."""
+        """Return when logging disturbs nobody, as known before workers say where they are."""
         is_here = self.cluster is None or self.cluster.kind == LOCAL
         return When.AT_END if is_here and self._measures_any() else When.ALWAYS
 
@@ -206,9 +208,6 @@ class ClusterSession(Session):
     def _assign(self) -> None:
         hands = self._crew.hands()
         self._tell_if_alone(hands)
-        if self._measures_any() and self._crew.is_here():
-            # It would be in their figures.
-            self._delivery.put_off()
         busy = {attempt.worker for attempt in self._attempts.values()}
         for hand in hands:
             if hand.address not in busy and (repeat := self._next(hand)):
@@ -216,6 +215,11 @@ class ClusterSession(Session):
         if self._due and hands and not self._attempts:
             # Whoever had the data is gone: the others say again what they lack.
             self._lacking.clear()
+
+    def _put_off_delivery(self) -> None:
+        """Let nothing be logged while workers measure on this machine: they would measure it."""
+        if (self._due or self._attempts) and self._measures_any() and self._crew.is_here():
+            self._delivery.put_off()
 
     def _lacks(self, attempt: Attempt) -> bool:
         """Note that a worker has not the data of a case; return whether another one may have."""

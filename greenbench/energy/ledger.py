@@ -15,11 +15,13 @@ from greenbench.errors import EnergyError
 from greenbench.results.account import PHASES, Account
 from greenbench.results.readings import Reading
 
+Lap = tuple[float | None, float | None]
+
 
 class Watch(Protocol):
     """Tells whose CPU time it was, as `greenbench.energy.host.HostWatch` does."""
 
-    def lap(self) -> tuple[float | None, float | None]:
+    def lap(self) -> Lap:
         """Return CPU seconds since the last lap: of this process, and of all others."""
 
 
@@ -103,19 +105,22 @@ class Ledger:
 
     def open(self) -> None:
         """Start the account; time from here on is booked."""
-        if self._watch is not None:
-            self._watch.lap()
         if self._stops is not None:
             self._stops.lap_s()
         self._begin("other")
+        self._lap()
         if self._bookings is not None:
             self._bookings.open(self._clock())
 
     @contextmanager
     def phase(self, name: str) -> Iterator[Window]:
-        """Book what happens inside to `name`; phases do not nest."""
+        """Book what happens inside to `name`, unless it is `aside`; phases do not nest."""
         if name not in PHASES:
             raise EnergyError(f"unknown phase {name!r}; known: {', '.join(PHASES)}")
+        if self._phase == ASIDE:
+            # No part of what nobody has is somebody's.
+            yield Window()
+            return
         if self._phase != "other":
             raise EnergyError(f"phase {name!r} cannot start inside phase {self._phase!r}")
         self._switch(name)
@@ -175,8 +180,8 @@ class Ledger:
     def close(self) -> None:
         """End the account; safe to call twice."""
         if self._phase is not None:
-            phase, at_s = self._phase, self._clock()
-            self._book(phase, self._meter.end_window())
+            phase, at_s, lap = self._phase, self._clock(), self._lap()
+            self._book(phase, self._meter.end_window(), lap)
             self._phase = None
             self._note(phase, at_s)
 
@@ -208,12 +213,14 @@ class Ledger:
     def _switch(self, phase: str, passes: int = 1) -> None:
         if self._phase is None:
             raise EnergyError("the ledger is not open")
-        ended, at_s = self._phase, self._clock()
+        ended, at_s, lap = self._phase, self._clock(), self._lap()
         reading = self._meter.end_window()
         # Before the books are kept: what that takes would be in no window.
         self._begin(phase)
-        self._book(ended, reading, passes)
+        self._book(ended, reading, lap, passes)
         self._note(ended, at_s, passes)
+        # Its CPU time is nobody's either.
+        self._lap()
         self._note(READING, self._clock())
 
     def _note(self, phase: str, at_s: float, passes: int = 1) -> None:
@@ -224,8 +231,11 @@ class Ledger:
         self._meter.begin_window()
         self._phase = phase
 
-    def _book(self, phase: str, reading: Reading, passes: int = 1) -> None:
-        cpu_s, other_cpu_s = self._watch.lap() if self._watch else (None, None)
+    def _lap(self) -> Lap:
+        return self._watch.lap() if self._watch else (None, None)
+
+    def _book(self, phase: str, reading: Reading, lap: Lap, passes: int = 1) -> None:
+        cpu_s, other_cpu_s = lap
         stopped_s = self._stops.lap_s() if self._stops else 0.0
         reading = replace(reading, cpu_s=cpu_s, other_cpu_s=other_cpu_s, stopped_s=stopped_s)
         self._measured += reading

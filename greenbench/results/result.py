@@ -205,8 +205,8 @@ class CaseResult:
         ``name``, ``digest`` (of the split), ``content`` (of the images, however they are split;
         None where it is not known), ``source``, ``train``, ``validation``, ``test`` sizes.
     wall_s : float
-        Seconds from opening to closing the ledger, by a clock of its own: what the phases'
-        durations must sum to.
+        Seconds from opening to closing the ledger, by a clock of its own: above what the
+        phases' durations sum to, by what they leave out. Of a time before an interruption, theirs.
     reconciliation : Reconciliation or None
         The phases against an independent window, since the last interruption.
     idle_w : dict of str to float

@@ -129,8 +129,8 @@ class Search:
                 self._ledger.close()
         finally:
             whole = control.end_window()
-        recovered = self._recovered
-        wall_s = self._now_s() - opened_at + recovered.total.duration_s
+        wall_s = self._now_s() - opened_at + self._recovered.total.duration_s
+        before = earlier + self._recovered
         memory_bytes = peak_memory_bytes() if has_peak else None
         # After all windows: nobody has to know them to have trained.
         metrics = tested.metrics() if tested and test_score is not None else {}
@@ -142,9 +142,9 @@ class Search:
             self._ordered(),
             test_score,
             metrics,
-            earlier + recovered + self._ledger.whole(),
+            before + self._ledger.whole(),
             wall_s,
-            reconcile(self._ledger.measured, whole, self._ledger.witnessed),
+            reconcile(self._ledger.measured, whole, before.total + self._ledger.witnessed),
             memory_bytes,
             model,
         )

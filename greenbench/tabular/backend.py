@@ -105,11 +105,8 @@ class TabularBackend:
         return TabularMeter(self._odometer, self._source)
 
     def lap(self) -> tuple[float, float]:
-        """Return CPU seconds since the last lap, recorded or real, and 0 for other processes.
-
-        Laps end with the windows of meters.
-        """
-        cpu_s = self._odometer.total.cpu_s
+        """Return CPU seconds since the last lap, recorded or real, and 0 for other processes."""
+        cpu_s = self._odometer.read().cpu_s
         lap_s, self._lapped_cpu_s = cpu_s - self._lapped_cpu_s, cpu_s
         return lap_s, 0.0
 

@@ -247,9 +247,40 @@ def test_what_keeping_the_books_takes_is_in_a_window(clock):
     began_s = clock()
     for _ in range(3):
         spend(ledger, clock, "train", 1.0)
-    ended_s = clock()
     ledger.close()
-    assert ledger.measured.duration_s == pytest.approx(ended_s - began_s)
+    assert ledger.measured.duration_s == pytest.approx(clock() - began_s)
+
+
+def test_cpu_time_of_reading_the_meter_is_in_no_phase(clock):
+    watch = FakeWatch()
+
+    class Slow(FakeMeter):
+        def begin_window(self):
+            watch.work()
+            super().begin_window()
+
+        def end_window(self):
+            watch.work()
+            return super().end_window()
+
+    ledger = Ledger(Slow(clock, POWER_W), watch)
+    ledger.open()
+    for _ in range(3):
+        with ledger.phase("train"):
+            clock.advance(1.0)
+    ledger.close()
+    assert ledger.measured.cpu_s == 0
+    assert ledger.measured.other_cpu_s == 0
+
+
+def test_no_part_of_what_is_done_aside_has_a_phase(ledger, clock):
+    with ledger.aside():
+        spend(ledger, clock, "save", 2.0)
+    spend(ledger, clock, "train", 1.0)
+    assert {name: each.duration_s for name, each in ledger.take().phases.items()} == {
+        "other": 0.0,
+        "train": 1.0,
+    }
 
 
 def test_without_a_watch_cpu_seconds_are_unknown(ledger, clock):

@@ -203,10 +203,13 @@ def test_a_phase_is_booked_with_its_neighbour_only_if_all_its_windows_are_short(
         bench.rest(0.3)
         bench.spend("search", 0.03, TRAIN_W)
         account = bench.ledger.take()
-    assert account.phases["search"].energy_j is None
+    # Less than a tick: how much less is known of it than of all together, it says.
+    one = gpu(account, "search").judged("gpu", 0.03)
+    assert abs(one.energy_j - 0.03 * TRAIN_W) <= one.uncertainty_j
     bench.ledger.close()
     search = gpu(bench.ledger.whole(), "search")
     assert search.booked_with is None
+    assert one.uncertainty_j / one.energy_j > 2 * search.uncertainty_j / search.energy_j
     assert abs(search.energy_j - 20 * 0.03 * TRAIN_W) <= search.uncertainty_j
 
 
@@ -403,3 +406,18 @@ def test_what_sharing_out_ticks_takes_is_in_no_phase(bench: Bench, monkeypatch: 
     assert found.phases["other"].duration_s == pytest.approx(4 * 0.31)
     for phase in ("train", "other"):
         assert gpu(found, phase).energy_j == pytest.approx(bench.true_j[phase], rel=0.05)
+
+
+@pytest.mark.parametrize("train_s", [0.04, 0.08])
+def test_total_of_a_pass_that_is_shorter_than_a_tick_is_known_by_all_passes(
+    bench: Bench, train_s: float
+) -> None:
+    bench.ledger.open()
+    bench.rest(0.004)
+    bench.spend("train", 3.0, TRAIN_W, passes=round(3.0 / train_s))
+    bench.spend("evaluate", 0.01, EVALUATE_W)
+    bench.ledger.close()
+    total = bench.ledger.whole().total
+    assert total.duration_s < TICK_S
+    energy_j = total.judged.components["gpu"].energy_j
+    assert energy_j == pytest.approx(sum(bench.true_j.values()), rel=0.1)
