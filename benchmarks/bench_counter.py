@@ -172,12 +172,11 @@ def followed(
     """
     before_s = ticks_s[0] - np.cumsum(_spacing(rng, BEFORE))[::-1]
     all_s = np.concatenate((before_s, ticks_s))
-    began_s = float(before_s[0]) + 0.05
-    now, reads = [began_s], [0]
+    now, reads = [float(before_s[0]) + 0.05], [0]
 
     def read_j() -> float:
         now[0] += read_s
-        reads[0] += 1
+        reads[0] += now[0] > ticks_s[0]
         return float(np.searchsorted(all_s, now[0] - read_s / 2, "right"))
 
     def sleep(seconds: float) -> None:
@@ -191,7 +190,7 @@ def followed(
     seen_s, _, within_s, count = np.frombuffer(sampled.take()[1]).reshape(4, -1)
     at = count.astype(int) - 1 - BEFORE
     told = Ticks(seen_s[at >= 0], values[at[at >= 0]], within_s[at >= 0])
-    return told, reads[0] * read_s / (now[0] - began_s)
+    return told, reads[0] * read_s / (now[0] - float(ticks_s[0]))
 
 
 def _spacing(rng: np.random.Generator, count: int) -> Floats:
