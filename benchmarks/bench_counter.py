@@ -22,11 +22,14 @@ from scipy.signal import lfilter
 from scipy.stats import t as student
 
 from greenbench.energy.calibration import bursts
+from greenbench.energy.counter import Counter
 from greenbench.energy.counter_values import Ticks
 from greenbench.energy.habits import Habit
 from greenbench.energy.lateness import Demand, Transient
+from greenbench.energy.phase_lock import SHARE
 from greenbench.energy.plausibility import Evidence
 from greenbench.energy.regression import Regression, Work
+from greenbench.energy.sampler import Sampled, follow
 from greenbench.energy.ticks import Apportioned, Segments, apportion
 
 Floats = NDArray[np.float64]
@@ -62,6 +65,12 @@ TRANSIENTS: Mapping[str, tuple[float, ...]] = {
 UNEVEN = "up 20 ms, down 80 ms"
 CALIBRATION = "calibration"
 REPEATS = 4
+READS_S = (30e-6, 0.003)
+"""What it takes to read NVML on bare metal, and in a virtual machine."""
+BEFORE = 60
+"""Ticks that our sampler has followed before a repeat."""
+WAKES_S = 80e-6
+"""By how much who sleeps wakes up late, on average."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +89,9 @@ class Job:
         Whether it begins with bursts of work.
     is_steady : bool
         Whether all of it has one lag.
+    read_s : float or None
+        How long a read takes of our sampler, which follows the ticks; None for a reader that is
+        late by up to 3 ms, at random.
     """
 
     window: str
@@ -89,16 +101,18 @@ class Job:
     integrated: float = 1.0
     is_calibrated: bool = True
     is_steady: bool = True
+    read_s: float | None = None
 
 
 @dataclass(frozen=True)
 class Repeat:
-    """A repeat of which everything is known."""
+    """A repeat of which everything is known; of our sampler, the share of a core it reads."""
 
     ticks: Ticks
     segments: Segments
     late_s: float
     used_j: Floats
+    share: float = 0.0
 
     def of(self, phase: str, joules: Floats) -> float:
         """Return the sum over the segments of a phase."""
@@ -111,13 +125,16 @@ def make(
     rng: np.random.Generator,
     integrated: float = 1.0,
     lag_s: float | None = None,
+    *,
+    read_s: float | None = None,
 ) -> Repeat:
     """Return a repeat; the counter integrates only a share of the time, the end of each tick.
 
-    Its lag is drawn by default.
+    Its lag is drawn by default; for `read_s`, see `Job`.
     """
     phases, lengths = _bursts(rng) if window == CALIBRATION else _schedule(*WINDOWS[window], rng)
-    edges = np.concatenate(([0.0], np.cumsum(lengths)))
+    # At steps: one within an edge would draw the mean of both powers, as if power took its length.
+    edges = np.round(np.concatenate(([0.0], np.cumsum(lengths))) / STEP_S) * STEP_S
     levels = {"other": 123 + rng.uniform(0, 30), "train": 670.0}
     levels |= {"evaluate": rng.uniform(300, 550), "search": 123 + rng.uniform(0, 60)}
     power = np.array([levels[phase] for phase in phases]) * rng.normal(1, 0.01, len(phases))
@@ -130,20 +147,54 @@ def make(
     drawn = _follow(asked, {**TRANSIENTS, UNEVEN: (0.02, 0.08)}[transient]) * (1 + 0.01 * noise)
     counted = np.concatenate(([0.0], np.cumsum(drawn * STEP_S)))
     lag_s = rng.uniform(0, 0.03) if lag_s is None else lag_s
-    spacing = np.clip(rng.normal(0.0998, 0.001, int(edges[-1] / 0.0978) + 8), 0.0978, 0.1025)
+    spacing = _spacing(rng, int(edges[-1] / 0.0978) + 8)
     ticks = -0.2 - rng.uniform(0, 0.1) + np.cumsum(spacing)
     ticks = ticks[ticks < edges[-1] + 0.4]
     values = np.interp(ticks - lag_s, grid, counted)
     if integrated < 1:
         seen = values - np.interp(ticks - lag_s - 0.1 * integrated, grid, counted)
         values = np.cumsum(seen / integrated)
+    used_j = np.diff(np.interp(edges, grid, counted))
+    if read_s is not None:
+        seen, share = followed(ticks, values, rng, read_s)
+        return Repeat(seen, Segments(edges, phases), lag_s, used_j, share)
     seen_s = ticks + rng.uniform(0, LATEST_S, ticks.size)
-    return Repeat(
-        Ticks(seen_s, values),
-        Segments(edges, phases),
-        lag_s + LATEST_S / 2,
-        np.diff(np.interp(edges, grid, counted)),
-    )
+    late_s = lag_s + LATEST_S / 2
+    return Repeat(Ticks(seen_s, values), Segments(edges, phases), late_s, used_j)
+
+
+def followed(
+    ticks_s: Floats, values: Floats, rng: np.random.Generator, read_s: float
+) -> tuple[Ticks, float]:
+    """Return what our sampler tells of ticks, in simulated time, and the share of it that it reads.
+
+    It has followed others before them.
+    """
+    before_s = ticks_s[0] - np.cumsum(_spacing(rng, BEFORE))[::-1]
+    all_s = np.concatenate((before_s, ticks_s))
+    now, reads = [float(before_s[0]) + 0.05], [0]
+
+    def read_j() -> float:
+        now[0] += read_s
+        reads[0] += now[0] > ticks_s[0]
+        return float(np.searchsorted(all_s, now[0] - read_s / 2, "right"))
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds + rng.exponential(WAKES_S)
+
+    until_s = float(ticks_s[-1]) + 0.05
+    counter = Counter("gpu", "", "", None, None, read_j)
+    # As much CPU time as time passes: it is the driver that a read waits for.
+    sampled = Sampled(counter, lambda: now[0], lambda: now[0], SHARE)
+    follow([sampled], lambda: now[0], sleep, lambda: now[0] < until_s)
+    seen_s, _, within_s, count = np.frombuffer(sampled.take()[1]).reshape(4, -1)
+    at = count.astype(int) - 1 - BEFORE
+    told = Ticks(seen_s[at >= 0], values[at[at >= 0]], within_s[at >= 0])
+    return told, reads[0] * read_s / (now[0] - float(ticks_s[0]))
+
+
+def _spacing(rng: np.random.Generator, count: int) -> Floats:
+    return np.clip(rng.normal(0.0998, 0.001, count), 0.0978, 0.1025)
 
 
 def _schedule(
@@ -278,13 +329,13 @@ def session(job: Job, methods: Mapping[str, Method] | None = None) -> list[Row]:
     if methods is None:
         methods = OTHERS if job == Job(job.window, job.transient, job.seed, job.run) else {}
     if job.is_calibrated:
-        made = make(CALIBRATION, job.transient, rng, job.integrated, lag_s)
+        made = make(CALIBRATION, job.transient, rng, job.integrated, lag_s, read_s=job.read_s)
         habit.learn(habit.evidence(made.ticks, made.segments))
     rows = []
     for place in range(REPEATS):
         if not job.is_steady:
             lag_s = rng.uniform(0, 0.03)
-        repeat = make(job.window, job.transient, rng, job.integrated, lag_s)
+        repeat = make(job.window, job.transient, rng, job.integrated, lag_s, read_s=job.read_s)
         ours = habit.settle(repeat.ticks, repeat.segments)
         row = {"window": job.window, "transient": job.transient, "run": job.run, "place": place}
         rows.append({**row, **_judged(repeat, ours, {} if place else methods)})
@@ -312,6 +363,7 @@ def _judged(repeat: Repeat, ours: Apportioned, methods: Mapping[str, Method]) ->
         "segments_held": float(np.mean(segments[trained])),
         "phases_held": float(np.mean(held_by)),
         "total_held": off <= ours.total_uncertainty_j,
+        "share": repeat.share,
     }
 
 
@@ -352,17 +404,43 @@ def in_common(rows: list[Row]) -> Row:
     return {name: round(float(value), 5) for name, value in found.items()}
 
 
-def tabulate(rows: list[Row], beyond: Mapping[str, list[Row]], runs: int, seed: int) -> Row:
-    """Return what the JSON file holds."""
-    of = {window: [row for row in rows if row["window"] == window] for window in WINDOWS}
+def headline(rows: list[Row]) -> Row:
+    """Return errors by window, and how often totals and phases are within what is stated."""
     windows = [
-        {"window_s": size, "windows_a_repeat": count, **summary(of[name])}
+        {
+            "window_s": size,
+            "windows_a_repeat": count,
+            **summary([row for row in rows if row["window"] == name]),
+        }
         for name, (size, count) in WINDOWS.items()
     ]
     return {
         "windows": [each for each in windows if each["window_s"] in (0.05, 0.2, 1.0, 3.0)],
-        "coverage": round(float(np.mean([row["total_held"] for row in rows])), 4),
-        "phase_coverage": round(float(np.mean([row["phases_held"] for row in rows])), 4),
+        "coverage": _mean(rows, "total_held"),
+        "phase_coverage": _mean(rows, "phases_held"),
+    }
+
+
+def tabulate(
+    rows: list[Row],
+    by_reader: Mapping[float, list[Row]],
+    beyond: Mapping[str, list[Row]],
+    runs: int,
+    seed: int,
+) -> Row:
+    """Return what the JSON file holds."""
+    of = {window: [row for row in rows if row["window"] == window] for window in WINDOWS}
+    return {
+        **headline(rows),
+        "readers": [
+            {
+                "read_s": read_s,
+                "share": _mean(found, "share"),
+                "train_coverage": _mean(found, "train_held"),
+                **headline(found),
+            }
+            for read_s, found in by_reader.items()
+        ],
         "methods": [
             {"method": method, "window": window, **summary(of[window], method)}
             for method in (*OTHERS, OURS)
@@ -380,6 +458,10 @@ def tabulate(rows: list[Row], beyond: Mapping[str, list[Row]], runs: int, seed: 
         "seed": seed,
         "versions": {name: version(name) for name in ("numpy", "scipy")},
     }
+
+
+def _mean(rows: list[Row], name: str) -> float:
+    return round(float(np.mean([row[name] for row in rows])), 4)
 
 
 def _by_transient(rows: list[Row]) -> list[Row]:
@@ -423,13 +505,19 @@ def main(runs: int, seed: int, processes: int, out: Path | None) -> None:
     }
     with ProcessPoolExecutor(processes) as pool:
         rows = _all(pool.map(session, jobs, chunksize=4))
+        by_reader = {
+            read_s: _all(pool.map(session, [replace(job, read_s=read_s) for job in jobs]))
+            for read_s in READS_S
+        }
         beyond = {
             what: _all(pool.map(session, each, chunksize=4)) for what, each in strange.items()
         }
-    found = tabulate(rows, beyond, runs, seed)
+    found = tabulate(rows, by_reader, beyond, runs, seed)
     for name in ("windows", "methods", "first", "later", "sessions", "beyond"):
         for row in found[name]:
             click.echo(f"{name}: " + " ".join(f"{value}" for value in row.values()))
+    for row in found["readers"]:
+        click.echo("readers: " + " ".join(f"{value}" for value in row.values()))
     click.echo(f"coverage: {found['coverage']}, of phases {found['phase_coverage']}")
     if out:
         out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

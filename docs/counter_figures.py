@@ -40,6 +40,7 @@ def figures(found: dict[str, Any]) -> dict[str, str]:
         "counter_train_held": _held(found["later"], "transient", columns),
         "counter_stated": _stated(found["methods"], columns),
         "counter_common": _common(found["sessions"]),
+        "counter_readers": _readers(found["readers"]),
     }
 
 
@@ -54,6 +55,18 @@ def _held(rows: list[dict[str, Any]], first: str, columns: list[str]) -> str:
     for name in dict.fromkeys(row[first] for row in rows):
         cells = {row["window"]: f"{row['train_held']:.0%}" for row in rows if row[first] == name}
         table += f"| {name} | {' | '.join(cells[column] for column in columns)} |\n"
+    return table
+
+
+def _readers(rows: list[dict[str, Any]]) -> str:
+    """Return errors and coverages by how long a read of our sampler takes."""
+    sizes = [row["window_s"] for row in rows[0]["windows"]]
+    columns = [*(f"{size:g} s" for size in sizes), "totals", "phases", "`train`", "of a core"]
+    table = f"| a read takes | {' | '.join(columns)} |\n|---|" + "---|" * len(columns) + "\n"
+    for row in rows:
+        shares = (row[name] for name in ("coverage", "phase_coverage", "train_coverage", "share"))
+        cells = [*map(_cell, row["windows"]), *(f"{share:.1%}" for share in shares)]
+        table += f"| {1e3 * row['read_s']:g} ms | {' | '.join(cells)} |\n"
     return table
 
 

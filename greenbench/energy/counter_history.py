@@ -49,7 +49,7 @@ class History:
         self.component, self.device, self.source = component, device, source
         self.limit_w, self._range_j = limit_w, range_j
         self.tick_s = TICKS_S.get(component, SLOWEST_TICK_S)
-        self._times_s = self._energy_j = np.empty(0)
+        self._times_s = self._energy_j = self._within_s = np.empty(0)
         self._raw_j: float | None = None
         self._began_s: float | None = None
         self._faults: list[tuple[float, str]] = []
@@ -60,20 +60,18 @@ class History:
         """Whether a tick was seen."""
         return len(self._times_s) > 0
 
-    def add(
-        self, times_s: Floats, after_s: Floats, raw_j: Floats, told: Mapping[str, Any], now_s: float
-    ) -> None:
-        """Take note of new ticks, and of how the counter is at `now_s`."""
+    def add(self, seen: Floats, told: Mapping[str, Any], now_s: float) -> None:
+        """Take note of new ticks, as the sampler tells them, and how the counter is at `now_s`."""
         self.tick_s = told["interval_s"] or self.tick_s
         if self._began_s is None:
             self._began_s = told["looked_s"]
-        if len(times_s):
-            self._append(times_s, after_s, raw_j)
+        if seen.size:
+            self._append(*seen)
         self._present = self._trouble(told, now_s)
 
     def ticks(self) -> Ticks:
         """Return what is known."""
-        return Ticks(self._times_s, self._energy_j)
+        return Ticks(self._times_s, self._energy_j, self._within_s)
 
     def fault(self, since_s: float) -> str | None:
         """Return why the energy since then is unknown; None if it is not."""
@@ -84,9 +82,11 @@ class History:
         """Drop what was before the last tick at or before `since_s`."""
         first = max(int(np.searchsorted(self._times_s, since_s, side="right")) - 1, 0)
         self._times_s, self._energy_j = self._times_s[first:], self._energy_j[first:]
+        self._within_s = self._within_s[first:]
         self._faults = [fault for fault in self._faults if fault[0] > since_s]
 
-    def _append(self, times_s: Floats, after_s: Floats, raw_j: Floats) -> None:
+    def _append(self, times_s: Floats, after_s: Floats, within_s: Floats, raw_j: Floats) -> None:
+        self._within_s = np.concatenate((self._within_s, within_s))
         if self._raw_j is None:
             self._times_s, self._energy_j = times_s[:1].copy(), np.zeros(1)
             self._raw_j = float(raw_j[0])

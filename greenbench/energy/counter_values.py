@@ -21,7 +21,10 @@ class Ticks:
         Seconds at which each new value was first seen, just after its tick; they rise.
     energy_j : array of shape (n,)
         The values: joules since any moment, wrap-around undone; they never fall.
+    within_s : array of shape (n,), optional
+        How far off each time may be, in seconds; by default only what is left of the ticks tells.
     """
 
     times_s: Floats
     energy_j: Floats
+    within_s: Floats | None = None

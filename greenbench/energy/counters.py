@@ -39,7 +39,7 @@ STEP_S = 0.2
 STOP_S = 2.0
 DRIVERS = tuple(map(Path, ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")))
 """One of them is there where a GPU may be read: NVIDIA's, either's in WSL, and AMD's."""
-DOUBLES, DOUBLE = 3, 8
+DOUBLES, DOUBLE = 4, 8
 """Numbers that the sampler tells of a tick, and the bytes of each."""
 
 _log = logging.getLogger(__name__)
@@ -219,7 +219,7 @@ class SampledCounters:
             numbers = DOUBLES * told["count"]
             found = np.frombuffer(data, np.float64, numbers, start).reshape(DOUBLES, -1)
             start += found.nbytes
-            history.add(found[0], found[1], found[2], told, head["now_s"])
+            history.add(found, told, head["now_s"])
 
     def _send(self, request: Mapping[str, Any]) -> None:
         stdin: Any = self._process.stdin

@@ -28,6 +28,9 @@ OVERDUE = 1.3
 PHASE_GAIN, LENGTH_GAIN, SCATTER_GAIN, COST_GAIN = 0.25, 0.02, 0.1, 0.1
 GUARD = 3.0
 """How many mean deviations before the expected tick the first look is."""
+WIDEST = 0.2
+"""How much of a tick it is before it at most. Two looks are then less than half a tick apart, even
+if who sleeps wakes up late: else no tick would be taken for found, and the guard would stay so."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,14 @@ class Seen:
         When it was, as well as one knows: between two looks, or when it was expected.
     after_s : float
         When the last look began that still saw the old value: it was not before that.
+    within_s : float
+        How far from `time_s` it may have been: half the distance between the two looks, or how
+        regular ticks are.
     """
 
     time_s: float
     after_s: float
+    within_s: float
 
 
 class PhaseLock:
@@ -101,15 +108,16 @@ class PhaseLock:
         self._looks += 1
         seen = None
         if is_new:
-            time_s = self._learn(ended_s) if self.tick_s is None else self._follow(ended_s)
+            tell = self._learn if self.tick_s is None else self._follow
+            time_s, within_s = tell(ended_s)
             self._last_s = max(time_s, self._last_s)
-            seen = Seen(self._last_s, self._old_s)
+            seen = Seen(self._last_s, self._old_s, within_s)
             self._looks = 0
         self._old_s = began_s
         self.due_s = max(self._next_s(began_s, ended_s), ended_s)
         return seen
 
-    def _learn(self, ended_s: float) -> float:
+    def _learn(self, ended_s: float) -> tuple[float, float]:
         time_s = (self._old_s + ended_s) / 2
         self._learned.append(time_s)
         if len(self._learned) >= LEARNED and time_s - self._learned[0] >= LEARNING_S:
@@ -123,29 +131,31 @@ class PhaseLock:
                 for step_s, count in zip(steps_s, counts, strict=True)
             )
             self._phase_s = time_s
-        return time_s
+        return time_s, ended_s - time_s
 
-    def _follow(self, ended_s: float) -> float:
+    def _follow(self, ended_s: float) -> tuple[float, float]:
         assert self.tick_s is not None
         if self._is_fast:
-            return max(self._old_s, ended_s - self.tick_s / 2)
+            return max(self._old_s, ended_s - self.tick_s / 2), self.tick_s / 2
         guard_s = self._guard_s
         if self._looks > 1 and ended_s - self._old_s <= self.tick_s / 2:
             within_s = (ended_s - self._old_s) / 2
             time_s = ended_s - within_s
             self._correct(time_s, within_s, round((time_s - self._phase_s) / self.tick_s))
-            return time_s
+            return time_s, within_s
         # Nobody looked shortly before. Of several ticks, the value is that of the last one.
         count = max(1, int((ended_s + guard_s - self._phase_s) / self.tick_s))
         expected_s = self._phase_s + count * self.tick_s
         if ended_s < expected_s:
             time_s = max(ended_s - guard_s, self._old_s)
             self._correct(time_s, guard_s, count)
-            return time_s
+            return time_s, guard_s
         # The look was late, and tells nothing that was not known: the next one is to be earlier.
         self._phase_s = expected_s
+        # It grows to no more than the guard can tell, or regular ticks would not be for long.
         self._scatter_s += SCATTER_GAIN * min(ended_s - expected_s, guard_s)
-        return max(expected_s, self._old_s)
+        self._scatter_s = min(self._scatter_s, WIDEST * self.tick_s / GUARD)
+        return max(expected_s, self._old_s), guard_s
 
     def _correct(self, time_s: float, within_s: float, count: int) -> None:
         """Move phase and length towards a tick that was the `count`th after the last one."""
@@ -189,7 +199,7 @@ class PhaseLock:
     @property
     def _guard_s(self) -> float:
         assert self.tick_s is not None
-        return min(max(GUARD * self._scatter_s, self._read_s), self.tick_s / 4)
+        return min(max(GUARD * self._scatter_s, self._read_s), WIDEST * self.tick_s)
 
 
 def _filtered(mean: float, value: float) -> float:

@@ -23,13 +23,17 @@ REACH = 40.0
 
 @dataclass(frozen=True)
 class Work:
-    """What is shared out: the joules of n ticks, among m segments of phases by number."""
+    """What is shared out: the joules of n ticks, among m segments of phases by number.
+
+    Where it is known, each of the n + 1 times has a distance from which it may be off.
+    """
 
     times_s: Floats
     joules: Floats
     edges_s: Floats
     phase: NDArray[np.intp]
     tick_s: float
+    within_s: Floats | None = None
 
     @property
     def outer_s(self) -> Floats:

@@ -2,8 +2,8 @@
 
 It is told what to read by a line of JSON on standard input, and answers with one on standard
 output. Each further line asks for what was seen since the last answer: a line of JSON, and then
-for each counter the times of its ticks, until when the old values were seen, and the new values, as
-doubles.
+for each counter the times of its ticks, until when the old values were seen, how far off the times
+may be, and the new values, as doubles.
 It ends when standard input does, or when its parent is gone.
 """
 
@@ -52,7 +52,7 @@ class Sampled:
         self._counter = counter
         self._clock, self._cpu_clock = clock, cpu_clock
         self._value_j: float | None = None
-        self._seen = [array("d") for _ in range(3)]
+        self._seen = [array("d") for _ in range(4)]
         self._failure: dict[str, Any] | None = None
         self._looked_s = clock()
         self._taking = threading.Lock()
@@ -76,15 +76,14 @@ class Sampled:
         with self._taking:
             self._looked_s, self._failure = began_s, None
             if seen is not None:
-                for values, each in zip(
-                    self._seen, (seen.time_s, seen.after_s, value_j), strict=True
-                ):
+                told = (seen.time_s, seen.after_s, seen.within_s, value_j)
+                for values, each in zip(self._seen, told, strict=True):
                     values.append(each)
 
     def take(self) -> tuple[dict[str, Any], bytes]:
         """Return what was seen since the last call: its description, and numbers."""
         with self._taking:
-            seen, self._seen = self._seen, [array("d") for _ in range(3)]
+            seen, self._seen = self._seen, [array("d") for _ in range(4)]
             told = {
                 "count": len(seen[0]),
                 "interval_s": self.lock.interval_s,

@@ -56,8 +56,24 @@ def _model(regression: Regression, why: Explanation) -> Model:
     anywhere = np.sqrt(fit.squares / regression.freedom / 2)
     changes = np.concatenate(([False], np.diff(work.phase) != 0, [False]))
     noise = np.where(changes, anywhere, min(mostly, anywhere))
-    edges_j = noise * within
+    edges_j = np.maximum(noise * within, _untimed(work, why.lag_s))
     return Model(why, energy_j, edges_j, slopes, regression.covariance(fit), regression.freedom)
+
+
+def _untimed(work: Work, lag_s: float) -> Floats:
+    """Return the standard deviation of joules up to each edge that the times of ticks leave open.
+
+    Two looks tell alike of neighbouring ticks, so the errors of their times are too: residuals,
+    which are differences, show little of them, and their mean does not get smaller. Each is taken
+    to be uniform within what the sampler tells.
+    """
+    if work.within_s is None:
+        return np.zeros(work.edges_s.size)
+    times = work.times_s - lag_s
+    at = np.clip(np.searchsorted(times, work.edges_s) - 1, 0, work.joules.size - 1)
+    power_w = work.joules[at] / np.diff(times)[at]
+    off_s = np.interp(work.edges_s, times, work.within_s) / np.sqrt(3)
+    return np.asarray(power_w * off_s, np.float64)
 
 
 def _share(work: Work, why: Explanation, power_w: Floats) -> tuple[Floats, Floats, Floats]:

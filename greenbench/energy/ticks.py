@@ -148,7 +148,9 @@ def work_of(
     booked = _booked(edges, segments.phases, tick_s)
     held = [booked.get(phase, phase) for phase in segments.phases]
     names = sorted(set(held))
-    work = Work(times, joules, edges, np.array([names.index(name) for name in held]), tick_s)
+    phase = np.array([names.index(name) for name in held])
+    within_s = None if ticks.within_s is None else np.asarray(ticks.within_s)[first : last + 1]
+    work = Work(times, joules, edges, phase, tick_s, within_s)
     return work, names, booked
 
 

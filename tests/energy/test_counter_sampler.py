@@ -236,7 +236,11 @@ def test_earlier_ticks_are_forgotten(tmp_path: Path, started: list) -> None:
     later_s = moment_s()
     wait_for(lambda: counters.ticks(later_s)["cpu"][0].times_s[-1] > later_s, "no tick after that")
     # Only the last one before it is still there.
-    assert (counters.ticks(began_s)["cpu"][0].times_s <= later_s).sum() == 1
+    left = counters.ticks(began_s)["cpu"][0]
+    assert (left.times_s <= later_s).sum() == 1
+    assert left.within_s is not None
+    assert left.within_s.shape == left.times_s.shape == left.energy_j.shape
+    assert (left.within_s > 0).all()
 
 
 def test_death_of_the_process_is_a_reason_and_leaves_nothing(tmp_path: Path, started: list) -> None:

@@ -67,6 +67,7 @@ class Outcome:
 
     errors_s: np.ndarray
     bounds_s: np.ndarray
+    within_s: np.ndarray
     jumps: np.ndarray
     reads: float
     share: float
@@ -91,11 +92,12 @@ def followed(machine: Machine, *counters: Ticking, until_s: float = 60.0) -> Out
     before = machine.now_s, machine.cpu_s, counters[0].reads
     go_on(until_s)
     _, data = all_sampled[0].take()
-    times_s, after_s, values = np.array(array("d", data)).reshape(3, -1)
+    times_s, after_s, within_s, values = np.array(array("d", data)).reshape(4, -1)
     true_s = counters[0].times_s[values.astype(int) - 1]
     return Outcome(
         times_s - true_s,
         true_s - after_s,
+        within_s,
         np.diff(values),
         (counters[0].reads - before[2]) / len(values),
         (machine.cpu_s - before[1]) / (machine.now_s - before[0]),
@@ -142,6 +144,26 @@ def test_a_busy_machine_makes_ticks_no_worse_than_jitter(read_s: float) -> None:
     assert p95_s(found.errors_s) < 4e-3
     assert abs(found.errors_s.mean()) < 1e-3
     assert found.tick_s == pytest.approx(NVML_S, rel=0.002)
+
+
+@pytest.mark.parametrize("read_s", [BARE_S, VIRTUAL_S])
+def test_no_start_is_so_disturbed_that_ticks_are_never_found(read_s: float) -> None:
+    for seed in range(12):
+        machine = Machine(read_s, delays=0.02, random=np.random.default_rng(seed))
+        found = followed(machine, Ticking(machine, NVML_S, JITTER_S, until_s=20.0), until_s=15.0)
+        assert p95_s(found.errors_s) < 5e-3, seed
+        assert found.tick_s == pytest.approx(NVML_S, rel=0.005), seed
+
+
+@pytest.mark.parametrize(
+    ("read_s", "tick_s", "typical_s"),
+    [(BARE_S, NVML_S, 0.4e-3), (VIRTUAL_S, NVML_S, 4e-3), (15e-6, 0.001, 0.5e-3)],
+)
+def test_how_far_off_a_tick_may_be_is_told(read_s: float, tick_s: float, typical_s: float) -> None:
+    machine = Machine(read_s)
+    found = followed(machine, Ticking(machine, tick_s, tick_s / 40, until_s=31.0), until_s=30.0)
+    assert np.mean(np.abs(found.errors_s) <= found.within_s) > 0.95
+    assert np.median(found.within_s) < 1.1 * typical_s
 
 
 def test_ticks_that_get_longer_are_followed() -> None:
@@ -227,6 +249,6 @@ def test_a_counter_that_stands_still_costs_little() -> None:
     )
     follow([sampled], machine.clock, machine.sleep, lambda: machine.now_s < 60)
     still_reads = counter.reads
-    assert len(np.array(array("d", sampled.take()[1]))) / 3 == len(counter.times_s)
+    assert len(np.array(array("d", sampled.take()[1]))) / 4 == len(counter.times_s)
     follow([sampled], machine.clock, machine.sleep, lambda: machine.now_s < 120)
     assert counter.reads - still_reads <= 60 / 0.05 + 1

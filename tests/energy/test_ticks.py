@@ -1,6 +1,7 @@
 """What a counter that ticks says of the phases between its ticks."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -102,6 +103,24 @@ def test_a_segment_cut_in_two_keeps_its_joules() -> None:
     one = apportion(*ticking(whole, 0.01, late_s=0.003)[:2])
     two = apportion(*ticking(cut, 0.01, late_s=0.003)[:2])
     assert two.phase_j == pytest.approx(one.phase_j, rel=2e-3)
+
+
+def test_a_total_heeds_that_neighbouring_ticks_may_be_off_alike() -> None:
+    ticks, segments, used = ticking(trials(0.21), lag_s=0.01)
+    off_s = np.linspace(-0.003, 0.003, ticks.times_s.size)
+    seen = Ticks(ticks.times_s + off_s, ticks.energy_j)
+    found = apportion(seen, segments)
+    off_j = abs(found.total_j - used.sum())
+    assert found.total_uncertainty_j < off_j
+
+    def stated(within_s: float) -> Apportioned:
+        return apportion(replace(seen, within_s=np.full_like(off_s, within_s)), segments)
+
+    told, sharp = stated(0.004), stated(1e-4)
+    assert off_j < told.total_uncertainty_j < 2 * off_j
+    assert told.phase_uncertainty_j["train"] > found.phase_uncertainty_j["train"]
+    assert sharp.total_uncertainty_j == pytest.approx(found.total_uncertainty_j, rel=0.2)
+    assert told.phase_j == pytest.approx(found.phase_j)
 
 
 def test_lag_is_found_and_phases_are_exact_without_noise() -> None:
