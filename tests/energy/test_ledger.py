@@ -243,8 +243,8 @@ def test_what_keeping_the_books_takes_is_in_a_window(clock):
             return 0.0, 0.0
 
     ledger = Ledger(FakeMeter(clock, POWER_W), Slow())
-    ledger.open()
     began_s = clock()
+    ledger.open()
     for _ in range(3):
         spend(ledger, clock, "train", 1.0)
     ledger.close()
