@@ -11,7 +11,7 @@ import numpy as np
 from greenbench.energy.counter_values import Ticks
 from greenbench.energy.counters import Counters
 from greenbench.energy.habits import Apportioner, Habits
-from greenbench.energy.pieces import READING, Estimate, Piece
+from greenbench.energy.pieces import Estimate, Piece
 from greenbench.energy.ticks import Apportioned, Segments
 from greenbench.errors import EnergyError
 from greenbench.machine.secrets import redact
@@ -113,8 +113,8 @@ class Bookings:
                 account = _booked(account, name, dict.fromkeys(account.phases, part.unknown(one)))
         return account
 
-    def settled(self, account: Account, measured: Reading) -> tuple[Account, Reading, Reading]:
-        """Return the account of all windows, what was measured by all ticks, and in windows alone.
+    def settled(self, account: Account, measured: Reading) -> tuple[Account, Reading]:
+        """Return the account of all windows, and what was measured in them, by all ticks.
 
         Waits for the ticks after the last window.
 
@@ -126,12 +126,10 @@ class Bookings:
             All passes.
         """
         if not self._pieces:
-            return account, measured, measured
+            return account, measured
         self._await_ticks()
         account = _timed(account, self._pieces)
         seconds = self._pieces[-1].ended_s - self._pieces[0].began_s
-        in_windows = np.array([each.phase != READING for each in self._pieces])
-        witnessed = measured
         measured = replace(measured, duration_s=seconds)
         found = self._estimates(self._pieces, is_final=True)
         for name, part in self._components.items():
@@ -144,17 +142,15 @@ class Bookings:
                     tick_s=one.tick_s,
                     uncertainty_j=one.total_uncertainty_j,
                 )
-                seen = replace(whole, energy_j=float(one.energy_j[in_windows].sum()))
             else:
                 phases = dict.fromkeys(account.phases, part.unknown(one))
-                whole = seen = part.unknown(one)
+                whole = part.unknown(one)
             account = _booked(account, name, phases)
             if isinstance(one, Estimate) and all(piece.passes == 1 for piece in self._pieces):
                 known = {**account.uncertainty_j, name: one.booked_uncertainty_j}
                 account = replace(account, uncertainty_j=known)
             measured = replace(measured, components={**measured.components, name: whole})
-            witnessed = replace(witnessed, components={**witnessed.components, name: seen})
-        return account, measured, witnessed
+        return account, measured
 
     def _await_ticks(self) -> None:
         tick_s = max((p.tick_s or SLOWEST_TICK_S for p in self._components.values()), default=0.0)

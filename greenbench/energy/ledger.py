@@ -101,7 +101,7 @@ class Ledger:
         self._account = Account()
         self._whole = Account()
         self._measured = Reading(0.0)
-        self._settled: tuple[Account, Reading, Reading] | None = None
+        self._settled: tuple[Account, Reading] | None = None
 
     def open(self) -> None:
         """Start the account; time from here on is booked."""
@@ -198,14 +198,9 @@ class Ledger:
         """Everything since `open`, all passes of the work included, and what is left out."""
         return self._final()[1]
 
-    @property
-    def witnessed(self) -> Reading:
-        """The same without what reading the meter took: what its witnesses saw, too."""
-        return self._final()[2]
-
-    def _final(self) -> tuple[Account, Reading, Reading]:
+    def _final(self) -> tuple[Account, Reading]:
         if self._bookings is None or self._phase is not None:
-            return self._whole, self._measured, self._measured
+            return self._whole, self._measured
         if self._settled is None:
             self._settled = self._bookings.settled(self._whole, self._measured)
         return self._settled

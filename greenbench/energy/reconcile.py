@@ -13,7 +13,7 @@ COUNTER_LIMIT = 0.02
 MODEL_LIMIT = 0.05
 
 
-def reconcile(booked: Reading, whole: Reading, witnessed: Reading | None = None) -> Reconciliation:
+def reconcile(booked: Reading, whole: Reading, before: Reading | None = None) -> Reconciliation:
     """Return how far the phases are from the whole, where they are farthest beyond their limit.
 
     What counters read is held to their limit by itself: a modelled CPU in the same headline does
@@ -26,9 +26,9 @@ def reconcile(booked: Reading, whole: Reading, witnessed: Reading | None = None)
     booked : Reading
         Sum over all phases.
     whole : Reading
-        One window around them, by a meter of its own.
-    witnessed : Reading, optional
-        What was booked in windows that further meters read, too; all of it by default.
+        One window around them, by meters of its own.
+    before : Reading, optional
+        What a process that was interrupted had booked.
     """
     headline = whole.counting
     counters = [n for n, part in headline.items() if part.provenance is Provenance.COUNTER]
@@ -38,11 +38,25 @@ def reconcile(booked: Reading, whole: Reading, witnessed: Reading | None = None)
     kinds = {MODEL_LIMIT: others, COUNTER_LIMIT: counters}
     found = [_compared(booked, whole, names, limit) for limit, names in kinds.items() if names]
     worst = max(found, key=_excess, default=Reconciliation(None, None, MODEL_LIMIT))
+    seen = _seen(booked, whole)
+    both = before + seen if before else seen
     return replace(
         worst,
-        apart=disagreement(witnessed or booked),
-        apart_beyond_ticks=disagreement(witnessed or booked, beyond_ticks=True),
+        apart=disagreement(both),
+        apart_beyond_ticks=disagreement(both, beyond_ticks=True),
     )
+
+
+def _seen(booked: Reading, whole: Reading) -> Reading:
+    """Return what the first meter and others read of the whole time.
+
+    What was read at ticks is taken from there: read at edges, it would be the counter that others
+    read at edges, too. The rest is the window's own: phases leave out what reading them takes.
+    """
+    at_ticks = {
+        name: part for name, part in booked.components.items() if part.uncertainty_j is not None
+    }
+    return replace(whole, components={**whole.components, **at_ticks})
 
 
 def _compared(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from greenbench.results.readings import Reading
+from greenbench.results.readings import Component, Reading
 
 PHASES = ("load", "train", "evaluate", "save", "test", "search", "idle", "other")
 
@@ -44,13 +44,26 @@ class Account:
     def total(self) -> Reading:
         """Sum over all phases."""
         total = sum(self.phases.values(), Reading(0.0))
-        parts = {
-            name: replace(part, uncertainty_j=self.uncertainty_j[name])
-            if part.energy_j is not None and name in self.uncertainty_j
-            else part
-            for name, part in total.components.items()
-        }
+        parts = {name: self._summed(name, part) for name, part in total.components.items()}
         return replace(total, components=parts)
+
+    def _summed(self, name: str, part: Component) -> Component:
+        """Return the sum of a component with what is known of it better than of its phases.
+
+        What was shared out of ticks is known as finely as most of it: a pass of a long window is,
+        however short.
+        """
+        if part.energy_j is None:
+            return part
+        if name in self.uncertainty_j:
+            part = replace(part, uncertainty_j=self.uncertainty_j[name])
+        if part.uncertainty_j is None:
+            return part
+        mostly = max(
+            (reading.components[name] for reading in self.phases.values()),
+            key=lambda each: each.energy_j or 0.0,
+        )
+        return replace(part, tick_s=mostly.tick_s)
 
     def energy_j(self, phase: str) -> float | None:
         """Joules of one phase; 0 if it never ran, None if unknown."""

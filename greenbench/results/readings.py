@@ -139,13 +139,6 @@ class Component:
             f"{limit_w:g} W that it can use: its counter was reset, or is wrong"
         )
 
-    def _is_within_a_tick(self, seconds: float) -> bool:
-        """Return whether it was read at the edges of windows between which no tick may have been.
-
-        What was shared out of ticks says itself how well it is known.
-        """
-        return self.uncertainty_j is None and self.tick_s is not None and seconds < self.tick_s
-
     def judged(self, name: str, seconds: float) -> "Component":
         """Return it as a figure for so many seconds: unknown, with the reason, if it is none."""
         if self.energy_j is None or not self.provenance.is_measured:
@@ -154,7 +147,7 @@ class Component:
         reason = self.excess(name, seconds)
         if self.booked_with is not None:
             reason = f"it lasts less than a tick of {self.source}, and is in {self.booked_with!r}"
-        elif self._is_within_a_tick(seconds):
+        elif self.tick_s is not None and seconds < self.tick_s:
             reason = f"{read}, less than the {self.tick_s:.3g} s between two ticks of its counter"
         elif self.energy_j == 0 and seconds > 0:
             # Hardware that is on uses energy: a figure of 0 J is one that was not read.

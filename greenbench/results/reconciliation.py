@@ -19,9 +19,9 @@ class Reconciliation:
     uncertainty_j : float
         By how many joules they may differ besides, because of ticks; 0 where none were read.
     apart, apart_beyond_ticks : float or None
-        Largest share by which what a further meter read of all windows, all passes, differs from
-        what the first one did; and by which ticks do not explain it. None without another one, and
-        in results of older versions.
+        Largest share by which what a further meter read of the whole repeat, all passes, differs
+        from what the first one did; and by which ticks do not explain it. None without another
+        one, and in results of older versions.
     """
 
     booked_j: float | None
@@ -51,9 +51,8 @@ def meters_apart(
 ) -> float | None:
     """Return by what share further meters differ from the first over a repeat; None if unknown.
 
-    All passes of the work are compared, where that is known: one pass of a window is read as well
-    as all of them together, and what is done once is not, so that a total of one pass each has the
-    ticks of the shortest windows.
+    All that was read is compared, where that is known: a total of one pass each has the ticks of
+    the shortest windows, and further meters are read at the edges of each.
 
     Parameters
     ----------

@@ -225,7 +225,7 @@ def _measuring(backend: Backend, request: Mapping[str, Any]) -> dict[str, Any]:
     scope = names_in(request.get("headline"), read, device)
     return {
         "meter": ScopedMeter(meter, scope),
-        "control": ScopedMeter(open_meter(first, gpus, tdp_w), scope),
+        "control": ScopedMeter(open_meter(request["meter"], gpus, tdp_w), scope),
         "scope": scope,
         "gpus": gpus or (),
         "min_window_s": request["min_window_s"],

@@ -144,7 +144,7 @@ class Search:
             metrics,
             before + self._ledger.whole(),
             wall_s,
-            reconcile(self._ledger.measured, whole, before.total + self._ledger.witnessed),
+            reconcile(self._ledger.measured, whole, before.total),
             memory_bytes,
             model,
         )

@@ -111,15 +111,21 @@ def test_a_ledger_reconciles_with_a_meter_around_it():
     assert found.deviation == pytest.approx(0.0, abs=1e-12)
 
 
-def test_meters_are_compared_over_all_passes_of_the_work() -> None:
-    def read(train_j: float, rest_j: float) -> dict[str, Component]:
-        return {"gpu": Component(train_j + rest_j, Provenance.COUNTER, "a counter")}
+def test_meters_are_compared_over_all_that_they_read() -> None:
+    def read(energy_j: float, known_j: float | None = None) -> dict[str, Component]:
+        part = Component(energy_j, Provenance.COUNTER, "a counter", uncertainty_j=known_j)
+        return {"gpu": part}
 
-    # Ten passes, of which a tick of 10 J was booked elsewhere by one of two meters.
-    measured = Reading(10.0, read(1000.0, 20.0), {"other": read(1000.0, 10.0)})
-    one_pass = Reading(1.0, read(100.0, 20.0), {"other": read(100.0, 10.0)})
-    found = reconcile(measured, measured)
-    assert found.apart == pytest.approx(10 / 1020)
+    # Phases leave out 20 J, and at edges 10 J too little were read.
+    whole = Reading(10.0, read(1010.0), {"other": read(1000.0)})
+    at_ticks, at_edges = Reading(10.0, read(1020.0, 5.0)), Reading(9.8, read(990.0))
+    assert reconcile(at_ticks, whole).apart == pytest.approx(20 / 1020)
+    found = reconcile(at_edges, whole)
+    assert found.apart == pytest.approx(10 / 1010)
+    # An interrupted process had read otherwise.
+    before = Reading(10.0, read(1000.0), {"other": read(700.0)})
+    assert reconcile(at_edges, whole, before).apart == pytest.approx(310 / 2010)
+    one_pass = Reading(1.0, read(120.0), {"other": read(110.0)})
     assert meters_apart(one_pass, found) == found.apart
     assert meters_apart(one_pass, found, beyond_ticks=True) == found.apart_beyond_ticks
     # Older results have one pass alone.
