@@ -11,6 +11,7 @@ import greenbench
 sys.path.insert(0, str(Path(__file__).parent))
 
 import counter_figures
+import gpu_figures
 import known_scripts_figures
 import meters_figures
 import own_scripts_figures
@@ -251,6 +252,7 @@ myst_substitutions = {
     **scale_figures.figures(_results("scale_load"), _results("scale_growth")),
     **threads_figures.figures(_results("threads")),
     **counter_figures.figures(_results("counter")),
+    **gpu_figures.figures(_results("gpu")),
     "meters_machine": _machine(_results("meters")["machine"]),
     **meters_figures.figures(_results("meters")),
     **known_scripts_figures.figures(_results("known_scripts")),
