@@ -3,6 +3,9 @@
 from statistics import mean, median, stdev
 from typing import Any
 
+BAR = 0.03
+"""Share by which two meters may differ."""
+
 
 def figures(found: dict[str, Any]) -> dict[str, str]:
     """Return the substitutions of the page.
@@ -23,7 +26,7 @@ def figures(found: dict[str, Any]) -> dict[str, str]:
         "gpu_idle_after": f"{found['idle_w']['after']} W",
         "gpu_apart": f"{max(apart):.1%}",
         "gpu_apart_median": f"{median(apart):.1%}",
-        "gpu_apart_within": f"{sum(share <= 0.03 for share in apart)} of {len(apart)}",
+        "gpu_apart_within": f"{sum(share <= BAR for share in apart)} of {len(apart)}",
         "gpu_speed": _speed(found["speed"]),
         "gpu_of_plain": f"{batches['batched_j'] / batches['plain_j']:.3f}",
         "gpu_of_graphs": f"{batches['batched_j'] / batches['graphs_j']:.2f}",
@@ -36,7 +39,7 @@ def figures(found: dict[str, Any]) -> dict[str, str]:
 
 def _family(sizes: list[dict[str, Any]]) -> str:
     lines = [
-        "| size | parameters | energy, J: median (range) | CV | ± by ticks | of it training, J | CV |",
+        "| size | parameters | energy, J: median (range) | CV | ± by ticks | training, J | CV |",
         "|---|---|---|---|---|---|---|",
     ]
     for each in sizes:
