@@ -33,11 +33,8 @@ class Capturer(Protocol):
         """Return what replays `work`, which is not done; after an error all is as before."""
 
 
-class _NoCopiesToDevice(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Raises where what is in the CPU's memory is copied to the device.
-
-    One that waits for nothing is captured, and each replay reads what has become of that memory.
-    """
+class _Watching:
+    # In a base class, for which PyTorch's compiler is not imported: see `torch_flops._Counting`.
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -47,6 +44,13 @@ class _NoCopiesToDevice(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if source.device.type == "cpu" and result.device.type != "cpu":
                 raise RuntimeError("it copies from the CPU's memory to the device")
         return result
+
+
+class RefusedCopies(_Watching, TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Raises where what is in the CPU's memory is copied to the device.
+
+    One that waits for nothing is captured, and each replay reads what has become of that memory.
+    """
 
 
 class CudaCapturer:
@@ -89,7 +93,7 @@ class CudaCapturer:
             warnings.simplefilter("ignore")
             torch.cuda.set_sync_debug_mode("error")
         try:
-            with _NoCopiesToDevice():  # type: ignore[no-untyped-call]
+            with RefusedCopies():  # type: ignore[no-untyped-call]
                 yield
         finally:
             torch.cuda.set_sync_debug_mode(before)

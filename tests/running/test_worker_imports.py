@@ -12,7 +12,9 @@ from greenbench.datasets.torchvision_sets import IDX_SHAPES
 PROGRAM = """
 import sys
 from pathlib import Path
+import numpy as np
 from greenbench import registry
+from greenbench.backends import torch_capture
 from greenbench.running import worker
 from greenbench.architectures import build_architecture
 from greenbench.backends import BuildRequest
@@ -26,6 +28,9 @@ data = registry.datasets.get("digits")(LoadContext(seed=0, data_dir=Path(sys.arg
 backend.load(data)
 network = build_architecture("dense_poly", data.image_shape, data.classes)
 warm_up(backend, BuildRequest(network), Case(architecture="dense_poly"), data)
+# As on a GPU, where a step is tried before it is captured.
+with torch_capture.RefusedCopies():
+    backend.build(BuildRequest(network)).train_epoch(np.arange(64))
 print(*sorted(sys.modules))
 """
 
