@@ -11,7 +11,7 @@ from greenbench.cluster.relay import Piece, Receiver
 from greenbench.errors import ConfigurationError, DatasetError, GreenbenchError, WorkerError
 from greenbench.results import TrialStatus
 from greenbench.results.journal import Journal
-from greenbench.running.conditions import change, listed
+from greenbench.running.conditions import FILE, change, listed
 from greenbench.running.executor import record_lost
 from greenbench.running.worker_process import lost_trials
 
@@ -93,6 +93,7 @@ class Attempt:
     taken_from: str | None = None
     notices: list[str] = field(default_factory=list)
     _scope: list[str] | None = None
+    _objection: str | None = None
 
     def __post_init__(self) -> None:
         self._receiver = Receiver(self.repeat.journal)
@@ -126,19 +127,45 @@ class Attempt:
             self.running[int(values["index"])] = dict(values)
 
     def _hello(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        journal, repeat = self.repeat.journal, self.repeat
         # It may ask twice.
         if not self.has_begun:
             self.has_begun, self._scope = True, values["scope"]
-            before, here = journal.last_place(), dict(values["conditions"])
-            if before != here:
-                self._move(before, here)
-                journal.place(here)
-            has_more = journal.read().starts > 0
-            self.taken_from = repeat.worker if has_more and repeat.worker != self.name else None
-            repeat.worker = self.name
-        lines = self._receiver.pieces(journal.path.name, 0).to_dict()
-        return {"sizes": self._receiver.sizes(), "lines": lines, "siblings": self._siblings()}
+            here = dict(values["conditions"])
+            self._objection = self._object_to(here)
+            if self._objection is None:
+                self._place(here)
+        lines = self._receiver.pieces(self.repeat.journal.path.name, 0).to_dict()
+        return {
+            "sizes": self._receiver.sizes(),
+            "lines": lines,
+            "siblings": self._siblings(),
+            "objection": self._objection,
+        }
+
+    def _place(self, here: Mapping[str, Any]) -> None:
+        """Let the repeat go on, or start over, on the host of this worker."""
+        journal, repeat = self.repeat.journal, self.repeat
+        before = journal.last_place()
+        if before != here:
+            self._move(before, here)
+            journal.place(here)
+        has_more = journal.read().starts > 0
+        self.taken_from = repeat.worker if has_more and repeat.worker != self.name else None
+        repeat.worker = self.name
+
+    def _object_to(self, here: Mapping[str, Any]) -> str | None:
+        """Return that files here are not those that the case's other repeats read, if so."""
+        names = [name for name in here if name.startswith(FILE)]
+        if not names:
+            return None
+        places = islice(filter(None, map(Journal.last_place, self._others())), MOST_SIBLINGS)
+        found = {n: None for place in places for n in names if place.get(n, here[n]) != here[n]}
+        if not found:
+            return None
+        return (
+            f"{self.repeat.case.id}: {listed([*found])} of worker {self.name} differs from what "
+            "other repeats read; bring the same there, or start over with --fresh"
+        )
 
     def _siblings(self) -> dict[str, Any]:
         """Return what the case's other repeats rest on, less what depends on the host."""
@@ -154,12 +181,14 @@ class Attempt:
 
     def _begun_siblings(self) -> Iterator[Journal]:
         """Yield the case's other repeats that were begun, the first one first."""
+        return (sibling for sibling in self._others() if sibling.last_start())
+
+    def _others(self) -> Iterator[Journal]:
         path = self.repeat.journal.path
         stem, _, _ = path.stem.rpartition(".r")
         for number in range(self.repeat.case.repeats):
-            sibling = Journal(path.with_name(f"{stem}.r{number}{path.suffix}"))
-            if number != self.repeat.number and sibling.last_start():
-                yield sibling
+            if number != self.repeat.number:
+                yield Journal(path.with_name(f"{stem}.r{number}{path.suffix}"))
 
     def _move(self, before: Mapping[str, Any], here: Mapping[str, Any]) -> None:
         """Leave behind what was achieved on a host that differs."""

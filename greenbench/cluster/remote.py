@@ -25,7 +25,7 @@ from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.cooling import CoolDown, thermometer
 from greenbench.energy.gpus import training_gpus, visible_gpus
 from greenbench.energy.hostlock import Held, measuring_lock
-from greenbench.errors import ConfigurationError, DatasetError, GreenbenchError
+from greenbench.errors import ChangedDataError, ConfigurationError, DatasetError, GreenbenchError
 from greenbench.machine.owners import Node
 from greenbench.machine.places import described
 from greenbench.machine.secrets import redact
@@ -205,9 +205,8 @@ def _measure(
         _begin(line, site, case, journal)
         sender.begin()
         look = Look(int(order["look"]), order["design"])
-        changed = order["mixed"]
-        job = Job(case, order["repeat"], order["suite"], journal, idle_w, changed, look, True)
-        site.pool.run(job, _Events(line, sender))
+        at = (case, order["repeat"], order["suite"], journal)
+        site.pool.run(Job(*at, idle_w, order["mixed"], look, True), _Events(line, sender))
 
 
 def _lock_of(line: Line, site: "_Site", case: Case) -> AbstractContextManager[Held]:
@@ -223,12 +222,13 @@ def _lock_of(line: Line, site: "_Site", case: Case) -> AbstractContextManager[He
 
 def _begin(line: Line, site: "_Site", case: Case, journal: Journal) -> None:
     """Say where the repeat is to go on, and take what there is of it."""
-    here = dict(conditions_here(site.settings, [case], site.packages))
+    here = dict(conditions_here(site.settings, [case], site.packages, site.home))
     here["device"] = site.pool.device_of(case)
     # Which card of several equal ones is of no account.
     here.pop("CUDA_VISIBLE_DEVICES", None)
     there = line.ask("hello", conditions=here, scope=site.scope_of(case))
-
+    if there["objection"]:
+        raise ChangedDataError(there["objection"])
     lines = Piece.from_dict(there["lines"])
 
     def ask(name: str, offset: int) -> Piece:
@@ -270,6 +270,7 @@ class _Site:
     settings: Settings
     pool: WorkerPool
     packages: list[str]
+    home: Path
     idle_w: dict[str, float] | None = None
     cool_down: CoolDown | None = None
 
@@ -328,7 +329,7 @@ def _site(common: Common) -> _Site:
         )
         intensity = CarbonIntensity(**common.intensity)
         pool = WorkerPool(settings, intensity, folder, working=home)
-        _sites[key] = _Site(common, settings, pool, list(common.packages))
+        _sites[key] = _Site(common, settings, pool, list(common.packages), home)
     return _sites[key]
 
 

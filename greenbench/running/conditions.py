@@ -17,7 +17,7 @@ from greenbench.machine.sources import Sources, digest_files, sources_of
 from greenbench.running.parts import registering_modules
 from greenbench.settings import Settings
 from greenbench.trainings.command import files_of
-from greenbench.trainings.reading import digest_of_data, reads_of
+from greenbench.trainings.reading import digest_of_data, reads_of, why_unknown
 
 Conditions = Mapping[str, str | float | None]
 
@@ -85,7 +85,6 @@ def conditions_asked(
         },
         f"{CODE}greenbench": digest_of_ours(),
         **{f"{FILE}{name}": digest_files([Path(name)]) for name in meter_files(settings.meter)},
-        **_data_read(cases),
         "meter": settings.meter,
         "headline": settings.headline,
         "shortest window in s": settings.min_window_s,
@@ -99,9 +98,9 @@ def conditions_asked(
 
 
 def conditions_here(
-    settings: Settings, cases: Sequence[Case], packages: Iterable[str] = ()
+    settings: Settings, cases: Sequence[Case], packages: Iterable[str] = (), folder: Path = Path()
 ) -> Conditions:
-    """Return what the machine decides that cases run on: hardware, versions, and its variables.
+    """Return what the machine decides that cases run on: hardware, versions, variables and files.
 
     Parameters
     ----------
@@ -111,6 +110,8 @@ def conditions_here(
         What runs.
     packages : iterable of str
         Those that the users' parts import.
+    folder : pathlib.Path
+        Where cases run, and relative paths begin.
     """
     return {
         "threads": settings.threads if any(case.threads is None for case in cases) else None,
@@ -119,6 +120,7 @@ def conditions_here(
         "python": platform.python_version(),
         **{name: _version(name) for name in sorted({*COMPUTING, *packages})},
         **{name: os.environ.get(name) for name in VARIABLES},
+        **_data_read(cases, folder),
     }
 
 
@@ -155,9 +157,9 @@ def names_of_data(case: Case) -> list[str]:
     return [f"{FILE}{path}" for path in reads_of(case) or ()]
 
 
-def _data_read(cases: Sequence[Case]) -> dict[str, str | None]:
+def _data_read(cases: Sequence[Case], folder: Path) -> dict[str, str | None]:
     paths = dict.fromkeys(path for case in cases for path in reads_of(case) or ())
-    return {f"{FILE}{path}": digest_of_data(Path(path)) for path in paths}
+    return {f"{FILE}{path}": digest_of_data(folder / path) for path in paths}
 
 
 def _names_of_parts(sources: Sources) -> set[str]:
@@ -205,10 +207,19 @@ def changes(before: Conditions | None, now: Conditions) -> tuple[str, ...]:
         return ("all that it does not tell, as an older greenbench began it,",)
     names = [*now, *(name for name in before if name not in now)]
     return tuple(
-        change(name, before.get(name), now.get(name))
+        unknown(name) if _is_unknown(name, now) else change(name, before.get(name), now.get(name))
         for name in names
-        if before.get(name) != now.get(name)
+        if before.get(name) != now.get(name) or _is_unknown(name, now)
     )
+
+
+def unknown(name: str) -> str:
+    """Return a file of which nobody here can say whether it changed, and why, in words."""
+    return f"{name} ({why_unknown(Path(name.removeprefix(FILE)))})"
+
+
+def _is_unknown(name: str, now: Conditions) -> bool:
+    return name.startswith(FILE) and name in now and now[name] is None
 
 
 def change(name: str, before: object, now: object) -> str:

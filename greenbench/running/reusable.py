@@ -11,7 +11,7 @@ from greenbench.cases import Case
 from greenbench.registry import OWN
 from greenbench.results import CaseResult
 from greenbench.results.marks import DOUBTFUL, marks_of
-from greenbench.running.conditions import Conditions, digest_of, names_of_data
+from greenbench.running.conditions import Conditions, digest_of, names_of_data, unknown
 from greenbench.trainings.reading import reads_of
 
 MACHINE = ("cpu", "cores", "memory_gib", "system")
@@ -90,7 +90,7 @@ def _unknown_data(case: Case, now: Conditions) -> str | None:
             "`register_training(…, reads=[…])` tells"
         )
     if gone := [name for name in names_of_data(case) if now.get(name) is None]:
-        return f"{gone[0]}, which {case.architecture} reads, is not there"
+        return f"nobody knows {unknown(gone[0])}, which {case.architecture} reads"
     return None
 
 

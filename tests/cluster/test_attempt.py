@@ -217,3 +217,25 @@ def test_whoever_begins_is_told_with_what(repeat: Repeat) -> None:
     second = Attempt(repeat, "token-second", "tcp://second", "second")
     told = second.answer("hello", {"conditions": HERE, "scope": ["cpu"]})
     assert Piece.from_dict(told["lines"]).data == repeat.journal.path.read_bytes()
+
+
+def test_repeats_of_a_case_do_not_rest_on_other_data_of_another_worker(repeat: Repeat) -> None:
+    file, of_host = "the file images", {**HERE, "the file images": "a"}
+    begun(repeat, "first", of_host)
+    other = Repeat(CASE, 1, Journal.of(repeat.journal.path.parent, CASE, 1))
+    refused = Attempt(other, "token", "tcp://second", "second")
+    for _ in range(2):
+        told = refused.answer("hello", {"conditions": {**of_host, file: "b"}, "scope": ["cpu"]})
+        assert f"{file} of worker second differs from what other" in told["objection"]
+    assert not other.journal.path.exists()
+    same = Attempt(other, "token", "tcp://third", "third")
+    told = same.answer("hello", {"conditions": {**ELSEWHERE, file: "a"}, "scope": ["cpu"]})
+    assert told["objection"] is None
+
+
+def test_repeat_whose_data_changed_starts_over(repeat: Repeat) -> None:
+    file = "the file images"
+    achieve(begin(repeat, "first", {**HERE, file: "a"}), 0)
+    again = begun(repeat, "first", {**HERE, file: "b"})
+    assert not repeat.journal.read().trials
+    assert f"as {file} differ from where it began" in again.notices[0]

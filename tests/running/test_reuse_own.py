@@ -1,5 +1,7 @@
 """Results of trainings of one's own, which are taken over where it is known what these read."""
 
+import errno
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +12,9 @@ import pytest
 import greenbench
 from greenbench.cases import Case
 from greenbench.errors import ConfigurationError
+from greenbench.running.conditions import changes
 from greenbench.settings import Settings
+from greenbench.trainings.reading import digest_of_data
 from tests.running.reusing import CASES, known, ran, reused
 
 pytestmark = pytest.mark.usefixtures("pool")
@@ -77,7 +81,7 @@ def renamed(data: Path) -> None:
         (lambda data: (data / "images" / "cats" / "1.png").write_bytes(b"dog"), "images"),
         (lambda data: (data / "images" / "cats" / "2.png").write_bytes(b"cat"), "images"),
         (renamed, "images"),
-        (lambda data: (data / "table.csv").unlink(), "table.csv"),
+        (lambda data: (data / "table.csv").unlink(), "table.csv (it is not there)"),
     ],
     ids=["file", "file in a folder", "another file", "name", "gone"],
 )
@@ -95,8 +99,64 @@ def test_what_never_was_there_is_nothing_that_is_known(settings: Settings, data:
     is_reused, said = reader(settings, ["tabel.csv"]).again()
     assert not is_reused
     assert said == [
-        f"1 repeat is measured anew: the file tabel.csv, which {NAME} reads, is not there"
+        "1 repeat is measured anew: since their results, the file tabel.csv (it is not there) "
+        "changed"
     ]
+
+
+def test_folder_that_is_linked_is_read(settings: Settings, data: Path) -> None:
+    (data / "elsewhere").mkdir()
+    for name in ("first", "second"):
+        (data / "images" / name).symlink_to(data / "elsewhere")
+    (data / "images" / "cats" / "up").symlink_to(data / "images")
+    of_test = reader(settings, ["images"])
+    (data / "elsewhere" / "1.png").write_bytes(b"dog")
+    is_reused, said = of_test.again()
+    assert not is_reused
+    assert said == ["1 repeat is measured anew: since their results, the file images changed"]
+
+
+def test_folders_that_are_linked_the_other_way_are_others(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.png").write_text(name)
+    (tmp_path / "link").symlink_to("a")
+    before = digest_of_data(tmp_path)
+    (tmp_path / "link").unlink()
+    (tmp_path / "link").symlink_to("b")
+    assert before != digest_of_data(tmp_path) is not None
+
+
+def pipe(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(data / "images" / "odd")
+
+
+def unreadable(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = os.scandir
+
+    def scandir(path: str) -> Any:
+        if Path(path).name == "odd":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return whole(path)
+
+    (data / "images" / "odd").mkdir()
+    monkeypatch.setattr(os, "scandir", scandir)
+
+
+@pytest.mark.parametrize(
+    ("make", "why"), [(pipe, "it is no plain file"), (unreadable, "Permission denied")]
+)
+def test_data_that_nobody_can_read_are_named_and_no_run_goes_on_with_them(
+    settings: Settings, data: Path, monkeypatch: pytest.MonkeyPatch, make: Any, why: str
+) -> None:
+    make(data, monkeypatch)
+    of_test = reader(settings, ["images"])
+    is_reused, said = of_test.again()
+    odd = f"the file images (images/odd cannot be read: {why})"
+    assert not is_reused
+    assert said == [f"1 repeat is measured anew: since their results, {odd} changed"]
+    before = known(settings, [of_test.case])
+    assert changes(before, known(settings, [of_test.case])) == (odd,)
 
 
 def test_what_one_case_reads_is_no_condition_of_others(settings: Settings, data: Path) -> None:
