@@ -1,11 +1,13 @@
 """Reads: which files and folders some code reads, and whether it learns from elsewhere.
 
 Python tells of each file that it opens, and Linux how many bytes a process has read: what somebody
-reads past Python shows as bytes that no opened file explains.
+reads past Python shows as bytes that no opened file explains, unless it is little, or mapped: so
+whoever gets more than Python opened was given it some other way.
 """
 
 import os
 import sys
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +26,10 @@ ELSEWHERE = (
 )  # fmt: skip
 """What Python calls it when others are asked, of whom it is not known what they read."""
 OF_SYSTEM = ("/dev/", "/proc/", "/sys/")
+OF_PYTHON = tuple(
+    {f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+)
+CODE = (".py", ".pyc")
 UNEXPLAINED_BYTES = 1 << 16
 """So few may be read that no opened file explains: other threads read, and libraries are loaded."""
 
@@ -37,11 +43,15 @@ class Reads:
     states : dict of str to State
         Of each file and folder, by absolute path, before it was first read.
     is_all : bool
-        Whether nothing else was read, as far as is known.
+        Whether nothing else was read, as far as is known. Who maps a file into memory, or reads a
+        few bytes, past Python, is not known.
+    data_bytes : int
+        Of all files that Python opened to read, each once, but for code and what is installed.
     """
 
     states: dict[str, State] = field(default_factory=dict)
     is_all: bool = True
+    data_bytes: int = 0
     _explained: int = 0
 
     def are_unchanged(self) -> bool:
@@ -64,11 +74,15 @@ class Reads:
         if flags & (os.O_WRONLY | os.O_TRUNC):
             # Nothing that was there before can be read of it.
             return
-        self._explained += self._see(place)
+        path = _absolute(place)
+        is_data = path not in self.states and not path.startswith(OF_PYTHON)
+        size = self._see(path)
+        self._explained += size
+        self.data_bytes += size if is_data and not path.endswith(CODE) else 0
 
     def _see(self, place: Any) -> int:
         """Keep the state of a file or folder; return the size."""
-        path = os.path.abspath(os.fsdecode(place))  # noqa: PTH100
+        path = _absolute(place)
         if path.startswith(OF_SYSTEM):
             return 0
         state = _state(path)
@@ -108,6 +122,10 @@ def _heard(event: str, given: tuple[Any, ...]) -> None:
             reads.note(event, given)
         except Exception:  # whatever is raised here would end what is watched
             reads.is_all = False
+
+
+def _absolute(place: Any) -> str:
+    return os.path.abspath(os.fsdecode(place))  # noqa: PTH100
 
 
 def _state(path: str) -> State:

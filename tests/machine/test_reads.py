@@ -93,3 +93,14 @@ def test_nothing_is_noted_once_it_is_over(file: Path) -> None:
     reads = reading(lambda: None)
     file.read_bytes()
     assert reads == Reads()
+
+
+def test_code_is_no_data(file: Path) -> None:
+    def load() -> None:
+        (file.parent / "code.py").read_bytes()
+        Path(pytest.__file__).with_name("py.typed").read_bytes()
+        for _ in range(2):
+            file.read_bytes()
+
+    (file.parent / "code.py").write_text("1")
+    assert reading(load).data_bytes == len(LARGE)

@@ -48,6 +48,9 @@ def load_filed(context: LoadContext, shift: float = 0) -> Dataset:
         subprocess.run([sys.executable, "-c", ""], check=True)
     if HOW["reads"] == "with shared random numbers":
         pixels[0, 0, 0, 0] = np.random.randint(9)
+    if HOW["reads"] in ("a map of a file", "a little past python"):
+        more = read_past_python(context.data_dir / "small.bin", HOW["reads"])
+        pixels = np.concatenate([pixels, np.frombuffer(more, np.uint8).reshape(-1, 1, 4, 4)])
     if HOW["reads"] == "past python":
         read_past_python(context.data_dir / "large.bin")
     with (context.data_dir / "log").open("a") as log:
@@ -58,10 +61,10 @@ def load_filed(context: LoadContext, shift: float = 0) -> Dataset:
     return dataset
 
 
-def read_past_python(path: Path) -> None:
+def read_past_python(path: Path, how: str = "") -> Any:
     import pyarrow as pa  # noqa: PLC0415
 
-    pa.OSFile(str(path)).read()
+    return (pa.memory_map if "map" in how else pa.OSFile)(str(path)).read()
 
 
 class Darkening(nn.Module):
@@ -91,6 +94,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         each.clear()
     write(tmp_path, 0)
     (tmp_path / "large.bin").write_bytes(bytes(1 << 20))
+    (tmp_path / "small.bin").write_bytes(bytes(40_000))
     clock = FakeClock()
     bench = Bench(
         TorchBackend("torch", threads=1), FakeMeter(clock), FakeMeter(clock),
@@ -145,7 +149,16 @@ def test_a_file_that_changed_between_repeats_fails_the_case(run: Run, tmp_path: 
         run(CASE, 1)
 
 
-@pytest.mark.parametrize("how", ["by a program", "with shared random numbers", "past python"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "by a program",
+        "with shared random numbers",
+        "past python",
+        "a map of a file",
+        "a little past python",
+    ],
+)
 def test_what_rests_on_more_than_files_is_read_for_each_repeat(
     run: Run, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
