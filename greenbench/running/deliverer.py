@@ -65,7 +65,9 @@ class Deliverer:
             with self._changed:
                 self._changed.wait_for(lambda: self._outbox or self._is_closing)
             before, is_closing = len(self._outbox), self._is_closing
-            self._outbox.work(lambda: self._is_over, LOCK_LIMIT_S)
+            # Who is at the same run is tried again later, as a store that is away: whoever stops
+            # us must not wait for him.
+            self._outbox.work(lambda: self._is_over, LOCK_LIMIT_S if is_closing else 0.0)
             if not self._outbox:
                 tried = 0
                 if is_closing:

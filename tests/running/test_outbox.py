@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from greenbench.errors import TrackingError
-from greenbench.machine.claims import LOOKS
+from greenbench.machine.claims import LOOKS, Claim
 from greenbench.machine.locks import Lock
 from greenbench.machine.owners import Node, Owner
 from greenbench.results import CaseResult
@@ -316,6 +317,32 @@ def test_a_thread_that_is_put_off_leaves_the_rest_for_the_end(
     assert len(fake.has) == 2
     assert later.read().is_delivered
     assert not delivery.has_failed
+
+
+def test_a_thread_is_put_off_at_once_though_a_sync_is_at_the_run(
+    fake: FakeStore,
+    clock: Clock,
+    hand: Callable[..., Journal],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked, failed, whole = threading.Event(), list[object](), Claim.held
+
+    def held(claim: Claim, limit_s: float) -> AbstractContextManager[None]:
+        asked.set()
+        return whole(claim, limit_s)
+
+    monkeypatch.setattr(Claim, "held", held)
+    monkeypatch.setattr("greenbench.machine.locks.time.sleep", lambda _: pytest.fail("it waits"))
+    monkeypatch.setattr(threading, "excepthook", failed.append)
+    delivery, _ = delivery_of(clock, When.ALWAYS)
+    with Lock(tmp_path / ".delivery.lock").held(1.0):
+        hand(delivery, 1)
+        asked.wait()
+        delivery.put_off()
+    assert (fake.calls, failed) == (0, [])
+    delivery.close()
+    assert len(fake.has) == 1
 
 
 def test_a_second_sync_says_that_another_is_at_it_and_waits(tmp_path: Path) -> None:
