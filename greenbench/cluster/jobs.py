@@ -4,7 +4,7 @@ import re
 import subprocess
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -208,9 +208,15 @@ def _end(kind: str, number: str) -> str:
 def _log(logs: Path, number: str) -> Path:
     """Return what a job has printed, its errors if it may be; the folder if there is nothing."""
     whole = re.compile(rf"(?<!\d){number}(?!\d)")
-    files = [path for path in logs.glob("*") if whole.search(path.name) and path.is_file()]
-    found = [path for path in files if path.stat().st_size]
+    found = [path for path in logs.glob("*") if whole.search(path.name) and _says_something(path)]
     return max(found, key=lambda path: path.suffix.lower().startswith(".e"), default=logs)
+
+
+def _says_something(path: Path) -> bool:
+    # It may vanish meanwhile.
+    with suppress(OSError):
+        return path.is_file() and path.stat().st_size > 0
+    return False
 
 
 def _answer(*line: str) -> str | None:

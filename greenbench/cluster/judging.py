@@ -126,11 +126,13 @@ class Judging:
 
 def _introduction(answer: "Future[Any]", address: str) -> remote.Introduction | None:
     """Return what a worker has said; None if it could not be reached."""
+    if answer.cancelled():
+        return None
     error = answer.exception()
-    told = answer.result()[address] if error is None else error
+    told = answer.result().get(address) if error is None else error
     if isinstance(told, remote.Introduction):
         return told
-    if isinstance(told, OSError):
+    if told is None or isinstance(told, OSError):
         return None
     if isinstance(told, ImportError | AttributeError):
         why = f"it has another greenbench, or none ({told}); install the same version there"

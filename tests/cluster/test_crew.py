@@ -3,6 +3,7 @@
 import asyncio
 import queue
 import threading
+from asyncio import CancelledError
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -76,6 +77,10 @@ class Client:
         while address in self.silent:
             await asyncio.sleep(0.01)
         broken = self.broken.pop(0) if self.broken else None
+        if isinstance(broken, CancelledError):
+            raise broken
+        if isinstance(broken, KeyError):
+            return {}
         return {address: broken or Introduction(self.objection, self.host)}
 
     def close(self) -> None:
@@ -212,11 +217,12 @@ def test_workers_that_are_all_silent_are_one_line(
         found.check(may_come_later=False)
 
 
+@pytest.mark.parametrize("error", [TimeoutError("connecting"), CancelledError(), KeyError()])
 def test_worker_that_could_not_be_reached_is_asked_again(
-    client: Client, monkeypatch: pytest.MonkeyPatch
+    client: Client, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     monkeypatch.setattr(judging, "SILENT_S", 0.05)
-    client.broken = [TimeoutError("connecting")]
+    client.broken = [error]
     with crew() as found:
         found.check(may_come_later=False)
         assert found.hands() == [HAND]

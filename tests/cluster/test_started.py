@@ -134,6 +134,23 @@ def test_a_queue_whose_jobs_die_at_once_is_given_up(
     assert len((queue / "taken").read_text().split()) == 3
 
 
+def test_log_that_vanishes_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("job-3.out", "job-3.err"):
+        (tmp_path / name).write_text("a line")
+    looks = iter([True])
+    whole = Path.stat
+
+    def stat(path: Path, **how: Any) -> Any:
+        if path == tmp_path / "job-3.err" and not next(looks, False):
+            raise FileNotFoundError(str(path))
+        return whole(path, **how)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "stat", stat)
+        log = jobs._log(tmp_path, "3")
+    assert log == tmp_path / "job-3.out"
+
+
 def test_a_queue_that_does_not_answer_is_asked_for_no_other_job(
     settings: Settings, queue: Path, eventually: Callable[..., None]
 ) -> None:
