@@ -87,6 +87,7 @@ class ClusterSession(Session):
     _lacking: dict[Case, set[str]] = field(default_factory=dict, init=False)
     _alone_since: float | None = field(default=None, init=False)
     _has_net: bool = field(default=False, init=False)
+    _was_complete: bool = field(default=False, init=False)
     _told_at: float = field(default=0.0, init=False)
     _measures_here: ClassVar[bool] = False
 
@@ -165,10 +166,10 @@ class ClusterSession(Session):
         self._run_folder = self._open_folder(stack, intensity, is_fresh=is_fresh)
         self.folder = self._run_folder.path
         # What only workers know is checked by them, repeat by repeat.
-        is_complete = self._run_folder.is_resumed and self._run_folder.is_complete()
+        self._was_complete = self._run_folder.is_resumed and self._run_folder.is_complete()
         self._is_complete = True
         self._queue()
-        if not is_complete and self.cluster is not None:
+        if not self._was_complete and self.cluster is not None:
             self._join(self.cluster, stack, common)
             # What measures there takes seconds to start, as MLflow does here.
             self._assign()
@@ -199,7 +200,10 @@ class ClusterSession(Session):
         return {}
 
     def _end_idle_power(self) -> None:
-        if self._has_net:
+        if self._was_complete:
+            # One machine may have measured it all, and noted by how much its idle power changed.
+            self.idle_drift = self._delivery.deliver_noted_drift(self.folder)
+        if self._has_net and self.idle_drift is None:
             self.listener.notice(
                 "workers measured idle power before their first repeats, and not again: whether "
                 "it drifted meanwhile, and net figures with it, is not known"

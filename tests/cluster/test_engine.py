@@ -109,6 +109,10 @@ class Delivery:
     """One that is put off, or not."""
 
     is_put_off = has_failed = False
+    noted: float | None = None
+
+    def deliver_noted_drift(self, folder: Path) -> float | None:
+        return self.noted
 
     def close(self, limit_s: float) -> None:
         """Have nothing left."""
@@ -311,6 +315,17 @@ def test_data_that_a_worker_had_which_died_hold_up_nobody(tmp_path: Path) -> Non
     crew.lacks = {"a"}
     _, outcomes, _ = run(tmp_path, crew, CASES[:1])
     assert [type(each) for each in outcomes] == [DatasetError]
+
+
+def test_drift_that_a_run_had_noted_on_one_machine_is_delivered(tmp_path: Path) -> None:
+    crew, said = Crew("a"), list[str]()
+    crew.idle_w = {"gpu": 80.0}
+    session, _, _ = run(tmp_path, crew)
+    session.listener = SimpleNamespace(notice=said.append)  # type: ignore[assignment]
+    session._delivery.noted = 0.1  # type: ignore[attr-defined]
+    session._was_complete = True
+    session.__exit__(None)
+    assert (session.idle_drift, said) == (0.1, [])
 
 
 @pytest.mark.parametrize("idle_w", [{}, {"gpu": 80.0}])
