@@ -29,6 +29,8 @@ def figures(load: dict[str, Any], growth: dict[str, Any]) -> dict[str, str]:
         "scale_cores": load["environment"]["cores"],
         "scale_wall": f"{under['wall_s'] / 60:.1f} min",
         "scale_stretch": f"{under['stretch']:.2f}",
+        "scale_tail": f"{under['tail_s'] / 60:.1f} min",
+        "scale_until_tail": f"{_until_tail(under):.2f}",
         "scale_grown": f"{grown['trials']:,}",
         "scale_memory": f"{grown['driver_mib']:.0f} MiB",
         "scale_journal": f"{grown['journal_bytes_a_trial'] / 1000:.1f} kB",
@@ -37,6 +39,11 @@ def figures(load: dict[str, Any], growth: dict[str, Any]) -> dict[str, str]:
         "scale_delivery": f"{grown['delivery_ms']:.0f} ms",
         "scale_decades": _decades(grown["decades"]),
     }
+
+
+def _until_tail(under: dict[str, Any]) -> float:
+    ideal_s: float = under["busy_s"] / under["workers"]
+    return float(under["wall_s"] - under["tail_s"]) / ideal_s
 
 
 def _decades(decades: list[dict[str, float]]) -> str:
