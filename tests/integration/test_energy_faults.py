@@ -353,8 +353,8 @@ def test_processes_of_meters_end_with_a_worker_that_crashes_and_with_the_run(
     (journal,) = metered.journals
     statuses = [trial["status"] for trial in events(journal, "trial")]
     assert statuses == ["completed", "crashed", "completed"]
-    # The first, its control and the witness, before the crash and after it.
-    assert len(bred(metered)) == 6
+    # The first and the witness, and a control of each, before the crash and after it.
+    assert len(bred(metered)) == 8
     eventually(lambda: not any(map(is_running, bred(metered))))
 
 
