@@ -68,8 +68,8 @@ def rows(folder: Path) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[st
 def group(change: Change) -> tuple[str, str]:
     """Return what changes of one kind have in common."""
     name = re.sub(r"\.[0-9a-f]{8}\.tmp$", ".tmp", change.path.rpartition("/")[2])
-    # A run's folder in the store has a name that MLflow draws.
-    name = re.sub(r"^[0-9a-f]{32}$", "run", re.sub(r"\.t\d+", "", name))
+    # MLflow draws names of runs and of what it writes for them.
+    name = re.sub(r"^[0-9a-f]{32}$|(?<=uploading\.)\w+$", "run", re.sub(r"\.t\d+", "", name))
     return change.kind, re.sub(r"^.*\.r0|^adhoc-.*", "", name)
 
 
