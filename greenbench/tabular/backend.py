@@ -106,7 +106,7 @@ class TabularBackend:
 
     def lap(self) -> tuple[float, float]:
         """Return CPU seconds since the last lap, recorded or real, and 0 for other processes."""
-        cpu_s = self._odometer.read().cpu_s
+        cpu_s = self._odometer.peek().cpu_s
         lap_s, self._lapped_cpu_s = cpu_s - self._lapped_cpu_s, cpu_s
         return lap_s, 0.0
 

@@ -53,6 +53,10 @@ class Odometer:
         self._count()
         return self.total
 
+    def peek(self) -> Cost:
+        """Return what `read` would, and count nothing: what is replayed next takes its place."""
+        return self.total if self._has_replayed else self.total + (self._now() - self._counted_to)
+
     @contextmanager
     def uncounted(self) -> Iterator[None]:
         """Leave out what is computed inside, which real training would not compute."""

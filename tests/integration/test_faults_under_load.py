@@ -135,8 +135,7 @@ def check_equal(result: CaseResult, whole: CaseResult) -> None:
     check_ledger(result)
     for phase in ("train", "evaluate"):
         expected_j = whole.account.phases[phase].energy_j
-        # Besides what was recorded, a window holds microseconds of what really ran.
-        assert result.account.phases[phase].energy_j == pytest.approx(expected_j, rel=1e-4)
+        assert result.account.phases[phase].energy_j == pytest.approx(expected_j)
 
 
 def check_store(folder: Path, uri: str = "", others: Collection[str] = ()) -> None:
