@@ -156,14 +156,8 @@ def gpt_small(
         Values for each token: the vocabulary, where the next token is learned.
     vocabulary : int
         How many token ids the data has, which decides on it.
-    width : int
-        Features of a token; a multiple of `heads`.
-    depth : int
-        Blocks of attention and a hidden layer that is four times as wide.
-    heads : int
-        Of the attention.
-    dropout : float
-        Share of the values that is dropped in training, after each attention and hidden layer.
+    width, depth, heads, dropout
+        As of `vit_small`.
 
     Raises
     ------

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from greenbench.backends.process_settings import TABLES, Setting, of_package, read
+from greenbench.machine.importing import followed
 
 fresh: dict[str, list[tuple[Setting, Any]]] = {}
 """By package, what it had set when it had just been imported."""
@@ -44,16 +45,7 @@ class _Imports(MetaPathFinder):
         others = (each for each in sys.meta_path if not isinstance(each, _Imports))
         found = (each.find_spec(fullname, path, target) for each in others)
         spec = next((each for each in found if each is not None), None)
-        loader: Any = spec.loader if spec else None
-        if loader is not None:
-            execute = loader.exec_module
-
-            def execute_and_look(module: ModuleType) -> None:
-                execute(module)
-                _look_at(fullname)
-
-            loader.exec_module = execute_and_look
-        return spec
+        return followed(spec, lambda _: _look_at(fullname))
 
 
 def _look_at(package: str) -> None:

@@ -7,7 +7,7 @@ import click
 
 from greenbench.cli.output import say
 from greenbench.cli.parts import loading_parts
-from greenbench.cli.run import selecting, selection_of
+from greenbench.cli.selecting import selecting, selection_of
 from greenbench.settings import Settings
 
 

@@ -1,7 +1,6 @@
 """`greenbench doctor`: what this machine measures, and what makes training take least on it."""
 
 import os
-import sys
 from dataclasses import asdict, replace
 from datetime import date
 from typing import TYPE_CHECKING
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from greenbench.cases import Case, split_network
-from greenbench.cli.output import emit, folded, say
+from greenbench.cli.output import emit, folded, interruptible, say
 from greenbench.errors import ConfigurationError
 from greenbench.machine.threads import available_cores
 from greenbench.settings import Settings
@@ -83,12 +82,11 @@ def _print_threads(named: dict[str, str | int], *, as_json: bool) -> None:
 
     settings = Settings.from_environment(os.environ)
     cases = to_cases(_networks(named), counts_up_to(available_cores()))
-    try:
-        with Progress(cases) as progress:
-            found = measure_threads(settings, cases, progress)
-    except KeyboardInterrupt:
-        say("interrupted: nothing is known of the threads", err=True)
-        sys.exit(130)
+    with (
+        interruptible("interrupted: nothing is known of the threads"),
+        Progress(cases) as progress,
+    ):
+        found = measure_threads(settings, cases, progress)
     if as_json:
         said = {
             "cpu": cpu_model(),
@@ -119,12 +117,11 @@ def _print_compute(named: dict[str, str | int], *, as_json: bool) -> None:
     from greenbench.backends.torch_compute import choices  # noqa: PLC0415
 
     cases = to_cases(network, choices())
-    try:
-        with Progress(cases) as progress:
-            found = measure_options(settings, cases, progress)
-    except KeyboardInterrupt:
-        say("interrupted: nothing is known of the options", err=True)
-        sys.exit(130)
+    with (
+        interruptible("interrupted: nothing is known of the options"),
+        Progress(cases) as progress,
+    ):
+        found = measure_options(settings, cases, progress)
     if as_json:
         said = {"cpu": cpu_model(), "date": date.today().isoformat()}
         emit(

@@ -2,16 +2,14 @@
 
 import math
 import os
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from greenbench.cases import Case
 from greenbench.cli.gate_asked import Asked
-from greenbench.cli.output import say
+from greenbench.cli.output import interruptible
 from greenbench.errors import ConfigurationError
 from greenbench.selection import DEFAULT_SUITE, known_case_ids
 from greenbench.settings import Settings
@@ -25,6 +23,7 @@ Judged = tuple[Sequence[Row], "Judgements", bool]
 """What was measured, what is said of it, and whether a case failed."""
 
 MOST_PAIRS = MOST_REPEATS = 20
+INTERRUPTED = "interrupted: nothing is judged; finished repeats are kept"
 
 
 def judge_interleaved(asked: Asked, budgets: "Budgets") -> Judged:
@@ -39,7 +38,7 @@ def judge_interleaved(asked: Asked, budgets: "Budgets") -> Judged:
     most, disturbed = asked.max_pairs or MOST_PAIRS, asked.include_disturbed
     family = family_of(budgets, [case.id for case in cases])
     twice = [replace(case, repeats=most) for case in cases] * 2
-    with _interruptible(), Progress(twice) as progress:
+    with interruptible(INTERRUPTED), Progress(twice) as progress:
         found = interleave(
             settings,
             cases,
@@ -79,7 +78,7 @@ def judge_until_decided(asked: Asked, budgets: "Budgets") -> Judged:
     history, disturbed = history_of(to_come, settings), asked.include_disturbed
     most = asked.max_repeats or MOST_REPEATS
     shown = [replace(case, repeats=most) for case in cases]
-    with _interruptible(), Progress(shown, is_open=True) as progress:
+    with interruptible(INTERRUPTED), Progress(shown, is_open=True) as progress:
         found = measure_until(
             settings,
             cases,
@@ -125,15 +124,6 @@ def _cases(asked: Asked, budgets: "Budgets", settings: Settings) -> list[Case]:
         source = asked.files[0] if asked.files else repr(asked.suite or DEFAULT_SUITE)
         raise ConfigurationError(f"{asked.budget} limits no case of {source} that is asked for")
     return cases
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        say("interrupted: nothing is judged; finished repeats are kept", err=True)
-        sys.exit(130)
 
 
 def _deadline(minutes: float | None) -> Callable[[], bool]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from greenbench.cli.output import emit, say
+from greenbench.cli.output import emit, interruptible, say
 from greenbench.cli.tables import including
 from greenbench.errors import ConfigurationError, OverBudgetError, UndecidedBudgetError
 from greenbench.machine.files import reason, remedy, replacing
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from greenbench.measuring import Measurement
 
 STANDARD_OUTPUT = "-"
-INTERRUPTED = 130
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
@@ -70,7 +69,7 @@ def measure(
     name = check_name(name_of_command(command) if name is None else name)
     max_wh = check_max_wh(max_wh)
     _check_output(json_file)
-    try:
+    with interruptible("interrupted"):
         found, code = _run(settings, command, name, context.obj or os.environ)
         for line in found.lines():
             say(line, err=True)
@@ -78,9 +77,6 @@ def measure(
         if not no_mlflow:
             # It takes MLflow seconds, in which the answer can be read.
             _log(settings, found)
-    except KeyboardInterrupt:
-        say("interrupted", err=True)
-        sys.exit(INTERRUPTED)
     if max_wh is not None and code:
         say(f"the budget is not judged: {name} ended with exit code {code}", err=True)
     elif max_wh is not None:

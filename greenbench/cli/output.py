@@ -15,6 +15,8 @@ from greenbench.text import Printing, clean, printing
 
 ARGUMENTS = "greenbench.arguments"
 """Where the context keeps what was typed."""
+INTERRUPTED = 130
+"""The exit code of what Ctrl+C has ended, as shells have it."""
 
 
 def say(line: str, *, err: bool = False, is_whole: bool = False) -> None:
@@ -73,6 +75,26 @@ def same_command() -> str:
     """Return the command that was typed, as one that goes on with what it began."""
     typed = click.get_current_context().meta.get(ARGUMENTS, ())
     return shlex.join(["greenbench", *(each for each in typed if each != "--fresh")])
+
+
+@contextmanager
+def interruptible(said: str, then: str = "") -> Iterator[None]:
+    """Let Ctrl+C end the command with one line, and the exit code of programs that it ends.
+
+    Parameters
+    ----------
+    said : str
+        The line.
+    then : str
+        The next command, where one goes on with what was interrupted.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(said, err=True)
+        if then:
+            say_next(then)
+        sys.exit(INTERRUPTED)
 
 
 def emit(text: str) -> None:

@@ -1,7 +1,6 @@
 """`greenbench record`: trains a cell of the tabular benchmark, and writes it to a file."""
 
 import os
-import sys
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ import click
 from greenbench import registry
 from greenbench.cases import Case, freeze_options, split_network
 from greenbench.cases.spelling import spelled_once
-from greenbench.cli.output import say
+from greenbench.cli.output import interruptible, say
 from greenbench.cli.parts import loading_parts
 from greenbench.errors import ConfigurationError
 from greenbench.selection import parse_options
@@ -106,7 +105,7 @@ def _record(settings: Settings, case: Case, name: str, output_dir: Path) -> None
     from greenbench.tabular import from_result, read_recording, write_recording  # noqa: PLC0415
     from greenbench.terminal.progress import Progress  # noqa: PLC0415
 
-    try:
+    with interruptible("interrupted: finished trainings are kept; the same command resumes"):
         with Progress([case]) as progress, Session(settings, SUITE, [case], progress) as session:
             result = session.run_repeat(case, 0)
             # `greenbench sync` must not take it for a result that MLflow lacks.
@@ -115,9 +114,6 @@ def _record(settings: Settings, case: Case, name: str, output_dir: Path) -> None
         say(f"recording: {path} ({path.stat().st_size / 1000:.0f} kB)")
         _print_recording(read_recording(path))
         session.finish()
-    except KeyboardInterrupt:
-        say("interrupted: finished trainings are kept; the same command resumes", err=True)
-        sys.exit(130)
 
 
 def _print_recording(recording: "Recording") -> None:

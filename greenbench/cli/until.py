@@ -33,12 +33,7 @@ class Until:
     max_minutes: float | None = None
 
 
-def until_of(
-    is_asked: bool,
-    max_wh: float | None,
-    max_minutes: float | None,
-    **others: object,
-) -> Until | None:
+def until_of(is_asked: bool, max_wh: float | None, max_minutes: float | None) -> Until | None:
     """Return what the options say; None if a run has fixed repeats.
 
     Parameters
@@ -47,13 +42,11 @@ def until_of(
         Whether the option is given.
     max_wh, max_minutes : float or None
         Its limits.
-    **others
-        Options that contradict it, by their names in Python; None or False if not given.
 
     Raises
     ------
     ConfigurationError
-        If options contradict each other, or a limit is none.
+        If a limit is none, or limits nothing.
     """
     from greenbench.compare.plan import Limits  # noqa: PLC0415
 
@@ -64,11 +57,6 @@ def until_of(
                     f"{option} limits a run that goes on until it knows; add {OPTION}"
                 )
         return None
-    for name, value in others.items():
-        if value is not None and value is not False:
-            raise ConfigurationError(
-                f"--{name.replace('_', '-')} and {OPTION} contradict each other; choose one"
-            )
     Limits(max_wh, max_minutes)
     return Until(max_wh, max_minutes)
 

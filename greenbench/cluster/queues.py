@@ -80,32 +80,18 @@ def arguments(asked: Asked, settings: Settings) -> dict[str, Any]:
     asked, settings
         As in `queued`.
     """
-    import dask  # noqa: PLC0415
-
     kind = str(asked.kind)
-
-    def configured(name: str, otherwise: Any = None) -> Any:
-        found = dask.config.get(f"jobqueue.{kind}.{name}", None)
-        return otherwise if found is None else found
-
-    memory = asked.option("memory") or configured("memory")
-    cores = int(asked.option("cores") or configured("cores") or settings.threads)
-    extra = [*configured("job-extra-directives", []), *asked.all_of("extra")]
-    is_whole = settings.headline != Scope.GPU
-    extra += [WHOLE_NODE[kind]] if is_whole and WHOLE_NODE[kind] not in extra else []
-    skipped = list(configured("job-directives-skip", []))
-    if memory is None and kind in MEMORY:
-        skipped.append(MEMORY[kind])
-        # A node to itself has no memory of it, unless that is asked for.
-        extra += ["--mem=0"] if is_whole and kind == "slurm" else []
+    memory = asked.option("memory") or _configured(kind, "memory")
+    cores = int(asked.option("cores") or _configured(kind, "cores") or settings.threads)
     given = {
         "queue": asked.option("queue"),
         "walltime": asked.option("walltime"),
         "project" if kind == "lsf" else "account": asked.option("account"),
-        "log_directory": configured("log-directory"),
+        "log_directory": _configured(kind, "log-directory"),
     }
-    if kind == "pbs" and memory is None and configured("resource-spec") is None:
+    if kind == "pbs" and memory is None and _configured(kind, "resource-spec") is None:
         given["resource_spec"] = f"select=1:ncpus={cores}"
+    extra, skipped = _directives(asked, settings, says_memory=memory is not None)
     return {
         **{name: value for name, value in given.items() if value is not None},
         "cores": cores,
@@ -116,20 +102,45 @@ def arguments(asked: Asked, settings: Settings) -> dict[str, Any]:
         "nanny": False,
         # A worker that a signal catches while it closes hangs, and some queues kill only the
         # children of a job: it takes the place of the shell.
-        "python": f"exec {shlex.quote(configured('python', sys.executable))}",
+        "python": f"exec {shlex.quote(_configured(kind, 'python', sys.executable))}",
         "job_extra_directives": extra,
         "job_directives_skip": skipped,
         # The last of two counts: what is measured is no memory of the worker's own.
         "worker_extra_args": [
-            *configured("worker-extra-args", []),
+            *_configured(kind, "worker-extra-args", []),
             *("--nthreads", "1", "--memory-limit", "0", "--no-dashboard"),
             *METER_OF_WORKER,
         ],
         "scheduler_options": {
             "dashboard_address": "127.0.0.1:0",
-            **configured("scheduler-options", {}),
+            **_configured(kind, "scheduler-options", {}),
         },
     }
+
+
+def _configured(kind: str, name: str, otherwise: Any = None) -> Any:
+    """Return what Dask's configuration says of a queue."""
+    import dask  # noqa: PLC0415
+
+    found = dask.config.get(f"jobqueue.{kind}.{name}", None)
+    return otherwise if found is None else found
+
+
+def _directives(
+    asked: Asked, settings: Settings, *, says_memory: bool
+) -> tuple[list[str], list[str]]:
+    """Return what a job's script asks for besides, and what it leaves out."""
+    kind = str(asked.kind)
+    extra = [*_configured(kind, "job-extra-directives", []), *asked.all_of("extra")]
+    skipped = list(_configured(kind, "job-directives-skip", []))
+    is_whole = settings.headline != Scope.GPU
+    if is_whole and WHOLE_NODE[kind] not in extra:
+        extra.append(WHOLE_NODE[kind])
+    if not says_memory and kind in MEMORY:
+        skipped.append(MEMORY[kind])
+        # A node to itself has no memory of it, unless that is asked for.
+        extra += ["--mem=0"] if is_whole and kind == "slurm" else []
+    return extra, skipped
 
 
 def _class(kind: str) -> Any:

@@ -5,7 +5,6 @@ import os
 import tempfile
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from distributed import Queue, Status, get_client, get_worker
 
 from greenbench import registry
 from greenbench.cases import Case
-from greenbench.cluster.line import AbandonedError, Line
+from greenbench.cluster.line import AbandonedError, Line, Polled
 from greenbench.cluster.orders import Common, objection
 from greenbench.cluster.relay import Piece, Receiver, Sender, fetch
 from greenbench.energy.carbon import CarbonIntensity
@@ -41,7 +40,6 @@ ENDING = (Status.closing, Status.closed, Status.failed)
 SAVED_EVERY_S = 30.0
 """So often is sent what a running trial has saved, which may be large."""
 CHECK_S = 1.0
-SHORTEST_POLL_S, LONGEST_POLL_S, LONGEST_S = 0.005, 0.25, 3600.0
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,7 @@ def run_repeat(common: str, order: str, up: str, token: str) -> None:
     """
     client = get_client()
     driver, down = Queue(up, client=client), Queue(token, client=client)
-    line = Line(driver, _Polled(down), token, _watch_of(token))
+    line = Line(driver, Polled(down), token, _watch_of(token))
     try:
         # Nobody reads what an error would say then.
         with suppress(AbandonedError), _only_one:
@@ -125,29 +123,6 @@ def run_repeat(common: str, order: str, up: str, token: str) -> None:
         # A scheduler keeps what somebody has not closed.
         down.close()
         driver.close()
-
-
-class _Polled:
-    """A queue that is asked again and again: one that waits logs an error where nothing comes."""
-
-    def __init__(self, channel: Queue) -> None:
-        self._channel = channel
-        self._found: deque[Any] = deque()
-
-    def put(self, value: Any, timeout: float | None = None) -> None:
-        self._channel.put(value, timeout=timeout)
-
-    def get(self, timeout: float | None = None) -> Any:
-        deadline = time.monotonic() + (LONGEST_S if timeout is None else timeout)
-        pause_s = SHORTEST_POLL_S
-        while not self._found:
-            self._found.extend(self._channel.get(batch=True))
-            if not self._found:
-                if time.monotonic() > deadline:
-                    raise TimeoutError
-                time.sleep(pause_s)
-                pause_s = min(2 * pause_s, LONGEST_POLL_S)
-        return self._found.popleft()
 
 
 def _watch_of(token: str) -> Any:

@@ -207,19 +207,13 @@ def check_factorial(rows: Sequence[Row], factors: Sequence[str], response: str) 
 
     Parameters
     ----------
-    rows : sequence of dict
-        One a sample.
-    factors : sequence of str
-        Columns of categories.
-    response : str
-        A column of numbers.
+    rows, factors, response
+        As of `to_factorial`.
 
     Raises
     ------
-    UnknownNameError
-        If a column is not there.
-    ConfigurationError
-        If a cell is not what it must be.
+    UnknownNameError, ConfigurationError
+        As it does.
     """
     for factor in factors:
         cells.texts(rows, named(rows, factor))

@@ -223,16 +223,7 @@ def _returns(
         (size_of(members, counted[network]) for network, members in by_size.items()),
         key=lambda size: (size.energy_wh.median, size.network),
     )
-    repeats = {network: once_each(members) for network, members in by_size.items()}
-    gains = {n: [score.gain(row["test_score"]) for row in found] for n, found in repeats.items()}
-    decision = decide_looked(
-        [(s.network, s.energy_wh.median, gains[s.network]) for s in sizes],
-        by_size,
-        score,
-        allowed,
-        blocks={network: [*map(block_of, found)] for network, found in repeats.items()},
-        include_disturbed=include_disturbed,
-    )
+    decision = _decide(sizes, by_size, score, allowed, include_disturbed=include_disturbed)
     samples = [_repeats(counted[size.network]) for size in sizes]
     knee, agreement = _knee(sizes, samples, score)
     found = Returns(
@@ -250,6 +241,27 @@ def _returns(
         knee_agreement=agreement,
     )
     return replace(found, **_saved(found, counted))
+
+
+def _decide(
+    sizes: Sequence[Size],
+    by_size: Mapping[str, Sequence[Row]],
+    score: Score,
+    allowed: Tolerance,
+    *,
+    include_disturbed: bool,
+) -> Decision:
+    """Return which size to train, by all repeats of each, those too whose energy does not count."""
+    repeats = {network: once_each(members) for network, members in by_size.items()}
+    gains = {n: [score.gain(row["test_score"]) for row in found] for n, found in repeats.items()}
+    return decide_looked(
+        [(s.network, s.energy_wh.median, gains[s.network]) for s in sizes],
+        by_size,
+        score,
+        allowed,
+        blocks={network: [*map(block_of, found)] for network, found in repeats.items()},
+        include_disturbed=include_disturbed,
+    )
 
 
 def _saved(found: Returns, counted: Mapping[str, Sequence[Row]]) -> dict[str, Any]:

@@ -71,17 +71,8 @@ def load_tabular(
         the target of a regression has text, or there is one class only.
     """
     _check_options(task, missing, categories, standardise)
-    file = _file(context.data_dir, path)
-    # pyarrow takes a while to import, and is needed for files only.
-    from greenbench.datasets.columns import read_columns  # noqa: PLC0415
-
-    columns = read_columns(file)
     ignored = [name.strip() for name in str(ignore).split(",") if name.strip()]
-    for name in (target, *ignored):
-        if name not in columns:
-            raise UnknownNameError(f"column of table {shown(path)}:", str(name), columns)
-    if target in ignored:
-        raise DatasetError(f"dataset 'tabular': {target!r} is the target; it cannot be ignored")
+    columns = _columns(context.data_dir, path, target, ignored)
     notes: list[str] = []
     for name in columns.keys() - ignored:
         _check_numbers(columns[name], is_target=name == target)
@@ -119,6 +110,21 @@ def _check_options(task: object, missing: object, categories: object, standardis
         raise DatasetError(
             f"dataset 'tabular': categories is {categories!r}; expected a whole number above 0"
         )
+
+
+def _columns(data_dir: Path, path: str, target: str, ignored: Sequence[str]) -> dict[str, Any]:
+    """Return the columns of a file, among which are the target and those to ignore."""
+    file = _file(data_dir, path)
+    # pyarrow takes a while to import, and is needed for files only.
+    from greenbench.datasets.columns import read_columns  # noqa: PLC0415
+
+    columns = read_columns(file)
+    for name in (target, *ignored):
+        if name not in columns:
+            raise UnknownNameError(f"column of table {shown(path)}:", str(name), columns)
+    if target in ignored:
+        raise DatasetError(f"dataset 'tabular': {target!r} is the target; it cannot be ignored")
+    return columns
 
 
 def _file(data_dir: Path, path: object) -> Path:

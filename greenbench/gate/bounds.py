@@ -73,16 +73,8 @@ def student_bounds(
 
     Parameters
     ----------
-    samples, baseline : sequence of float
-        Above 0.
-    confidence : float
-        Of each bound.
-    noise : float
-        Standard deviation between sessions, as a share.
-    freedom : float
-        See `session_width`.
-    spent : float, optional
-        See `ratio_bounds`.
+    samples, baseline, confidence, noise, freedom, spent
+        As of `ratio_bounds`.
     """
     new, old = np.log(samples), np.log(baseline)
     within = len(new) + len(old) - 2

@@ -316,7 +316,7 @@ def _qualities(result: CaseResult) -> Row:
 
 
 def _texts(result: CaseResult) -> Row:
-    case, total = result.case, result.account.total.judged
+    case = result.case
     return {
         "case_id": case.id,
         "case_hash": case.hash,
@@ -339,16 +339,7 @@ def _texts(result: CaseResult) -> Row:
         **winner_columns(result.incumbent),
         "data_notes": _data_notes(result.dataset),
         "compute_notes": "; ".join(result.compute_notes) or None,
-        "energy_provenance": total.provenance.value,
-        "energy_scope": total.covers,
-        "energy_source": "; ".join(dict.fromkeys(part.source for part in total.headline)),
-        "energy_reason": next((part.reason for part in total.headline if part.reason), None),
-        **{
-            f"{name}_provenance": total.components[name].provenance.value
-            if name in total.components
-            else None
-            for name in PARTS
-        },
+        **_energy_texts(result.account.total.judged),
         "meter": result.environment.get("meter"),
         "cpu_tdp_w": result.environment.get("cpu_tdp_w"),
         "marks": join(marks_of(result)),
@@ -362,6 +353,21 @@ def _texts(result: CaseResult) -> Row:
         },
         "devices": case.devices,
         "status": "finished" if result.incumbent else "failed",
+    }
+
+
+def _energy_texts(total: Reading) -> Row:
+    """Return how the energy of a repeat came about."""
+    parts = total.components
+    return {
+        "energy_provenance": total.provenance.value,
+        "energy_scope": total.covers,
+        "energy_source": "; ".join(dict.fromkeys(part.source for part in total.headline)),
+        "energy_reason": next((part.reason for part in total.headline if part.reason), None),
+        **{
+            f"{name}_provenance": parts[name].provenance.value if name in parts else None
+            for name in PARTS
+        },
     }
 
 

@@ -70,65 +70,91 @@ def main() -> None:
     tolerate_warnings()
     wait_for_children()
     events, given = take_over()
-    requests = listen(given)
-    told = Warnings()
-    logging.getLogger(process_state.__name__).addHandler(told)
-    bench: Bench | None = None
-    needs_control, threads = False, 1
-    state = ProcessState()
+    worker = _Worker(events, listen(given))
     while True:
-        request = requests.get()
-        emit = partial(_emit, events, request.get("request"))
+        worker.serve()
+
+
+class _Worker:
+    """Serves the requests of one parent, of which the first says what it is for.
+
+    Parameters
+    ----------
+    events : binary file
+        What the parent reads.
+    requests : queue of dict
+        What it asks for.
+    """
+
+    def __init__(self, events: BinaryIO, requests: "queue.Queue[dict[str, Any]]") -> None:
+        self._events, self._requests = events, requests
+        self._told = Warnings()
+        logging.getLogger(process_state.__name__).addHandler(self._told)
+        self._state = ProcessState()
+        self._bench: Bench | None = None
+        self._threads = 1
+        self._needs_control = False
+
+    def serve(self) -> None:
+        """Wait for a request, do what it asks for, and tell the answer, or why there is none."""
+        request = self._requests.get()
+        emit = partial(_emit, self._events, request.get("request"))
         try:
-            if bench is None:
-                last = partial(_emit, events, None)
-                bench, threads = _set_up(request, emit, last), int(request["threads"])
-                needs_control = bool(request.get("has_control")) and _reads_this_machine(bench)
-                state = ProcessState()
-                files = [greenbench.__file__, *registry.origin_files()]
-                emit(
-                    "ready",
-                    {
-                        "environment": dict(bench.environment),
-                        "files": files,
-                        "measures": _measures(bench),
-                        "scope": bench.scope,
-                        "gpus": [asdict(gpu) for gpu in bench.gpus],
-                    },
-                )
-            elif "idle_s" in request:
-                emit("idle", asdict(_measure_idle(bench, request["idle_s"])))
-            elif "warm_up" in request:
-                case = Case.from_dict(request["warm_up"])
-                with told.silenced():
-                    _attend(bench, request, request["warm_up"])
-                    prepare(bench, case, request["repeat"])
-                    emit("warm", {"lasting": state.put_back(_who(request))})
-            elif "data_of" in request:
-                case = Case.from_dict(request["data_of"])
-                emit("data", data_of(bench, case, request["repeat"]))
+            if self._bench is None:
+                emit("ready", self._set_up(request, emit))
             else:
-                if needs_control:
-                    # Once, before the first repeat: no other worker is busy then.
-                    needs_control = False
-                    bench = replace(bench, machine_state=measure_control(bench.meter, threads))
-                told_emit = _acknowledged(emit, requests) if request.get("waits") else emit
-                with told.passed_on(emit):
-                    _run(replace(bench, emit=told_emit), state, request)
-                emit("finished", {"lasting": state.put_back(_who(request))})
+                emit(*self._answer(self._bench, request, emit))
         except Exception as error:
             # The log may be on the disk that is full.
             with contextlib.suppress(OSError):
                 print(redact(traceback.format_exc()), file=sys.stderr, flush=True)
-            is_ours = isinstance(error, GreenbenchError)
-            lasting = state.put_back(_who(request)) if bench else []
+            lasting = self._state.put_back(_who(request)) if self._bench else []
             values = {
                 "message": described(error),
-                "is_configuration": is_ours,
+                "is_configuration": isinstance(error, GreenbenchError),
                 "is_of_data": isinstance(error, DatasetError),
                 "lasting": lasting,
             }
             emit("failed", values)
+
+    def _set_up(self, request: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
+        """Make the bench; return what the parent must know of it."""
+        last = partial(_emit, self._events, None)
+        bench, self._threads = _set_up(request, emit, last), int(request["threads"])
+        self._bench = bench
+        self._needs_control = bool(request.get("has_control")) and _reads_this_machine(bench)
+        self._state = ProcessState()
+        return {
+            "environment": dict(bench.environment),
+            "files": [greenbench.__file__, *registry.origin_files()],
+            "measures": _measures(bench),
+            "scope": bench.scope,
+            "gpus": [asdict(gpu) for gpu in bench.gpus],
+        }
+
+    def _answer(
+        self, bench: Bench, request: Mapping[str, Any], emit: Emit
+    ) -> tuple[str, Mapping[str, Any]]:
+        """Do what a request asks for; return the event that ends it, and its values."""
+        if "idle_s" in request:
+            return "idle", asdict(_measure_idle(bench, request["idle_s"]))
+        if "warm_up" in request:
+            case = Case.from_dict(request["warm_up"])
+            with self._told.silenced():
+                _attend(bench, request, request["warm_up"])
+                prepare(bench, case, request["repeat"])
+                return "warm", {"lasting": self._state.put_back(_who(request))}
+        if "data_of" in request:
+            return "data", data_of(bench, Case.from_dict(request["data_of"]), request["repeat"])
+        if self._needs_control:
+            # Once, before the first repeat: no other worker is busy then.
+            self._needs_control = False
+            control = measure_control(bench.meter, self._threads)
+            bench = self._bench = replace(bench, machine_state=control)
+        told_emit = _acknowledged(emit, self._requests) if request.get("waits") else emit
+        with self._told.passed_on(emit):
+            _run(replace(bench, emit=told_emit), self._state, request)
+        return "finished", {"lasting": self._state.put_back(_who(request))}
 
 
 def _emit(channel: BinaryIO, request: int | None, event: str, values: Mapping[str, Any]) -> None:

@@ -9,17 +9,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from greenbench.energy.idle import IdlePower
 from greenbench.errors import ConfigurationError, DatasetError, WorkerError
-from greenbench.machine.files import last_words, reason, remedy
+from greenbench.machine.files import last_words
 from greenbench.machine.processes import GroupLeader, ended_by
 from greenbench.results import Trial, TrialStatus
 from greenbench.results.account import Account
 from greenbench.results.gpus import Gpu
 from greenbench.results.readings import Component, Provenance, Reading
 from greenbench.results.scope import Names
+from greenbench.running.worker_surroundings import open_log, surroundings
 
 START_TIMEOUT_S = 300.0
 STOP_TIMEOUT_S = 5.0
@@ -29,16 +30,6 @@ ANSWERS = ("ready", "warm", "idle", "data", "finished", "failed")
 """Events that end a request."""
 ENDING = "ending"
 """The last event of a worker that ends by itself, and says why."""
-
-# Whichever of them a library reads, it reads once, when it is loaded.
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
 
 Event = tuple[str, Mapping[str, Any]]
 OnEvent = Callable[[str, Mapping[str, Any]], None]
@@ -110,25 +101,6 @@ class WorkerProcess:
         self._why: str | None = None
         self._request = -1
         self._is_answered = False
-        threads = str(set_up["threads"])
-        environment = {
-            # Of a user's own code that logs to the server, whose address may have a password.
-            "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-            # Workers of other backends wait beside it, and need some of the GPU's memory.
-            "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-            **os.environ,
-            "PYTHONPATH": python_path,
-            **dict.fromkeys(THREAD_VARIABLES, threads),
-            # Threads that spin for long while they wait burn the energy we measure, and were
-            # seen to take 40 times as long when something else ran on one of the cores. To
-            # wake one that sleeps, for each operation of a small network, costs more than
-            # half a millisecond of spinning, which is what PyTorch's OpenMP may do.
-            "OMP_WAIT_POLICY": "PASSIVE",
-            "GOMP_SPINCOUNT": "10000",
-            # Its log: whatever somebody's code prints must not end a training.
-            "PYTHONIOENCODING": "utf-8:backslashreplace",
-        }
         with open_log(log) as output:
             self._logged_before = output.tell()
             process = subprocess.Popen(
@@ -136,7 +108,7 @@ class WorkerProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=output,
-                env=environment,
+                env=surroundings(os.environ, python_path, int(set_up["threads"])),
                 cwd=working,
                 # Ctrl+C is for the parent: a worker that it ended would look like a crash.
                 start_new_session=True,
@@ -380,20 +352,3 @@ def lost_trials(
         )
         for trial in started
     ]
-
-
-def open_log(log: Path) -> BinaryIO:
-    """Open what a worker's own output is added to; it may have run before.
-
-    Raises
-    ------
-    WorkerError
-        If it cannot be written.
-    """
-    try:
-        return log.open("ab")
-    except OSError as error:
-        raise WorkerError(
-            f"{log} cannot be written ({reason(error)}); {remedy(error)}, then run the same "
-            "command again"
-        ) from error

@@ -60,29 +60,34 @@ def summary_table(rows: Sequence[Row], *, include_disturbed: bool = False) -> Ta
         table.add_column("failed trials", justify="right", rank=1)
     table.add_column("marks", rank=1, is_shared=True)
     for case_id, samples in cases.items():
-        members = samples.rows
-        provenance = {Provenance(row["energy_provenance"]).label for row in members}
-        counted, all_rows = len(samples.counted), len(samples.rows)
-        cells = [
-            case_id,
-            str(counted) if counted == all_rows else f"{counted} of {all_rows}",
-            _energy_cell(samples, scale),
-            "–" if samples.cv is None else f"{samples.cv:.1%}",
-            _emissions(samples.counted, scale),
-            _score_cell(members, is_only=len(scores) == 1),
-            _estimate(members, "train_flops", scale=1e-9, with_interval=False)
-            if any(row["train_flops"] is not None for row in members)
-            else "unknown",
-            _cv_interval(samples),
-            ", ".join(sorted(provenance)),
-        ]
-        if has_failures:
-            failed, trials = (
-                sum(row[name] for row in members) for name in ("failed_trials", "trials")
-            )
-            cells.append(f"{failed:.0f} of {trials:.0f}")
-        table.add_row(*cells, " ".join(samples.marks))
+        failed = [_failed_trials(samples.rows)] if has_failures else []
+        cells = _cells(samples, scale, is_only=len(scores) == 1)
+        table.add_row(case_id, *cells, *failed, " ".join(samples.marks))
     return table
+
+
+def _cells(samples: Samples, scale: float, *, is_only: bool) -> list[str]:
+    """Return the figures of a case, under the headings that each table has."""
+    members = samples.rows
+    counted, all_rows = len(samples.counted), len(members)
+    has_flops = any(row["train_flops"] is not None for row in members)
+    return [
+        str(counted) if counted == all_rows else f"{counted} of {all_rows}",
+        _energy_cell(samples, scale),
+        "–" if samples.cv is None else f"{samples.cv:.1%}",
+        _emissions(samples.counted, scale),
+        _score_cell(members, is_only=is_only),
+        _estimate(members, "train_flops", scale=1e-9, with_interval=False)
+        if has_flops
+        else "unknown",
+        _cv_interval(samples),
+        ", ".join(sorted({Provenance(row["energy_provenance"]).label for row in members})),
+    ]
+
+
+def _failed_trials(rows: Sequence[Row]) -> str:
+    failed, trials = (sum(row[name] for row in rows) for name in ("failed_trials", "trials"))
+    return f"{failed:.0f} of {trials:.0f}"
 
 
 def _score_heading(scores: Mapping[str, Score]) -> str:

@@ -106,10 +106,8 @@ def ended_trials(client: Any, experiment: str, parent: str) -> dict[str, Any]:
 
     Parameters
     ----------
-    client : mlflow.MlflowClient
-        Of the store.
-    experiment : str
-        Id of the suite's experiment.
+    client, experiment
+        As of `settle`.
     parent : str
         The repeat's run.
     """
@@ -127,10 +125,8 @@ def confirm(client: Any, experiment: str, parent: str, told: Mapping[str, Collec
 
     Parameters
     ----------
-    client : mlflow.MlflowClient
-        Of the store.
-    experiment : str
-        Id of the suite's experiment.
+    client, experiment
+        As of `settle`.
     parent : str
         The repeat's run, which has not ended yet.
     told : mapping of str to collection of str

@@ -9,6 +9,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from greenbench.machine.importing import followed
+
 SWITCH = "mlflow.utils.autologging_utils"
 """The module that decides whether any of MLflow's integrations logs."""
 
@@ -36,17 +38,7 @@ class _Finder(MetaPathFinder):
         if name != SWITCH:
             return None
         sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        loader: Any = spec.loader if spec else None
-        if loader is not None:
-            execute = loader.exec_module
-
-            def execute_and_turn_off(module: ModuleType) -> None:
-                execute(module)
-                _turn_off(module)
-
-            loader.exec_module = execute_and_turn_off
-        return spec
+        return followed(importlib.util.find_spec(name), _turn_off)
 
 
 def _turn_off(module: Any) -> None:

@@ -33,7 +33,7 @@ from greenbench.machine.claims import Fence
 from greenbench.machine.environment import describe_environment
 from greenbench.results.journal import Journal
 from greenbench.running import delivery
-from greenbench.running.worker_process import open_log
+from greenbench.running.worker_surroundings import open_log
 from greenbench.search.bench import Bench
 from greenbench.search.repeat import run_repeat
 from greenbench.tabular import write_recording

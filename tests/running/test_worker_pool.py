@@ -11,7 +11,7 @@ import pytest
 from greenbench.cases import Case
 from greenbench.energy.carbon import carbon_intensity
 from greenbench.running.executor import WorkerPool
-from greenbench.running.worker_process import THREAD_VARIABLES
+from greenbench.running.worker_surroundings import THREAD_VARIABLES
 from greenbench.settings import Settings
 
 Started = list[dict[str, Any]]
