@@ -13,6 +13,8 @@ import greenbench
 
 PACKAGE = Path(greenbench.__file__).parent
 LONGEST_MODULE = 400
+LONGEST_ADAPTER = 100
+ADAPTERS = ("keras", "lightning", "sklearn", "transformers", "xgboost")
 
 # From the ground up: a module may import what stands above it in this list, and itself.
 ORDER = (
@@ -210,6 +212,12 @@ def test_home_is_lived_in(package: str) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=inside)
 def test_module_is_short(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) < LONGEST_MODULE
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_adapter_is_a_hundred_lines_at_most(name: str) -> None:
+    path = PACKAGE / "integrations" / f"{name}.py"
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_ADAPTER
 
 
 @pytest.mark.parametrize(

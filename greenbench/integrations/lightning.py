@@ -28,21 +28,13 @@ def fit(
         What the training was given.
     trainer : lightning.pytorch.Trainer
         Trains, in this process alone.
-    module : lightning.pytorch.LightningModule
-        Is trained.
-    *data : DataLoader or LightningDataModule
-        As `fit` of the trainer takes them.
+    module, *data, **options
+        As its `fit` takes them.
     monitor : str
-        Which of the logged metrics is the score, such as ``"val_accuracy"``.
+        Which of the logged metrics is the score, such as ``"val_accuracy"``; one that was never
+        logged is a `ProtocolError`.
     loss : str
         Which of them is the training loss, if it is logged.
-    **options
-        As `fit` of the trainer takes them.
-
-    Raises
-    ------
-    ProtocolError
-        If `monitor` was never logged.
     """
     trainer.fit_loop.max_epochs = run.max_epochs
     if run.parameters is None:
@@ -68,9 +60,7 @@ def _fit(keeper: Bookkeeper, trainer: Any, loss: str, *args: Any, **options: Any
 
 
 def _callback(keeper: Bookkeeper, trainer: Any, loss: str) -> Any:
-    base = _base(trainer)
-
-    class Books(base):  # type: ignore[misc, valid-type]
+    class Books(_base(trainer)):  # type: ignore[misc]
         """Tells the bookkeeper; an epoch is over when the next begins, or training ends.
 
         Modules and callbacks may log until then.

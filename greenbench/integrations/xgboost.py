@@ -18,21 +18,13 @@ def train(
     ----------
     run : Run
         What the training was given.
-    params : dict
-        As `xgboost.train` takes them.
-    dtrain : xgboost.DMatrix
-        What is learned from.
+    params, dtrain, **options
+        As `xgboost.train` takes them, ``evals`` among them.
     monitor : str
-        Which metric of which of ``evals`` is the score, such as ``"validation-auc"``.
+        Which metric of which of ``evals`` is the score, such as ``"validation-auc"``; one that was
+        never logged is a `ProtocolError`.
     rounds : int
         Boosting rounds an epoch; each epoch costs about a millisecond besides.
-    **options
-        As `xgboost.train` takes them, ``evals`` among them.
-
-    Raises
-    ------
-    ProtocolError
-        If `monitor` was never logged.
     """
     import xgboost  # noqa: PLC0415
 
@@ -53,31 +45,21 @@ def fit(
 
     Parameters
     ----------
-    run : Run
-        What the training was given.
+    run, rounds
+        As of `train`.
     estimator : xgboost.XGBModel
         Such as `XGBClassifier`.
-    *data
-        As its `fit` takes them.
+    *data, **options
+        As its `fit` takes them, ``eval_set`` among them.
     monitor : str
         Which metric of which of ``eval_set`` is the score, such as ``"validation_0-auc"``.
-    rounds : int
-        Boosting rounds an epoch.
-    **options
-        As its `fit` takes them, ``eval_set`` among them.
-
-    Raises
-    ------
-    ProtocolError
-        If `monitor` was never logged.
     """
 
     def work(tell: Any) -> Any:
         ours = _callback(Bookkeeper(run, monitor, tell), rounds, len(data[0]))
         theirs = estimator.get_params().get("callbacks")
-        estimator.set_params(
-            n_estimators=run.max_epochs * rounds, callbacks=[*(theirs or ()), ours]
-        )
+        callbacks = [*(theirs or ()), ours]
+        estimator.set_params(n_estimators=run.max_epochs * rounds, callbacks=callbacks)
         try:
             return estimator.fit(*data, **options)
         finally:
@@ -89,19 +71,17 @@ def fit(
 def _callback(keeper: Bookkeeper, rounds: int, samples: int) -> Any:
     import xgboost  # noqa: PLC0415
 
+    booked = ExitStack()
+
     class Books(xgboost.callback.TrainingCallback):
         """Tells the bookkeeper; evaluations, which no other callback tells of, are methods."""
 
-        def __init__(self) -> None:
-            super().__init__()
-            self._booked = ExitStack()
-
         def before_training(self, model: Any) -> Any:
-            self._booked.enter_context(keeper.booked(model, eval_set="evaluate"))
+            booked.enter_context(keeper.booked(model, eval_set="evaluate"))
             return model
 
         def after_training(self, model: Any) -> Any:
-            self._booked.close()
+            booked.close()
             return model
 
         def before_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:

@@ -31,11 +31,16 @@ class TrialStatus(StrEnum):
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch of a trial: mean training loss, and validation score where it was measured."""
+    """One epoch of a trial: mean training loss, and validation score where it was measured.
+
+    What else a training of somebody's own reported then is in `metrics`, by name; that may be
+    times, and makes no epoch another one.
+    """
 
     epoch: int
     train_loss: float | None
     val_score: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,8 @@ class OwnCourse(Course):
         loss = report.loss
         is_lost = loss is not None and not math.isfinite(loss)
         score = None if report.score is None else self._checked(report.score)
-        taken = Epoch(epoch, None if is_lost else loss, score)
+        metrics = _finite(report.metrics)
+        taken = Epoch(epoch, None if is_lost else loss, score, metrics)
         if epoch < len(self._epochs):
             if self._epochs[epoch] != taken:
                 self._tell(
@@ -255,7 +256,7 @@ class OwnCourse(Course):
         """Return what else it told with its test score."""
         if self._run.tested is None:
             return {}
-        return {name: value for name, value in self._run.tested[1].items() if math.isfinite(value)}
+        return _finite(self._run.tested[1])
 
     def close(self) -> None:
         """End the training where it is, and say what it leaves behind."""
@@ -272,3 +273,7 @@ class OwnCourse(Course):
     @property
     def _is_lost(self) -> bool:
         return self._has_lost_score or self._has_lost_loss
+
+
+def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if math.isfinite(value)}

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -190,7 +191,10 @@ def _finds(source: _Source, classes: Mapping[str, Sequence[str]]) -> Iterator[Fi
         isinstance(node, ast.Constant) and node.value == "KERAS_BACKEND"
         for node in ast.walk(source.tree)
     ) or any(name.partition(".")[0] == "tensorflow" for name in source.names.values())
-    for node in source.tree.body:
+    guard = _guard(source.tree)
+    bare = None if guard else _bare_start(source)
+    # To import what a bare program defines would run it.
+    for node in [] if bare else source.tree.body:
         if isinstance(node, ast.ClassDef):
             kinds: tuple[Kind, ...] = ("lightning", "torch", "keras")
             kind = next((each for each in kinds if _is_a(node.name, each, classes)), None)
@@ -201,7 +205,7 @@ def _finds(source: _Source, classes: Mapping[str, Sequence[str]]) -> Iterator[Fi
         elif isinstance(node, ast.FunctionDef) and _builds_keras(node, source.names):
             needs = _required(node.args)
             yield Find("keras", node.name, *where, node.lineno, *how, needs=needs, engine=engine)
-    if line := _starts_at(source.tree):
+    if line := guard or bare:
         flags = tuple(_flags(source.tree))
         yield Find("script", source.file.stem, *where, line, *how, flags=flags)
 
@@ -234,12 +238,30 @@ def _builds_keras(node: ast.FunctionDef, names: Mapping[str, str]) -> bool:
     return returns and any(text.endswith(_BUILDERS) for text in spelled)
 
 
-def _starts_at(tree: ast.Module) -> int | None:
+def _guard(tree: ast.Module) -> int | None:
     """Return where a program starts: at its ``if __name__ == "__main__"``."""
     for node in tree.body:
         if isinstance(node, ast.If) and "__name__" in ast.unparse(node.test):
             return node.lineno
     return None
+
+
+def _bare_start(source: _Source) -> int | None:
+    """Return where a program without that starts: many a ``train.py`` is one."""
+    if not re.match(r"train(\W|_|$)", source.file.stem):
+        return None
+    body = source.tree.body
+    own = tuple(each.name for each in body if isinstance(each, ast.FunctionDef))
+    return next((each.lineno for each in body if _trains(each, own)), None)
+
+
+def _trains(node: ast.stmt, own: tuple[str, ...]) -> bool:
+    """Return whether a statement is a loop, or calls ``main()``, ``model.fit(…)`` or the like."""
+    if isinstance(node, ast.For | ast.While):
+        return True
+    called = node.value if isinstance(node, ast.Expr | ast.Assign) else None
+    name = ast.unparse(called.func) if isinstance(called, ast.Call) else ""
+    return name in own or name.endswith((".fit", ".train"))
 
 
 def _flags(tree: ast.Module) -> Iterator[str]:

@@ -78,8 +78,10 @@ def train(run):
     # Random data of the shape that the model takes: put your own here.
     inputs, targets = stand_in(model)
     if not model.compiled:
-        losses = {{True: "mse", False: "sparse_categorical_crossentropy"}}
-        model.compile(keras.optimizers.Adam(run["learning_rate"]), losses[targets.ndim > 1])
+        # Right for raw outputs, and harmless behind a softmax.
+        of_classes = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        loss_of = "mse" if targets.ndim > 1 else of_classes
+        model.compile(keras.optimizers.Adam(run["learning_rate"]), loss_of)
     run.costs(parameters=model.count_params())
     for epoch in run.epochs():
         loss = model.fit(inputs, targets, epochs=1, verbose=0).history["loss"][0]

@@ -11,7 +11,6 @@ from greenbench.results.journal import SCHEMA
 from greenbench.results.marks import MIXED, add_mark
 from greenbench.results.table import (
     ENDED_WELL,
-    FURTHER_METRIC,
     METRICS,
     TAGS,
     Row,
@@ -33,9 +32,11 @@ from greenbench.tracking.attempts import (
 )
 from greenbench.tracking.bulk import PARENT
 from greenbench.tracking.records import (
+    LONGEST_NAME,
     MetricStep,
     anytime,
     describe,
+    further,
     learning_curve,
     trial_metrics,
     witness_metrics,
@@ -51,9 +52,9 @@ Steps = Generator[None, None, str]
 
 BEST = "best/"
 """What the names of the incumbent's hyperparameters begin with."""
-LONGEST_NAME, LONGEST_TAG = 250, 8000
-"""Letters of a run's name and of a tag's value that MLflow's tables have room for: SQLite takes
-more all the same, and other databases refuse the run."""
+LONGEST_TAG = 8000
+"""Letters of a tag's value that MLflow's tables have room for: SQLite takes more all the same, and
+other databases refuse the run."""
 
 
 def log_steps(
@@ -244,7 +245,7 @@ def _case_tags(result: CaseResult, row: Row, key: str) -> dict[str, str]:
 
 def _case_figures(result: CaseResult, row: Row, end_ms: int) -> _Figures:
     metrics = {METRICS[name]: row[name] for name in METRICS if row[name] is not None}
-    metrics |= {f"{FURTHER_METRIC}{name}": value for name, value in result.metrics.items()}
+    metrics |= further(result.metrics)
     return _Figures(
         [
             *((name, value, end_ms, 0) for name, value in metrics.items()),

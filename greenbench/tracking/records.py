@@ -1,16 +1,20 @@
 """Records: what MLflow is told of a result, as texts and metrics over steps."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 
 from greenbench.results import CaseResult, Trial
 from greenbench.results.chronology import chronology
 from greenbench.results.emissions import intensity_in_words
 from greenbench.results.readings import JOULES_PER_WH
-from greenbench.results.table import METRICS, Row, to_trial_rows
+from greenbench.results.table import FURTHER_METRIC, METRICS, Row, to_trial_rows
 from greenbench.tasks import ACCURACY, Score
 
 MetricStep = tuple[str, float, int, int]
 """Name, value, time in ms since 1970-01-01 UTC, step."""
+LONGEST_NAME = 250
+"""Letters of a name that MLflow's tables have room for, of a run or of a metric."""
+_REFUSED = re.compile(r"[^\w.\- /]")
 
 
 def describe(result: CaseResult, row: Row) -> str:
@@ -84,3 +88,19 @@ def learning_curve(trial: Trial, score: Score, start_ms: int, end_ms: int) -> It
         if epoch.val_score is not None:
             for name in names:
                 yield METRICS[name], epoch.val_score, time_ms, epoch.epoch
+        for name, value in further(epoch.metrics).items():
+            yield name, value, time_ms, epoch.epoch
+
+
+def further(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return what else was told, under names that MLflow takes: people's may have any letters.
+
+    One that it refuses would cost the whole result.
+    """
+    return {f"{FURTHER_METRIC}{_taken(name)}": value for name, value in metrics.items()}
+
+
+def _taken(name: str) -> str:
+    parts = [part.strip() for part in _REFUSED.sub("_", name).split("/")]
+    path = "/".join("_" if part in ("", ".", "..") else part for part in parts)
+    return path[: LONGEST_NAME - len(FURTHER_METRIC)].rstrip("/. ")

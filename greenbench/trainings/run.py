@@ -141,10 +141,11 @@ class Run:
 
     def report(
         self,
+        /,
         loss: float | None = None,
         score: float | None = None,
         samples: int | None = None,
-        **metrics: float,
+        **metrics: float | None,
     ) -> Report:
         """Return what is yielded at the end of an epoch; there the training may be paused.
 
@@ -157,7 +158,7 @@ class Run:
         samples : int, optional
             Training samples of the epoch, for costs a sample.
         **metrics : float
-            What else is to be told.
+            What else is to be kept of the epoch, by any name; what is None is unknown.
 
         Raises
         ------
@@ -168,7 +169,7 @@ class Run:
             self._number("loss", loss),
             self._number("score", score),
             self._whole("samples", samples),
-            {name: self._number(name, value) or 0.0 for name, value in metrics.items()},
+            self._numbers(metrics),
         )
         self.done += 1
         self.reported.append(report)
@@ -176,9 +177,9 @@ class Run:
             self.heard(report)
         return report
 
-    def final(self, score: float, **metrics: float) -> None:
+    def final(self, /, score: float, **metrics: float | None) -> None:
         """Tell the score on the test data; only the incumbent gets as far."""
-        others = {name: self._number(name, value) or 0.0 for name, value in metrics.items()}
+        others = self._numbers(metrics)
         found = self._number("score", score)
         self.tested = None if found is None else (found, others)
 
@@ -309,6 +310,11 @@ class Run:
             raise ProtocolError(
                 f"{self._who} reports {name}={_shown(value)}{_here()}; expected a number"
             ) from error
+
+    def _numbers(self, metrics: Mapping[str, Any]) -> dict[str, float]:
+        """Return those that are known: what is None is unknown, and no 0."""
+        told = {name: self._number(name, value) for name, value in metrics.items()}
+        return {name: value for name, value in told.items() if value is not None}
 
     def _whole(self, name: str, value: Any) -> int | None:
         if value is None:

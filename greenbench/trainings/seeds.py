@@ -1,6 +1,6 @@
 """Seeds: whether a training comes to the same with the same seed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,9 @@ ADVICE = (
     "draw from run.seed, torch, NumPy, random or Keras, which are seeded; a generator of its own "
     "needs run.seed, and torch on a GPU torch.use_deterministic_algorithms(True)"
 )
+
+JUDGED = ("loss", "score", "samples")
+"""What equal seeds must give; what else is reported may be times."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class SeedCheck:
     @property
     def is_equal(self) -> bool:
         """Whether both told the same."""
-        return repr(self.first) == repr(self.second)
+        return _judged(self.first) == _judged(self.second)
 
     @property
     def sentence(self) -> str:
@@ -52,13 +55,15 @@ class SeedCheck:
         if len(self.first) != len(self.second):
             return f"{len(self.first)} epochs, then {len(self.second)}"
         pairs = enumerate(zip(self.first, self.second, strict=True))
-        epoch, (one, other) = next((e, p) for e, p in pairs if repr(p[0]) != repr(p[1]))
-        told = [(name, getattr(one, name), getattr(other, name)) for name in ("loss", "score")]
-        told += [(name, each, other.metrics.get(name)) for name, each in one.metrics.items()]
-        name, before, after = next(
-            (each for each in told if repr(each[1]) != repr(each[2])), ("samples", "some", "others")
-        )
+        epoch, (one, other) = next((e, p) for e, p in pairs if _judged(p[:1]) != _judged(p[1:]))
+        told = [(name, getattr(one, name), getattr(other, name)) for name in JUDGED]
+        name, before, after = next(each for each in told if repr(each[1]) != repr(each[2]))
         return f"in epoch {epoch}, {name} {before} and then {after}"
+
+
+def _judged(reports: Sequence[Report]) -> str:
+    # As texts, in which a NaN is one.
+    return repr([[getattr(report, name) for name in JUDGED] for report in reports])
 
 
 class Unbooked:

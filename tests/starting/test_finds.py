@@ -100,6 +100,26 @@ def test_programs_with_their_flags(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "for epoch in range(3):\n    print(epoch)\n",
+        f"{NETS}\nmodel = Wide()\nhistory = model.fit()\n",
+        f"{NETS}\ndef main():\n    pass\nmain()\n",
+    ],
+)
+def test_program_that_trains_as_it_is_imported_is_run_and_never_imported(
+    tmp_path: Path, text: str
+) -> None:
+    (one,) = find(project(tmp_path, train=text))
+    assert (one.kind, one.place) == ("script", "train.py")
+
+
+def test_helpers_of_trainings_are_no_programs(tmp_path: Path) -> None:
+    text = "import logging\nlogging.basicConfig()\n"
+    assert find(project(tmp_path, train_helpers=text)) == []
+
+
+@pytest.mark.parametrize(
     ("files", "module", "folder"),
     [
         ({"src__pkg____init__": "", "src__pkg__nets": NETS}, "pkg.nets", "src"),

@@ -151,8 +151,18 @@ class Data(L.LightningDataModule):
 """
 
 
+# Raw outputs: by a loss of probabilities its training would end in NaN.
+RAW = """
+import keras
+
+def build():
+    layers = [keras.Input((8,)), keras.layers.Dense(4, activation="relu"), keras.layers.Dense(3)]
+    return keras.Sequential(layers)
+"""
+
+
 @pytest.mark.integration
-@pytest.mark.parametrize("text", ["", MODEL, LIT])
+@pytest.mark.parametrize("text", ["", MODEL, LIT, RAW])
 def test_what_is_written_runs_as_it_stands(here: Path, text: str) -> None:
     project(here, nets=text)
     done = init()

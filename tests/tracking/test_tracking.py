@@ -287,6 +287,28 @@ def test_epochs_of_a_trial_are_steps(store: Store, client: "MlflowClient", suite
     assert child.info.start_time < times[0] < times[-1] == child.info.end_time
 
 
+@pytest.mark.parametrize(
+    ("name", "metric"),
+    [
+        ("auc", "metrics/auc"),
+        ("val/acc@5 (top)", "metrics/val/acc_5 _top_"),
+        ("../a//b/", "metrics/_/a/_/b/_"),
+        ("ü", "metrics/ü"),
+        ("long" * 100, "metrics/" + ("long" * 100)[:242]),
+    ],
+)
+def test_whatever_a_training_calls_its_metrics_is_logged_under_a_name_that_the_store_takes(
+    store: Store, client: "MlflowClient", suite: str, name: str, metric: str
+) -> None:
+    told = tuple(Epoch(epoch, 1.0, 0.5, {name: 2.0 * epoch}) for epoch in range(2))
+    trial = replace(make_trial(), epochs=told)
+    result = replace(make_result(suite=suite, trials=[trial]), metrics={name: 3.0})
+    run, (child,) = logged(store, client, result)
+    assert run.data.metrics[metric] == 3.0
+    steps = client.get_metric_history(child.info.run_id, metric)
+    assert [(each.step, each.value) for each in steps] == [(0, 0.0), (1, 2.0)]
+
+
 def test_search_is_a_curve_of_best_accuracy_over_energy(
     store: Store, client: "MlflowClient", suite: str
 ) -> None:

@@ -5,13 +5,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from greenbench.errors import GreenbenchError
 from greenbench.results import CaseResult, TrialStatus
-from greenbench.trainings import Report, Run
+from greenbench.trainings import Report, Run, leaks
 from tests.trainings.own_search import OwnSearch
 
 Train = Callable[[Run], Any]
@@ -200,6 +201,22 @@ def test_threads_that_are_left_are_told(search: OwnSearch) -> None:
     assert any("leaves behind 1 thread (feeder): join" in each for each in search.said)
 
 
+def test_memory_of_a_gpu_that_is_left_is_told(
+    search: OwnSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+    cuda = SimpleNamespace(is_initialized=lambda: True, memory_allocated=lambda: sum(held))
+    modules = {"torch": SimpleNamespace(cuda=cuda)}
+    monkeypatch.setattr(leaks, "sys", SimpleNamespace(modules=modules))
+
+    def train(run: Run) -> Iterator[Report]:
+        held.append(3 << 20)
+        yield from epochs(run)
+
+    search(train, trials=1)
+    assert any("leaves behind 3 MiB of GPU memory: keep no tensor" in each for each in search.said)
+
+
 def test_processes_that_are_left_are_ended(search: OwnSearch) -> None:
     started: list[subprocess.Popen[bytes]] = []
 
@@ -265,3 +282,20 @@ def test_unknown_costs_are_no_zeros(search: OwnSearch) -> None:
 
     costs = search(told, trials=3).costs
     assert (costs.parameters, costs.samples_seen, costs.train_flops) == (12, 90, 9000)
+
+
+def test_whatever_else_is_reported_is_kept_and_what_is_unknown_is_no_zero(
+    search: OwnSearch,
+) -> None:
+    def train(run: Run) -> Iterator[Report]:
+        for epoch in run.epochs():
+            others = {"auc": epoch / 4, "self": 1, "unknown": None, "lost": float("nan")}
+            yield run.report(score=0.5, **others)
+        run.final(0.5, **{"auc": 0.75, "unknown": None})  # type: ignore[arg-type]
+
+    result = search(train, trials=1)
+    kept = [{"auc": epoch / 4, "self": 1.0} for epoch in range(3)]
+    assert [each.metrics for each in result.trials[0].epochs] == kept
+    assert result.metrics == {"auc": 0.75}
+    (trial,) = search.journal(result.case).read().history
+    assert [each.metrics for each in trial.epochs] == kept

@@ -46,6 +46,20 @@ def unseeded(run: Run) -> Iterator[Report]:
         yield run.report(score=1 / STATE["count"])
 
 
+@greenbench.register_training("timed")
+def timed(run: Run) -> Iterator[Report]:
+    """Report what is another each time, beside a score that is not."""
+    for _ in run.epochs():
+        STATE["count"] += 1
+        run.save([])
+        yield run.report(score=0.5, seconds=STATE["count"])
+
+
+class TestTimed(TrainingConformance):
+    training = "timed"
+    hyperparameters: ClassVar[dict[str, Any]] = {}
+
+
 class TestWalk(TrainingConformance):
     training = "walk.s"
     hyperparameters: ClassVar = {"learning_rate": 1e-3}
