@@ -34,7 +34,8 @@ _ASSIGNMENT = re.compile(
 )
 _ODBC = re.compile(
     r"(?i)(?P<name>[^=;]*(?:pass|pwd|secret|token)[^=;]*=\s*)"
-    r"(?P<value>\{(?:[^}]|\}\})*(?:\}|$)|[^;]*)"
+    # One that has a semicolon belongs in braces, which people forget.
+    r"(?P<value>\{(?:[^}]|\}\})*(?:\}|$)|[^;]*(?:;[^;=]+(?=;|$))*)"
 )
 # A user may have an @, as Azure's have; and what is hidden anyway, anything.
 _MAY_HAVE_AT = re.compile(r"(?i)(user|username|uid|email)$")

@@ -46,7 +46,7 @@ def check_uri(address: StoreUri) -> None:
     uri = address.reveal()
     scheme = _scheme(uri)
     if not scheme:
-        raise _folder(uri)
+        raise _in_memory(uri) if uri == ":memory:" else _folder(uri)
     kind, _, _ = scheme.partition("+")
     if scheme in SERVERS:
         _check_server(uri)

@@ -64,6 +64,10 @@ ODBC = "DRIVER={ODBC Driver 18};SERVER=db,1433;UID=sa;PWD={hunter2-Geheim};Encry
             "mssql+pyodbc:///?odbc_connect="
             + quote_plus(ODBC.replace("{hunter2-Geheim}", "***"), safe="*"),
         ),
+        (
+            f"mssql+pyodbc:///?odbc_connect={quote_plus('PWD=hunter2;Geheim;UID=sa;PWD=a;Geheim')}",
+            f"mssql+pyodbc:///?odbc_connect={quote_plus('PWD=***;UID=sa;PWD=***', safe='*')}",
+        ),
     ],
 )
 def test_address_is_shown_without_what_is_secret(uri: str, shown: str) -> None:

@@ -20,6 +20,7 @@ REFUSED = {
     "sqlite+pysqlite://": "in memory",
     "sqlite+pysqlite:///:memory:": "in memory",
     "sqlite:///:memory:": "in memory",
+    ":memory:": "in memory",
     "sqlite:///:memory:?timeout=1": "in memory",
     "sqlite:///file::memory:?cache=shared&uri=true": "in memory",
     "sqlite:///file:x?mode=memory&uri=true": "in memory",
