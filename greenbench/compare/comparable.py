@@ -22,6 +22,9 @@ ENERGY = {
 }
 """Columns that energies of one comparison must agree in, and what they are called."""
 
+TIME = {column: ENERGY[column] for column in ("host", "threads")}
+"""The same of times."""
+
 MOST_NAMED = 5
 
 APART = ("dataset", "network", "model", "architecture", "backend")

@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from greenbench.compare.comparable import ENERGY, SCORED, SCORES, check_agree, check_cases
+from greenbench.compare.comparable import ENERGY, SCORED, SCORES, TIME, check_agree, check_cases
 from greenbench.compare.doubts import middle
 from greenbench.compare.replicates import by_unit, check_unit, dependence
-from greenbench.compare.samples import is_left_out, once_each
+from greenbench.compare.samples import WALL_TIMES, is_left_out, once_each
 from greenbench.errors import ConfigurationError, NotComparableError, UnknownNameError
 from greenbench.results.expected import LARGEST
 from greenbench.results.scope import scope_of
@@ -206,11 +206,13 @@ def _counts(row: Row, response: str, include_disturbed: bool) -> bool:
         row.get(response) is None or row.get("status", "finished") not in ("finished", "completed")
     ):
         return False
-    return include_disturbed or not _is_energy(response) or not is_left_out(row)
+    is_watched = _is_energy(response) or response in WALL_TIMES
+    return include_disturbed or not is_watched or not is_left_out(row, response)
 
 
 def _is_energy(response: str) -> bool:
-    return response.startswith("energy") or response.endswith(("_wh", "_j"))
+    # Emissions are energy in another unit.
+    return response.startswith(("energy", "emissions")) or response.endswith(("_wh", "_j"))
 
 
 def _origin(rows: Sequence[Row]) -> tuple[str | None, str | None]:
@@ -233,7 +235,8 @@ def _why_none(rows: Sequence[Row], response: str) -> str:
 
 def _check_comparable(rows: Sequence[Row], factors: Sequence[str], response: str) -> None:
     where = f"{response} by {', '.join(factors)}"
-    columns = {**(ENERGY if _is_energy(response) else {}), **COMMON}
+    measured = ENERGY if _is_energy(response) else TIME if response in WALL_TIMES else {}
+    columns = {**measured, **COMMON}
     if any("case_hash" in row for row in rows) and response in (*SCORES, "optimism"):
         columns |= SCORED
     check_agree(

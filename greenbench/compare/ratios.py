@@ -1,6 +1,6 @@
 """Paired ratios to a baseline: what another backend, optimiser or practice costs, and gives."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from greenbench.compare.paired import (
 from greenbench.compare.paired_means import FEWEST_PAIRS, PairedMean
 from greenbench.compare.ratio import Ratio, as_one_family, over_groups
 from greenbench.compare.ratio_wording import family_note, of_group, over_all
-from greenbench.compare.samples import describe_samples
+from greenbench.compare.samples import describe_samples, timed_rows
 from greenbench.errors import NotComparableError, UnknownNameError
 from greenbench.results.scope import scope_of
 from greenbench.results.scores import score_of
@@ -229,12 +229,14 @@ def _ratio(
     include_disturbed: bool,
 ) -> Ratio:
     names = {name: _named(name, group) for name in (variant, baseline)}
-    samples = {
-        name: describe_samples(members[name], include_disturbed=include_disturbed).counted
-        for name in names
-    }
-    pairs = paired(*(by_repeat(words, members[name]) for name, words in names.items()))
-    counted = paired(*(by_repeat(words, samples[name]) for name, words in names.items()))
+
+    def in_pairs(choose: Callable[[Sequence[Row]], Sequence[Row]]) -> list[tuple[Row, Row]]:
+        return paired(*(by_repeat(words, choose(members[n])) for n, words in names.items()))
+
+    counting = {"include_disturbed": include_disturbed}
+    pairs = in_pairs(list)
+    counted = in_pairs(lambda rows: describe_samples(rows, **counting).counted)
+    timed = in_pairs(lambda rows: timed_rows(rows, **counting))
     energy = ratio_of(counted, "energy_wh")
     everything = [*members[variant], *members[baseline]]
     check_agree(group or f"{variant} and {baseline}", everything, SCORED)
@@ -245,7 +247,7 @@ def _ratio(
         baseline=baseline,
         pairs=len(pairs),
         energy=energy,
-        duration=ratio_of(counted, "duration_s"),
+        duration=ratio_of(timed, "duration_s"),
         score=score_ratio_of(pairs) if score.low >= 0 else None,
         reason=_why_not(energy, len(pairs), len(counted)),
         score_difference=score_difference_of(pairs),

@@ -71,6 +71,24 @@ def describe_samples(rows: Sequence[Row], *, include_disturbed: bool = False) ->
     return Samples(tuple(rows), counted, cv, tuple(dict.fromkeys(marks)), low, high)
 
 
+def timed_rows(rows: Sequence[Row], *, include_disturbed: bool = False) -> list[Row]:
+    """Return the rows whose duration is known and counts, whether or not their energy does.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        As `describe_samples` takes them.
+    include_disturbed : bool
+        Whether samples that others delayed count, too.
+    """
+    return [
+        row
+        for row in rows
+        if row.get("duration_s") is not None
+        and (include_disturbed or not is_left_out(row, "duration_s"))
+    ]
+
+
 def once_each(rows: Sequence[Row], column: str = "test_score") -> list[Row]:
     """Return the rows whose figure is known, one for each case and repeat, with their mean.
 

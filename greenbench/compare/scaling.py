@@ -10,7 +10,7 @@ from greenbench.compare.hosts import host_column, on_host
 from greenbench.compare.paired import by_repeat, divided, paired, ratio_of, score_difference_of
 from greenbench.compare.paired_means import PairedMean, corrected, mean_ratio
 from greenbench.compare.ratios import FAILED, OWN_GROUP
-from greenbench.compare.samples import describe_samples, is_left_out
+from greenbench.compare.samples import describe_samples, timed_rows
 from greenbench.compare.scaling_wording import in_devices, in_words
 from greenbench.compare.stats import Estimate, bounds_of, estimate
 from greenbench.errors import ConfigurationError, NotComparableError
@@ -230,12 +230,7 @@ class _Samples:
 
     def __init__(self, name: str, rows: Sequence[Row], include_disturbed: bool) -> None:
         counted = describe_samples(rows, include_disturbed=include_disturbed).counted
-        timed = [
-            row
-            for row in rows
-            if row.get("duration_s") is not None
-            and (include_disturbed or not is_left_out(row, "duration_s"))
-        ]
+        timed = timed_rows(rows, include_disturbed=include_disturbed)
         known = {id(row) for row in counted}
         both = [row for row in timed if id(row) in known]
         self.energies = [row["energy_wh"] for row in counted]

@@ -646,15 +646,25 @@ def test_only_completed_trials_count() -> None:
         ("energy_wh", False, 6),
         ("net_wh", False, 6),
         ("energy_wh", True, 7),
+        ("emissions_g", False, 6),
+        ("duration_s", False, 6),
+        ("train_s", True, 7),
         ("test_score", False, 7),
     ],
 )
 def test_disturbed_samples_count_where_energy_is_not_the_question_or_when_asked_for(
     response: str, include: bool, n: int
 ) -> None:
-    rows = [*stored_rows(net_wh=0.5), stored(2, 9.0, marks="short disturbed", net_wh=0.7)]
+    known = {"net_wh": 0.5, "emissions_g": 0.5, "duration_s": 9.0, "train_s": 8.0}
+    rows = [*stored_rows(**known), stored(2, 9.0, marks="short disturbed", **known)]
     found = stored_factors(rows, response, include_disturbed=include)
     assert (found.n, found.left_out) == (n, 7 - n)
+
+
+@pytest.mark.parametrize(("response", "n"), [("duration_s", 6), ("energy_wh", 7)])
+def test_delayed_samples_count_for_energy_and_not_for_time(response: str, n: int) -> None:
+    delayed = stored(2, 9.0, marks="delayed", duration_s=99.0)
+    assert stored_factors([*stored_rows(duration_s=9.0), delayed], response).n == n
 
 
 def test_refusal_says_that_every_sample_was_disturbed() -> None:
@@ -685,6 +695,18 @@ def test_energies_that_differ_in_what_is_no_factor_are_refused(column: str, word
     with pytest.raises(NotComparableError, match=rf"differ in {words} \(0, 1\).*--where {column}="):
         stored_factors(rows)
     assert compare_factors(rows, ["conv", column], "energy_wh").n == 6
+
+
+@pytest.mark.parametrize(
+    ("response", "column"),
+    [("emissions_g", "energy_provenance"), ("emissions_g", "host"), ("duration_s", "host")],
+)
+def test_emissions_are_refused_as_energies_are_and_times_of_several_hosts(
+    response: str, column: str
+) -> None:
+    rows = [{**row, response: 1.0, column: str(i % 2)} for i, row in enumerate(stored_rows())]
+    with pytest.raises(NotComparableError, match=rf"differ in .*\(0, 1\).*--where {column}="):
+        stored_factors(rows, response)
 
 
 @pytest.mark.parametrize("column", ["host", "meter", "energy_provenance"])

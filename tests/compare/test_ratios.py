@@ -171,11 +171,24 @@ def test_disturbed_samples_count_for_accuracy_alone_unless_they_are_asked_for() 
     assert (counted.energy.n, counted.energy.mean) == (3, pytest.approx((50 / 4) ** (1 / 3)))
 
 
-def test_unknown_energies_leave_accuracy() -> None:
+def test_delayed_samples_count_for_energy_alone_unless_they_are_asked_for() -> None:
+    late = [sample("early", 0, 0.5, marks="delayed", duration_s=90.0), *HALF[1:]]
+    quiet, counted = (
+        only(compare([*BASE, *late], include_disturbed=each)) for each in (False, True)
+    )
+    for found, timed, mean in ((quiet, 2, 1.0), (counted, 3, 9 ** (1 / 3))):
+        assert found.energy is not None
+        assert found.duration is not None
+        assert (found.energy.n, found.duration.n) == (3, timed)
+        assert found.duration.mean == pytest.approx(mean)
+
+
+def test_unknown_energies_leave_accuracy_and_time() -> None:
     found = compare([*BASE, *samples("early", [None] * 3)])
     ratio = only(found)
     assert ratio.score is not None
-    assert (ratio.energy, ratio.duration, ratio.score.n) == (None, None, 3)
+    assert ratio.duration is not None
+    assert (ratio.energy, ratio.duration.n, ratio.score.n) == (None, 3, 3)
     assert ratio.reason == "no pair of repeats has two energies that count"
     assert ratio.reason in found.sentence
 
