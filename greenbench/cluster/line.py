@@ -1,6 +1,8 @@
 """The line between a worker and the driver: questions that are asked until they are answered."""
 
 import queue
+import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
@@ -9,6 +11,8 @@ from greenbench.errors import GreenbenchError
 
 ANSWER_S = 5.0
 """After how many seconds a question is asked again: its answer may have been lost."""
+
+SHORTEST_POLL_S, LONGEST_POLL_S, LONGEST_S = 0.005, 0.25, 3600.0
 
 AWAY = (TimeoutError, queue.Empty, queue.Full)
 
@@ -21,6 +25,31 @@ class Channel(Protocol):
 
     def get(self, timeout: float | None = None) -> Any:
         """Return the first of what is there; raise one of `AWAY` if there is nothing in time."""
+
+
+class Polled:
+    """A queue that is asked again and again: one that waits logs an error where nothing comes."""
+
+    def __init__(self, channel: Any) -> None:
+        self._channel = channel
+        self._found: deque[Any] = deque()
+
+    def put(self, value: Any, timeout: float | None = None) -> None:
+        """Add something."""
+        self._channel.put(value, timeout=timeout)
+
+    def get(self, timeout: float | None = None) -> Any:
+        """Return the first of what is there; raise `TimeoutError` if there is nothing in time."""
+        deadline = time.monotonic() + (LONGEST_S if timeout is None else timeout)
+        pause_s = SHORTEST_POLL_S
+        while not self._found:
+            self._found.extend(self._channel.get(batch=True))
+            if not self._found:
+                if time.monotonic() > deadline:
+                    raise TimeoutError
+                time.sleep(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_POLL_S)
+        return self._found.popleft()
 
 
 class AbandonedError(GreenbenchError):

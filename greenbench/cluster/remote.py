@@ -5,7 +5,6 @@ import os
 import tempfile
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -18,8 +17,8 @@ from distributed import Queue, Status, get_client, get_worker
 
 from greenbench import registry
 from greenbench.cases import Case
-from greenbench.cluster.line import AbandonedError, Line
-from greenbench.cluster.orders import Common, objection
+from greenbench.cluster.line import AbandonedError, Line, Polled
+from greenbench.cluster.orders import Common, digest_on, objection
 from greenbench.cluster.relay import Piece, Receiver, Sender, fetch
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.cooling import CoolDown, thermometer
@@ -32,7 +31,7 @@ from greenbench.machine.secrets import redact
 from greenbench.results.journal import Journal
 from greenbench.results.looks import Look
 from greenbench.results.marks import REPLAYING
-from greenbench.running.conditions import conditions_here
+from greenbench.running.conditions import WHICH_CARD, conditions_here
 from greenbench.running.executor import Job, WorkerPool
 from greenbench.running.parts import import_parts
 from greenbench.settings import Settings
@@ -41,7 +40,6 @@ ENDING = (Status.closing, Status.closed, Status.failed)
 SAVED_EVERY_S = 30.0
 """So often is sent what a running trial has saved, which may be large."""
 CHECK_S = 1.0
-SHORTEST_POLL_S, LONGEST_POLL_S, LONGEST_S = 0.005, 0.25, 3600.0
 
 
 @dataclass(frozen=True)
@@ -107,8 +105,8 @@ def run_repeat(common: str, order: str, up: str, token: str) -> None:
     common : str
         As of `Common.to_json`.
     order : str
-        The repeat, as JSON: ``case``, ``repeat``, ``suite``, ``journal``, ``mixed``, ``look`` and
-        ``design``.
+        The repeat, as JSON: ``case``, ``repeat``, ``suite``, ``journal``, ``mixed``, ``look``,
+        ``design``, and of the case's conditions, ``conditions`` and ``packages``.
     up : str
         Name of the queue that the driver reads.
     token : str
@@ -116,7 +114,7 @@ def run_repeat(common: str, order: str, up: str, token: str) -> None:
     """
     client = get_client()
     driver, down = Queue(up, client=client), Queue(token, client=client)
-    line = Line(driver, _Polled(down), token, _watch_of(token))
+    line = Line(driver, Polled(down), token, _watch_of(token))
     try:
         # Nobody reads what an error would say then.
         with suppress(AbandonedError), _only_one:
@@ -125,29 +123,6 @@ def run_repeat(common: str, order: str, up: str, token: str) -> None:
         # A scheduler keeps what somebody has not closed.
         down.close()
         driver.close()
-
-
-class _Polled:
-    """A queue that is asked again and again: one that waits logs an error where nothing comes."""
-
-    def __init__(self, channel: Queue) -> None:
-        self._channel = channel
-        self._found: deque[Any] = deque()
-
-    def put(self, value: Any, timeout: float | None = None) -> None:
-        self._channel.put(value, timeout=timeout)
-
-    def get(self, timeout: float | None = None) -> Any:
-        deadline = time.monotonic() + (LONGEST_S if timeout is None else timeout)
-        pause_s = SHORTEST_POLL_S
-        while not self._found:
-            self._found.extend(self._channel.get(batch=True))
-            if not self._found:
-                if time.monotonic() > deadline:
-                    raise TimeoutError
-                time.sleep(pause_s)
-                pause_s = min(2 * pause_s, LONGEST_POLL_S)
-        return self._found.popleft()
 
 
 def _watch_of(token: str) -> Any:
@@ -202,11 +177,13 @@ def _measure(
         # It may have waited for long.
         line.check()
         idle_w = site.prepare(line, case, order["repeat"], held)
-        _begin(line, site, case, journal)
+        here = conditions_here(site.settings, [case], site.packages, site.home)
+        _begin(line, site, case, journal, here)
         sender.begin()
-        look = Look(int(order["look"]), order["design"])
+        look, digest = Look(int(order["look"]), order["design"]), digest_on(order, here, common)
         at = (case, order["repeat"], order["suite"], journal)
-        site.pool.run(Job(*at, idle_w, order["mixed"], look, True), _Events(line, sender))
+        job = Job(*at, idle_w, order["mixed"], look, waits=True, conditions=digest)
+        site.pool.run(job, _Events(line, sender))
 
 
 def _lock_of(line: Line, site: "_Site", case: Case) -> AbstractContextManager[Held]:
@@ -220,13 +197,14 @@ def _lock_of(line: Line, site: "_Site", case: Case) -> AbstractContextManager[He
     return measuring_lock(settings.host_lock, gpus, settings.headline, on_wait)
 
 
-def _begin(line: Line, site: "_Site", case: Case, journal: Journal) -> None:
+def _begin(
+    line: Line, site: "_Site", case: Case, journal: Journal, here: Mapping[str, Any]
+) -> None:
     """Say where the repeat is to go on, and take what there is of it."""
-    here = dict(conditions_here(site.settings, [case], site.packages, site.home))
-    here["device"] = site.pool.device_of(case)
+    place = {**here, "device": site.pool.device_of(case)}
     # Which card of several equal ones is of no account.
-    here.pop("CUDA_VISIBLE_DEVICES", None)
-    there = line.ask("hello", conditions=here, scope=site.scope_of(case))
+    place.pop(WHICH_CARD, None)
+    there = line.ask("hello", conditions=place, scope=site.scope_of(case))
     if there["objection"]:
         raise ChangedDataError(there["objection"])
     lines = Piece.from_dict(there["lines"])

@@ -40,8 +40,9 @@ COMPUTING = (
     "scikit-learn", "scikit-optimize", "optuna", "cmaes", "pillow", "pyarrow", "codecarbon", "zeus",
 )  # fmt: skip
 """Packages that compute, load or measure; those that users' parts import are added."""
+WHICH_CARD = "CUDA_VISIBLE_DEVICES"
 VARIABLES = (
-    "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "KERAS_BACKEND", "KERAS_HOME",
+    WHICH_CARD, "CUDA_DEVICE_ORDER", "KERAS_BACKEND", "KERAS_HOME",
     "NVIDIA_TF32_OVERRIDE",
     "CUBLAS_WORKSPACE_CONFIG", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "PYTORCH_CUDA_ALLOC_CONF",
     "XLA_FLAGS", "JAX_PLATFORMS", "JAX_ENABLE_X64", "JAX_DEFAULT_MATMUL_PRECISION",
