@@ -44,8 +44,8 @@ OWN_SPACE: Mapping[str, str] = {
 LEARNING_RATE = "rate"
 OWN = "own"
 """The backend and the data set of trainings that bring theirs."""
-COMMAND = "command_"
-"""How architectures begin that are any program."""
+COMMAND, READS = "command_", "reads"
+"""How architectures begin that are any program; their option that says what they read."""
 COUNTS = (
     "trials", "epochs", "batch_size", "repeats", "threads", "batched_trials", "devices",
 )  # fmt: skip
@@ -272,10 +272,9 @@ class Case:
         options = self.architecture_options
         if self.architecture.startswith(COMMAND):
             # What a size is made of is its own; the command line is too long for a name.
-            unnamed = ("command", "report")
-            options = tuple(
-                each for each in options if self.size is None and each[0] not in unnamed
-            )
+            unnamed = ("command", "report", READS)
+            kept = () if self.size is not None else options
+            options = tuple(each for each in kept if each[0] not in unnamed)
         return _varied(self.architecture, self.size, *_labels(options))
 
     @property
@@ -303,6 +302,9 @@ class Case:
         """
         drawn = {name: v for name, v in self.dataset_options if name not in VARYING}
         definition = {**self.to_dict(), "dataset_options": drawn}
+        if self.architecture.startswith(COMMAND):
+            # To say what it reads changes nothing of it.
+            definition.get("architecture_options", {}).pop(READS, None)
         if not set(DRAWING).isdisjoint(map(str, index)):
             brings = ("architecture",) if self.backend == OWN else ()
             definition = {name: definition[name] for name in (*DATA, *brings)}

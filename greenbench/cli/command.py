@@ -1,21 +1,25 @@
 """The options of `greenbench run` for a program of any kind."""
 
-from collections.abc import Callable, Mapping
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import click
 
 from greenbench.cases import Scalar
-from greenbench.cases.case import COMMAND
+from greenbench.cases.case import COMMAND, READS
 from greenbench.errors import ConfigurationError
 from greenbench.registry import PART_NAME
 from greenbench.selection import Selection, parse_options
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-FLAGS = ("name", "size", "report", "score")
+FLAGS = ("name", "size", "report", "score", "reads")
 """Options that say more about a command."""
+NOTHING = "none"
+VARIABLE = re.compile(r"\$[A-Za-z_]\w*")
 
 
 def commanding(command: Command) -> Command:
@@ -36,6 +40,12 @@ def commanding(command: Command) -> Command:
         ),
         click.option("--report", metavar="FILE", help="Where the program reports by itself."),
         click.option("--score", help="What it reports, such as f1; default: accuracy."),
+        click.option(
+            "--reads",
+            multiple=True,
+            metavar="PATH",
+            help="File, folder or '$VARIABLE' that it reads; repeatable; none if it reads nothing.",
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -63,8 +73,10 @@ def of_command(selection: Selection, given: Mapping[str, Any]) -> list[Selection
         **selection.architecture_options,
         "command": line,
         **{name: given[name] for name in ("report", "score") if given[name]},
+        **({READS: _reads(given[READS])} if given[READS] else {}),
     }
-    if taken := sorted({"command", "report", "score"} & set(selection.architecture_options)):
+    reserved = {"command", "report", "score", READS}
+    if taken := sorted(reserved & set(selection.architecture_options)):
         raise ConfigurationError(
             f"--set {taken[0]}=… is what --{taken[0]} is for; choose another name for the place"
         )
@@ -107,6 +119,26 @@ def _name(line: str, name: str | None) -> str:
             f"--name is {name!r}; use lower-case letters, digits and _, as in 'finetune'"
         )
     return name or CommandLine(line).name
+
+
+def _reads(given: Sequence[str]) -> str:
+    """Return what a program reads as words; none is what makes all its data itself."""
+    if NOTHING in given:
+        if len(given) > 1:
+            raise ConfigurationError(
+                f"--reads {NOTHING} says that the program reads nothing, and another one that it "
+                f"does; leave one out (a file of that name is ./{NOTHING})"
+            )
+        return ""
+    if wrong := [each for each in given if not each.strip() or not _may_be_read(each)]:
+        raise ConfigurationError(
+            f"--reads is {wrong[0]!r}; expected a file, a folder or a '$VARIABLE', or {NOTHING}"
+        )
+    return shlex.join(given)
+
+
+def _may_be_read(text: str) -> bool:
+    return not text.startswith("$") or VARIABLE.fullmatch(text) is not None
 
 
 def _size(text: str, options: Mapping[str, Scalar]) -> tuple[str, dict[str, Scalar]]:

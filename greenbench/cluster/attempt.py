@@ -11,7 +11,7 @@ from greenbench.cluster.relay import Piece, Receiver
 from greenbench.errors import ConfigurationError, DatasetError, GreenbenchError, WorkerError
 from greenbench.results import TrialStatus
 from greenbench.results.journal import Journal
-from greenbench.running.conditions import FILE, change, listed
+from greenbench.running.conditions import READ, change, listed
 from greenbench.running.executor import record_lost
 from greenbench.running.worker_process import lost_trials
 
@@ -155,7 +155,7 @@ class Attempt:
 
     def _object_to(self, here: Mapping[str, Any]) -> str | None:
         """Return that files here are not those that the case's other repeats read, if so."""
-        names = [name for name in here if name.startswith(FILE)]
+        names = [name for name in here if name.startswith(READ)]
         if not names:
             return None
         places = islice(filter(None, map(Journal.last_place, self._others())), MOST_SIBLINGS)

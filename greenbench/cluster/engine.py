@@ -29,7 +29,12 @@ from greenbench.results import CaseResult
 from greenbench.results.journal import Journal
 from greenbench.results.marks import REPLAYING
 from greenbench.running.case_checks import check_completed
-from greenbench.running.conditions import Conditions, conditions_asked
+from greenbench.running.conditions import (
+    Conditions,
+    conditions_asked,
+    conditions_of_each,
+    sources_of_cases,
+)
 from greenbench.running.delivery import Delivery, When, silence
 from greenbench.running.listener import Listener
 from greenbench.running.repeats import Follower
@@ -165,6 +170,8 @@ class ClusterSession(Session):
         common = Common.of(self.settings, self.cases, intensity).to_json()
         self._run_folder = self._open_folder(stack, intensity, is_fresh=is_fresh)
         self.folder = self._run_folder.path
+        of_run = self._run_folder.request.conditions
+        self._of_each = conditions_of_each(self.settings, self.cases, of_run)
         # What only workers know is checked by them, repeat by repeat.
         self._was_complete = self._run_folder.is_resumed and self._run_folder.is_complete()
         self._is_complete = True
@@ -240,15 +247,18 @@ class ClusterSession(Session):
         repeat.attempts += 1
         token = f"greenbench-{secrets.token_hex(8)}"
         self._attempts[token] = Attempt(repeat, token, hand.address, hand.name)
-        look = self._run_folder.look_of(repeat.case, repeat.number)
+        look, mixed = self._run_folder.look_of(repeat.case, repeat.number), self._run_folder.mixed
         order = {
             "case": repeat.case.to_dict(),
             "repeat": repeat.number,
             "suite": self.suite,
             "journal": repeat.journal.path.name,
-            "mixed": list(self._run_folder.mixed),
+            "mixed": list(mixed),
             "look": look.number,
             "design": look.design,
+            # Of results that were mixed, nobody knows under which.
+            "conditions": None if mixed else self._of_each.get(repeat.case),
+            "packages": sorted(sources_of_cases(self.settings, [repeat.case]).packages),
         }
         done = len(repeat.journal.read().trials)
         self._at(hand.name).repeat_started(repeat.case, repeat.number, done)

@@ -12,7 +12,13 @@ from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.meters import meter_files, meter_names
 from greenbench.machine.sources import digest_files
-from greenbench.running.conditions import digest_of_ours, sources_of_cases
+from greenbench.running.conditions import (
+    COMPUTING,
+    Conditions,
+    digest_of,
+    digest_of_ours,
+    sources_of_cases,
+)
 from greenbench.running.parts import modules_in_sight, own_parts, registering_modules
 from greenbench.settings import Settings
 
@@ -129,3 +135,31 @@ def objection(common: Common) -> str | None:
         if digest_files([home / file]) != digest:
             return f"{file} differs there ({home / file}); bring it up to date"
     return None
+
+
+def conditions_on(
+    asked: Conditions | None, packages: Sequence[str], here: Conditions, common: Common
+) -> Conditions | None:
+    """Return what a case's results depend on where it runs, as a session of that machine would.
+
+    Parameters
+    ----------
+    asked : mapping or None
+        What is the same wherever the case runs; None where that is not recorded.
+    packages : sequence of str
+        Those that the case's own parts import.
+    here : mapping
+        What this machine decides, for all packages that parts of the run import.
+    common : Common
+        Of the run.
+    """
+    if asked is None:
+        return None
+    of_others = {*common.packages} - {*packages, *COMPUTING}
+    return {**asked, **{name: v for name, v in here.items() if name not in of_others}}
+
+
+def digest_on(order: Mapping[str, Any], here: Conditions, common: Common) -> str | None:
+    """Return the digest of what a repeat runs under, of `conditions_on` where it runs."""
+    found = conditions_on(order["conditions"], order["packages"], here, common)
+    return digest_of(found, Case.from_dict(order["case"]), order["repeat"])

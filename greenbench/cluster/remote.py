@@ -18,7 +18,7 @@ from distributed import Queue, Status, get_client, get_worker
 from greenbench import registry
 from greenbench.cases import Case
 from greenbench.cluster.line import AbandonedError, Line, Polled
-from greenbench.cluster.orders import Common, objection
+from greenbench.cluster.orders import Common, digest_on, objection
 from greenbench.cluster.relay import Piece, Receiver, Sender, fetch
 from greenbench.energy.carbon import CarbonIntensity
 from greenbench.energy.cooling import CoolDown, thermometer
@@ -31,7 +31,7 @@ from greenbench.machine.secrets import redact
 from greenbench.results.journal import Journal
 from greenbench.results.looks import Look
 from greenbench.results.marks import REPLAYING
-from greenbench.running.conditions import conditions_here
+from greenbench.running.conditions import WHICH_CARD, conditions_here
 from greenbench.running.executor import Job, WorkerPool
 from greenbench.running.parts import import_parts
 from greenbench.settings import Settings
@@ -105,8 +105,8 @@ def run_repeat(common: str, order: str, up: str, token: str) -> None:
     common : str
         As of `Common.to_json`.
     order : str
-        The repeat, as JSON: ``case``, ``repeat``, ``suite``, ``journal``, ``mixed``, ``look`` and
-        ``design``.
+        The repeat, as JSON: ``case``, ``repeat``, ``suite``, ``journal``, ``mixed``, ``look``,
+        ``design``, and of the case's conditions, ``conditions`` and ``packages``.
     up : str
         Name of the queue that the driver reads.
     token : str
@@ -177,11 +177,13 @@ def _measure(
         # It may have waited for long.
         line.check()
         idle_w = site.prepare(line, case, order["repeat"], held)
-        _begin(line, site, case, journal)
+        here = conditions_here(site.settings, [case], site.packages, site.home)
+        _begin(line, site, case, journal, here)
         sender.begin()
-        look = Look(int(order["look"]), order["design"])
+        look, digest = Look(int(order["look"]), order["design"]), digest_on(order, here, common)
         at = (case, order["repeat"], order["suite"], journal)
-        site.pool.run(Job(*at, idle_w, order["mixed"], look, True), _Events(line, sender))
+        job = Job(*at, idle_w, order["mixed"], look, waits=True, conditions=digest)
+        site.pool.run(job, _Events(line, sender))
 
 
 def _lock_of(line: Line, site: "_Site", case: Case) -> AbstractContextManager[Held]:
@@ -195,13 +197,14 @@ def _lock_of(line: Line, site: "_Site", case: Case) -> AbstractContextManager[He
     return measuring_lock(settings.host_lock, gpus, settings.headline, on_wait)
 
 
-def _begin(line: Line, site: "_Site", case: Case, journal: Journal) -> None:
+def _begin(
+    line: Line, site: "_Site", case: Case, journal: Journal, here: Mapping[str, Any]
+) -> None:
     """Say where the repeat is to go on, and take what there is of it."""
-    here = dict(conditions_here(site.settings, [case], site.packages, site.home))
-    here["device"] = site.pool.device_of(case)
+    place = {**here, "device": site.pool.device_of(case)}
     # Which card of several equal ones is of no account.
-    here.pop("CUDA_VISIBLE_DEVICES", None)
-    there = line.ask("hello", conditions=here, scope=site.scope_of(case))
+    place.pop(WHICH_CARD, None)
+    there = line.ask("hello", conditions=place, scope=site.scope_of(case))
     if there["objection"]:
         raise ChangedDataError(there["objection"])
     lines = Piece.from_dict(there["lines"])

@@ -16,21 +16,33 @@ from greenbench.machine.environment import describe_environment, git_revision
 from greenbench.machine.sources import Sources, digest_files, sources_of
 from greenbench.running.parts import registering_modules
 from greenbench.settings import Settings
-from greenbench.trainings.command import files_of
-from greenbench.trainings.reading import digest_of_data, reads_of, why_unknown
+from greenbench.trainings.command import files_of, line_of
+from greenbench.trainings.command_line import CommandLine
+from greenbench.trainings.reading import (
+    VARIABLE,
+    digest_of_data,
+    digest_of_variable,
+    reads_of,
+    why_unknown,
+)
 
 Conditions = Mapping[str, str | float | None]
 
 CODE, FILE, DATA = "the code of ", "the file ", "the data set "
+PROGRAM, OF_ENVIRONMENT = "the program ", "the variable "
+DIGESTS = (CODE, FILE, DATA, PROGRAM, OF_ENVIRONMENT)
 """How names begin whose values are digests, which tell people nothing."""
+READ = (FILE, OF_ENVIRONMENT)
+"""How names begin of what trainings of people's own read."""
 MOST_NAMED = 5
 COMPUTING = (
     "torch", "torchvision", "keras", "jax", "jaxlib", "tensorflow", "numpy", "scipy",
     "scikit-learn", "scikit-optimize", "optuna", "cmaes", "pillow", "pyarrow", "codecarbon", "zeus",
 )  # fmt: skip
 """Packages that compute, load or measure; those that users' parts import are added."""
+WHICH_CARD = "CUDA_VISIBLE_DEVICES"
 VARIABLES = (
-    "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "KERAS_BACKEND", "KERAS_HOME",
+    WHICH_CARD, "CUDA_DEVICE_ORDER", "KERAS_BACKEND", "KERAS_HOME",
     "NVIDIA_TF32_OVERRIDE",
     "CUBLAS_WORKSPACE_CONFIG", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "PYTORCH_CUDA_ALLOC_CONF",
     "XLA_FLAGS", "JAX_PLATFORMS", "JAX_ENABLE_X64", "JAX_DEFAULT_MATMUL_PRECISION",
@@ -120,6 +132,7 @@ def conditions_here(
         "python": platform.python_version(),
         **{name: _version(name) for name in sorted({*COMPUTING, *packages})},
         **{name: os.environ.get(name) for name in VARIABLES},
+        **_programs(cases, folder),
         **_data_read(cases, folder),
     }
 
@@ -141,7 +154,11 @@ def conditions_of_each(
     if not of_run:
         return {}
     names = {
-        case: {*_names_of_parts(sources_of_cases(settings, [case])), *names_of_data(case)}
+        case: {
+            *_names_of_parts(sources_of_cases(settings, [case])),
+            *([name_of_program(case, line)] if (line := line_of(case)) else ()),
+            *names_of_data(case),
+        }
         for case in cases
     }
     of_parts = set().union(*names.values()) - set(COMPUTING)
@@ -153,13 +170,41 @@ def conditions_of_each(
 
 
 def names_of_data(case: Case) -> list[str]:
-    """Return the names of conditions that are files which the training of a case reads."""
-    return [f"{FILE}{path}" for path in reads_of(case) or ()]
+    """Return the names of conditions that are what the training of a case reads."""
+    return [_name_of(read) for read in reads_of(case) or ()]
+
+
+def _name_of(read: str) -> str:
+    is_variable = read.startswith(VARIABLE)
+    return f"{OF_ENVIRONMENT}{read.removeprefix(VARIABLE)}" if is_variable else f"{FILE}{read}"
 
 
 def _data_read(cases: Sequence[Case], folder: Path) -> dict[str, str | None]:
-    paths = dict.fromkeys(path for case in cases for path in reads_of(case) or ())
-    return {f"{FILE}{path}": digest_of_data(folder / path) for path in paths}
+    read = dict.fromkeys(each for case in cases for each in reads_of(case) or ())
+    return {
+        _name_of(each): digest_of_variable(each.removeprefix(VARIABLE))
+        if each.startswith(VARIABLE)
+        else digest_of_data(folder / each)
+        for each in read
+    }
+
+
+def _programs(cases: Sequence[Case], folder: Path) -> dict[str, str | None]:
+    """Return digests of programs; None of one that does not tell which code is run."""
+    found: dict[str, str | None] = {}
+    for case in cases:
+        if line := line_of(case):
+            file = None if line.why_unseen(folder) else line.program_found(folder)
+            digest = digest_of_data(file) if file else None
+            name = name_of_program(case, line)
+            # Nobody tells apart what is called alike.
+            found[name] = digest if found.get(name, digest) == digest else None
+    return found
+
+
+def name_of_program(case: Case, line: CommandLine) -> str:
+    """Return the name of the condition that is the program of a case."""
+    return f"{PROGRAM}{line.words[0]} of {case.architecture}"
 
 
 def _names_of_parts(sources: Sources) -> set[str]:
@@ -224,7 +269,9 @@ def _is_unknown(name: str, now: Conditions) -> bool:
 
 def change(name: str, before: object, now: object) -> str:
     """Return one difference in words."""
-    if name.startswith((CODE, FILE, DATA)):
+    if name.startswith(READ) and before is None:
+        return f"{name} (unknown before)"
+    if name.startswith(DIGESTS):
         return name
     return f"{name} ({_shown(before)}, now {_shown(now)})"
 

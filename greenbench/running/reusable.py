@@ -11,7 +11,14 @@ from greenbench.cases import Case
 from greenbench.registry import OWN
 from greenbench.results import CaseResult
 from greenbench.results.marks import DOUBTFUL, marks_of
-from greenbench.running.conditions import Conditions, digest_of, names_of_data, unknown
+from greenbench.running.conditions import (
+    Conditions,
+    digest_of,
+    name_of_program,
+    names_of_data,
+    unknown,
+)
+from greenbench.trainings.command import line_of
 from greenbench.trainings.reading import reads_of
 
 MACHINE = ("cpu", "cores", "memory_gib", "system")
@@ -83,12 +90,16 @@ def objection(result: CaseResult, now: Conditions, here: Mapping[str, str]) -> s
 
 
 def _unknown_data(case: Case, now: Conditions) -> str | None:
-    """Return why nobody knows whether the data of a training of one's own changed, if so."""
+    """Return why nobody knows whether code or data of a training of one's own changed, if so."""
+    line = line_of(case)
     if reads_of(case) is None:
+        how = "`--reads`" if line else "`register_training(…, reads=[…])`"
         return (
             f"nobody knows whether the data of {case.architecture} changed, which it loads itself; "
-            "`register_training(…, reads=[…])` tells"
+            f"{how} tells"
         )
+    if line and now.get(name_of_program(case, line)) is None:
+        return f"nobody knows {line.why_unseen() or f'the code of {line.words[0]!r}'}"
     if gone := [name for name in names_of_data(case) if now.get(name) is None]:
         return f"nobody knows {unknown(gone[0])}, which {case.architecture} reads"
     return None

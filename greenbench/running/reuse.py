@@ -20,8 +20,8 @@ from greenbench.energy.carbon import CarbonIntensity
 from greenbench.errors import GreenbenchError, JournalError
 from greenbench.machine.environment import describe_environment
 from greenbench.registry import OWN
-from greenbench.results.journal import Journal
-from greenbench.running.conditions import DATA, Conditions, change, changes, listed
+from greenbench.results.journal import DAMAGE, Journal
+from greenbench.running.conditions import DATA, WHICH_CARD, Conditions, change, changes, listed
 from greenbench.running.executor import WorkerPool
 from greenbench.running.manifest import DONE, MANIFEST, UNREADABLE, Manifest
 from greenbench.running.reusable import Found, first_found, objection
@@ -31,6 +31,7 @@ from greenbench.search.basis import OF_DATA
 from greenbench.settings import Settings
 
 NONE = "no complete run has their results"
+UNREADABLE_RESULTS = "their results cannot be read"
 
 Reasons = Counter[str]
 """How many repeats are measured anew, by why."""
@@ -103,23 +104,56 @@ def candidates(
     notice : callable
         Told if the store is away.
     """
-    runs = _complete(settings.journal_dir, folder.path)
-    store, here = StoredResults(settings, notice), describe_environment(1, {})
+    results, here = Results(settings, folder.path, notice), describe_environment(1, {})
     found, reasons = Candidates(), Reasons()
     for case, repeat, journal in folder.repeats():
         if journal.path.exists():
             continue
-        of_repeat = (case, repeat, conditions[case], here)
-        looks = chain(
-            (_look(run, *of_repeat) for run in runs),
-            (store.look(*each) for each in [of_repeat]),
-        )
-        best = first_found(looks)
+        best = results.look(case, repeat, conditions[case], here)
         if isinstance(best, Found):
             found[case, repeat] = best
         else:
-            reasons[best or NONE] += 1
+            reasons[best] += 1
     return found, reasons
+
+
+class Results:
+    """What other runs, and the store, have of repeats.
+
+    Parameters
+    ----------
+    settings : Settings
+        Where the folders of runs are, and the store, which is asked for what they do not have.
+    own : pathlib.Path
+        The folder of the run that asks.
+    notice : callable
+        Told if the store is away.
+    """
+
+    def __init__(self, settings: Settings, own: Path, notice: Notice) -> None:
+        self._runs = _complete(settings.journal_dir, own)
+        self._store = StoredResults(settings, notice)
+
+    def look(
+        self, case: Case, repeat: int, now: Conditions, here: Mapping[str, str]
+    ) -> Found | str:
+        """Return a result of a repeat, or why there is none that may do.
+
+        Parameters
+        ----------
+        case : Case
+            The definition.
+        repeat : int
+            Which repeat, from 0.
+        now, here
+            As of `greenbench.running.reusable.objection`.
+        """
+        of_repeat = (case, repeat, now, here)
+        looks = chain(
+            (_look(run, *of_repeat) for run in self._runs),
+            (self._store.look(*each) for each in [of_repeat]),
+        )
+        return first_found(looks) or NONE
 
 
 @dataclass(frozen=True)
@@ -147,10 +181,11 @@ def _look(
     journal = Journal.of(run.path, case, repeat)
     if not journal.path.exists():
         return None
-    before = run.manifest.conditions
-    of_case = None if before is None else {name: before.get(name) for name in now}
-    if of_case and case.threads is not None:
-        of_case["threads"] = None
+    try:
+        place = journal.last_place()
+    except (JournalError, *DAMAGE):
+        return UNREADABLE_RESULTS
+    of_case = _before(run, place, case, now)
     if differences := changes(of_case, now):
         return f"since their results, {listed(differences)} changed"
     if run.manifest.is_drifted(run.path):
@@ -158,10 +193,26 @@ def _look(
     try:
         result, basis = journal.read().result, journal.basis()
     except (JournalError, *UNREADABLE):
-        return "their results cannot be read"
+        return UNREADABLE_RESULTS
     if result is None:
         return None
+    if place and result.idle_w and not result.reused_from:
+        return "nobody knows by how much idle power changed during their run on a cluster"
     return objection(result, now, here) or Found(run.path.name, result, basis)
+
+
+def _before(run: _Run, place: Conditions, case: Case, now: Conditions) -> Conditions | None:
+    """Return what a repeat was measured under; of a cluster's, its journal says the host's part."""
+    if run.manifest.conditions is None:
+        return None
+    before = {**run.manifest.conditions, **place}
+    of_case = {name: before.get(name) for name in now}
+    if place:
+        # It does not say that, and the digest of all conditions does.
+        of_case[WHICH_CARD] = now.get(WHICH_CARD)
+    if case.threads is not None:
+        of_case["threads"] = None
+    return of_case
 
 
 def _intact(found: Candidates, pool: WorkerPool, reasons: Reasons) -> Candidates:
@@ -169,17 +220,31 @@ def _intact(found: Candidates, pool: WorkerPool, reasons: Reasons) -> Candidates
     kept = Candidates()
     same: set[_Data] = set()
     for (case, repeat), each in found.items():
-        if changed := _changed(case, repeat, each.basis, pool, same):
+        if changed := changed_since(case, repeat, each.basis, pool, same):
             reasons[f"since their results, {changed} changed"] += 1
         else:
             kept[case, repeat] = each
     return kept
 
 
-def _changed(
+def changed_since(
     case: Case, repeat: int, basis: Mapping[str, Any], pool: WorkerPool, same: set[_Data]
 ) -> str | None:
-    """Return what differs of device and data; `same` are data that were compared before."""
+    """Return what differs of device and data from what a result rests on.
+
+    Parameters
+    ----------
+    case : Case
+        The definition.
+    repeat : int
+        Which repeat, from 0.
+    basis : mapping
+        Of the result.
+    pool : WorkerPool
+        Has a worker for the case, which loads its data.
+    same : set
+        Data that were compared before, and gets what is found to be equal.
+    """
     before, now = basis.get("device"), pool.device_of(case)
     if before != now:
         return change("device", before, now)

@@ -10,6 +10,7 @@ from typing import Any
 
 from greenbench.cases import Case, Scalar
 from greenbench.cases.case import COMMAND as PREFIX
+from greenbench.cases.case import READS
 from greenbench.errors import ConfigurationError, ProtocolError, TrainingError
 from greenbench.machine.files import last_words
 from greenbench.strategies.spaces import find_space, spelled_out
@@ -22,8 +23,8 @@ from greenbench.trainings.report import Report
 from greenbench.trainings.run import Run
 
 COMMAND, REPORT, SCORE = "command", "report", "score"
-OPTIONS = (COMMAND, REPORT, SCORE)
-"""Options of such a case that fill no place: the command line, its own file, and its score."""
+OPTIONS = (COMMAND, REPORT, SCORE, READS)
+"""Options of such a case that fill no place: the command line, its report, score and data."""
 GIVEN = ("epochs", "seed", "batch_size")
 """Places that every case fills."""
 DEVICES = "devices"
@@ -52,6 +53,8 @@ class Command:
         Whether a scheduler decides how far its trials are trained.
     devices : int
         Among how many its trainings are shared out.
+    reads : str or None
+        The files, folders and variables that it reads, as words of a command line.
     """
 
     name: str
@@ -61,6 +64,14 @@ class Command:
     file: str | None
     is_scheduled: bool
     devices: int = 1
+    reads: str | None = None
+
+    @property
+    def read(self) -> tuple[str, ...] | None:
+        """What it reads, with what its case sets in its places; None if it does not say."""
+        if not self.reads:
+            return None if self.reads is None else ()
+        return tuple(CommandLine(self.reads).filled(self.values))
 
     @property
     def is_stepwise(self) -> bool:
@@ -202,6 +213,7 @@ def training_of(case: Case) -> Training:
         file=None if REPORT not in options else str(options[REPORT]),
         is_scheduled=case.scheduler is not None,
         devices=case.devices,
+        reads=None if READS not in options else str(options[READS]),
     )
     _check(case, command)
 
@@ -209,14 +221,20 @@ def training_of(case: Case) -> Training:
         yield from command.train(run, **options)
 
     files = tuple(str(path) for path in command.line.files)
-    return Training(case.architecture, train, score, files)
+    return Training(case.architecture, train, score, files, command.read)
 
 
 def files_of(case: Case) -> tuple[Path, ...]:
     """Return the files of a case's command that a change of changes it; none of any other case."""
+    line = line_of(case)
+    return line.files if line else ()
+
+
+def line_of(case: Case) -> CommandLine | None:
+    """Return the command line of a case; None of any other case."""
     text = dict(case.architecture_options).get(COMMAND)
     is_command = case.architecture.startswith(PREFIX) and text is not None
-    return CommandLine(str(text)).files if is_command else ()
+    return CommandLine(str(text)) if is_command else None
 
 
 def _check(case: Case, command: Command) -> None:
@@ -234,6 +252,11 @@ def _check(case: Case, command: Command) -> None:
         raise ConfigurationError(
             f"command {line.text!r} has no place for {quoted(unread)}, which "
             f"{spelled_out(space.name)} searches; add it, or choose another --space"
+        )
+    if unset := [name for name in _places_read(command) if name not in command.values]:
+        raise ConfigurationError(
+            f"--reads {command.reads!r} has {quoted(unset)}, which nothing sets; expected what "
+            f"--set or --size sets, such as --set {unset[0]}=…"
         )
     if unread := [name for name in command.values if name not in (*line.places, *in_file)]:
         raise ConfigurationError(
@@ -258,6 +281,10 @@ def _check(case: Case, command: Command) -> None:
             "without a scheduler"
         )
     line.check_program()
+
+
+def _places_read(command: Command) -> tuple[str, ...]:
+    return CommandLine(command.reads).places if command.reads else ()
 
 
 def _of_run(run: Run) -> Mapping[str, Scalar]:

@@ -4,6 +4,7 @@ import re
 import shlex
 import shutil
 import string
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,18 @@ from greenbench.errors import ConfigurationError
 
 SCRIPTS = (".py", ".sh", ".bash", ".R", ".r", ".jl", ".js", ".mjs", ".ts", ".pl", ".rb", ".lua")
 """Ends of files that an interpreter is given."""
+ALWAYS_SCRIPTS = (".py", ".sh", ".bash")
+"""Those that no program writes: they are code wherever they stand in a command."""
 INTERPRETER = re.compile(r"python[\d.]*|pypy[\d.]*")
+STARTERS = re.compile(
+    r"(ba|da|k|z|fi)?sh|env|nice|ionice|nohup|setsid|stdbuf|time|timeout|chrt|taskset|numactl|sudo"
+    r"|xargs|make|srun|mpirun|mpiexec|docker|podman|apptainer|singularity|conda|mamba|micromamba"
+    r"|uv|uvx|poetry|pipenv|pixi|npm|npx|cargo|go"
+)
+"""Programs that start others, of which a command's words do not tell the file."""
+RUN_BY_SHELL = re.compile(rb"#!.*\b(ba|da|k|z|fi)?sh\b")
+RUN_BY_PYTHON = re.compile(rb"#!.*(python|pypy)")
+SHEBANG_BYTES = 256
 NAME_PART = re.compile(r"[^a-z0-9]+")
 UNNAMED = "program"
 
@@ -101,10 +113,56 @@ class CommandLine:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The script, and the program if it is given by its path: what a change of changes it."""
+        """Its scripts, and the program if it is given by its path: what a change of changes it."""
         named = [self.words[0]] if "/" in self.words[0] else []
-        found = [*named, *([self.script] if self.script else [])]
+        found = dict.fromkeys([*named, *([self.script] if self.script else []), *self._scripts])
         return tuple(Path(name) for name in found if Path(name).is_file())
+
+    @property
+    def _scripts(self) -> list[str]:
+        return [word for word in self.words if word.endswith(ALWAYS_SCRIPTS)]
+
+    def program_found(self, folder: Path = Path()) -> Path | None:
+        """Return the file of the program, as the search path has it; None if it is not there.
+
+        Parameters
+        ----------
+        folder : pathlib.Path
+            Where it would be started.
+        """
+        name = self.words[0]
+        # Without "./", it would be looked for elsewhere.
+        found = shutil.which((folder / name).absolute() if "/" in name else name)
+        return None if found is None else Path(found).absolute()
+
+    def why_unseen(self, folder: Path = Path()) -> str | None:
+        """Return why its words do not tell which code it runs, as a phrase; None if they do.
+
+        What a program that is seen starts, loads and reads, they do not tell.
+
+        Parameters
+        ----------
+        folder : pathlib.Path
+            Where it would be started.
+        """
+        program, script = self.words[0], self.script
+        found = self.program_found(folder)
+        if found is None:
+            return f"which program {program!r} is"
+        first = _first_line(found)
+        if STARTERS.fullmatch(found.name) or RUN_BY_SHELL.match(first):
+            return f"what {program!r} starts; a command that begins with the program itself tells"
+        scripts = [*([script] if script else []), *self._scripts]
+        if gone := [name for name in scripts if not (folder / name).is_file()]:
+            return f"the code of {gone[0]!r}, which is no file"
+        if INTERPRETER.fullmatch(Path(program).name):
+            if script is None or script not in self.words:
+                return f"the code that {program!r} runs; the file of a script behind it tells"
+            ours = _is_ours(found)
+            return None if ours else f"what {str(found)!r} imports, another Python than ours"
+        if RUN_BY_PYTHON.match(first) or any(name.endswith(".py") for name in scripts):
+            return f"which Python {program!r} runs; `python` and the script's file behind it tell"
+        return None
 
     @property
     def name(self) -> str:
@@ -141,6 +199,21 @@ class CommandLine:
             f"command {self.text!r} has {word!r}; expected places such as {{epochs}}, a name in "
             "braces, and {{ and }} for braces themselves"
         )
+
+
+def _is_ours(python: Path) -> bool:
+    """Return whether a Python is that which runs here, with the same packages."""
+    ours = Path(sys.executable).absolute()
+    is_beside = python.parent.resolve() == ours.parent.resolve()
+    return is_beside and python.samefile(ours)
+
+
+def _first_line(program: Path) -> bytes:
+    try:
+        with program.open("rb") as file:
+            return file.read(SHEBANG_BYTES).partition(b"\n")[0]
+    except OSError:
+        return b""
 
 
 def written(value: Scalar) -> str:

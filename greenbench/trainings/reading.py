@@ -11,10 +11,12 @@ from greenbench import registry
 from greenbench.cases import Case
 
 BLOCK = 2**20
+VARIABLE = "$"
+"""How what is read begins if it is a variable of the environment; such a file is ``./$…``."""
 
 
 def reads_of(case: Case) -> tuple[str, ...] | None:
-    """Return the files and folders that a training says it reads.
+    """Return the files, folders and variables that a training says it reads.
 
     Parameters
     ----------
@@ -47,6 +49,12 @@ def digest_of_data(path: Path) -> str | None:
         return _digest(path)
     except OSError:
         return None
+
+
+def digest_of_variable(name: str) -> str:
+    """Return the first 16 hex digits of the SHA-256 of a variable's value; "not set" without."""
+    value = os.environ.get(name)
+    return "not set" if value is None else hashlib.sha256(os.fsencode(value)).hexdigest()[:16]
 
 
 def why_unknown(path: Path) -> str:

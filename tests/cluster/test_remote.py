@@ -18,7 +18,7 @@ from greenbench.settings import Settings
 
 ORDER = {
     "case": Case().to_dict(), "repeat": 0, "suite": "ci", "journal": "a.r0.jsonl", "mixed": [],
-    "look": 1, "design": None,
+    "look": 1, "design": None, "conditions": None, "packages": [],
 }  # fmt: skip
 
 
