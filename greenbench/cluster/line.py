@@ -27,31 +27,6 @@ class Channel(Protocol):
         """Return the first of what is there; raise one of `AWAY` if there is nothing in time."""
 
 
-class Polled:
-    """A queue that is asked again and again: one that waits logs an error where nothing comes."""
-
-    def __init__(self, channel: Any) -> None:
-        self._channel = channel
-        self._found: deque[Any] = deque()
-
-    def put(self, value: Any, timeout: float | None = None) -> None:
-        """Add something."""
-        self._channel.put(value, timeout=timeout)
-
-    def get(self, timeout: float | None = None) -> Any:
-        """Return the first of what is there; raise `TimeoutError` if there is nothing in time."""
-        deadline = time.monotonic() + (LONGEST_S if timeout is None else timeout)
-        pause_s = SHORTEST_POLL_S
-        while not self._found:
-            self._found.extend(self._channel.get(batch=True))
-            if not self._found:
-                if time.monotonic() > deadline:
-                    raise TimeoutError
-                time.sleep(pause_s)
-                pause_s = min(2 * pause_s, LONGEST_POLL_S)
-        return self._found.popleft()
-
-
 class AbandonedError(GreenbenchError):
     """Nobody waits any more for what is done here."""
 
