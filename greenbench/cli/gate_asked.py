@@ -45,6 +45,11 @@ class Asked:
         is_judging : bool
             Whether budgets are judged; not if a baseline is written, or the past is looked at.
         """
+        if self.max_minutes is not None:
+            from greenbench.compare.plan import Limits  # noqa: PLC0415
+
+            # Whoever waits for nan minutes to be over waits for ever.
+            Limits(max_minutes=self.max_minutes)
         if not self.until_decided:
             if self.max_repeats:
                 raise ConfigurationError(

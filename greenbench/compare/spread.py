@@ -35,6 +35,11 @@ def interval_of_cv(cv: float, n: int) -> tuple[float, float | None]:
     return low, cv / sqrt(room) if room > 0 else None
 
 
+def in_percent(cv: float) -> str:
+    """Return it in per cent with two digits, and no exponent: ``"6.8"``, ``"220"``."""
+    return f"{float(f'{100 * cv:.2g}'):g}"
+
+
 @cache
 def _quantiles(n: int) -> tuple[float, float]:
     tail = (1 - CONFIDENCE) / 2

@@ -7,6 +7,7 @@ from typing import Any
 from greenbench.compare.brackets import brackets
 from greenbench.compare.comparable import value_of
 from greenbench.compare.samples import Samples
+from greenbench.compare.spread import in_percent
 from greenbench.compare.units import energy_unit, mass_unit
 from greenbench.reports.cells import (
     bare_score_cell,
@@ -158,8 +159,8 @@ def _case_record(case: CaseFigures) -> dict[str, Any]:
 def _cv(samples: Samples) -> Cell:
     if samples.cv is None or samples.cv_low is None:
         return NONE
-    high = "…" if samples.cv_high is None else f"{100 * samples.cv_high:.2g}"
-    return Cell(f"{samples.cv:.1%} [{100 * samples.cv_low:.2g}, {high}]", samples.cv)
+    high = "…" if samples.cv_high is None else in_percent(samples.cv_high)
+    return Cell(f"{samples.cv:.1%} [{in_percent(samples.cv_low)}, {high}]", samples.cv)
 
 
 def _emissions(case: CaseFigures, scale: float) -> Cell:

@@ -15,7 +15,7 @@ from greenbench.compare.parts import to_pairs
 from greenbench.compare.placings import Summary, summarise
 from greenbench.compare.ratios import Ratios
 from greenbench.compare.returns import SERIES, Returns, compare_returns
-from greenbench.compare.samples import Samples, describe_samples, once_each
+from greenbench.compare.samples import Samples, describe_samples, once_each, timed_rows
 from greenbench.compare.scaling import DEVICES, Scaling, compare_scaling
 from greenbench.compare.stats import Estimate, estimate
 from greenbench.compare.strategies import OWN_GROUP, Strategies, compare_strategies
@@ -38,8 +38,8 @@ RESPONSES = ("energy_wh", "test_score")
 COMPARABLE = ("dataset", *ENERGY, *SCORED)
 """Columns that cases of one front share."""
 RATIOS = ("energy_wh", "emissions_g", "duration_s", "test_score", "train_flops", "parameters")
-OF_COUNTED = ("energy_wh", "emissions_g", "duration_s")
-"""Columns of which only samples that count are summed up."""
+OF_COUNTED = ("energy_wh", "emissions_g")
+"""Columns of which only samples whose energy counts are summed up."""
 SEARCHED = ("architecture", "backend", "dataset")
 
 
@@ -287,6 +287,8 @@ def _case(rows: Sequence[Row], include_disturbed: bool) -> CaseFigures:
     figures = {}
     for column in RATIOS:
         chosen = samples.counted if column in OF_COUNTED else rows
+        if column == "duration_s":
+            chosen = timed_rows(rows, include_disturbed=include_disturbed)
         if column == "test_score":
             chosen = once_each(rows)
         if known := [row[column] for row in chosen if row[column] is not None]:

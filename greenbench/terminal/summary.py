@@ -15,6 +15,7 @@ from greenbench.compare.returns import compare_returns
 from greenbench.compare.rows import is_reused
 from greenbench.compare.samples import Samples, describe_samples, marks_in
 from greenbench.compare.sessions import saved_wh
+from greenbench.compare.spread import in_percent
 from greenbench.compare.stats import Estimate, estimate
 from greenbench.compare.units import energy_unit
 from greenbench.compare.winners import found_lines
@@ -138,8 +139,8 @@ def _cv_interval(samples: Samples) -> str:
     """Return between which bounds the CV lies that the repeats were drawn from."""
     if samples.cv_low is None:
         return "–"
-    low = f"{100 * samples.cv_low:.2g}"
-    return f"> {low}%" if samples.cv_high is None else f"{low}–{100 * samples.cv_high:.2g}%"
+    low = in_percent(samples.cv_low)
+    return f"> {low}%" if samples.cv_high is None else f"{low}–{in_percent(samples.cv_high)}%"
 
 
 def provenance_lines(rows: Sequence[Row]) -> list[str]:

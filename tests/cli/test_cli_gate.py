@@ -408,6 +408,7 @@ def test_results_of_two_hosts_are_no_baseline(now: Path) -> None:
         (["--suite", "ci"], "--suite selects from the store"),
         (["--rounds", "3"], "--max-pairs is for --baseline interleaved:REVISION"),
         (["--max-minutes", "3"], "--max-minutes is for --baseline interleaved:REVISION"),
+        (["--max-minutes", "nan"], "--max-minutes is nan; expected a finite number above 0"),
         (["--until-decided"], "--until-decided measures by itself; leave files and --session out"),
         (["--until-decided", "--update"], "--until-decided measures and judges; leave --update"),
         (["--until-decided", "--history"], "--until-decided measures and judges; leave"),
@@ -428,6 +429,7 @@ def test_options_that_cannot_work_are_one_line(
     [
         (["--baseline", "interleaved:main"], "--baseline is 'interleaved:main', which goes on"),
         (["--baseline", "interleaved:auto"], "--baseline is 'interleaved:auto', which goes on"),
+        (["--max-minutes", "inf"], "--max-minutes is inf; expected a finite number above 0"),
         (["--session", "last"], "--until-decided measures by itself; leave files and --session"),
         (["--max-pairs", "3"], "--max-pairs is for --baseline interleaved:REVISION; say"),
         (["--baseline", "no_such.json"], "baseline no_such.json cannot be read: No such file"),

@@ -15,7 +15,7 @@ from greenbench.compare.samples import (
     marks_in,
     once_each,
 )
-from greenbench.compare.spread import interval_of_cv
+from greenbench.compare.spread import in_percent, interval_of_cv
 from greenbench.results.marks import UNSTABLE_CV
 from tests.builders import make_row
 
@@ -209,3 +209,10 @@ def test_repeats_that_ran_again_are_said() -> None:
         "2 of 4 results run a repeat again, with the same seeds: their energies count, their "
         "accuracies once (2 repeats)"
     )
+
+
+@pytest.mark.parametrize(
+    ("cv", "words"), [(0.0, "0"), (0.00012, "0.012"), (0.068, "6.8"), (0.996, "100"), (2.2, "220")]
+)
+def test_a_cv_has_two_digits_and_no_exponent(cv: float, words: str) -> None:
+    assert in_percent(cv) == words

@@ -139,6 +139,16 @@ def test_disturbed_samples_count_if_they_are_asked_to() -> None:
     assert len(found(table, include_disturbed=True).returns) == 1
 
 
+def test_delayed_samples_count_for_energy_and_not_for_time() -> None:
+    rows, trials = table_of([make_result(repeat=i) for i in range(3)])
+    rows[0] |= {"marks": "delayed", "duration_s": 1e6}
+    (case,), (counted,) = (
+        found((rows, trials), include_disturbed=each).cases for each in (False, True)
+    )
+    assert [case.figures[name].n for name in ("energy_wh", "duration_s")] == [3, 2]
+    assert counted.figures["duration_s"].n == 3
+
+
 def test_the_tolerance_is_that_of_all_in_words() -> None:
     findings = found(table_of([*family(), *searches("random", "grid")]), tolerance=0.05)
     assert findings.returns[0].decision.tolerance == 0.05
