@@ -7,8 +7,13 @@ load
     Cases on made-up images, by four workers of a Dask cluster, each with a host lock of its own, as
     if it had a machine of its own. Workers and the driver are killed at random, and the MLflow
     server is restarted. Then each repeat must be in MLflow exactly once, with all its trials, and
-    phases must add up. `stretch` is the wall time over that of workers which do nothing but these
-    repeats: the sum of their durations over the number of workers.
+    phases must add up. `stretch` is the wall time from the first repeat's start until the driver
+    has ended, over that of workers which do nothing but these repeats: the sum of their durations
+    over the number of workers. `stretch_until_tail` ends with the last repeat.
+    The driver is on a machine of its own, too, as it is on a cluster's login node: it sees another
+    host name and another start of the machine than the workers, where root and `unshare` are there.
+    So it tells MLflow meanwhile. Else it is where they measure, and tells MLflow at the end;
+    `driver_is_apart` says which it was.
 growth
     A training that does nothing, many trials of it, by one worker: CPU time a trial of driver and
     worker by decades of trials, what it takes to tell MLflow of one at the end, and the most memory
@@ -19,11 +24,14 @@ import argparse
 import json
 import os
 import random
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -78,6 +86,8 @@ def scale_growth():
     ]
 """
 START_S = 300
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+"""By which greenbench tells whether two processes are on one machine."""
 
 
 @dataclass
@@ -89,6 +99,7 @@ class Place:
     stack: ExitStack
     port: int = 0
     scheduler: str = ""
+    apart: tuple[str, ...] = ()
     workers: dict[int, "subprocess.Popen[bytes]"] = field(default_factory=dict)
     server: "subprocess.Popen[bytes] | None" = None
 
@@ -136,9 +147,9 @@ class Place:
         )  # fmt: skip
 
     def start_run(self, suite: str) -> "subprocess.Popen[bytes]":
-        """Start the driver, or start it again."""
+        """Start the driver, or start it again, on the same machine as before."""
         command = f"-m greenbench run {suite} -p parts.py --scheduler {self.scheduler}"
-        return self.start("run", sys.executable, *command.split())
+        return self.start("run", *self.apart, sys.executable, *command.split())
 
     def journals(self) -> list[Path]:
         """Return what the driver has of all repeats."""
@@ -170,6 +181,23 @@ def place(folder: Path, *, cases: int, trials: int, epochs: int) -> Iterator[Pla
         yield made
 
 
+def machine_apart(folder: Path) -> tuple[str, ...]:
+    """Return what a command begins with that sees a machine of its own; nothing if none can."""
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        return ()
+    boot_id = folder / "boot_id"
+    boot_id.write_text(f"{uuid.uuid4()}\n")
+    script = folder / "apart.sh"
+    script.write_text(
+        f'mount --bind {shlex.quote(str(boot_id))} {BOOT_ID} && hostname driver && exec "$@"\n'
+    )
+    apart = ("unshare", "--uts", "--mount", "--propagation", "private", "sh", str(script))
+    seen = subprocess.run(
+        [*apart, "cat", str(BOOT_ID)], capture_output=True, text=True, check=False
+    )
+    return apart if seen.stdout == boot_id.read_text() else ()
+
+
 def load(
     folder: Path,
     *,
@@ -187,6 +215,7 @@ def load(
     due = sorted((draw.uniform(0, 0.9), kind) for kind in kinds)
     injected: Counter[str] = Counter()
     with place(folder, cases=cases, trials=trials, epochs=epochs) as here:
+        here.apart = machine_apart(folder)
         for number in range(workers):
             here.start_worker(number)
         driver = here.start_run("scale_load")
@@ -199,18 +228,22 @@ def load(
                 injected[kind] += 1
         code, ended_at = driver.returncode, time.time()
         delivered = subprocess.run(
-            [sys.executable, "-m", "greenbench", "sync"],
+            [*here.apart, sys.executable, "-m", "greenbench", "sync"],
             cwd=folder, env=here.environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
-        found = found_in(Store(here.environment["MLFLOW_TRACKING_URI"]), cases, trials, workers)
+        found = found_in(Store(here.environment["MLFLOW_TRACKING_URI"]), cases, trials)
+        ideal_s, tail_s = found["busy_s"] / workers, ended_at - found["ended_at"]
         return {
             "exit_code": code,
             "sync_exit_code": delivered.returncode,
             "workers": workers,
+            "driver_is_apart": bool(here.apart),
             "epochs": epochs,
             "injected": dict(injected),
             **found,
-            "tail_s": ended_at - found["ended_at"],
+            "tail_s": tail_s,
+            "stretch_until_tail": found["until_tail_s"] / ideal_s,
+            "stretch": (found["until_tail_s"] + tail_s) / ideal_s,
         }
 
 
@@ -244,14 +277,13 @@ class Over:
         return len(self._over)
 
 
-def found_in(store: Store, cases: int, trials: int, workers: int) -> dict[str, Any]:
+def found_in(store: Store, cases: int, trials: int) -> dict[str, Any]:
     """Return what MLflow has: how often each repeat, how many trials, and whether phases add up."""
     rows = store.read_rows("scale_load")
     times = Counter((row["case_id"], row["repeat"]) for row in rows)
     told = Counter((row["case_id"], row["trial"]) for row in store.read_trials(rows))
     ends = [row["started_at"] + row["duration_s"] for row in rows]
     ended_at = max(ends)
-    wall_s = ended_at - min(row["started_at"] for row in rows)
     busy_s = sum(row["duration_s"] for row in rows)
     return {
         "cases": cases,
@@ -264,9 +296,8 @@ def found_in(store: Store, cases: int, trials: int, workers: int) -> dict[str, A
         "phases_off": sum(phases_off(row) for row in rows),
         "repeat_s": busy_s / len(rows),
         "ended_at": ended_at,
-        "wall_s": wall_s,
+        "until_tail_s": ended_at - min(row["started_at"] for row in rows),
         "busy_s": busy_s,
-        "stretch": wall_s * workers / busy_s,
     }
 
 

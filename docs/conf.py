@@ -45,6 +45,8 @@ myst_enable_extensions = ["deflist", "substitution"]
 
 
 def _interval(found: dict[str, Any], scale: float, unit: str, digits: int) -> str:
+    if found["n"] == 1:
+        return f"{scale * found['median']:.{digits}f}{unit}, n = 1"
     middle, low, high = (f"{scale * found[name]:.{digits}f}" for name in ("median", "low", "high"))
     return f"{middle}{unit} [{low}, {high}], n = {found['n']}"
 

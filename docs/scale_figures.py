@@ -2,6 +2,13 @@
 
 from typing import Any
 
+BAR = 1.2
+APART = {
+    True: "The driver saw a host name and a start of the machine of its own, as on the login node "
+    "of a cluster, and so told MLflow meanwhile.",
+    False: "The driver was on the machine that measures, and so told MLflow at the end.",
+}
+
 
 def figures(load: dict[str, Any], growth: dict[str, Any]) -> dict[str, str]:
     """Return the substitutions of the page.
@@ -27,10 +34,12 @@ def figures(load: dict[str, Any], growth: dict[str, Any]) -> dict[str, str]:
         "scale_restarts": str(injected.get("store", 0)),
         "scale_repeat": f"{under['busy_s'] / under['cases']:.1f} s",
         "scale_cores": load["environment"]["cores"],
-        "scale_wall": f"{under['wall_s'] / 60:.1f} min",
+        "scale_wall": f"{(under['until_tail_s'] + under['tail_s']) / 60:.1f} min",
         "scale_stretch": f"{under['stretch']:.2f}",
         "scale_tail": f"{under['tail_s'] / 60:.1f} min",
-        "scale_until_tail": f"{_until_tail(under):.2f}",
+        "scale_until_tail": f"{under['stretch_until_tail']:.2f}",
+        "scale_apart": APART[under["driver_is_apart"]],
+        "scale_bar": _bar(under["stretch_until_tail"], under["stretch"]),
         "scale_grown": f"{grown['trials']:,}",
         "scale_memory": f"{grown['driver_mib']:.0f} MiB",
         "scale_journal": f"{grown['journal_bytes_a_trial'] / 1000:.1f} kB",
@@ -41,9 +50,14 @@ def figures(load: dict[str, Any], growth: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _until_tail(under: dict[str, Any]) -> float:
-    ideal_s: float = under["busy_s"] / under["workers"]
-    return float(under["wall_s"] - under["tail_s"]) / ideal_s
+def _bar(until_tail: float, whole: float) -> str:
+    if whole <= BAR:
+        came = "met, with the end"
+    elif until_tail <= BAR:
+        came = "met until the last repeat has ended, and missed with the end"
+    else:
+        came = "missed, even without the end"
+    return f"The bar is {BAR}: it is {came}."
 
 
 def _decades(decades: list[dict[str, float]]) -> str:

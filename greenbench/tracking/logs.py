@@ -130,11 +130,11 @@ class _Repeat:
         result, client, row = self.result, self.client, to_row(self.result)
         if begun is None:
             tags = {**_case_tags(result, row, key), WHOLE_TAG: self.whole.digest}
-            run_id = create_run(client, self.experiment, tags, result.case.id, start_ms(result))
+            run = made_run(client, self.experiment, tags, result.case.id, start_ms(result))
             trials: dict[str, Any] = {}
         else:
-            run_id = str(begun.info.run_id)
-            trials = ended_trials(client, self.experiment, run_id)
+            run, trials = begun, ended_trials(client, self.experiment, str(begun.info.run_id))
+        run_id = str(run.info.run_id)
         yield
         end_ms = start_ms(result) + int(row["duration_s"] * 1000)
         figures = _case_figures(result, row, end_ms)
@@ -142,7 +142,7 @@ class _Repeat:
         told = {run_id: {*figures.names, data}}
         if begun is None or not holds(begun, told[run_id]):
             # Before its figures: who goes on where it was cut off keeps it, too.
-            self.whole.keep(run_id)
+            self.whole.keep(run)
             yield
             _log_batch(client, run_id, figures)
             yield
@@ -205,7 +205,14 @@ def start_ms(result: CaseResult) -> int:
 def create_run(
     client: "MlflowClient", experiment: str, tags: Mapping[str, str], name: str, started: int | None
 ) -> str:
-    """Make a run, and return its id.
+    """Make a run, and return its id; see `made_run`."""
+    return str(made_run(client, experiment, tags, name, started).info.run_id)
+
+
+def made_run(
+    client: "MlflowClient", experiment: str, tags: Mapping[str, str], name: str, started: int | None
+) -> Any:
+    """Make a run, and return it.
 
     Raises
     ------
@@ -220,7 +227,7 @@ def create_run(
         raise TrackingError(
             "the MLflow store answered, but made no run: is something else at its address?"
         )
-    return str(run.info.run_id)
+    return run
 
 
 def _case_tags(result: CaseResult, row: Row, key: str) -> dict[str, str]:

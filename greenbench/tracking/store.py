@@ -88,7 +88,7 @@ class Store:
                 tune(database.absolute())
             self._client: MlflowClient = self._opened(make_client, timeout_s)
             self._client.search_experiments(max_results=1)
-        self._keeper = Keeper(self._client, uri, say or _log_line)
+        self._keeper = Keeper(self._client, uri, say or _log_line, timeout_s)
         self._experiments: dict[str, str] = {}
         self._described: set[tuple[str, str]] = set()
         self._records: dict[str, Record] = {}

@@ -24,6 +24,8 @@ from greenbench.results.table import METRICS, to_row
 from greenbench.tracking.asking import translated
 from greenbench.tracking.attempts import has_ended, is_late
 from greenbench.tracking.bulk import search
+from greenbench.tracking.limits import within
+from greenbench.tracking.uris import sqlite_path
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -130,17 +132,25 @@ class Keeper:
         Of the store.
     say : callable
         Told once if it takes none: figures are kept all the same.
+    timeout_s : float
+        Most seconds of keeping a file, if the store is reached over a network.
     """
 
-    def __init__(self, client: "MlflowClient", uri: StoreUri, say: Callable[[str], None]) -> None:
-        self._client, self._uri, self._say = client, uri, say
+    def __init__(
+        self,
+        client: "MlflowClient",
+        uri: StoreUri,
+        say: Callable[[str], None],
+        timeout_s: float,
+    ) -> None:
+        self._client, self._uri, self._say, self._timeout_s = client, uri, say, timeout_s
         self._has_said = self._is_silent = False
 
     def whole(self, result: CaseResult, basis: Mapping[str, Any]) -> "Whole":
         """Return a result that is yet to be kept, and what it rests on."""
         return Whole(self, result, basis)
 
-    def keep(self, run_id: str, text: str) -> None:
+    def keep(self, run: Any, text: str) -> None:
         """Keep the file of a run.
 
         Raises
@@ -152,7 +162,10 @@ class Keeper:
             return
         try:
             with translated(self._uri):
-                self._client.log_text(run_id, text, FILE)
+                if sqlite_path(self._uri) is not None:
+                    put_file(run, self._uri, text)
+                else:
+                    within(self._timeout_s, self._uri, lambda: put_file(run, self._uri, text))
         except TrackingError as error:
             # Where files are is another place than where figures are, and may be closed to us.
             self._client.search_experiments(max_results=1)
@@ -181,9 +194,38 @@ class Whole:
         """The SHA-256 of the file: 64 hex digits."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
-    def keep(self, run_id: str) -> None:
+    def keep(self, run: Any) -> None:
         """Keep it with its run."""
-        self.keeper.keep(run_id, self.text)
+        self.keeper.keep(run, self.text)
+
+
+def put_file(run: Any, uri: StoreUri, text: str) -> None:
+    """Put the file of a run where its other files are.
+
+    MLflow's client would ask for the run first, though it has just made it.
+
+    Parameters
+    ----------
+    run : mlflow.entities.Run
+        As the store returned it.
+    uri : StoreUri
+        Of the store.
+    text : str
+        In ASCII.
+    """
+    from mlflow.store.artifact import artifact_repository_registry  # noqa: PLC0415
+    from mlflow.utils.uri import add_databricks_profile_info_to_artifact_uri  # noqa: PLC0415
+
+    store = uri.reveal()
+    place = run.info.artifact_uri
+    place = add_databricks_profile_info_to_artifact_uri(place, store)  # type: ignore[no-untyped-call]
+    repository: Any = artifact_repository_registry.get_artifact_repository(
+        place, tracking_uri=store
+    )
+    with tempfile.TemporaryDirectory(prefix="greenbench-") as folder:
+        path = Path(folder, FILE)
+        path.write_text(text, encoding="ascii")
+        repository.log_artifact(str(path))
 
 
 def stored_under(

@@ -56,7 +56,7 @@ class FakeStore:
     """A store that takes 10 ms for a call, and may be away for some of them."""
 
     def __init__(self, clock: Clock) -> None:
-        self.clock, self.calls = clock, 0
+        self.clock, self.calls, self.call_s = clock, 0, CALL_S
         self.has: list[str] = []
         self.begun: list[tuple[str, bool]] = []
         self.away: Iterator[bool] = iter(())
@@ -73,7 +73,7 @@ class FakeStore:
 
     def call(self) -> None:
         self.calls += 1
-        self.clock.now += CALL_S
+        self.clock.now += self.call_s
         if next(self.away, False):
             raise TrackingError("connection refused")
 
@@ -143,6 +143,20 @@ def test_the_end_of_a_case_waits_for_few_calls_however_many_trials_there_are(
     assert notices.lines == [
         "delivering what is left to MLflow (2 results); Ctrl+C leaves it in the journal"
     ]
+
+
+def test_no_call_is_begun_that_would_end_too_late_if_it_took_as_long_as_another(
+    fake: FakeStore, clock: Clock, hand: Callable[..., Journal]
+) -> None:
+    delivery, _ = delivery_of(clock)
+    fake.call_s = 0.3 * BETWEEN_S
+    hand(delivery, 1000)
+    assert 0 < clock.now <= BETWEEN_S
+    # Each gap does something, even if a call takes longer than that.
+    fake.call_s = 2 * BETWEEN_S
+    calls = fake.calls
+    hand(delivery, 1)
+    assert fake.calls == calls + 1
 
 
 def test_a_close_has_a_limit_and_says_what_is_left(

@@ -243,7 +243,7 @@ def test_figures_are_logged_where_no_file_can_be(
     def refuse(*_: object) -> None:
         raise PermissionError("no files here")
 
-    monkeypatch.setattr(refusing._client, "log_text", refuse)
+    monkeypatch.setattr("greenbench.tracking.whole.put_file", refuse)
     originals = delivered(refusing, ran(settings, CASES[:1]))
     rows = refusing.read_rows("other")
     assert [row["energy_wh"] for row in rows] == [to_row(each)["energy_wh"] for each in originals]
