@@ -82,3 +82,16 @@ def test_second_run_takes_over_measures_what_is_missing_and_counts_once(
     asked = Wanted((), None, all_sessions=True, where=(), include_disturbed=False)
     assert len(rows) == 5
     assert len(read_tables(asked).rows) == 3
+
+
+def test_run_on_this_host_takes_over_what_a_worker_of_a_cluster_measured_here(
+    greenbench: Greenbench,
+) -> None:
+    recorded(greenbench)
+    done = greenbench(*RUN, "--repeats", "2", "--cluster", "local:1")
+    assert done.returncode == 0, done.stderr
+
+    done = greenbench(*RUN, "--repeats", "3", "--reuse")
+    assert done.returncode == 0, done.stderr
+    assert "1 repeat is measured anew: no complete run has their results" in done.stderr
+    assert "Reused 2 of 3 repeats" in done.stdout
