@@ -48,7 +48,7 @@ def p_values(gains: Floats, tolerance: Floats | float, *, in_blocks: bool = True
     pairs = welch(gains, tolerance)
     if in_blocks:
         pairs = np.where(share_blocks(gains), paired(gains, tolerance), pairs)
-    return _corrected(pairs)
+    return _corrected(np.maximum(pairs, _least_of_equals(gains)))
 
 
 def share_blocks(gains: Floats) -> Bools:
@@ -145,6 +145,17 @@ def _moments(values: Floats) -> tuple[Floats, Floats, Floats]:
         mean = np.where(there, values, 0.0).sum(axis=-1) / n
         squares = np.where(there, values - mean[..., None], 0.0) ** 2
         return n, mean, np.sqrt(squares.sum(axis=-1) / (n - 1))
+
+
+def _least_of_equals(gains: Floats) -> Floats:
+    """Return the least p of each pair where all gains of an experiment are one: a sign test's.
+
+    Near the top of a score, and with few test samples, repeats agree by chance: then nothing shows
+    how noisy they are, and not even the step of the scores. 0 where two gains differ.
+    """
+    n = (~np.isnan(gains)).sum(axis=-1)
+    least = 0.5 ** np.minimum(n[..., :, None], n[..., None, :])
+    return np.asarray(np.where(_step(gains)[..., None, None] == 0, least, 0.0))
 
 
 def _step(gains: Floats) -> Floats:

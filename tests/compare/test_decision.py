@@ -134,6 +134,27 @@ def test_repeats_that_agree_by_chance_are_not_taken_to_be_without_noise() -> Non
     assert found.choice == "m"
 
 
+@pytest.mark.parametrize(
+    ("n", "p", "choice"), [(2, 0.25, None), (4, 1 / 16, None), (5, 1 / 32, "s")]
+)
+def test_scores_that_are_all_the_same_prove_no_more_than_a_sign_test(
+    n: int, p: float, choice: str | None
+) -> None:
+    found = decide_family({"s": [1.0] * n, "l": [1.0] * n})
+    assert (found.choice, found.descriptive) == (choice, "s")
+    assert ps(found) == {"s": p, "l": p}
+
+
+@pytest.mark.parametrize("n", [2, 3])
+@pytest.mark.parametrize("images", [18, 36])
+def test_choice_among_sizes_that_are_nearly_always_right_is_not_wrong_too_often(
+    n: int, images: int
+) -> None:
+    means = np.array([0.985, 1.0])
+    drawn = np.random.default_rng(0).binomial(images, means[:, None], (2000, 2, n)) / images
+    assert wrongly_chosen(p_values(drawn, 0.01), means) <= most_wrong(2000)
+
+
 @pytest.mark.parametrize(("smaller", "choice"), [(0.89, "s"), (0.8899, "l"), (0.95, "s")])
 def test_without_noise_means_decide_and_exactly_the_tolerance_less_is_within(
     smaller: float, choice: str
