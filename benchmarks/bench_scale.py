@@ -227,6 +227,8 @@ def load(
                 driver = inject(here, kind, driver, draw)
                 injected[kind] += 1
         code, ended_at = driver.returncode, time.time()
+        # On a busy machine a server that was restarted near the end may not be back yet.
+        await_port(here.port)
         delivered = subprocess.run(
             [*here.apart, sys.executable, "-m", "greenbench", "sync"],
             cwd=folder, env=here.environment, capture_output=True, text=True, check=False,
