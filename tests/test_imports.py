@@ -64,6 +64,7 @@ HOMES = {
     "dask_jobqueue": ("cluster",),
     "dask_kubernetes": ("cluster",),
     "distributed": ("cluster",),
+    "kr8s": ("cluster/pods.py",),
     "ruptures": ("gate/changepoints.py",),
     "skopt": ("strategies/bayesian.py",),
     "sklearn": (

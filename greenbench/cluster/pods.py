@@ -1,42 +1,306 @@
-"""Workers in Kubernetes, by the operator of dask-kubernetes."""
+"""Workers in Kubernetes, by the operator of dask-kubernetes: pods, which end with the run."""
 
-from collections.abc import Iterator
+import asyncio
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from greenbench.cluster.asked import KUBERNETES, Asked
 from greenbench.cluster.queues import METER_OF_WORKER
-from greenbench.errors import ClusterError
+from greenbench.errors import ClusterError, ConfigurationError
 from greenbench.machine.secrets import redact
+from greenbench.settings import Scope
+
+ANSWER_S = 30
+"""How long an answer of Kubernetes is waited for; its client would wait without end."""
+LOOK_EVERY_S = 2.0
+END_S = 120
+FORBIDDEN, UNKNOWN = 403, 404
+PATIENCE_S = 60
+"""How long all pods may be in trouble, which may pass: a registry that is away for a moment."""
+LENGTH = 300
+"""Of what Kubernetes says; it may repeat all that it was sent."""
+OWN_IMAGES = "ghcr.io/dask/"
+NODE = "kubernetes.io/hostname"
+MARK = {"greenbench.measures": "host"}
+"""Label of pods that keep others of the same label off their node."""
+LIKE_US = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Is there in pods, and in nothing else."""
+TROUBLES = (
+    "CrashLoopBackOff",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "ErrImageNeverPull",
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "RunContainerError",
+)
+"""Why a container waits that will most likely never run."""
+
+Notice = Callable[[str], None]
 
 
 @contextmanager
-def pods(asked: Asked) -> Iterator[tuple[Any, None]]:
+def pods(
+    asked: Asked, headline: str | None, notice: Notice
+) -> Iterator[tuple[Any, None, Callable[[], None]]]:
     """Start a scheduler and workers as pods, and remove them with the block.
 
     Parameters
     ----------
     asked : Asked
         Options that are not given are those of Dask's configuration (``kubernetes``).
+    headline : str or None
+        A `Scope`: whether each worker needs a node to itself.
+    notice : callable
+        Shows one line.
+
+    Yields
+    ------
+    cluster : dask_kubernetes.operator.KubeCluster
+    security : None
+    check : callable
+        Raises a `ClusterError` once no worker's pod will ever run.
 
     Raises
     ------
+    ConfigurationError
+        If no image is named.
     ClusterError
         If Kubernetes, or the operator in it, does not do so.
     """
-    from dask_kubernetes.operator import KubeCluster  # noqa: PLC0415
+    from distributed.utils import LoopRunner  # noqa: PLC0415
 
-    given = {
-        name: value for name in ("image", "namespace") if (value := asked.option(name)) is not None
-    }
-    command = ["dask-worker", "--nthreads", "1", *METER_OF_WORKER]
+    # As of Dask, which needs one that runs beside us: nothing else can be given up in time.
+    runner = LoopRunner()
+    runner.start()
+    started = _Pods(manifest(asked, headline), asked.option("namespace"), runner.loop, notice)
     try:
-        # Of any kind: those of clients of Kubernetes have no common root.
-        cluster = KubeCluster(n_workers=asked.workers, worker_command=command, quiet=True, **given)
-    except Exception as error:
-        raise ClusterError(
-            f"--cluster {KUBERNETES} cannot start pods ({redact(str(error)) or type(error)}); see "
-            "that `kubectl get pods` works and the Dask operator is installed"
-        ) from error
-    with cluster:
-        yield cluster, None
+        yield started.start(), None, started.check
+    finally:
+        started.remove()
+        runner.stop()
+
+
+def manifest(asked: Asked, headline: str | None) -> dict[str, Any]:
+    """Return what the operator is given: a ``DaskCluster`` of a name that nobody else has.
+
+    Parameters
+    ----------
+    asked, headline
+        As in `pods`.
+    """
+    import dask  # noqa: PLC0415
+    from dask_kubernetes.operator import make_cluster_spec  # noqa: PLC0415
+
+    def configured(name: str) -> Any:
+        return dask.config.get(f"kubernetes.{name}")
+
+    image = asked.option("image") or configured("image")
+    if image.startswith(OWN_IMAGES):
+        raise ConfigurationError(
+            f"--cluster {KUBERNETES} needs an image that has greenbench and your project, and "
+            f"{image} has neither; add --cluster-option image=…"
+        )
+    spec: dict[str, Any] = make_cluster_spec(
+        name=f"greenbench-{secrets.token_hex(5)}",
+        image=image,
+        n_workers=asked.workers,
+        resources=configured("resources"),
+        env=configured("env"),
+        scheduler_service_type=configured("scheduler-service-type"),
+        idle_timeout=configured("idle-timeout") or 0,
+    )
+    scheduler, worker = spec["spec"]["scheduler"], spec["spec"]["worker"]
+    # Programs of the names that it would call, dask-worker and dask-scheduler, are no more.
+    scheduler["spec"]["containers"][0]["args"] = ["dask", "scheduler", "--host", "0.0.0.0"]
+    container = worker["spec"]["containers"][0]
+    container["args"] = [
+        # Kubernetes starts anew what ends; a nanny would, too, and change how memory is used.
+        *("dask", "worker", "--no-nanny", "--nthreads", "1", "--memory-limit", "0"),
+        *("--no-dashboard", "--name", "$(DASK_WORKER_NAME)", *METER_OF_WORKER),
+    ]
+    del container["ports"]
+    if headline != Scope.GPU:
+        # The lock of a host does not hold between pods, which see no file of each other.
+        worker["metadata"] = {"labels": MARK}
+        others = {"labelSelector": {"matchLabels": MARK}, "topologyKey": NODE}
+        apart = {"requiredDuringSchedulingIgnoredDuringExecution": [others]}
+        worker["spec"]["affinity"] = {"podAntiAffinity": apart}
+    return spec
+
+
+class _Pods:
+    """What Kubernetes was asked for, until it is gone."""
+
+    def __init__(
+        self, spec: Mapping[str, Any], namespace: str | None, loop: Any, notice: Notice
+    ) -> None:
+        self._spec, self._namespace = spec, namespace
+        self._loop, self._notice = loop, notice
+        self._name = str(spec["metadata"]["name"])
+        self._api: Any = None
+        self._cluster: Any = None
+        self._troubled_since: dict[str, float] = {}
+        self._looked_at = time.monotonic()
+
+    def start(self) -> Any:
+        """Return the cluster, whose scheduler answers."""
+        try:
+            return self._do(self._start)
+        except ClusterError:
+            raise
+        except Exception as error:
+            # Of any kind: those of clients of Kubernetes have no common root.
+            raise ClusterError(
+                f"--cluster {KUBERNETES} cannot start pods ({_why(error)}); see that `kubectl get "
+                f"daskclusters{self._where}` works, for which the Dask operator must be installed"
+            ) from error
+
+    def check(self) -> None:
+        """Raise a `ClusterError` if each worker's pod has been in trouble for too long."""
+        if time.monotonic() - self._looked_at < LOOK_EVERY_S:
+            return
+        self._looked_at = time.monotonic()
+        self._do(self._look, "worker")
+
+    def remove(self) -> None:
+        """Remove all that was started; say so if it may be left behind."""
+        if self._cluster is None:
+            return
+        try:
+            self._do(self._remove)
+        except Exception as error:
+            self._notice(
+                f"{KUBERNETES}: pods may be left behind ({_why(error)}); `kubectl delete "
+                f"daskcluster {self._name}{self._where}` removes them"
+            )
+
+    @property
+    def _where(self) -> str:
+        return f" --namespace {self._namespace}" if self._namespace else ""
+
+    def _do(self, what: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+        from distributed.utils import sync  # noqa: PLC0415
+
+        return sync(self._loop, what, *arguments)
+
+    async def _start(self) -> Any:
+        import dask  # noqa: PLC0415
+        import kr8s  # noqa: PLC0415
+        from dask_kubernetes.operator import KubeCluster  # noqa: PLC0415
+
+        # Whoever asks hears of errors; what it watches beside that would print its own.
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        self._api = await asyncio.wait_for(kr8s.asyncio.api(), ANSWER_S)
+        # All that is asked in this loop is asked by this one, as long as it is kept.
+        self._api.timeout = ANSWER_S
+        self._namespace = (
+            self._namespace or dask.config.get("kubernetes.namespace") or self._api.namespace
+        )
+        await self._check_access()
+        is_inside, is_said = LIKE_US.is_dir(), dask.config.get("kubernetes.port-forward-cluster-ip")
+        self._cluster = KubeCluster(
+            custom_cluster_spec=self._spec,
+            namespace=self._namespace,
+            # Names of services are not known outside, which it tries for ten seconds each.
+            port_forward_cluster_ip=not is_inside if is_said is None else is_said,
+            # It would not give up for an hour.
+            shutdown_on_close=False,
+            asynchronous=True,
+            loop=self._loop,
+            quiet=True,
+        )
+        self._notice(
+            f"{KUBERNETES}: {self._name} asked for; `kubectl get pods --selector "
+            f"dask.org/cluster-name={self._name}{self._where}` shows its pods"
+        )
+        starting = asyncio.ensure_future(self._cluster)
+        try:
+            while not (await asyncio.wait([starting], timeout=LOOK_EVERY_S))[0]:
+                await self._look("scheduler")
+            return starting.result()
+        finally:
+            starting.cancel()
+
+    async def _check_access(self) -> None:
+        """Ask for what is there: refused later, one of several questions ends all others."""
+        import kr8s  # noqa: PLC0415
+
+        try:
+            async with self._api.call_api("GET", **self._at("daskclusters")):
+                pass
+        except kr8s.ServerError as error:
+            if error.response is None or error.response.status_code != UNKNOWN:
+                raise
+            raise RuntimeError("it knows no DaskCluster") from error
+
+    async def _remove(self) -> None:
+        cluster = self._at(f"daskclusters/{self._name}")
+        # The operator makes it the cluster's own, unless it is gone by then.
+        group = self._at(f"daskworkergroups/{self._name}-default")
+        await asyncio.wait_for(self._cluster.close(), ANSWER_S)
+        for thing in (cluster, group):
+            async with self._api.call_api("DELETE", raise_for_status=False, **thing) as answer:
+                is_gone = answer.status_code in (FORBIDDEN, UNKNOWN)
+            end = time.monotonic() + END_S
+            while not is_gone:
+                if time.monotonic() > end:
+                    raise TimeoutError(f"the operator did not remove it within {END_S} s")
+                await asyncio.sleep(0.5)
+                async with self._api.call_api("GET", raise_for_status=False, **thing) as answer:
+                    is_gone = answer.status_code == UNKNOWN
+
+    def _at(self, url: str) -> dict[str, Any]:
+        return {"version": "kubernetes.dask.org/v1", "url": url, "namespace": self._namespace}
+
+    async def _look(self, component: str) -> None:
+        """Give up if no pod of a component will ever run."""
+        chosen = f"dask.org/cluster-name={self._name},dask.org/component={component}"
+        try:
+            async with self._api.call_api(
+                "GET", url="pods", namespace=self._namespace, params={"labelSelector": chosen}
+            ) as answer:
+                found = list(answer.json()["items"])
+        except Exception:
+            # Whoever starts them, or the scheduler, says what is wrong.
+            return
+        self._give_up_on(found)
+
+    def _give_up_on(self, found: list[dict[str, Any]]) -> None:
+        now, told = time.monotonic(), ""
+        since = {}
+        for pod in found:
+            if trouble := _trouble(pod):
+                name = pod["metadata"]["name"]
+                since[name] = self._troubled_since.get(name, now)
+                told = f"{name} is in {trouble}"
+        self._troubled_since = since
+        if found and len(since) == len(found) and now - max(since.values()) >= PATIENCE_S:
+            raise ClusterError(
+                f"no pod of {self._name} runs: {redact(_short(told))}; correct what it says, or "
+                f"--cluster-option image"
+            )
+
+
+def _trouble(pod: Mapping[str, Any]) -> str | None:
+    """Return why a pod most likely never runs; None if it does, or may."""
+    for container in pod.get("status", {}).get("containerStatuses", ()):
+        waiting = container.get("state", {}).get("waiting", {})
+        if waiting.get("reason") in TROUBLES:
+            return f"{waiting['reason']} ({waiting.get('message') or 'it says no more'})"
+    return None
+
+
+def _why(error: BaseException) -> str:
+    return redact(_short(str(error))) or type(error).__name__
+
+
+def _short(text: str) -> str:
+    line = re.sub(r"\s+", " ", text).strip()
+    return line if len(line) <= LENGTH else f"{line[:LENGTH]}…"

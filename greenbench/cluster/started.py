@@ -5,7 +5,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,12 +95,14 @@ def _by_kind(
     elif asked.kind == KUBERNETES:
         from greenbench.cluster.pods import pods  # noqa: PLC0415
 
-        opened = pods(asked)
+        opened = pods(asked, settings.headline, notice)
     else:
         from greenbench.cluster.queues import queued  # noqa: PLC0415
 
         opened = queued(asked, settings, notice)
-    with _linked_here(), opened as (cluster, security, *checks):
+    # That of pods is elsewhere, or forwarded, as its cluster knows.
+    linked = nullcontext() if asked.kind == KUBERNETES else _linked_here()
+    with linked, opened as (cluster, security, *checks):
         is_there = asked.kind == KUBERNETES or has_bokeh()
         link = _link(cluster.dashboard_link) if is_there else None
         yield Started(cluster.scheduler_address, link, security, *checks)
