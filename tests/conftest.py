@@ -19,7 +19,6 @@ import pytest
 
 from greenbench.tracking import Store
 from tests.mlflow_server import Server, mlflow_server_in
-from tests.preloaded import Preloaded
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -58,16 +57,12 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     return int(cpu_count()) + 1
 
 
-FOREIGN = ("MLFLOW_", "CODECARBON_", "PYTEST_XDIST", "COLUMNS")
-"""How variables begin that are none of a test's. Inside xdist, a pytest that a test starts would
-take itself for a part of it."""
-
-
 @pytest.fixture(autouse=True)
 def _own_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep stores, locks and settings of the person who runs the tests out of them."""
     for name in list(os.environ):
-        if name.startswith(FOREIGN) or (
+        # Inside xdist, a pytest that a test starts would take itself for a part of it.
+        if name.startswith(("MLFLOW_", "CODECARBON_", "PYTEST_XDIST", "COLUMNS")) or (
             name.startswith("GREENBENCH_")
             and name not in ("GREENBENCH_DATA_DIR", "GREENBENCH_REFERENCE_DIR")
         ):
@@ -136,17 +131,12 @@ class Greenbench:
 
     folder: Path
     environment: dict[str, str]
-    preloaded: Preloaded | None = None
     started: list["subprocess.Popen[str]"] = field(default_factory=list)
 
     def __call__(
         self, *arguments: str, timeout_s: float = 400
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end."""
-        if self.preloaded:
-            done = self.preloaded.run(arguments, self.folder, self.environment, timeout_s)
-            if done is not None:
-                return done
         return subprocess.run(
             [sys.executable, "-m", "greenbench", *arguments],
             cwd=self.folder,
@@ -177,19 +167,10 @@ class Greenbench:
         return sorted((self.folder / "mlruns" / "journal").glob("*/*.jsonl"))
 
 
-@pytest.fixture(scope="session")
-def preloaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
-    """One process for all commands of a process, that has imported what they need of others."""
-    own = {name: text for name, text in os.environ.items() if not name.startswith(FOREIGN)}
-    process = Preloaded(tmp_path_factory.mktemp("preloaded"), own)
-    yield process
-    process.close()
-
-
 @pytest.fixture
-def greenbench(tmp_path: Path, preloaded: Preloaded) -> Iterator[Greenbench]:
+def greenbench(tmp_path: Path) -> Iterator[Greenbench]:
     """The command line, in an empty folder."""
-    commands = Greenbench(tmp_path, dict(os.environ), preloaded)
+    commands = Greenbench(tmp_path, dict(os.environ))
     yield commands
     for process in commands.started:
         if process.poll() is None:
