@@ -125,7 +125,7 @@ def test_a_run_goes_on_in_the_job_after_its_time_limit(
     eventually(lambda: trials.exists() and trials.read_text().count("begun") == 2, PATIENCE_S)
     # It is over in a minute or two, and the run is told so two minutes before.
     set_time_limit(command, minutes_run(command) + 2)
-    eventually(lambda: "Restarts=1" in job_of(command), PATIENCE_S)
+    eventually(lambda: restarts(command) > 0, PATIENCE_S)
     set_time_limit(command, 20)
     (command.folder / "go").touch()
     eventually(lambda: "JobState=COMPLETED" in job_of(command), PATIENCE_S)
@@ -133,8 +133,19 @@ def test_a_run_goes_on_in_the_job_after_its_time_limit(
     assert "the time limit is near" in told(command)
     assert "finished trials are kept; the same command resumes" in told(command)
     assert stored(command) == [0]
-    first, *others = trials.read_text().split()[1::2]
-    assert others == [first, others[1], others[1], others[1]], trials.read_text()
+    # A test that is late, on a busy machine, lets the next job reach its limit as well.
+    first, second, *others = trials.read_text().splitlines()
+    assert first.split()[1] == second.split()[1], trials.read_text()
+    *begun, ended = others
+    assert begun == ["begun " + ended.split()[1]] * len(begun), trials.read_text()
+    assert ended.startswith("ended")
+    assert 2 <= len(begun) <= 1 + restarts(command)
+
+
+def restarts(command: Greenbench) -> int:
+    found = re.search(r"Restarts=(\d+)", job_of(command))
+    assert found, job_of(command)
+    return int(found[1])
 
 
 def minutes_run(command: Greenbench) -> int:
