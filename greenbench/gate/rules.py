@@ -25,7 +25,7 @@ from greenbench.gate.bounds import (
     student_bounds,
 )
 from greenbench.gate.limits import FEWEST_PAIRS
-from greenbench.gate.sequential import AT_LIMIT, KEPT, UNCHANGED, decide, looks, nominal
+from greenbench.gate.sequential import KEPT, LIKELY, SHOWN, UNCHANGED, decide, looks, nominal
 
 REAL = 0.98
 """Confidence that a case costs more at all, or more than its budget; in a build with several noisy
@@ -270,7 +270,10 @@ def judge_turns(
         reason = f"{unsure if low > most else reason} {after}"
     reason += f"; {BY_PAIRS}" if found.by_pairs[0] else ""
     reason += "" if verdict is None else f"; decided {after}"
-    return Finding(verdict, ratio, low, high, reason, verdict is None, 1 - AT_LIMIT - KEPT)
+    if verdict and low <= most:
+        reason += ": that it grew is certain, that it did by more than is allowed likely "
+        reason += f"({LIKELY:.0%})"
+    return Finding(verdict, ratio, low, high, reason, verdict is None, 1 - SHOWN - KEPT)
 
 
 def _grown(ratio: float, bounds: Callable[[float], Bounds], most: float, real: float) -> Finding:

@@ -21,11 +21,15 @@ DRIFTED = 0.998
 UNCHANGED = 0.015
 """Share of builds of unchanged code that may fail, over all looks at all their noisy limits: less
 than the 2% that are promised, because no machine is as well-behaved as a simulation."""
-AT_LIMIT = 0.05
-"""Share of limits that may be called violated where the true growth is just what is allowed."""
+LIKELY = 0.75
+"""Confidence, at the look that decides, that growth which is certain is more than is allowed. Where
+noise is as large as what is allowed, and growth twice that, 95% over all looks would miss three
+changes in ten; growth by just what is allowed is violated in half of all cases."""
 KEPT = 0.20
 """Share of limits that are called kept where the true growth is just what is allowed, and so is no
 violation yet; of what is beyond it by half the limit, hardly any."""
+SHOWN = 0.05
+"""Share of lower bounds, as people see them, that are above the true growth at some look."""
 
 NOMINAL = (
     (1e-6, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.10, 0.15, 0.20),
@@ -71,7 +75,7 @@ class Decisions:
     pairs : ndarray of int64, (simulations,)
         Of that look.
     growth, low, high : ndarray of float64, (simulations,)
-        The logarithm of the ratio then, and the bounds that were compared with the limit.
+        The logarithm of the ratio then, and its bounds, by `SHOWN` and by `KEPT`.
     by_pairs : ndarray of bool, (simulations,)
         See `Looks`.
     """
@@ -158,8 +162,8 @@ def decide(
     """Return what is found by the first look that decides.
 
     A limit is violated if the cost grew at all, which must be shown at `UNCHANGED` over all looks
-    and all limits of a build, and by more than is allowed, at `AT_LIMIT` over all looks. It is
-    kept if the growth is below what is allowed, at `KEPT` over all looks.
+    and all limits of a build, and that by more than is allowed is `LIKELY`. It is kept if the
+    growth is below what is allowed, at `KEPT` over all looks.
 
     Parameters
     ----------
@@ -172,12 +176,14 @@ def decide(
     fewest : int
         Pairs of the first look.
     """
-    real, beyond = nominal(UNCHANGED / family), nominal(AT_LIMIT)
-    low = found.growth - _quantile(beyond, found.freedom) * found.error
+
+    def least(level: float) -> Floats:
+        return np.asarray(found.growth - _quantile(level, found.freedom) * found.error)
+
+    low, certain = least(nominal(SHOWN)), least(nominal(UNCHANGED / family))
     high = found.growth + _quantile(nominal(KEPT), found.freedom) * found.error
-    grown = found.growth - _quantile(real, found.freedom) * found.error > 0
     is_due = (np.arange(found.growth.shape[1]) >= fewest - 1) & (found.freedom > 0)
-    violated = (low > allowed) & grown & is_due
+    violated = (certain > 0) & (least(1 - LIKELY) > allowed) & is_due
     kept = (high <= allowed) & is_due
     decides = violated | kept
     last = np.where(decides.any(axis=1), decides.argmax(axis=1), decides.shape[1] - 1)

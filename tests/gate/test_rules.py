@@ -273,7 +273,7 @@ def turns(here: Sequence[float], base: Sequence[float], most: float = 1.1, **how
     [
         (0.5, False, "the limit is kept; decided after 3 pairs"),
         (1.0, False, "the limit is kept; decided after 3 pairs"),
-        (1.1, None, "the interval straddles the limit after 5 pairs"),
+        (1.09, None, "the interval straddles the limit after 5 pairs"),
         (1.3, True, "the limit is exceeded; decided after 3 pairs"),
     ],
 )
@@ -287,6 +287,17 @@ def test_turns_are_kept_open_or_violated_after_as_many_pairs_as_it_takes(
     assert found.high is not None
     assert (found.low > 1.1) is (verdict is True)
     assert (found.high <= 1.1) is (verdict is False)
+
+
+def test_certain_growth_that_is_likely_too_much_is_violated_and_says_how_sure_that_is() -> None:
+    found = turns(times(1.13), STEADY[::-1])
+    assert found.is_violated
+    assert found.low is not None
+    assert found.low < 1.1
+    assert found.reason == (
+        "the limit is exceeded; decided after 3 pairs: that it grew is certain, that it did by "
+        "more than is allowed likely (75%)"
+    )
 
 
 def test_pairs_after_the_decision_change_nothing() -> None:

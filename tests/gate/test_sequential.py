@@ -38,29 +38,32 @@ def decided(new: Floats, old: Floats, allowed: float = ALLOWED, **how: int) -> D
 def test_unchanged_code_is_soon_kept_and_hardly_ever_violated(cv: float, pairs: float) -> None:
     found = decided(*costs(cv, 1.0))
     assert found.pairs.mean() <= pairs
-    assert found.is_violated.mean() <= 0.005
+    assert found.is_violated.mean() <= 0.02
     assert found.is_kept.mean() >= 0.94
 
 
 @pytest.mark.parametrize("cv", [0.02, 0.05, 0.1])
 @pytest.mark.parametrize("drift", [1.0, 4.0])
-def test_growth_by_what_is_allowed_is_violated_in_5_percent_over_all_looks(
+def test_growth_by_just_what_is_allowed_is_violated_in_half_of_all_cases(
     cv: float, drift: float
 ) -> None:
     found = decided(*costs(cv, 1.1, drift=drift))
-    assert found.is_violated.mean() <= 0.06
+    assert 0.35 <= found.is_violated.mean() <= 0.6
 
 
-def test_growth_by_half_of_what_is_allowed_is_hardly_ever_violated() -> None:
-    assert max(decided(*costs(cv, 1.05)).is_violated.mean() for cv in (0.02, 0.05, 0.1)) <= 0.01
+@pytest.mark.parametrize(("cv", "share"), [(0.02, 0.001), (0.05, 0.04), (0.1, 0.1)])
+def test_growth_by_half_of_what_is_allowed_is_seldom_violated(cv: float, share: float) -> None:
+    assert decided(*costs(cv, 1.05)).is_violated.mean() <= share
 
 
-@pytest.mark.parametrize(("cv", "power", "pairs"), [(0.02, 0.999, 3.3), (0.05, 0.99, 6.5)])
+@pytest.mark.parametrize(
+    ("cv", "power", "pairs"), [(0.02, 0.999, 3.5), (0.05, 0.99, 5), (0.1, 0.975, 8.5)]
+)
 def test_growth_by_20_percent_is_found(cv: float, power: float, pairs: float) -> None:
     found = decided(*costs(cv, 1.2))
     assert found.is_violated.mean() >= power
     assert found.pairs.mean() <= pairs
-    assert found.is_kept.mean() <= 0.002
+    assert found.is_kept.mean() <= 0.015
 
 
 def test_growth_is_found_on_a_machine_that_gets_ever_slower() -> None:
