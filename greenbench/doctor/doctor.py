@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from greenbench.doctor.headline import headlines, likely_scope
+from greenbench.doctor.start import compiled
 from greenbench.doctor.ticks import find_ticks
 from greenbench.energy.carbon import carbon_intensity
 from greenbench.energy.counters import TICKING
@@ -79,6 +80,7 @@ def examine(settings: Settings) -> Findings:
         "figures are for": _uses(components, scope, is_replay=is_replay),
         "to measure more": _advice(components, settings.cpu_tdp_w),
         "quiet": _quietness(others, Reading(0.0, components, scope=scope)),
+        "start-up": compiled(),
         "carbon intensity": f"{intensity.g_per_kwh:g} g CO2e/kWh, {intensity.source}",
         "data": f"{settings.data_dir} (GREENBENCH_DATA_DIR)",
         "host lock": f"{settings.host_lock} (GREENBENCH_HOST_LOCK)",
