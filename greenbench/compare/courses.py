@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -15,10 +16,12 @@ from greenbench.compare.samples import block_of, describe_samples, once_each
 from greenbench.compare.tolerance import Tolerance
 from greenbench.compare.until import Course, look_again, looked
 from greenbench.results.looks import LEVEL, LOOKS, UNTIL_DECIDED, Look, latest_look
-from greenbench.tasks import Score
+from greenbench.tasks import ACCURACY, Score
 
 EXPERIMENTS = 300
 """That are simulated to say what a fixed design would have taken."""
+MOST_TESTED = 10**9
+"""Test samples; no split has more."""
 
 Row = Mapping[str, Any]
 Members = Mapping[str, Sequence[Row]]
@@ -52,7 +55,7 @@ def follow(
         That are there; by default as many as the rows tell.
     """
     there = [int(row["repeat"]) + 1 for rows in members.values() for row in rows]
-    course = Course()
+    course, tested = Course(), _tested(members, score)
     most = max(there, default=0) if repeats is None else repeats
     while course.looks < len(LOOKS) and LOOKS[course.looks] <= most and not course.is_settled:
         repeats = LOOKS[course.looks]
@@ -60,7 +63,7 @@ def follow(
         if not sizes:
             break
         tolerance = allowed.of(max(median(gains) for _, _, gains in sizes))
-        course = look_again(course, sizes, tolerance, blocks)
+        course = look_again(course, sizes, tolerance, blocks=blocks, test_samples=tested)
     return course
 
 
@@ -84,17 +87,20 @@ def decide_looked(
     blocks : mapping of str to sequence, optional
         As `decide` takes them.
     """
-    tolerance = allowed.of(max(median(gains) for _, _, gains in sizes))
+    asked = partial(
+        decide,
+        sizes,
+        tolerance=allowed.of(max(median(gains) for _, _, gains in sizes)),
+        blocks=blocks,
+        test_samples=_tested(members, score),
+    )
     look = latest_look(row for rows in members.values() for row in rows)
     if look.design != UNTIL_DECIDED:
-        confidence = 1 - look.level
-        return looked(
-            decide(sizes, tolerance=tolerance, confidence=confidence, blocks=blocks), look
-        )
+        return looked(asked(confidence=1 - look.level), look)
     course = follow(members, score, allowed, include_disturbed=include_disturbed)
     found = course.decision
     if found is None:
-        found = decide(sizes, tolerance=tolerance, confidence=1 - LEVEL, blocks=blocks)
+        found = asked(confidence=1 - LEVEL)
         why = f"the first look is after {LOOKS[0]} repeats"
         found = looked(replace(found, choice=None, p=None, reason=why), Look(1, UNTIL_DECIDED))
     by_name = {candidate.name: candidate for candidate in found.candidates}
@@ -147,6 +153,20 @@ def _sizes_at(
             sizes.append((network, energy_wh, gains))
             blocks[network] = [*map(block_of, scored)]
     return sizes, blocks
+
+
+def _tested(members: Members, score: Score) -> int | None:
+    """Return of how many test samples a score is the share that was right, if it is one.
+
+    None where it is no such share, or where a row does not tell, as those of older versions.
+    """
+    told = [row.get("test_samples") for rows in members.values() for row in rows]
+    # In somebody else's table, a column of that name may hold anything.
+    known = [
+        int(each) for each in told if isinstance(each, int | float) and 1 <= each <= MOST_TESTED
+    ]
+    is_share = score.name == ACCURACY.name and len(known) == len(told)
+    return min(known, default=None) if is_share else None
 
 
 def _energy(rows: Sequence[Row], include_disturbed: bool) -> float:

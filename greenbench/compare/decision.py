@@ -100,6 +100,7 @@ def decide(
     tolerance: float = TOLERANCE,
     confidence: float = CONFIDENCE,
     blocks: Blocks | None = None,
+    test_samples: int | None = None,
 ) -> Decision:
     """Return the smallest size whose score is within a tolerance of the best.
 
@@ -121,6 +122,8 @@ def decide(
         Of the proof, in (0, 1).
     blocks : mapping of str to sequence, optional
         The block of each gain, in their order: what decides the data that a repeat meets.
+    test_samples : int, optional
+        As `greenbench.compare.noninferiority.p_values` takes it.
     """
     ordered = sorted(sizes, key=lambda size: (size[1], size[0]))
     names = [name for name, _, _ in ordered]
@@ -129,7 +132,9 @@ def decide(
     described = next(i for i, m in enumerate(medians) if m >= max(medians) - tolerance - SLACK)
     reason = _why_no_test(names, gains)
     table = by_block(ordered, blocks)
-    ps = [None] * len(names) if reason else [*map(float, p_values(table, tolerance))]
+    ps: Sequence[float | None] = [None] * len(names)
+    if reason is None:
+        ps = p_values(table, tolerance, test_samples=test_samples).tolist()
     is_paired = reason is None and bool(share_blocks(table).all())
     chosen = next((i for i, p in enumerate(ps) if p is not None and p <= 1 - confidence), None)
     p = ps[described]

@@ -106,7 +106,9 @@ class Outcome:
     repeats: np.ndarray[tuple[int, int], np.dtype[np.int64]]
 
 
-def until_decided(gains: Floats, tolerance: float, *, in_blocks: bool) -> Outcome:
+def until_decided(
+    gains: Floats, tolerance: float, *, in_blocks: bool, test_samples: int | None = None
+) -> Outcome:
     """Return what a run with looks would have come to.
 
     Parameters
@@ -117,6 +119,8 @@ def until_decided(gains: Floats, tolerance: float, *, in_blocks: bool) -> Outcom
         How far below the best is good enough.
     in_blocks : bool
         Whether the sizes of a repeat met the same data.
+    test_samples : int, optional
+        As `judge` takes it.
     """
     experiments, sizes, _ = gains.shape
     is_going, is_named = np.ones((2, experiments, sizes), dtype=bool)
@@ -134,7 +138,12 @@ def until_decided(gains: Floats, tolerance: float, *, in_blocks: bool) -> Outcom
                 is_named[some, there[0]] = True
                 is_open[some] = False
                 continue
-            judged = judge(gains[np.ix_(some, there, np.arange(n))], tolerance, in_blocks=in_blocks)
+            judged = judge(
+                gains[np.ix_(some, there, np.arange(n))],
+                tolerance,
+                in_blocks=in_blocks,
+                test_samples=test_samples,
+            )
             named = is_named[np.ix_(some, there)] | judged.is_proven
             is_named[np.ix_(some, there)] = named
             is_going[np.ix_(some, there)] = ~judged.droppable(named)

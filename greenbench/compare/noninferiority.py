@@ -6,12 +6,14 @@ gains are experiments.
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 # Exactly the tolerance less is within it, whatever rounding makes of the difference; and
 # repeats without noise are compared by a test that has hardly any left.
 SLACK = 1e-9
 LEAST_NOISE = 1e-3 * SLACK
+# Shares are rounded: so little less than a whole number of samples is one.
+LEAST_OF_ONE = 1e-6
 FEWEST_FOR_TEST = 2
 MOST_ALIKE = 0.7
 """The highest correlation of two sizes over repeats that a few of them are trusted to show."""
@@ -20,7 +22,13 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
-def p_values(gains: Floats, tolerance: Floats | float, *, in_blocks: bool = True) -> Floats:
+def p_values(
+    gains: Floats,
+    tolerance: Floats | float,
+    *,
+    in_blocks: bool = True,
+    test_samples: int | None = None,
+) -> Floats:
     """Return p of each size: that it is further below the best than the tolerance.
 
     For each size in turn, suppose that it is the best, and test each other against it, less the
@@ -39,16 +47,35 @@ def p_values(gains: Floats, tolerance: Floats | float, *, in_blocks: bool = True
         In the gains' unit.
     in_blocks : bool
         Whether the gains of a block met the same data; otherwise their order says nothing.
+    test_samples : int, optional
+        Of which each gain is the share that was right; None where gains are no such shares, or
+        nobody knows it.
 
     Returns
     -------
     array of float, shape (..., sizes)
         Corrected for the number of sizes.
     """
-    pairs = welch(gains, tolerance)
-    if in_blocks:
-        pairs = np.where(share_blocks(gains), paired(gains, tolerance), pairs)
-    return _corrected(np.maximum(pairs, _least_of_equals(gains)))
+    found = pairs(gains, tolerance, in_blocks=in_blocks)
+    if test_samples is None:
+        return _corrected(np.maximum(found, _least_of_equals(gains)))
+    return _corrected(np.maximum(found, _least_of_shares(gains, tolerance, test_samples)))
+
+
+def pairs(gains: Floats, tolerance: Floats | float, *, in_blocks: bool = True) -> Floats:
+    """Return p of each size (row) against each other (column) less the tolerance, uncorrected.
+
+    Parameters
+    ----------
+    gains, tolerance, in_blocks
+        See `p_values`.
+
+    Returns
+    -------
+    array of float, shape (..., sizes, sizes)
+    """
+    found = welch(gains, tolerance)
+    return np.where(share_blocks(gains), paired(gains, tolerance), found) if in_blocks else found
 
 
 def share_blocks(gains: Floats) -> Bools:
@@ -106,7 +133,10 @@ def welch(gains: Floats, tolerance: Floats | float) -> Floats:
     """Return p of each size (row) against each other (column) less the tolerance, by Welch's test.
 
     No size's standard deviation counts as smaller than the median of all sizes': a few repeats
-    often agree by chance, above all where noise is skewed or scores are coarse.
+    often agree by chance, above all where noise is skewed or scores are coarse. Of two repeats,
+    even Welch's degrees of freedom are chance: the fewest that there can be count instead (which
+    holds whatever the variances are: Mickey and Brown 1966), and half a step of the scores at
+    least, as in pairs.
 
     Parameters
     ----------
@@ -121,20 +151,17 @@ def welch(gains: Floats, tolerance: Floats | float) -> Floats:
     """
     n, mean, deviation = _moments(gains)
     usual = np.median(deviation, axis=-1, keepdims=True)
-    deviation = np.maximum(deviation, np.maximum(usual, LEAST_NOISE))
-    counts = n.astype(int)
-    one, other = (..., slice(None), None), (..., None, slice(None))
-    found = stats.ttest_ind_from_stats(
-        mean[one] + tolerance + SLACK,
-        deviation[one],
-        counts[one],
-        mean[other],
-        deviation[other],
-        counts[other],
-        equal_var=False,
-        alternative="greater",
-    )
-    return np.asarray(found.pvalue)
+    deviation = np.maximum(deviation, np.maximum(usual, LEAST_NOISE))[..., None]
+    is_least = _fewer(gains) == FEWEST_FOR_TEST
+    step = np.where(is_least, _step(gains)[..., None, None] / 2, 0.0)
+    own = np.maximum(deviation, step) ** 2 / n[..., None]
+    # Of the size of the row in each pair; that of the column's is the other way round.
+    others = np.swapaxes(own, -1, -2)
+    per_freedom = own**2 / (n[..., None] - 1)
+    freedom = (own + others) ** 2 / (per_freedom + np.swapaxes(per_freedom, -1, -2))
+    freedom = np.where(is_least, FEWEST_FOR_TEST - 1, freedom)
+    ahead = mean[..., :, None] - mean[..., None, :] + tolerance + SLACK
+    return np.asarray(special.stdtr(freedom, -ahead / np.sqrt(own + others)))
 
 
 def _moments(values: Floats) -> tuple[Floats, Floats, Floats]:
@@ -153,9 +180,29 @@ def _least_of_equals(gains: Floats) -> Floats:
     Near the top of a score, and with few test samples, repeats agree by chance: then nothing shows
     how noisy they are, and not even the step of the scores. 0 where two gains differ.
     """
+    return np.asarray(np.where(_step(gains)[..., None, None] == 0, 0.5 ** _fewer(gains), 0.0))
+
+
+def _least_of_shares(gains: Floats, tolerance: Floats | float, test_samples: int) -> Floats:
+    """Return the least p that shares of so many test samples can give.
+
+    A size that is further below another than the tolerance gets at least that share of test
+    samples wrong which the other gets right. If it is never the other way round, the number of
+    these is binomial: how often are they as few as was seen? Nobody can be surer, however few
+    repeats happen to differ.
+    """
+    mean = _moments(gains)[1]
+    tested = _fewer(gains) * test_samples
+    lost = np.floor((mean[..., None, :] - mean[..., :, None]) * tested + LEAST_OF_ONE)
+    found = special.bdtr(np.clip(lost, 0, tested), tested, np.clip(tolerance, 0, 1))
+    return np.where(lost < 0, 0.0, found)
+
+
+def _fewer(gains: Floats) -> NDArray[np.int64]:
+    """Return how many gains of each two sizes the one has that has fewer."""
     n = (~np.isnan(gains)).sum(axis=-1)
-    least = 0.5 ** np.minimum(n[..., :, None], n[..., None, :])
-    return np.asarray(np.where(_step(gains)[..., None, None] == 0, least, 0.0))
+    fewer: NDArray[np.int64] = np.minimum(n[..., :, None], n[..., None, :])
+    return fewer
 
 
 def _step(gains: Floats) -> Floats:
@@ -166,12 +213,12 @@ def _step(gains: Floats) -> Floats:
     return np.where(np.isfinite(least), least, 0.0)
 
 
-def _corrected(pairs: Floats) -> Floats:
+def _corrected(found: Floats) -> Floats:
     """Return p of each size, corrected for their number, of the p of each against each other."""
-    corrected = np.zeros_like(pairs)
-    sizes = pairs.shape[-1]
+    corrected = np.zeros_like(found)
+    sizes = found.shape[-1]
     for best in range(sizes):
-        smaller, larger = pairs[..., :best, best], pairs[..., best + 1 :, best]
+        smaller, larger = found[..., :best, best], found[..., best + 1 :, best]
         number = sizes - best - 1
         ways = 2 if best and number else 1
         down = np.maximum.accumulate(smaller[..., ::-1], axis=-1)[..., ::-1]

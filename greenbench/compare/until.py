@@ -11,14 +11,7 @@ import numpy as np
 from scipy.stats import norm
 
 from greenbench.compare.decision import Blocks, Candidate, Decision, Size, by_block, decide
-from greenbench.compare.noninferiority import (
-    Bools,
-    Floats,
-    p_values,
-    paired,
-    share_blocks,
-    welch,
-)
+from greenbench.compare.noninferiority import Bools, Floats, p_values, pairs
 from greenbench.results.looks import CONFIDENCE, LEVEL, LOOKS, OUT, UNTIL_DECIDED, Look
 
 UNLIKELY = 0.2
@@ -69,12 +62,18 @@ class Judged:
         return np.asarray(is_proven.any(axis=-1) & ~(costs_less & self.is_open).any(axis=-1))
 
 
-def judge(gains: Floats, tolerance: Floats | float, *, in_blocks: bool = True) -> Judged:
+def judge(
+    gains: Floats,
+    tolerance: Floats | float,
+    *,
+    in_blocks: bool = True,
+    test_samples: int | None = None,
+) -> Judged:
     """Return what one look of `LOOKS` says of at least two sizes.
 
     Parameters
     ----------
-    gains, tolerance, in_blocks
+    gains, tolerance, in_blocks, test_samples
         As `greenbench.compare.noninferiority.p_values` takes them.
     """
     others = gains.shape[-2] - 1
@@ -82,7 +81,7 @@ def judge(gains: Floats, tolerance: Floats | float, *, in_blocks: bool = True) -
     equal = pairs(gains, 0.0, in_blocks=in_blocks)
     # The other side of the same test: that it is further below.
     below = 1 - within.max(axis=-1)
-    p = p_values(gains, tolerance, in_blocks=in_blocks)
+    p = p_values(gains, tolerance, in_blocks=in_blocks, test_samples=test_samples)
     return Judged(
         p,
         p <= LEVEL,
@@ -91,12 +90,6 @@ def judge(gains: Floats, tolerance: Floats | float, *, in_blocks: bool = True) -
         others * (1 - equal.max(axis=-1)) <= OUT,
         within,
     )
-
-
-def pairs(gains: Floats, tolerance: Floats | float, *, in_blocks: bool = True) -> Floats:
-    """Return p of each size (row) against each other (column) less the tolerance, uncorrected."""
-    found = welch(gains, tolerance)
-    return np.where(share_blocks(gains), paired(gains, tolerance), found) if in_blocks else found
 
 
 @dataclass(frozen=True)
@@ -145,7 +138,12 @@ class Course:
 
 
 def look_again(
-    course: Course, sizes: Sequence[Size], tolerance: float, blocks: Blocks | None = None
+    course: Course,
+    sizes: Sequence[Size],
+    tolerance: float,
+    *,
+    blocks: Blocks | None = None,
+    test_samples: int | None = None,
 ) -> Course:
     """Return the course with a further look.
 
@@ -157,20 +155,26 @@ def look_again(
         All sizes, as `greenbench.compare.decision.decide` takes them.
     tolerance : float
         In the gains' unit.
-    blocks : mapping of str to sequence, optional
+    blocks, test_samples
         As `decide` takes them.
     """
     repeats = LOOKS[course.looks]
     going = sorted((s for s in sizes if s[0] not in course.dropped), key=lambda s: (s[1], s[0]))
     names = [name for name, _, _ in going]
-    found = decide(going, tolerance=tolerance, confidence=1 - LEVEL, blocks=blocks)
+    found = decide(
+        going,
+        tolerance=tolerance,
+        confidence=1 - LEVEL,
+        blocks=blocks,
+        test_samples=test_samples,
+    )
     proven, dropped, within = dict(course.proven), dict(course.dropped), None
     # If all others are out, it is what is asked for.
     is_settled = len(going) == 1 and bool(dropped)
     if is_settled:
         proven.setdefault(names[0], 0.0)
     elif all(candidate.p is not None for candidate in found.candidates):
-        judged = judge(by_block(going, blocks), tolerance)
+        judged = judge(by_block(going, blocks), tolerance, test_samples=test_samples)
         within = judged.within
         for name, p in zip(names, judged.p.tolist(), strict=True):
             if p <= LEVEL:

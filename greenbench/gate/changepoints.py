@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy.stats import norm
+from scipy.stats import chi2, norm
 
 from greenbench.gate.correlation import Fit, Floats, fit, fit_line
 
@@ -23,6 +23,12 @@ PENALTY_OF_STATES = 4.5
 # By how much a step must be likelier than a line, however many points there are, unless the
 # machine may have states.
 PENALTY_BESIDE_LINE = 5.8
+
+# Changes from one level to another, back, and there again: a code that is changed and changed
+# back has 2.
+BACK_AND_FORTH = 3
+# Of a level for each segment beside two that take turns.
+SURELY = 0.99
 
 # The median of 5 is one of the 3 points which confirm a step, whatever 2 others are.
 WINDOW = 2 * CONFIRMING - 1
@@ -50,10 +56,14 @@ class Found:
     hidden : Fit or None
         Where there is none, and would be some if sessions were independent and their machine
         the same for ever: what explains the levels as well.
+    turns : int
+        How often it goes from one of two levels to the other, where a machine that may be in one
+        of two states explains that as well as steps.
     """
 
     places: tuple[int, ...]
     hidden: Fit | None = None
+    turns: int = 0
 
 
 def find_places(
@@ -92,6 +102,8 @@ def find_places(
     steps = [fit(levels, places, least_noise) for places in sorted(candidates)]
     models = fit(levels, (), least_noise), fit_line(levels, least_noise), *steps
     best = max(models, key=lambda model: model.log_likelihood - _penalty(model, penalty, of_line))
+    if has_states and _goes_back_and_forth(levels, best, least_noise):
+        return Found((), turns=len(best.places))
     if best.places or not _is_seen(levels, candidates, penalty, least_noise):
         return Found(best.places)
     flat, line = models[:2]
@@ -185,6 +197,16 @@ def _that_matter(
 
 def _penalty(model: Fit, of_step: float, of_line: float) -> float:
     return of_step * len(model.places) if model.drift is None else of_line
+
+
+def _goes_back_and_forth(levels: Floats, steps: Fit, least_noise: float) -> bool:
+    """Return whether steps lead from one of two levels to the other again and again."""
+    number = len(steps.places)
+    if number < BACK_AND_FORTH:
+        return False
+    of_two = fit(levels, steps.places, least_noise, is_of_two=True)
+    gain = steps.log_likelihood - of_two.log_likelihood
+    return 2 * gain <= float(chi2.ppf(SURELY, number - 1))
 
 
 def _is_seen(

@@ -36,7 +36,12 @@ class Fit:
 
 
 def fit(
-    levels: Floats, places: Sequence[int], least_noise: float, *, is_correlated: bool = True
+    levels: Floats,
+    places: Sequence[int],
+    least_noise: float,
+    *,
+    is_correlated: bool = True,
+    is_of_two: bool = False,
 ) -> Fit:
     """Return the model with constant levels between some places.
 
@@ -54,11 +59,15 @@ def fit(
         Standard deviation that the noise has at least.
     is_correlated : bool
         Whether any correlation but 0 is tried.
+    is_of_two : bool
+        Whether there are but two levels, which take turns.
     """
     edges = (0, *places, len(levels))
     segments = np.zeros((len(places) + 1, len(levels)))
     for row, (begin, end) in zip(segments, pairwise(edges), strict=True):
         row[begin:end] = 1
+    if is_of_two:
+        segments = np.stack([segments[::2].sum(axis=0), segments[1::2].sum(axis=0)])
     found, correlation, _ = _profiled(levels, segments, least_noise, is_correlated)
     return Fit(tuple(places), found, correlation)
 

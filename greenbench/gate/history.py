@@ -13,9 +13,9 @@ from greenbench.compare.comparable import check_scores, value_of
 from greenbench.compare.samples import is_left_out
 from greenbench.compare.units import energy_unit, mass_unit
 from greenbench.errors import UnknownNameError
-from greenbench.gate.changepoints import CONFIRMING, find_places, medians_of, size_of
+from greenbench.gate.changepoints import CONFIRMING, Found, find_places, medians_of, size_of
 from greenbench.gate.controlled import controlled
-from greenbench.gate.correlation import Fit, Floats
+from greenbench.gate.correlation import Floats
 from greenbench.gate.metrics import METRICS, Kind, Metric
 from greenbench.gate.wording import number
 from greenbench.results.scores import score_of
@@ -45,6 +45,8 @@ COMPARABLE: Mapping[Kind, tuple[str, ...]] = {
 
 CONTROL = {Kind.ENERGY: "control_j", Kind.TIME: "control_s"}
 """Columns of what the control workload cost, by the metrics that a machine's state affects."""
+
+UNKNOWN_CAUSE = "whether the code changed or the machine is not known, as no control workload tells"
 
 DIGITS = {Kind.COUNT: 15}
 FEW_DIGITS = 3
@@ -289,7 +291,8 @@ def _with_noisy_steps(series: Series, kind: Kind) -> Series:
     # What a session learns is not what state its machine was in.
     has_states = is_ratio and not control.shows_states
     found = find_places(control.values, smallest, is_ratio=is_ratio, has_states=has_states)
-    notes = (found.hidden and _why_hidden(found.hidden, is_ratio=is_ratio), control.note)
+    doubt = UNKNOWN_CAUSE if found.places and has_states else _why_hidden(found, is_ratio=is_ratio)
+    notes = (control.note, doubt)
     return replace(
         series,
         steps=_steps(points, control.values, found.places, kind),
@@ -298,7 +301,13 @@ def _with_noisy_steps(series: Series, kind: Kind) -> Series:
     )
 
 
-def _why_hidden(hidden: Fit, *, is_ratio: bool) -> str:
+def _why_hidden(found: Found, *, is_ratio: bool) -> str | None:
+    """Return why there are no steps where there seem to be some."""
+    if found.turns:
+        times = f"it goes from one of two levels to the other {found.turns} times"
+        return f"what looks like steps is not proven: {times}, as a machine in two states does"
+    if (hidden := found.hidden) is None:
+        return None
     if hidden.drift is None:
         of = f" ({hidden.correlation:.1f})" if hidden.correlation else ""
         return f"what looks like one is not proven: its sessions are correlated{of}"

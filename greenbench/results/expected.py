@@ -23,6 +23,7 @@ LIMITS = {
     "repeat_uncertainty_wh": (0.0, LARGEST),
     "search_wh": (0.0, LARGEST),
     "duration_s": (0.0, LARGEST),
+    "test_samples": (0.0, LARGEST),
     "control_j": (0.0, LARGEST),
     "control_s": (0.0, LARGEST),
 }

@@ -1,6 +1,7 @@
 """History in a terminal: a line a step, and how much was looked at."""
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -15,11 +16,13 @@ UNKNOWN = "–"
 
 
 def print_history(found: Sequence[Series], console: Console | None = None) -> None:
-    """Print the steps, how many series have some, and how many could not be looked at."""
+    """Print the steps, how many series have some, what to know of them, and how many are short."""
     console = console or new_console(sys.stdout)
     if any(series.steps for series in found):
         show(console, _steps_table(found))
     say(console, _summary(found), "bold")
+    for note, number in Counter(note for series in found for note in series.notes).items():
+        say(console, f"{number} series: {note}.")
     if short := sum(series.reason is not None for series in found):
         say(
             console,

@@ -155,6 +155,73 @@ def test_choice_among_sizes_that_are_nearly_always_right_is_not_wrong_too_often(
     assert wrongly_chosen(p_values(drawn, 0.01), means) <= most_wrong(2000)
 
 
+ALMOST_ALWAYS_RIGHT = ([0.985, 1.0], [0.9899, 1.0], [0.985, 0.985, 1.0], [0.98, 0.995])
+
+
+@pytest.mark.parametrize("means", ALMOST_ALWAYS_RIGHT)
+@pytest.mark.parametrize("n", [3, 5, 8, 12])
+@pytest.mark.parametrize("images", [18, 36])
+@pytest.mark.parametrize("is_paired", [True, False])
+def test_few_test_images_that_are_nearly_all_right_prove_no_more_than_their_number_allows(
+    is_paired: bool, images: int, n: int, means: Sequence[float]
+) -> None:
+    p = p_values(drawn_right(means, images, n), 0.01, in_blocks=is_paired, test_samples=images)
+    assert wrongly_chosen(p, np.array(means)) <= most_wrong(2000)
+
+
+def drawn_right(means: Sequence[float], images: int, n: int) -> Floats:
+    """Return shares of independent images that 2,000 families get right."""
+    truth = np.array(means)[:, None]
+    return np.random.default_rng(0).binomial(images, truth, (2000, len(means), n)) / images
+
+
+@pytest.mark.parametrize("means", [[0.985, 0.985], [0.955, 0.96], [0.9, 0.96, 0.96]])
+@pytest.mark.parametrize("n", [3, 5, 12])
+@pytest.mark.parametrize("is_paired", [True, False])
+def test_thousand_test_images_prove_as_much_as_if_their_number_was_not_known(
+    is_paired: bool, n: int, means: Sequence[float]
+) -> None:
+    drawn = drawn_right(means, 1000, n)
+    known, unknown = (
+        (p_values(drawn, 0.01, in_blocks=is_paired, test_samples=images) <= 0.05).mean(axis=0)
+        for images in (1000, None)
+    )
+    assert known == pytest.approx(unknown, abs=0.02)
+    assert max(known) > 0.2
+
+
+@pytest.mark.parametrize(
+    ("images", "wrong", "p"),
+    # That a size which is right on 99% errs on so few of 5 x images, where the other never does.
+    [(36, 0, 0.99**180), (100, 0, 0.99**500), (100, 1, 0.99**500 + 500 * 0.01 * 0.99**499)],
+)
+def test_proof_is_no_surer_than_the_share_of_test_images_that_were_right(
+    images: int, wrong: int, p: float
+) -> None:
+    repeats = [*[1.0] * 4, 1 - wrong / images]
+    found = decide(with_energies({"s": repeats, "l": [1.0] * 5}), test_samples=images)
+    assert ps(found)["s"] == pytest.approx(p)
+
+
+@pytest.mark.parametrize("deviations", [(1.0, 1.0), (1.0, 0.3), (1.0, 0.01), (0.01, 1.0)])
+def test_two_repeats_without_pairs_prove_no_more_than_two_can(
+    deviations: tuple[float, float],
+) -> None:
+    means = np.array([-1.001, 0.0])
+    noise = np.random.default_rng(0).normal(size=(2000, 2, 2))
+    drawn = means[:, None] + np.array(deviations)[:, None] * noise
+    assert wrongly_chosen(p_values(0.01 * drawn, 0.01, in_blocks=False), means / 100) <= 0.05
+
+
+@pytest.mark.parametrize("means", ALMOST_ALWAYS_RIGHT)
+@pytest.mark.parametrize("images", [18, 100, 360, 1000])
+def test_two_repeats_without_pairs_are_no_surer_where_scores_are_coarse(
+    images: int, means: Sequence[float]
+) -> None:
+    p = p_values(drawn_right(means, images, 2), 0.01, in_blocks=False)
+    assert wrongly_chosen(p, np.array(means)) <= most_wrong(2000)
+
+
 @pytest.mark.parametrize(("smaller", "choice"), [(0.89, "s"), (0.8899, "l"), (0.95, "s")])
 def test_without_noise_means_decide_and_exactly_the_tolerance_less_is_within(
     smaller: float, choice: str

@@ -47,17 +47,19 @@ def ask(*arguments: str) -> str:
     return done.stdout
 
 
-def assert_said(now: Any, before: Any) -> None:
-    """Assert that all that was said before is said now, under the same names."""
+def assert_said(now: Any, before: Any, but: Sequence[str] = ()) -> None:
+    """Assert that all that was said before is said now, under the same names, but for some."""
     if isinstance(before, Mapping):
         for name, value in before.items():
             assert name in now, name
+            if name in but:
+                continue
             # Nothing was said of two samples, which have a range now.
             if value not in (None, "") or not name.endswith(("low", "high")):
-                assert_said(now[name], value)
+                assert_said(now[name], value, but)
     elif isinstance(before, Sequence) and not isinstance(before, str):
         for one, other in zip(now, before, strict=True):
-            assert_said(one, other)
+            assert_said(one, other, but)
     elif isinstance(before, float):
         assert math.isclose(now, before, rel_tol=1e-9)
     else:
@@ -86,7 +88,10 @@ def test_tables_of_an_older_store_have_their_columns_still(
 @pytest.mark.parametrize("question", ["returns", "strategies"])
 def test_older_benchmark_file_gives_the_same_answers(question: str) -> None:
     found = json.loads(ask(question, str(OLDER / "benchmark.json"), "--json"))
-    assert_said(found, json.loads((OLDER / f"answers/benchmark-{question}.json").read_text()))
+    before = json.loads((OLDER / f"answers/benchmark-{question}.json").read_text())
+    # Two repeats without pairs are no more taken to prove a size.
+    proof = ("p", "choice", "reason", "proof", "sentence") if question == "returns" else ()
+    assert_said(found, before, proof)
 
 
 def test_older_journal_is_read_with_accuracies_as_scores() -> None:

@@ -599,3 +599,23 @@ def test_what_an_older_version_ran_with_other_splits_is_no_further_sample() -> N
     older = [{**row, "test_score": 0.5} for row in session_of("s0", [None] * 5)]
     (both,) = compare_returns([*older, *session_of()])
     assert [size.p for size in both.sizes] == [size.p for size in now.sizes]
+
+
+@pytest.mark.parametrize(
+    ("n", "told", "choice"),
+    # Of an unknown number, a sign test alone says how sure it is: p = 1/32, and 1/8.
+    [
+        (5, 18, None), (5, None, "dense.s"), (5, "18 or so", "dense.s"),
+        (3, 1000, "dense.s"), (3, None, None),
+    ],
+)  # fmt: skip
+def test_scores_that_are_all_the_same_prove_what_the_number_of_test_samples_allows(
+    n: int, told: object, choice: str | None
+) -> None:
+    rows = [
+        make_row(f"dense.{size}", energy_wh=energy_wh, accuracy=1.0, changed={"repeat": repeat})
+        for size, energy_wh in (("s", 1.0), ("l", 8.0))
+        for repeat in range(n)
+    ]
+    (found,) = compare_returns([{**row, "test_samples": told} for row in rows])
+    assert found.decision.choice == choice

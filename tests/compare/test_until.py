@@ -65,6 +65,20 @@ def test_wrong_sizes_are_named_in_5_percent_over_all_looks(
     assert (found.is_named & truth.is_wrong).any(axis=1).mean() <= AT_MOST
 
 
+@pytest.mark.parametrize("is_paired", [True, False])
+@pytest.mark.parametrize("images", [18, 36])
+@pytest.mark.parametrize("means", [(0.985, 1.0), (0.9899, 1.0), (0.98, 0.98, 1.0)])
+def test_few_test_images_that_are_nearly_all_right_end_no_run_too_early(
+    means: tuple[float, ...], images: int, is_paired: bool
+) -> None:
+    truth = np.array(means)[:, None]
+    shape = (EXPERIMENTS, len(means), LOOKS[-1])
+    gains = np.random.default_rng(1).binomial(images, truth, shape) / images
+    found = until_decided(gains, 0.01, in_blocks=is_paired, test_samples=images)
+    is_wrong = np.array(means) < max(means) - 0.01
+    assert (found.is_named & is_wrong).any(axis=1).mean() <= AT_MOST
+
+
 @pytest.mark.parametrize("shared", [0.0, 0.58])
 def test_wrong_sizes_are_named_in_5_percent_over_ten_looks_by_hand(
     monkeypatch: pytest.MonkeyPatch, shared: float

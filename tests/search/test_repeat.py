@@ -117,6 +117,7 @@ def test_sizes_meet_the_same_split_and_say_so_and_repeats_another(run: Run) -> N
     digests = [result.dataset["digest"] for result in (one, larger, other)]
     assert digests[0] == digests[1] != digests[2]
     assert to_row(one)["split_seed"] == CASE.derive_seed(0, "split")
+    assert to_row(one)["test_samples"] == one.dataset["test"] > 0
     assert one.split_seed == larger.split_seed != other.split_seed
     assert CaseResult.from_dict(json.loads(json.dumps(one.to_dict()))) == one
 
