@@ -24,6 +24,11 @@ BITS = Score("bits_per_token", "bits", higher_is_better=False, low=0.0)
 Rows = list[dict[str, Any]]
 
 
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
 def rows_of(score: Score, values: Sequence[float]) -> Rows:
     return [
         make_row(changed={**columns_of(score), "test_score": value, "repeat": repeat})

@@ -97,7 +97,8 @@ def test_lanes_share_what_their_windows_used(run: Run) -> None:
 
 
 def test_one_pass_of_a_filled_window_is_booked(run: Run) -> None:
-    result = run(replace(CASE, trials=1), min_window_s=0.3)
+    # For longer than one pass takes on a busy machine.
+    result = run(replace(CASE, trials=1), min_window_s=2.0)
     (trial,) = result.trials
     assert trial.passes > 1
     train = result.account.phases["train"]
