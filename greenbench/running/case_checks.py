@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from greenbench import registry
-from greenbench.architectures.base import check_arguments
+from greenbench.architectures.base import check_arguments, check_data
 from greenbench.cases import Case
 from greenbench.errors import CaseFailedError, ConfigurationError
 from greenbench.results import CaseResult
@@ -37,6 +37,7 @@ def check_cases(cases: Sequence[Case]) -> None:
         if case.task is not None:
             check_loss(find_task(case.task), case.backend)
         check_arguments(case.architecture, case.size, dict(case.architecture_options))
+        check_data(case.architecture, case.dataset)
         space_of(case)
         check_sharing(case)
         # A command says here what it lacks.

@@ -69,6 +69,15 @@ def test_variable_that_is_none_of_ours_is_said_once(
     assert done.stderr == said * lines
 
 
+def test_data_that_an_architecture_cannot_take_are_refused_before_anything_starts() -> None:
+    done = invoke("run", "-s", "default", "-d", "wine", "-a", "dense.xs")
+    assert done.exit_code == 2
+    assert done.stderr == (
+        "Error: architecture 'dense' is for images, but data set 'wine' has rows of numbers; "
+        "choose another, such as mlp\n"
+    )
+
+
 def test_list_as_json_names_the_same_cases(greenbench: Greenbench) -> None:
     listed = json.loads(greenbench("list", "--json").stdout)
     assert "default-dense.xl-torch-digits" in listed["suites"]["scaling"]
