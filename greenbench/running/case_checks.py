@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from greenbench import registry
 from greenbench.architectures.base import check_arguments, check_data
+from greenbench.backends.takes import check_case_taken
 from greenbench.cases import Case
 from greenbench.errors import CaseFailedError, ConfigurationError
 from greenbench.results import CaseResult
@@ -30,6 +31,7 @@ def check_cases(cases: Sequence[Case]) -> None:
     seen: set[str] = set()
     for case in cases:
         registry.check_case(case)
+        check_case_taken(case)
         make_scheduler(case)
         if training := registry.training_of(case):
             check_fidelity(case, training)
