@@ -44,7 +44,7 @@ from greenbench.integrations.pytest_run import extra_info as _extra_info
 from greenbench.integrations.pytest_turns import TURNS, Turns, announced, takes_turns
 from greenbench.machine.surroundings import provide_home
 from greenbench.selection import Selection
-from greenbench.settings import Scope, Settings, home_of_nobody
+from greenbench.settings import Scope, Settings, home_of_nobody, unread
 
 BUDGET = ("trials", "epochs", "repeats", "threads", "devices")
 Row = dict[str, Any]
@@ -194,6 +194,8 @@ def greenbench_session(request: pytest.FixtureRequest) -> Iterator[Any]:
             is_resumable=False,
         ) as session,
     ):
+        for line in unread(os.environ):
+            progress.notice(line)
         config.stash[TURNS] = Turns(
             session,
             progress,

@@ -1,5 +1,6 @@
 """Settings: what the environment and the command line decide, read once and passed on."""
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -22,6 +23,15 @@ HOST_LOCK = "/tmp/greenbench-host.lock"
 STORE_TIMEOUT_S = 60.0
 # Of GitHub, for a pull request and for a branch, and of GitLab.
 BRANCH = ("GITHUB_HEAD_REF", "GITHUB_REF_NAME", "CI_COMMIT_REF_NAME")
+PREFIX = "GREENBENCH_"
+READ = (
+    "RUNS_DIR", "DATA_DIR", "HOST_LOCK", "THREADS", "METER", "HEADLINE", "CARBON_INTENSITY",
+    "COUNTRY", "CPU_TDP_W", "TRIAL_TIMEOUT_S", "MIN_WINDOW_S", "IDLE_S", "STORE_TIMEOUT_S",
+    "TABULAR_DIR", "KEEP_MODELS", "CONTROL", "PLUGINS",
+)  # fmt: skip
+"""What people set, without the prefix."""
+TOLD = ("HOST_LOCK_HOLDER", "REPORT", "SEED", "PROGRAM", "UI_PID")
+"""What programs find that we start, and so what they start of ours."""
 MAY_BE_ZERO = ("GREENBENCH_CARBON_INTENSITY", "GREENBENCH_MIN_WINDOW_S", "GREENBENCH_IDLE_S")
 
 
@@ -192,6 +202,26 @@ class Settings:
             del values["carbon_g_per_kwh"]
         values |= chosen
         return cls(**{name: value for name, value in values.items() if value is not None})
+
+
+def unread(environment: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each variable that is named like one of ours, and that nobody reads.
+
+    Parameters
+    ----------
+    environment : mapping of str to str
+        Such as `os.environ`; an empty variable counts as not set.
+    """
+    known = {*READ, *TOLD}
+    names = (name.removeprefix(PREFIX) for name in environment if name.startswith(PREFIX))
+    strangers = (name for name in sorted(names) if name not in known)
+    return [_stranger(name) for name in strangers if environment[PREFIX + name]]
+
+
+def _stranger(name: str) -> str:
+    near = difflib.get_close_matches(name, READ, n=1)
+    hint = f"did you mean {PREFIX}{near[0]}?" if near else "no setting has such a name"
+    return f"the variable {PREFIX}{name} is set, but nothing reads it; {hint}"
 
 
 def anchored(uri: str | None) -> str | None:

@@ -57,14 +57,25 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     return int(cpu_count()) + 1
 
 
+# Of the measurements of papers, which are nobody's setting.
+_REFERENCE_DIR = os.environ.get("GREENBENCH_REFERENCE_DIR")
+
+
+@pytest.fixture
+def reference_dir() -> Path:
+    """The folder of the measurements of papers."""
+    if not _REFERENCE_DIR:
+        pytest.skip("GREENBENCH_REFERENCE_DIR is not set: the paper's measurements are not there")
+    return Path(_REFERENCE_DIR)
+
+
 @pytest.fixture(autouse=True)
 def _own_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep stores, locks and settings of the person who runs the tests out of them."""
     for name in list(os.environ):
         # Inside xdist, a pytest that a test starts would take itself for a part of it.
         if name.startswith(("MLFLOW_", "CODECARBON_", "PYTEST_XDIST", "COLUMNS")) or (
-            name.startswith("GREENBENCH_")
-            and name not in ("GREENBENCH_DATA_DIR", "GREENBENCH_REFERENCE_DIR")
+            name.startswith("GREENBENCH_") and name != "GREENBENCH_DATA_DIR"
         ):
             monkeypatch.delenv(name)
     monkeypatch.setenv("GREENBENCH_RUNS_DIR", str(tmp_path / "mlruns"))

@@ -1,13 +1,15 @@
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import greenbench
 from greenbench.errors import ConfigurationError
 from greenbench.machine.secrets import StoreUri
 from greenbench.machine.threads import available_cores
-from greenbench.settings import Settings, default_uri
+from greenbench.settings import PREFIX, READ, TOLD, Settings, default_uri, unread
 
 BAD_NUMBERS = ["three", "-1", "nan", "inf", "-inf", "1,5"]
 
@@ -206,3 +208,28 @@ def test_users_with_temporary_folders_of_their_own_meet_at_one_host_lock(
 def test_tdp_that_is_none_is_refused_in_python_too(tdp_w: float) -> None:
     with pytest.raises(ConfigurationError, match=r"TDP of the CPU is .* W; expected"):
         Settings.from_environment({}, cpu_tdp_w=tdp_w)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("GREENBENCH_METRE", "did you mean GREENBENCH_METER?"),
+        ("GREENBENCH_IDLE", "did you mean GREENBENCH_IDLE_S?"),
+        ("GREENBENCH_OF_MY_OWN_TOOL", "no setting has such a name"),
+    ],
+)
+def test_variable_that_nobody_reads_is_named_with_the_nearest_one(name: str, hint: str) -> None:
+    said = f"the variable {name} is set, but nothing reads it; {hint}"
+    assert unread({name: "1", "PATH": "/bin"}) == [said]
+    assert unread({name: ""}) == []
+
+
+def test_every_variable_that_greenbench_names_is_known() -> None:
+    sources = Path(greenbench.__file__).parent.rglob("*.py")
+    named = {
+        name
+        for source in sources
+        for name in re.findall(rf"{PREFIX}(\w+)", source.read_text(encoding="utf-8"))
+    }
+    assert named <= {*READ, *TOLD}
+    assert unread({PREFIX + name: "1" for name in named}) == []

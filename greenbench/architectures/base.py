@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from greenbench import registry
 from greenbench.architectures.spec import Native, Shape, Spec, described
+from greenbench.builtin import IMAGES, SAMPLES, TOKENS
 from greenbench.errors import ArchitectureError, UnknownNameError
 from greenbench.machine.places import at, calling
 from greenbench.machine.signatures import options_of
@@ -164,6 +165,26 @@ def check_arguments(name: str, size: str | None, options: Mapping[str, Any]) -> 
     return {**chosen, **options}
 
 
+def check_data(name: str, dataset: str) -> None:
+    """Refuse a data set of which it is known, without loading it, that an architecture cannot take.
+
+    Parameters
+    ----------
+    name, dataset : str
+        Names in the registry.
+
+    Raises
+    ------
+    ArchitectureError
+        If it has other samples than the architecture's function says that it takes.
+    """
+    function, has = registry.architectures.get(name), SAMPLES.get(dataset)
+    if has is not None and not hasattr(function, "training"):
+        are_images, are_tokens = has == IMAGES, has == TOKENS
+        has = f"data set {dataset!r} has {has}"
+        _check_samples(name, function, has, are_images=are_images, are_tokens=are_tokens)
+
+
 def options_taken(function: Callable[..., Any]) -> dict[str, Any]:
     """Return the options of an architecture's function, with their defaults.
 
@@ -185,27 +206,34 @@ def _check_inputs(
     vocabulary: int | None,
 ) -> None:
     """Refuse data that a function says it does not take, by the names of its parameters."""
-    parameters = _parameters(function)
-    given = described(shape, are_tokens=vocabulary is not None)
-    first = next(iter(parameters), "")
-    is_image = len(shape) == _IMAGE and not isinstance(shape, Mapping)
+    are_tokens = vocabulary is not None
+    given = described(shape, are_tokens=are_tokens)
     if isinstance(shape, Mapping) and not hasattr(function, "native_backend"):
         raise ArchitectureError(
             f"architecture {name!r}{at(function)} takes one input, but the data set has {given}; "
             "expected a network of a backend's own, declared with @native"
         )
-    if first == "image_shape" and not is_image:
+    are_images = len(shape) == _IMAGE and not isinstance(shape, Mapping)
+    has = f"the data set has {given}"
+    _check_samples(name, function, has, are_images=are_images, are_tokens=are_tokens)
+
+
+def _check_samples(
+    name: str, function: Callable[..., Any], has: str, *, are_images: bool, are_tokens: bool
+) -> None:
+    parameters = _parameters(function)
+    if next(iter(parameters), "") == "image_shape" and not are_images:
         is_own = registry.architectures.origin(name) is not None
         advice = ", or call its first parameter input_shape if it takes them" if is_own else ""
-        others = "gpt_small" if vocabulary is not None else "mlp"
+        others = "gpt_small" if are_tokens else "mlp"
         raise ArchitectureError(
-            f"architecture {name!r}{at(function)} is for images, but the data set has {given}; "
+            f"architecture {name!r}{at(function)} is for images, but {has}; "
             f"choose another, such as {others}{advice}"
         )
     needed = parameters.get("vocabulary")
-    if needed is not None and needed.default is needed.empty and vocabulary is None:
+    if needed is not None and needed.default is needed.empty and not are_tokens:
         raise ArchitectureError(
-            f"architecture {name!r}{at(function)} is for token ids, but the data set has {given}; "
+            f"architecture {name!r}{at(function)} is for token ids, but {has}; "
             "choose another, such as mlp"
         )
 

@@ -117,7 +117,8 @@ class Backend(Protocol):
     """Builds models of one framework; one a worker process.
 
     A backend is built as ``Backend(name, threads=...)``, where `name` is the name it is
-    registered under.
+    registered under. What it obeys or refuses, beyond what all have to, it names in its class's
+    `takes`: see `greenbench.backends.takes.TAKES`. A case that asks for anything else is refused.
     """
 
     name: str

@@ -28,6 +28,7 @@ from greenbench.backends.keras_model import Bound, KerasModel
 from greenbench.backends.keras_spec import sequential
 from greenbench.backends.keras_state import import_keras
 from greenbench.backends.process_state import state_kept
+from greenbench.backends.takes import TAKES
 from greenbench.datasets.base import Dataset, digest_splits
 from greenbench.errors import ConfigurationError, MissingPackageError, UnknownNameError
 
@@ -57,6 +58,8 @@ class KerasBackend:
     MissingPackageError
         If the engine is not installed.
     """
+
+    takes = TAKES
 
     def __init__(self, name: str, *, threads: int) -> None:
         if name not in ENGINES:

@@ -18,6 +18,7 @@ from greenbench.backends.base import (
     memory_errors_translated,
 )
 from greenbench.backends.process_state import seed_process, state_kept
+from greenbench.backends.takes import TAKES
 from greenbench.backends.torch_augmentation import check_augmentation
 from greenbench.backends.torch_batched import TorchBatch, check_vectorised
 from greenbench.backends.torch_capture import Capturer, CudaCapturer
@@ -48,6 +49,8 @@ class TorchBackend:
     capturer : Capturer or None
         Captures graphs of what is trained; None takes the GPU's, if there is one.
     """
+
+    takes = TAKES
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ from greenbench.cli.check import check
 from greenbench.cli.cluster_script import cluster_script
 from greenbench.cli.compare import compare
 from greenbench.cli.doctor import doctor
+from greenbench.cli.environment import read_settings
 from greenbench.cli.gate import gate
 from greenbench.cli.init import init
 from greenbench.cli.measure import measure
@@ -33,7 +34,8 @@ from greenbench.machine.surroundings import (
     wait_for_children,
 )
 from greenbench.selection import case_ids
-from greenbench.settings import Settings, home_of_nobody
+from greenbench.settings import Settings as Settings
+from greenbench.settings import home_of_nobody
 from greenbench.text.programs import strict_json
 from greenbench.text.streams import open_closed
 
@@ -107,7 +109,7 @@ def list_command(as_json: bool) -> None:
 
 
 def _listing() -> dict[str, Any]:
-    data_dir = Settings.from_environment(os.environ).data_dir
+    data_dir = read_settings().data_dir
     suites = {name: _case_ids(name, data_dir) for name in registry.suites.names()}
     parts = {reg.kind: reg.names() for reg in registry.ALL if reg is not registry.suites}
     failures = [
@@ -136,7 +138,7 @@ def ui(port: int | None, no_auth: bool) -> None:
     """Start the MLflow UI on the store, on loopback; print its address and a new password."""
     from greenbench.tracking import serve_ui  # noqa: PLC0415
 
-    settings = Settings.from_environment(os.environ)
+    settings = read_settings()
     sys.exit(serve_ui(settings.tracking_uri, port, say, has_password=not no_auth))
 
 
@@ -150,7 +152,7 @@ def sync() -> None:
     from greenbench.measuring.kept import deliver_kept  # noqa: PLC0415
     from greenbench.running.spool import deliver_all, left_out, syncing  # noqa: PLC0415
 
-    settings = Settings.from_environment(os.environ)
+    settings = read_settings()
     if left := left_out(settings.journal_dir):
         names = ", ".join(path.name for path in left)
         say(f"left out, as not all of it may be written by you: {names}", err=True)

@@ -1,7 +1,6 @@
 """`greenbench best`: the hyperparameters that the search of a case has found."""
 
 import difflib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from greenbench.cases.suites import GATE
+from greenbench.cli.environment import read_settings
 from greenbench.cli.output import emit, say
 from greenbench.cli.tables import of_session
 from greenbench.errors import ConfigurationError, UnknownNameError
@@ -54,7 +54,7 @@ def _found(case: str, session: str | None) -> "Found":
     from greenbench.compare.winners import winners  # noqa: PLC0415
     from greenbench.tracking import Store  # noqa: PLC0415
 
-    settings = Settings.from_environment(os.environ)
+    settings = read_settings()
     store = Store.existing(settings.tracking_uri, timeout_s=settings.store_timeout_s)
     # What the gate measured is of revisions in between.
     rows = [row for row in store.read_rows() if row["suite"] != GATE]

@@ -1,14 +1,13 @@
 """`greenbench check`: whether parts of a case work together, in seconds."""
 
-import os
 from typing import Any
 
 import click
 
+from greenbench.cli.environment import read_settings
 from greenbench.cli.output import say
 from greenbench.cli.parts import loading_parts
 from greenbench.cli.selecting import selecting, selection_of
-from greenbench.settings import Settings
 
 
 @click.command()
@@ -21,7 +20,7 @@ def check(seeds: bool, **given: Any) -> None:
     What does not work is said in one line, with its place in your own code:
     `greenbench check -p my_parts.py -a unet -d blobs`.
     """
-    settings = Settings.from_environment(os.environ)
+    settings = read_settings()
     cases = selection_of(given, settings).cases()
     from greenbench.search.trying import try_case  # noqa: PLC0415
     from greenbench.tasks.score_format import said  # noqa: PLC0415

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
+from greenbench.cli.environment import read_settings
 from greenbench.cli.output import emit, say, say_next
 from greenbench.errors import ConfigurationError
-from greenbench.settings import Settings
 
 QUEUE = "slurm"
 
@@ -57,7 +57,7 @@ def cluster_script(
             f"no batch script is known for {queue!r}; expected {QUEUE}, or run `greenbench run "
             "--cluster` with slurm, pbs, lsf or kubernetes where you submit jobs"
         )
-    settings = Settings.from_environment(os.environ)
+    settings = read_settings()
     words = command[1:] if command[:1] == ("greenbench",) else command
     script = BatchScript(
         words,

@@ -1,6 +1,5 @@
 """`greenbench doctor`: what this machine measures, and what makes training take least on it."""
 
-import os
 from dataclasses import asdict, replace
 from datetime import date
 from typing import TYPE_CHECKING
@@ -8,10 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from greenbench.cases import Case, split_network
+from greenbench.cli.environment import read_settings
 from greenbench.cli.output import emit, folded, interruptible, say
 from greenbench.errors import ConfigurationError
 from greenbench.machine.threads import available_cores
-from greenbench.settings import Settings
 from greenbench.text.programs import strict_json
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def doctor(*, threads: bool, compute: bool, as_json: bool, **network: str | int 
         )
     from greenbench.doctor.doctor import examine  # noqa: PLC0415
 
-    findings = examine(Settings.from_environment(os.environ))
+    findings = examine(read_settings())
     if as_json:
         emit(strict_json(findings))
         return
@@ -80,7 +79,7 @@ def _print_threads(named: dict[str, str | int], *, as_json: bool) -> None:
     from greenbench.machine.environment import cpu_model  # noqa: PLC0415
     from greenbench.terminal.progress import Progress  # noqa: PLC0415
 
-    settings = Settings.from_environment(os.environ)
+    settings = read_settings()
     cases = to_cases(_networks(named), counts_up_to(available_cores()))
     with (
         interruptible("interrupted: nothing is known of the threads"),
@@ -110,7 +109,7 @@ def _print_compute(named: dict[str, str | int], *, as_json: bool) -> None:
     from greenbench.machine.environment import cpu_model  # noqa: PLC0415
     from greenbench.terminal.progress import Progress  # noqa: PLC0415
 
-    settings = Settings.from_environment(os.environ)
+    settings = read_settings()
     network = _named(NETWORK, named)
     # What can be refused is, before torch is imported.
     to_cases(network, [])

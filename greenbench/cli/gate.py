@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from greenbench.cli.environment import read_settings
 from greenbench.cli.gate_asked import INTERLEAVED, Asked
 from greenbench.cli.gate_measured import (
     MOST_PAIRS,
@@ -24,7 +25,6 @@ from greenbench.cli.tables import including, of_session
 from greenbench.errors import ConfigurationError, GateError
 from greenbench.machine.files import reason, remedy, replacing
 from greenbench.selection import DEFAULT_SUITE, cases_by_suite, known_case_ids
-from greenbench.settings import Settings
 from greenbench.text.programs import strict_json
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def _judge_stored(asked: Asked, budgets: "Budgets") -> tuple[Sequence[Row], "Jud
             "stored results have the repeats that they were run with"
         )
     rows, said = asked.rows()
-    settings = Settings.from_environment(os.environ)
+    settings = read_settings()
     baseline = find_baseline(asked.stored, rows, settings.tracking_uri, settings.store_timeout_s)
     found = judge(
         rows,
@@ -218,7 +218,7 @@ def _update(asked: Asked, *, is_pruned: bool) -> None:
 def _gone(baseline: "Baseline", rows: Sequence[Row]) -> list[str]:
     from greenbench.gate.gone import gone_cases  # noqa: PLC0415
 
-    data_dir = Settings.from_environment(os.environ).data_dir
+    data_dir = read_settings().data_dir
     suites = cases_by_suite((str(row["suite"]) for row in rows), data_dir)
     return gone_cases(baseline, rows, suites)
 
@@ -239,7 +239,7 @@ def _print_history(asked: Asked, *, as_json: bool) -> None:
         raise ConfigurationError(
             "--history looks at all past runs of the store; leave files and --session out"
         )
-    settings = Settings.from_environment(os.environ)
+    settings = read_settings()
     store = Store.existing(settings.tracking_uri, timeout_s=settings.store_timeout_s)
     rows = store.read_rows(asked.suite or DEFAULT_SUITE)
     rows, _ = measured_anew(rows)

@@ -1,6 +1,5 @@
 """What `greenbench gate` is asked to judge, and to compare with."""
 
-import os
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -8,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from greenbench.cases import Case
+from greenbench.cli.environment import read_settings
 from greenbench.cli.tables import Wanted, read_tables
 from greenbench.errors import ConfigurationError
 from greenbench.selection import DEFAULT_SUITE, Selection, cases_by_suite
-from greenbench.settings import Settings
 
 if TYPE_CHECKING:
     from greenbench.running.merge_base import Base
@@ -140,7 +139,7 @@ class Asked:
 
         found = base_of(Path.cwd())
         if found.revision and self.files:
-            data_dir = Settings.from_environment(os.environ).data_dir
+            data_dir = read_settings().data_dir
             if not self.cases(data_dir):
                 # Options have made others of them, such as of fewer epochs.
                 return Base(None, f"no case of {self.files[0]} is one of its suite as it stands")

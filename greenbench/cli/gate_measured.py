@@ -1,13 +1,13 @@
 """`greenbench gate` where it measures: in turn with a revision, or until it is decided."""
 
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from greenbench.cases import Case
+from greenbench.cli.environment import read_settings
 from greenbench.cli.gate_asked import Asked
 from greenbench.cli.output import interruptible
 from greenbench.errors import ConfigurationError
@@ -33,7 +33,7 @@ def judge_interleaved(asked: Asked, budgets: "Budgets") -> Judged:
     from greenbench.gate.judging import is_open, judge  # noqa: PLC0415
     from greenbench.terminal.progress import Progress  # noqa: PLC0415
 
-    settings = Settings.from_environment(os.environ)
+    settings = read_settings()
     cases = _cases(asked, budgets, settings)
     most, disturbed = asked.max_pairs or MOST_PAIRS, asked.include_disturbed
     family = family_of(budgets, [case.id for case in cases])
@@ -69,7 +69,7 @@ def judge_until_decided(asked: Asked, budgets: "Budgets") -> Judged:
     from greenbench.gate.until import measure_until  # noqa: PLC0415
     from greenbench.terminal.progress import Progress  # noqa: PLC0415
 
-    settings = Settings.from_environment(os.environ)
+    settings = read_settings()
     cases = _cases(asked, budgets, settings)
     # Nothing is measured yet; of what will be, this is known.
     to_come: list[Row] = [{"suite": asked.suite or DEFAULT_SUITE, "session": None}]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from greenbench.cli.environment import read_settings
 from greenbench.cli.output import emit, interruptible, say
 from greenbench.cli.tables import including
 from greenbench.errors import ConfigurationError, OverBudgetError, UndecidedBudgetError
@@ -63,9 +64,7 @@ def measure(
     """
     from greenbench.measuring.asked import check_max_wh, check_name, name_of_command  # noqa: PLC0415
 
-    settings = Settings.from_environment(
-        os.environ, meter=meter, headline=headline, country=country, idle_s=idle_s
-    )
+    settings = read_settings(meter=meter, headline=headline, country=country, idle_s=idle_s)
     name = check_name(name_of_command(command) if name is None else name)
     max_wh = check_max_wh(max_wh)
     _check_output(json_file)

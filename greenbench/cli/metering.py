@@ -1,11 +1,11 @@
 """The options that say what the cases of a command are measured with, and for how long."""
 
-import os
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
 
+from greenbench.cli.environment import read_settings
 from greenbench.settings import Scope, Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -77,4 +77,4 @@ def settings_of(given: Mapping[str, Any]) -> Settings:
         If a value is none that can be.
     """
     fields = {field: given[option] for option, field in FIELDS.items()}
-    return Settings.from_environment(os.environ, **fields)
+    return read_settings(**fields)

@@ -1,6 +1,5 @@
 """`greenbench record`: trains a cell of the tabular benchmark, and writes it to a file."""
 
-import os
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ import click
 from greenbench import registry
 from greenbench.cases import Case, freeze_options, split_network
 from greenbench.cases.spelling import spelled_once
+from greenbench.cli.environment import read_settings
 from greenbench.cli.output import interruptible, say
 from greenbench.cli.parts import loading_parts
 from greenbench.errors import ConfigurationError
@@ -87,7 +87,7 @@ def record(
         repeats=1,
         **budget,  # type: ignore[arg-type]
     )
-    given = Settings.from_environment(os.environ)
+    given = read_settings()
     case = spelled_once(case, given.data_dir)
     name = name or case.dataset
     registry.check_case(case)

@@ -1,15 +1,14 @@
 """`greenbench report`: everything in one HTML file."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import click
 
+from greenbench.cli.environment import read_settings
 from greenbench.cli.output import say, say_next
 from greenbench.cli.tables import Wanted, read_tables, selecting_rows, tolerating
 from greenbench.errors import ConfigurationError
-from greenbench.settings import Settings
 
 
 @click.command()
@@ -30,7 +29,7 @@ def report(*, output: Path | None, tolerance: float, no_log: bool, **given: Any)
     from greenbench.tracking import Store  # noqa: PLC0415
 
     wanted = Wanted(**given)
-    settings = Settings.from_environment(os.environ)
+    settings = read_settings()
     tables = read_tables(wanted, with_trials=True)
     if tables.is_foreign:
         raise ConfigurationError(

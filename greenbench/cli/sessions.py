@@ -1,14 +1,13 @@
 """`greenbench sessions`: what the store has, a session a line."""
 
-import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from greenbench.cli.environment import read_settings
 from greenbench.cli.output import emit
 from greenbench.errors import ConfigurationError
-from greenbench.settings import Settings
 from greenbench.text.programs import strict_json
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def sessions(*, suite: str | None, as_json: bool) -> None:
     from greenbench.terminal.sessions import print_sessions  # noqa: PLC0415
     from greenbench.tracking import Store  # noqa: PLC0415
 
-    settings = Settings.from_environment(os.environ)
+    settings = read_settings()
     store = Store.existing(settings.tracking_uri, timeout_s=settings.store_timeout_s)
     found = sessions_of(store.read_rows(suite))
     if not found:

@@ -1,6 +1,5 @@
 """Which table `compare` and `report` read: files, or what is selected from the store."""
 
-import os
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -10,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from greenbench.cases.suites import GATE
+from greenbench.cli.environment import read_settings
 from greenbench.errors import ConfigurationError
 from greenbench.selection import ADHOC_SUITE, parse_pairs
-from greenbench.settings import Settings
 
 if TYPE_CHECKING:
     from greenbench.compare.files import Tables
@@ -102,7 +101,7 @@ class Wanted:
     @property
     def store(self) -> str:
         """Where the store is, for messages."""
-        return str(Settings.from_environment(os.environ).tracking_uri)
+        return str(read_settings().tracking_uri)
 
     @property
     def spelled(self) -> str:
@@ -174,7 +173,7 @@ def _read_store(
     from greenbench.results.looks import number_looks  # noqa: PLC0415
     from greenbench.tracking import Store  # noqa: PLC0415
 
-    settings = Settings.from_environment(os.environ)
+    settings = read_settings()
     store = Store.existing(settings.tracking_uri, timeout_s=settings.store_timeout_s)
     found = select(_of_session(number_looks(store.read_rows(wanted.suite)), wanted), where)
     if not found:

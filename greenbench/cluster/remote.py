@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -193,8 +192,13 @@ def _lock_of(line: Line, site: "_Site", case: Case) -> AbstractContextManager[He
         # Nothing of this machine is measured, and so nobody is kept waiting.
         return nullcontext(Held(settings.host_lock, ExitStack(), is_shared=False))
     gpus = visible_gpus(os.environ)[:most] if most > 1 else training_gpus(os.environ)
-    on_wait = partial(_waiting, line, site)
-    return measuring_lock(settings.host_lock, gpus, settings.headline, on_wait)
+
+    def on_wait(said: str) -> None:
+        line.tell("notice", text=f"{_name()} is {said}")
+
+    return measuring_lock(
+        settings.host_lock, gpus, settings.headline, on_wait, while_waiting=line.check
+    )
 
 
 def _begin(
@@ -359,14 +363,6 @@ def _brought(line: Line, piece: Piece) -> int:
 
 def _drop(line: Line, names: list[str]) -> None:
     line.ask("drop", names=names)
-
-
-def _waiting(line: Line, site: _Site, waited_s: float) -> None:
-    line.tell(
-        "notice",
-        text=f"{_name()} waits for the lock of its host ({waited_s:.0f} s): another greenbench is "
-        f"measuring there ({site.settings.host_lock})",
-    )
 
 
 def _name() -> str:

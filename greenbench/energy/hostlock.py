@@ -13,11 +13,15 @@ from pathlib import Path
 from greenbench.energy.cards import card_lock
 from greenbench.energy.host import descends_from
 from greenbench.errors import ConfigurationError
-from greenbench.machine.locks import Lock
+from greenbench.machine.locks import Lock, holders
+from greenbench.machine.owners import named
 from greenbench.results.gpus import Gpu
 from greenbench.settings import Scope
 
-TELL_EVERY_S = 10.0
+TELL_AFTER_S = 10.0
+"""Until it is said again that somebody waits; then twice as long, and so on, up to the longest."""
+LONGEST_SILENCE_S = 600.0
+MOST_NAMED = 3
 HOLDER = "GREENBENCH_HOST_LOCK_HOLDER"
 """The variable that tells processes which ones of them hold which lock: ``PID PATH``."""
 MAKING_S = 0.5
@@ -78,8 +82,10 @@ def measuring_lock(
     path: Path,
     gpus: Sequence[Gpu],
     headline: str | None,
-    on_wait: Callable[[float], None],
+    on_wait: Callable[[str], None],
     poll_s: float = 0.2,
+    *,
+    while_waiting: Callable[[], object] = lambda: None,
 ) -> Iterator[Held]:
     """Hold of the machine what a measurement needs; the system frees it if we are killed.
 
@@ -101,9 +107,11 @@ def measuring_lock(
     headline : str or None
         A `greenbench.settings.Scope`, as it is asked for.
     on_wait : callable
-        Called with the seconds waited so far, at once and then every 10 s.
+        Told whom it waits for, at once, after 10 s, and then at intervals that double.
     poll_s : float
         Seconds between tries.
+    while_waiting : callable
+        Called between tries; what it raises ends the wait.
 
     Raises
     ------
@@ -111,7 +119,7 @@ def measuring_lock(
         If a lock file can be neither read nor made, or is no plain file.
     """
     is_shared = headline == Scope.GPU and bool(gpus)
-    waiting = _Waiting(path, on_wait, poll_s)
+    waiting = _Waiting(path, on_wait, poll_s, while_waiting)
     with ExitStack() as stack:
         with ExitStack() as turn:
             waiting.take(_Turn(path), turn)
@@ -124,18 +132,10 @@ def measuring_lock(
 
 
 @contextmanager
-def host_lock(path: Path, on_wait: Callable[[float], None], poll_s: float = 0.2) -> Iterator[None]:
+def host_lock(path: Path, on_wait: Callable[[str], None], poll_s: float = 0.2) -> Iterator[None]:
     """Hold the whole machine; see `measuring_lock`."""
     with measuring_lock(path, (), None, on_wait, poll_s):
         yield
-
-
-def waiting_words(waited_s: float, path: Path) -> str:
-    """Return what somebody is told who waits for the host."""
-    return (
-        f"waiting for the host lock ({waited_s:.0f} s): another greenbench is measuring on this "
-        f"machine; two at once would measure each other ({path})"
-    )
 
 
 class _Turn(Lock):
@@ -155,12 +155,19 @@ class _Turn(Lock):
 class _Waiting:
     """Takes locks one after another, and tells how long it has waited for all of them."""
 
-    def __init__(self, path: Path, on_wait: Callable[[float], None], poll_s: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        on_wait: Callable[[str], None],
+        poll_s: float,
+        while_waiting: Callable[[], object],
+    ) -> None:
         self._path = path
         self._on_wait = on_wait
         self._poll_s = poll_s
+        self._while_waiting = while_waiting
         self._started = time.monotonic()
-        self._told_s = -TELL_EVERY_S
+        self._tell_at_s, self._silence_s = 0.0, TELL_AFTER_S
 
     def take(self, lock: Lock, stack: ExitStack, *, is_shared: bool = False) -> bool:
         """Take a lock until a stack ends; return False if it is held for us."""
@@ -168,18 +175,32 @@ class _Waiting:
         while not _acquire(lock, is_shared=is_shared):
             if _is_held_for_us(self._path):
                 return False
+            self._while_waiting()
             if not is_first:
-                self._tell()
+                # Whoever has the turn waits, too.
+                self._tell(self._path if isinstance(lock, _Turn) else lock.path)
             time.sleep(LOOK_S if is_first else self._poll_s)
             is_first = False
         stack.callback(lock.release)
         return True
 
-    def _tell(self) -> None:
+    def _tell(self, path: Path) -> None:
         waited_s = time.monotonic() - self._started
-        if waited_s - self._told_s >= TELL_EVERY_S:
-            self._on_wait(waited_s)
-            self._told_s = waited_s
+        if waited_s < self._tell_at_s:
+            return
+        self._on_wait(
+            f"waiting for the host lock ({waited_s:.0f} s): another greenbench is measuring on "
+            f"this machine{_named(holders(path))}; two at once would measure each other "
+            f"({self._path})"
+        )
+        self._tell_at_s = waited_s + self._silence_s
+        self._silence_s = min(2 * self._silence_s, LONGEST_SILENCE_S)
+
+
+def _named(pids: Sequence[int]) -> str:
+    more = len(pids) - MOST_NAMED
+    shown = [*map(named, pids[:MOST_NAMED]), *([f"{more} more"] if more > 0 else [])]
+    return f" ({', '.join(shown)})" if shown else ""
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from greenbench.running.parts import stop_import
 from greenbench.running.repeats import outcomes
 from greenbench.running.session import Session
 from greenbench.selection import ADHOC_SUITE
-from greenbench.settings import Settings
+from greenbench.settings import Settings, unread
 from greenbench.terminal.progress import Progress
 
 __all__ = ["Results", "run"]
@@ -108,6 +108,8 @@ def run(
     asked = _asked(cases, further, repeats, settings)
     listener = Progress(asked) if progress else _Quiet(asked)
     with listener:
+        for line in unread(os.environ):
+            listener.notice(line)
         return _run(Session(settings, suite, asked, listener, fresh, resume_anyway), listener)
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import pwd
 import uuid
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -109,6 +110,21 @@ class Owner:
         if UNKNOWN in (started, self.started):
             return False if started is None else None
         return started == self.started
+
+
+def named(pid: int) -> str:
+    """Return who a process is for people: its number, and its user where the system tells.
+
+    What it runs stays out: a command line may hold what is none of its reader's business.
+    """
+    try:
+        uid = (PROC / str(pid)).stat().st_uid
+    except OSError:
+        return f"process {pid}"
+    try:
+        return f"process {pid} of {pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"process {pid} of user {uid}"
 
 
 def started_at(pid: int) -> str | None:

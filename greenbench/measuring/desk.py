@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from greenbench.energy.hostlock import host_lock, waiting_words
+from greenbench.energy.hostlock import host_lock
 from greenbench.measuring.instruments import Instruments, open_instruments
 from greenbench.measuring.logbook import Entry, Logbook
 from greenbench.settings import Settings
@@ -80,11 +80,8 @@ class Desk:
             self._instruments = self._key = None
 
     def _take(self, settings: Settings, say: Say) -> None:
-        def waiting(waited_s: float) -> None:
-            say(waiting_words(waited_s, settings.host_lock))
-
         with ExitStack() as stack:
-            stack.enter_context(host_lock(settings.host_lock, waiting))
+            stack.enter_context(host_lock(settings.host_lock, say))
             key = (
                 settings.meter, settings.headline, settings.carbon_g_per_kwh, settings.country,
             )  # fmt: skip

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from greenbench import registry
-from greenbench.architectures.base import check_arguments
+from greenbench.architectures.base import check_arguments, check_data
+from greenbench.backends.takes import check_case_taken
 from greenbench.cases import Case
 from greenbench.errors import CaseFailedError, ConfigurationError
 from greenbench.results import CaseResult
@@ -30,6 +31,7 @@ def check_cases(cases: Sequence[Case]) -> None:
     seen: set[str] = set()
     for case in cases:
         registry.check_case(case)
+        check_case_taken(case)
         make_scheduler(case)
         if training := registry.training_of(case):
             check_fidelity(case, training)
@@ -37,6 +39,7 @@ def check_cases(cases: Sequence[Case]) -> None:
         if case.task is not None:
             check_loss(find_task(case.task), case.backend)
         check_arguments(case.architecture, case.size, dict(case.architecture_options))
+        check_data(case.architecture, case.dataset)
         space_of(case)
         check_sharing(case)
         # A command says here what it lacks.

@@ -4,8 +4,10 @@ import hashlib
 import json
 import os
 import platform
+import sys
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from functools import cache
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 
 import greenbench
@@ -130,7 +132,8 @@ def conditions_here(
         "TDP of the CPU in W": settings.cpu_tdp_w,
         "host": describe_environment(settings.threads, {})["host"],
         "python": platform.python_version(),
-        **{name: _version(name) for name in sorted({*COMPUTING, *packages})},
+        **{name: _version(name) for name in sorted(COMPUTING)},
+        **{name: _version_of_import(name) for name in sorted({*packages} - {*COMPUTING})},
         **{name: os.environ.get(name) for name in VARIABLES},
         **_programs(cases, folder),
         **_data_read(cases, folder),
@@ -299,3 +302,22 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def _version_of_import(name: str) -> str | None:
+    """Return the version of what gives a name to import, which may be called otherwise."""
+    found = _version(name)
+    if found is not None:
+        return found
+    versions = {
+        each: _version(each) for each in _distributions(tuple(sys.path)).get(name, ()) if each
+    }
+    if len(versions) > 1:
+        return ", ".join(f"{each} {versions[each]}" for each in sorted(versions))
+    return next(iter(versions.values()), None)
+
+
+@cache
+def _distributions(_: tuple[str, ...]) -> Mapping[str, Sequence[str]]:
+    # It reads what all that is installed says of itself: a quarter of a second.
+    return packages_distributions()

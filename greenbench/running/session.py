@@ -13,7 +13,7 @@ from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity, carbon_intensity
 from greenbench.energy.cooling import CoolDown, thermometer
 from greenbench.energy.gpus import training_gpus, visible_gpus
-from greenbench.energy.hostlock import Held, measuring_lock, waiting_words
+from greenbench.energy.hostlock import Held, measuring_lock
 from greenbench.energy.idle import drift
 from greenbench.energy.meters import check_meters
 from greenbench.errors import (
@@ -278,7 +278,7 @@ class Session:
         """Return what waits for the machine, or for the cards whose own counter is the headline."""
         most = max((case.devices for case in self.cases), default=1)
         gpus, headline = visible_gpus(os.environ)[:most], self.settings.headline
-        return measuring_lock(self.settings.host_lock, gpus, headline, self._waiting)
+        return measuring_lock(self.settings.host_lock, gpus, headline, self.listener.notice)
 
     def _open_folder(
         self, stack: ExitStack, intensity: CarbonIntensity, *, is_fresh: bool
@@ -391,6 +391,3 @@ class Session:
             folder.check()
             if not self._has_crashed and not any(folder.path.glob("*.jsonl")):
                 shutil.rmtree(folder.path, ignore_errors=True)
-
-    def _waiting(self, waited_s: float) -> None:
-        self.listener.notice(waiting_words(waited_s, self.settings.host_lock))

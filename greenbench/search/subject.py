@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from greenbench.architectures import Native, Spec, build_architecture
 from greenbench.backends import BuildRequest, TrainableModel
 from greenbench.backends.process_state import state_kept
+from greenbench.backends.takes import check_request_taken
 from greenbench.cases import Case, Options, Scalar, freeze_options
 from greenbench.cases.case import ORDER
 from greenbench.datasets import Dataset, Streamed
@@ -133,7 +134,7 @@ class NetworkSubject:
         trial = configure(self.case, hyperparameters)
         self._held.bring(trial.dataset_options)
         per_epoch = max(len(self.dataset.train) // trial.batch_size, 1)
-        return BuildRequest(
+        request = BuildRequest(
             self.architecture(trial),
             trial.optimizer,
             trial.batch_size,
@@ -145,6 +146,9 @@ class NetworkSubject:
             per_epoch,
             dict(hyperparameters),
         )
+        augmentation = getattr(self._held.dataset, "augmentation", None)
+        check_request_taken(self.case, self.bench.backend, request, augmentation)
+        return request
 
     def build(self, hyperparameters: Mapping[str, Scalar], seed: int) -> TrainableModel:
         """Return the model of a trial; see `request`.

@@ -3,6 +3,7 @@
 And fakes, which are for unit tests of logic only: no figure of theirs says anything about energy.
 """
 
+from greenbench.testing.backends import BackendConformance
 from greenbench.testing.datasets import DatasetConformance
 from greenbench.testing.fakes import FakeClock, FakeCounters, FakeMeter
 from greenbench.testing.meters import MeterConformance
@@ -12,6 +13,7 @@ from greenbench.testing.tasks import TaskConformance
 from greenbench.testing.trainings import TrainingConformance
 
 __all__ = [
+    "BackendConformance",
     "DatasetConformance",
     "FakeClock",
     "FakeCounters",

@@ -1,5 +1,6 @@
 """Records: what MLflow is told of a result, as texts and metrics over steps."""
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 
@@ -95,7 +96,8 @@ def learning_curve(trial: Trial, score: Score, start_ms: int, end_ms: int) -> It
 def further(metrics: Mapping[str, float]) -> dict[str, float]:
     """Return what else was told, under names that MLflow takes: people's may have any letters.
 
-    One that it refuses would cost the whole result.
+    One that it refuses would cost the whole result. Whichever others there are, a name becomes the
+    same one, and two never become one.
     """
     return {f"{FURTHER_METRIC}{_taken(name)}": value for name, value in metrics.items()}
 
@@ -103,4 +105,8 @@ def further(metrics: Mapping[str, float]) -> dict[str, float]:
 def _taken(name: str) -> str:
     parts = [part.strip() for part in _REFUSED.sub("_", name).split("/")]
     path = "/".join("_" if part in ("", ".", "..") else part for part in parts)
-    return path[: LONGEST_NAME - len(FURTHER_METRIC)].rstrip("/. ")
+    most = LONGEST_NAME - len(FURTHER_METRIC)
+    if path == name and len(name) <= most and not name.endswith((".", " ")):
+        return name
+    told_apart = f"-{hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()[:6]}"
+    return path[: most - len(told_apart)].rstrip("/. ") + told_apart

@@ -52,6 +52,32 @@ def test_list_shows_suites_cases_and_parts(greenbench: Greenbench) -> None:
     assert "scheduler: asha, hyperband" in shown
 
 
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [(("list", "--json"), 1), (("list", "--help"), 0), (("--help",), 0), (("--version",), 0)],
+)
+def test_variable_that_is_none_of_ours_is_said_once(
+    arguments: tuple[str, ...], lines: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GREENBENCH_METRE", "zeus")
+    done = invoke(*arguments)
+    said = (
+        "Warning: the variable GREENBENCH_METRE is set, but nothing reads it; did you mean "
+        "GREENBENCH_METER?\n"
+    )
+    assert done.exit_code == 0
+    assert done.stderr == said * lines
+
+
+def test_data_that_an_architecture_cannot_take_are_refused_before_anything_starts() -> None:
+    done = invoke("run", "-s", "default", "-d", "wine", "-a", "dense.xs")
+    assert done.exit_code == 2
+    assert done.stderr == (
+        "Error: architecture 'dense' is for images, but data set 'wine' has rows of numbers; "
+        "choose another, such as mlp\n"
+    )
+
+
 def test_list_as_json_names_the_same_cases(greenbench: Greenbench) -> None:
     listed = json.loads(greenbench("list", "--json").stdout)
     assert "default-dense.xl-torch-digits" in listed["suites"]["scaling"]

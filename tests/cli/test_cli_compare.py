@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import product
@@ -857,11 +856,8 @@ PRINTED_H = {"conv_layers": "2303.250", "linear_layers": "481.799", "relu": "176
 
 
 @pytest.fixture
-def reference() -> Path:
-    folder = os.environ.get("GREENBENCH_REFERENCE_DIR")
-    if not folder:
-        pytest.skip("GREENBENCH_REFERENCE_DIR is not set: the paper's measurements are not there")
-    return Path(folder) / "yarally2023"
+def reference(reference_dir: Path) -> Path:
+    return reference_dir / "yarally2023"
 
 
 def as_printed(text: str) -> Any:

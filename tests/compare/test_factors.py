@@ -2,7 +2,6 @@ import csv
 import itertools
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -79,11 +78,9 @@ TWO_BY_TWO = table(
 # --- The paper's table
 
 
-def paper() -> Factors:
-    folder = os.environ.get("GREENBENCH_REFERENCE_DIR")
-    if not folder:
-        pytest.skip("GREENBENCH_REFERENCE_DIR is not set: the paper's measurements are not there")
-    path = Path(folder) / "yarally2023" / "rq2_fashionmnist.csv"
+@pytest.fixture
+def paper(reference_dir: Path) -> Factors:
+    path = reference_dir / "yarally2023" / "rq2_fashionmnist.csv"
     with path.open(encoding="utf-8", newline="") as file:
         rows = [
             {name: text if name == "dataset" else float(text) for name, text in row.items()}
@@ -97,14 +94,15 @@ def paper() -> Factors:
 ROUNDED = 2e-7
 
 
-def test_analysis_of_variance_is_that_of_the_paper_to_all_digits_that_its_table_gives() -> None:
-    found = paper()
-    f = {name: effect.f for name, effect in effects(found).items()}
-    eta_sq = {name: effect.eta_sq for name, effect in effects(found).items()}
+def test_analysis_of_variance_is_that_of_the_paper_to_all_digits_that_its_table_gives(
+    paper: Factors,
+) -> None:
+    f = {name: effect.f for name, effect in effects(paper).items()}
+    eta_sq = {name: effect.eta_sq for name, effect in effects(paper).items()}
     conv, linear, relu = "conv_layers", "linear_layers", "relu"
-    assert found.n == 3072
-    assert found.residual.df == 3064
-    assert found.residual.sum_sq == pytest.approx(401718.241, rel=ROUNDED)
+    assert paper.n == 3072
+    assert paper.residual.df == 3064
+    assert paper.residual.sum_sq == pytest.approx(401718.241, rel=ROUNDED)
     assert f"{f[conv]:.3e}" == "3.908e+06"
     assert f[linear] == pytest.approx(21841.658, rel=ROUNDED)
     assert f[relu] == pytest.approx(6853.152, rel=ROUNDED)
@@ -112,7 +110,7 @@ def test_analysis_of_variance_is_that_of_the_paper_to_all_digits_that_its_table_
     assert f"{f[f'{linear} × {relu}']:.3f}" == "1.511"
     assert f"{f[f'{conv} × {relu}']:.3f}" == "931.172"
     assert f"{f[f'{conv} × {linear} × {relu}']:.3f}" == "24.224"
-    assert f"{effects(found)[f'{linear} × {relu}'].p:.3f}" == "0.219"
+    assert f"{effects(paper)[f'{linear} × {relu}'].p:.3f}" == "0.219"
     for name in (conv, linear, relu, f"{conv} × {linear}"):
         printed = {conv: "0.990", linear: "0.006"}.get(name, "0.002")
         assert f"{eta_sq[name]:.3f}" == printed
@@ -121,13 +119,12 @@ def test_analysis_of_variance_is_that_of_the_paper_to_all_digits_that_its_table_
     assert f"{eta_sq[f'{conv} × {linear} × {relu}']:.3e}" == "6.134e-06"
 
 
-def test_rank_tests_and_means_are_those_of_the_paper() -> None:
-    found = paper()
-    assert [f"{factor.h:.3f}" for factor in found.factors] == ["2303.250", "481.799", "176.545"]
-    means = {cell.levels: f"{cell.mean:.1f}" for cell in found.cells}
+def test_rank_tests_and_means_are_those_of_the_paper(paper: Factors) -> None:
+    assert [f"{factor.h:.3f}" for factor in paper.factors] == ["2303.250", "481.799", "176.545"]
+    means = {cell.levels: f"{cell.mean:.1f}" for cell in paper.cells}
     assert means["1", "3", "0"] == "834.9"
     assert means["4", "7", "1"] == "1745.0"
-    assert found.sentence == (
+    assert paper.sentence == (
         "conv_layers explains 99.0% of the variance of energy_j (F = 3.91e+06, p < 0.001), "
         "linear_layers 0.6%, relu 0.2%; "
         "the largest cell mean, 1,745 J (conv_layers 4, linear_layers 7, relu 1), "

@@ -1,6 +1,5 @@
 import csv
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -564,13 +563,10 @@ def test_summary_of_nothing_says_so() -> None:
 
 
 @pytest.fixture
-def paper() -> list[dict[str, Any]]:
+def paper(reference_dir: Path) -> list[dict[str, Any]]:
     """Return the paper's trials of three strategies, six cells of data set and network."""
-    folder = os.environ.get("GREENBENCH_REFERENCE_DIR")
-    if folder is None:
-        pytest.skip("GREENBENCH_REFERENCE_DIR is not set: the paper's measurements are not there")
     rows: list[dict[str, Any]] = []
-    for path in sorted(Path(folder, "yarally2023").glob("rq1_*.csv")):
+    for path in sorted((reference_dir / "yarally2023").glob("rq1_*.csv")):
         with path.open(newline="", encoding="utf-8") as stream:
             rows += csv.DictReader(stream)
     return [

@@ -43,7 +43,7 @@ def is_free(path: Path, **how: bool) -> bool:
         lock.release()
 
 
-def nobody(_: float) -> None:
+def nobody(_: str) -> None:
     pytest.fail("there is nobody to wait for")
 
 

@@ -1,4 +1,7 @@
+import itertools
 import os
+import pwd
+import re
 import signal
 import socket
 import subprocess
@@ -10,11 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from greenbench.energy import hostlock
 from greenbench.energy.hostlock import HOLDER as HOLDER_VARIABLE
-from greenbench.energy.hostlock import host_lock
+from greenbench.energy.hostlock import host_lock, measuring_lock
 from greenbench.errors import ConfigurationError
-from greenbench.machine.locks import Lock
+from greenbench.machine.locks import LOCKS, Lock
 from tests.lock_holders import HOLDER, Start, end, lock_holders, said
+
+needs_linux = pytest.mark.skipif(not LOCKS.exists(), reason="needs Linux, which tells of locks")
 
 
 @pytest.fixture
@@ -51,7 +57,7 @@ def test_lock_of_a_killed_process_is_free(start: Start) -> None:
 
 
 def test_free_lock_is_taken_without_a_word(lock: Path) -> None:
-    told: list[float] = []
+    told: list[str] = []
     with host_lock(lock, told.append):
         pass
     assert told == []
@@ -60,7 +66,7 @@ def test_free_lock_is_taken_without_a_word(lock: Path) -> None:
 def test_wait_is_told_once_at_once_and_not_at_every_try(start: Start, lock: Path) -> None:
     first = start()
     assert said(first) == "held"
-    told: list[float] = []
+    told: list[str] = []
     waiting = threading.Thread(target=take, args=(lock, told.append))
     waiting.start()
     time.sleep(0.3)
@@ -70,7 +76,79 @@ def test_wait_is_told_once_at_once_and_not_at_every_try(start: Start, lock: Path
     assert len(told) == 1
 
 
-def take(lock: Path, on_wait: Callable[[float], None]) -> None:
+@needs_linux
+def test_whoever_waits_is_told_which_process_holds_the_lock(start: Start, lock: Path) -> None:
+    first = start()
+    assert said(first) == "held"
+    # Who holds it is the system's word, whatever is written there.
+    lock.write_text("process 1 of root")
+
+    def let_go(line: str) -> None:
+        told.append(line)
+        end(first)
+
+    told: list[str] = []
+    take(lock, let_go)
+    (line,) = told
+    user = pwd.getpwuid(os.getuid()).pw_name
+    assert line == (
+        "waiting for the host lock (0 s): another greenbench is measuring on this machine "
+        f"(process {first.pid} of {user}); two at once would measure each other ({lock})"
+    )
+
+
+def test_holder_that_the_system_does_not_tell_is_left_out(
+    start: Start, lock: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("greenbench.machine.locks.LOCKS", tmp_path / "nothing")
+    first = start()
+    assert said(first) == "held"
+    told: list[str] = []
+
+    def let_go(line: str) -> None:
+        told.append(line)
+        end(first)
+
+    take(lock, let_go)
+    assert "is measuring on this machine; two at once" in told[0]
+
+
+def test_long_wait_is_told_at_intervals_that_double(
+    start: Start, lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = start()
+    assert said(first) == "held"
+    clock = itertools.count(step=5)
+    monkeypatch.setattr(hostlock.time, "monotonic", lambda: next(clock))
+    told: list[str] = []
+
+    def tell(line: str) -> None:
+        told.append(line)
+        if len(told) == 10:
+            end(first)
+
+    take(lock, tell)
+    waited = [float(re.findall(r"\((\d+) s\)", line)[0]) for line in told]
+    silences = [later - earlier for earlier, later in itertools.pairwise(waited)]
+    assert silences[0] <= 20
+    assert all(b == pytest.approx(2 * a, abs=15) for a, b in itertools.pairwise(silences[:6]))
+    assert silences[-1] <= 620
+
+
+def test_wait_ends_where_nobody_waits_for_it_any_more(start: Start, lock: Path) -> None:
+    assert said(start()) == "held"
+
+    def give_up() -> None:
+        raise ZeroDivisionError
+
+    with (
+        pytest.raises(ZeroDivisionError),
+        measuring_lock(lock, (), None, lambda _: None, while_waiting=give_up),
+    ):
+        pass
+
+
+def take(lock: Path, on_wait: Callable[[str], None]) -> None:
     with host_lock(lock, on_wait, poll_s=0.01):
         pass
 
@@ -169,7 +247,7 @@ CHILD = """
 import os, sys
 from pathlib import Path
 from greenbench.energy.hostlock import host_lock
-def waiting(seconds):
+def waiting(said):
     print("waiting", flush=True)
     os._exit(1)
 with host_lock(Path(sys.argv[1]), waiting):
@@ -183,7 +261,7 @@ def output_of_child(lock: Path) -> str:
 
 
 def test_what_the_holder_has_started_is_a_part_of_it(lock: Path) -> None:
-    told: list[float] = []
+    told: list[str] = []
     with host_lock(lock, told.append):
         assert output_of_child(lock) == "inside\n"
         with host_lock(lock, told.append):

@@ -192,7 +192,7 @@ def test_a_limit_of_any_size_is_taken(store: Store) -> None:
 def test_a_run_waits_without_the_host_lock_and_then_keeps_its_result(
     greenbench: Greenbench, behave: Any
 ) -> None:
-    waits: list[float] = []
+    waits: list[str] = []
     with silent_server(behave) as server:
         greenbench.environment |= {
             "MLFLOW_TRACKING_URI": server.url,

@@ -69,7 +69,7 @@ def figure(findings: Findings) -> Figure:
 def test_texts_can_be_read_on_the_page_and_on_shaded_cells(palette: dict[str, str]) -> None:
     paper = palette["paper"]
     for name, colour in palette.items():
-        # Series 1 writes links, 2 and 3 mark verdicts; figures write in ink and muted.
+        # Series 1 writes links, 2 marks refusals; figures write in ink and muted.
         if name not in ("paper", "line"):
             assert contrast(colour, paper) >= AA, name
     for name in ("series-1", "series-2"):

@@ -102,6 +102,12 @@ def test_page_opens_with_verdicts_and_has_every_part(page: str) -> None:
     assert page.index("simple_cnn.l reaches") < page.index("<figure>")
 
 
+def test_no_colour_says_that_an_answer_is_proven(page: str) -> None:
+    # Its words do, of which those of some say that it is not.
+    marks = dict(re.findall(r"\.verdicts ([\w.]+) \{\s*border-left: [^;]*var\(--([\w-]+)\)", page))
+    assert marks == {"li": "muted", ".refusal": "series-2"}
+
+
 def test_tags_are_balanced_and_ids_are_unique_and_found(page: str) -> None:
     outline = Outline(page)
     assert outline.unbalanced == []

@@ -1,5 +1,6 @@
 """The folder of a run: when it is taken up again, when not, and what is said then."""
 
+import importlib.metadata
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,13 @@ from greenbench.cases import Case
 from greenbench.energy.carbon import CarbonIntensity, carbon_intensity
 from greenbench.errors import JournalError
 from greenbench.results.journal import Journal
-from greenbench.running.conditions import Conditions, changes, conditions_of, listed
+from greenbench.running.conditions import (
+    Conditions,
+    changes,
+    conditions_here,
+    conditions_of,
+    listed,
+)
 from greenbench.running.run_folder import Request, RunFolder, changed_data, make, take_up
 from greenbench.settings import Settings
 from tests.builders import STARTED_AT, make_result
@@ -340,6 +347,40 @@ def test_country_is_a_condition(settings: Settings) -> None:
         "carbon intensity in g/kWh",
         "source of the carbon intensity",
     }
+
+
+def declare(folder: Path, name: str, version: str) -> None:
+    """Install what gives ``my_vision`` to import, and is called otherwise."""
+    info = folder / f"{name}.dist-info"
+    info.mkdir(exist_ok=True)
+    (info / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n")
+    (info / "top_level.txt").write_text("my_vision\n")
+
+
+def test_package_has_its_version_under_the_name_that_it_is_imported_by(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def with_version(version: str) -> Conditions:
+        declare(tmp_path, "vision_of_mine", version)
+        return conditions_here(settings, [Case()], ["my_vision", "yaml", "nowhere"])
+
+    before = with_version("1.0")
+    assert (before["my_vision"], before["nowhere"]) == ("1.0", None)
+    assert before["yaml"] == importlib.metadata.version("PyYAML")
+    after = with_version("1.1")
+    assert changes(before, after) == ("my_vision (1.0, now 1.1)",)
+
+
+def test_package_of_two_distributions_has_the_versions_of_both(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    declare(tmp_path, "vision_gui", "1.0")
+    declare(tmp_path, "vision_headless", "2.0")
+    here = conditions_here(settings, [Case()], ["my_vision"])
+    assert here["my_vision"] == "vision_gui 1.0, vision_headless 2.0"
 
 
 def test_versions_and_variables_are_conditions(

@@ -291,10 +291,10 @@ def test_epochs_of_a_trial_are_steps(store: Store, client: "MlflowClient", suite
     ("name", "metric"),
     [
         ("auc", "metrics/auc"),
-        ("val/acc@5 (top)", "metrics/val/acc_5 _top_"),
-        ("../a//b/", "metrics/_/a/_/b/_"),
+        ("val/acc@5 (top)", "metrics/val/acc_5 _top_-6b0a5b"),
+        ("../a//b/", "metrics/_/a/_/b/_-a425ce"),
         ("ü", "metrics/ü"),
-        ("long" * 100, "metrics/" + ("long" * 100)[:242]),
+        ("long" * 100, "metrics/" + ("long" * 100)[:235] + "-0184fa"),
     ],
 )
 def test_whatever_a_training_calls_its_metrics_is_logged_under_a_name_that_the_store_takes(
@@ -307,6 +307,26 @@ def test_whatever_a_training_calls_its_metrics_is_logged_under_a_name_that_the_s
     assert run.data.metrics[metric] == 3.0
     steps = client.get_metric_history(child.info.run_id, metric)
     assert [(each.step, each.value) for each in steps] == [(0, 0.0), (1, 2.0)]
+
+
+def test_metrics_that_differ_in_letters_that_the_store_refuses_are_logged_apart(
+    store: Store, client: "MlflowClient", suite: str
+) -> None:
+    names = ["acc@5", "acc#5", "acc_5", "acc_5 ", "long" * 100, "long" * 101]
+    told = {name: float(number) for number, name in enumerate(names)}
+    trial = replace(make_trial(), epochs=(Epoch(0, 1.0, 0.5, told),))
+    run, (child,) = logged(
+        store, client, replace(make_result(suite=suite, trials=[trial]), metrics=told)
+    )
+    for logged_to in (run, child):
+        found = {n: v for n, v in logged_to.data.metrics.items() if n.startswith("metrics/")}
+        assert sorted(found.values()) == sorted(told.values())
+        assert found["metrics/acc_5"] == told["acc_5"]
+    # Whichever others there are.
+    alone = replace(make_result(suite=suite, repeat=1), metrics={"acc@5": 9.0})
+    other, *_ = logged(store, client, alone)
+    (name,) = (n for n in other.data.metrics if n.startswith("metrics/"))
+    assert run.data.metrics[name] == told["acc@5"]
 
 
 def test_search_is_a_curve_of_best_accuracy_over_energy(
