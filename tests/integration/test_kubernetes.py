@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -177,6 +178,23 @@ def test_a_scheduler_that_no_node_takes_is_given_up(
     monkeypatch.setattr(objects.pods, "without_node", {"scheduler": FULL})
     told = refusal(named("wait=0:00:02"), [])
     assert told.startswith("--cluster kubernetes has no scheduler within 2 s: ")
+    assert left(objects) == []
+
+
+def test_a_driver_that_is_terminated_leaves_no_pods(
+    found: Found, greenbench: Greenbench, eventually: Callable[..., None], monkeypatch: Any
+) -> None:
+    objects, config = found
+    monkeypatch.setattr(objects.pods, "without_node", {"scheduler": FULL})
+    greenbench.environment["KUBECONFIG"] = str(config)
+    driver = greenbench.start(*SMALL)
+    eventually(lambda: objects.some("pods"), PATIENCE_S)
+    driver.terminate()
+    told, _ = driver.communicate(timeout=PATIENCE_S)
+    assert driver.returncode == 130, told
+    assert told.splitlines()[1:] == [
+        "interrupted: finished trials are kept; the same command resumes"
+    ]
     assert left(objects) == []
 
 
