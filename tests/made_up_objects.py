@@ -51,6 +51,8 @@ class Store:
         """Kinds that somebody watches, or has watched."""
         self.asked_for: list[Object] = []
         """Each cluster that was ever asked for."""
+        self.stays_pending = False
+        """Whether clusters are "Pending" for ever, as where the operator says so last."""
         for name in ("default", "kube-system"):
             self.create("namespaces", "", {"metadata": {"name": name}})
 
@@ -79,6 +81,9 @@ class Store:
         if new == old:
             return old
         changed = copy.deepcopy(new)
+        if plural == "daskclusters" and self.stays_pending and "phase" in changed.get("status", {}):
+            said = changed["status"]["phase"]
+            changed["status"]["phase"] = "Pending" if said == "Running" else said
         if changed.get("spec") != old.get("spec"):
             changed["metadata"]["generation"] += 1
         self._keep("MODIFIED", plural, changed)

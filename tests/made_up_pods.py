@@ -25,6 +25,8 @@ class Kubelet:
         self._starts: dict[str, int] = {}
         self.without_image: set[str] = set()
         """Components whose image cannot be had any more."""
+        self.without_node: dict[str, str] = {}
+        """Components that no node takes, and what is said of it."""
         self._ending: list[subprocess.Popen[bytes]] = []
 
     def status(self, pod: Object, address_of: Callable[[str, str], str | None]) -> Object:
@@ -33,6 +35,8 @@ class Kubelet:
         component = pod["metadata"]["labels"]["dask.org/component"]
         if container["image"] != IMAGE or component in self.without_image:
             return _waiting("Pending", "ImagePullBackOff", f"pull of {container['image']!r} failed")
+        if uid not in self._running and component in self.without_node:
+            return _unscheduled(self.without_node[component])
         if uid not in self._running:
             words = _environment(pod, address_of)
             if words is None:
@@ -105,6 +109,11 @@ def _environment(
 def _waiting(phase: str, reason: str, message: str) -> Object:
     waiting = {"reason": reason, "message": message}
     return {"phase": phase, "containerStatuses": [{"state": {"waiting": waiting}}]}
+
+
+def _unscheduled(message: str) -> Object:
+    told = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+    return {"phase": "Pending", "conditions": [{**told, "message": message}]}
 
 
 def is_ready(pod: Object) -> bool:

@@ -28,6 +28,10 @@ OPTIONS = {
     KUBERNETES: {
         "image": (_WORD, "the name of an image that has greenbench"),
         "namespace": (re.compile(r"[a-z0-9-]+"), "the name of a namespace"),
+        "wait": (
+            re.compile(r"\d{1,4}:[0-5]\d:[0-5]\d"),
+            "hours, minutes and seconds, such as 02:00:00",
+        ),
     },
     LOCAL: {},
 }

@@ -1,7 +1,6 @@
 """Workers in Kubernetes, by the operator of dask-kubernetes: pods, which end with the run."""
 
 import asyncio
-import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -11,36 +10,23 @@ from typing import Any
 
 from greenbench.cluster.asked import KUBERNETES, Asked
 from greenbench.cluster.queues import METER_OF_WORKER
+from greenbench.cluster.waiting import Waiting, plain
 from greenbench.errors import ClusterError, ConfigurationError
-from greenbench.machine.secrets import redact
 from greenbench.settings import Scope
 
 ANSWER_S = 30
 """How long an answer of Kubernetes is waited for; its client would wait without end."""
 LOOK_EVERY_S = 2.0
 END_S = 120
+WAIT = "01:00:00"
+"""How long the scheduler may take to start, if nobody says."""
 FORBIDDEN, UNKNOWN = 403, 404
-PATIENCE_S = 60
-"""How long all pods may be in trouble, which may pass: a registry that is away for a moment."""
-LENGTH = 300
-"""Of what Kubernetes says; it may repeat all that it was sent."""
 OWN_IMAGES = "ghcr.io/dask/"
 NODE = "kubernetes.io/hostname"
 MARK = {"greenbench.measures": "host"}
 """Label of pods that keep others of the same label off their node."""
 LIKE_US = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Is there in pods, and in nothing else."""
-TROUBLES = (
-    "CrashLoopBackOff",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-    "ErrImageNeverPull",
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "InvalidImageName",
-    "RunContainerError",
-)
-"""Why a container waits that will most likely never run."""
 
 Notice = Callable[[str], None]
 
@@ -65,7 +51,7 @@ def pods(
     cluster : dask_kubernetes.operator.KubeCluster
     security : None
     check : callable
-        Raises a `ClusterError` once no worker's pod will ever run.
+        Says what workers wait for; raises a `ClusterError` once no worker's pod will ever run.
 
     Raises
     ------
@@ -76,10 +62,11 @@ def pods(
     """
     from distributed.utils import LoopRunner  # noqa: PLC0415
 
+    spec, wait_s = manifest(asked, headline), _seconds(asked.option("wait") or WAIT)
     # As of Dask, which needs one that runs beside us: nothing else can be given up in time.
     runner = LoopRunner()
     runner.start()
-    started = _Pods(manifest(asked, headline), asked.option("namespace"), runner.loop, notice)
+    started = _Pods(spec, asked.option("namespace"), wait_s, runner.loop, notice)
     try:
         yield started.start(), None, started.check
     finally:
@@ -139,14 +126,23 @@ class _Pods:
     """What Kubernetes was asked for, until it is gone."""
 
     def __init__(
-        self, spec: Mapping[str, Any], namespace: str | None, loop: Any, notice: Notice
+        self,
+        spec: Mapping[str, Any],
+        namespace: str | None,
+        wait_s: float,
+        loop: Any,
+        notice: Notice,
     ) -> None:
         self._spec, self._namespace = spec, namespace
         self._loop, self._notice = loop, notice
         self._name = str(spec["metadata"]["name"])
         self._api: Any = None
         self._cluster: Any = None
-        self._troubled_since: dict[str, float] = {}
+        self._starting: asyncio.Future[Any] | None = None
+        self._waits = {
+            "scheduler": Waiting("scheduler", notice, wait_s),
+            "worker": Waiting("worker", notice),
+        }
         self._looked_at = time.monotonic()
 
     def start(self) -> Any:
@@ -163,7 +159,7 @@ class _Pods:
             ) from error
 
     def check(self) -> None:
-        """Raise a `ClusterError` if each worker's pod has been in trouble for too long."""
+        """Say what workers wait for; raise a `ClusterError` if all were in trouble for too long."""
         if time.monotonic() - self._looked_at < LOOK_EVERY_S:
             return
         self._looked_at = time.monotonic()
@@ -193,7 +189,6 @@ class _Pods:
     async def _start(self) -> Any:
         import dask  # noqa: PLC0415
         import kr8s  # noqa: PLC0415
-        from dask_kubernetes.operator import KubeCluster  # noqa: PLC0415
 
         # Whoever asks hears of errors; what it watches beside that would print its own.
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)
@@ -205,7 +200,7 @@ class _Pods:
         )
         await self._check_access()
         is_inside, is_said = LIKE_US.is_dir(), dask.config.get("kubernetes.port-forward-cluster-ip")
-        self._cluster = KubeCluster(
+        self._cluster = self._class()(
             custom_cluster_spec=self._spec,
             namespace=self._namespace,
             # Names of services are not known outside, which it tries for ten seconds each.
@@ -220,13 +215,36 @@ class _Pods:
             f"{KUBERNETES}: {self._name} asked for; `kubectl get pods --selector "
             f"dask.org/cluster-name={self._name}{self._where}` shows its pods"
         )
-        starting = asyncio.ensure_future(self._cluster)
+        self._starting = asyncio.ensure_future(self._cluster)
         try:
-            while not (await asyncio.wait([starting], timeout=LOOK_EVERY_S))[0]:
+            while not (await asyncio.wait([self._starting], timeout=LOOK_EVERY_S))[0]:
                 await self._look("scheduler")
-            return starting.result()
+            return self._starting.result()
         finally:
-            starting.cancel()
+            self._starting.cancel()
+
+    def _class(pods) -> Any:  # noqa: N805
+        """Return a cluster that does not wait for what some operators never say."""
+        import dask  # noqa: PLC0415
+        from dask_kubernetes.operator import KubeCluster  # noqa: PLC0415
+
+        class Ours(KubeCluster):  # type: ignore[misc]
+            async def _wait_for_controller(self) -> None:
+                # It would wait for "Running", over which operators until 2026.3 write "Pending" now
+                # and then (dask-kubernetes#968); what runs is waited for afterwards.
+                patience_s = dask.config.get("kubernetes.resource-timeout")
+                end = time.monotonic() + patience_s
+                while await pods._phase() in (None, "Created"):
+                    if time.monotonic() > end:
+                        raise TimeoutError(f"no Dask operator makes its pods within {patience_s} s")
+                    await asyncio.sleep(0.25)
+
+        return Ours
+
+    async def _phase(self) -> str | None:
+        async with self._api.call_api("GET", **self._at(f"daskclusters/{self._name}")) as answer:
+            found = answer.json().get("status", {}).get("phase")
+        return None if found is None else str(found)
 
     async def _check_access(self) -> None:
         """Ask for what is there: refused later, one of several questions ends all others."""
@@ -241,6 +259,9 @@ class _Pods:
             raise RuntimeError("it knows no DaskCluster") from error
 
     async def _remove(self) -> None:
+        if self._starting is not None:
+            # Ctrl+C ends the wait for it, and not what is waited for.
+            self._starting.cancel()
         cluster = self._at(f"daskclusters/{self._name}")
         # The operator makes it the cluster's own, unless it is gone by then.
         group = self._at(f"daskworkergroups/{self._name}-default")
@@ -260,47 +281,28 @@ class _Pods:
         return {"version": "kubernetes.dask.org/v1", "url": url, "namespace": self._namespace}
 
     async def _look(self, component: str) -> None:
-        """Give up if no pod of a component will ever run."""
-        chosen = f"dask.org/cluster-name={self._name},dask.org/component={component}"
+        """Say what pods wait for; give up if they will never run."""
         try:
-            async with self._api.call_api(
-                "GET", url="pods", namespace=self._namespace, params={"labelSelector": chosen}
-            ) as answer:
-                found = list(answer.json()["items"])
+            found = await self._some("pods", "v1", component)
+            makers = [] if found else await self._some("deployments", "apps/v1", component)
         except Exception:
             # Whoever starts them, or the scheduler, says what is wrong.
-            return
-        self._give_up_on(found)
+            found = makers = []
+        self._waits[component].judge(found, makers)
 
-    def _give_up_on(self, found: list[dict[str, Any]]) -> None:
-        now, told = time.monotonic(), ""
-        since = {}
-        for pod in found:
-            if trouble := _trouble(pod):
-                name = pod["metadata"]["name"]
-                since[name] = self._troubled_since.get(name, now)
-                told = f"{name} is in {trouble}"
-        self._troubled_since = since
-        if found and len(since) == len(found) and now - max(since.values()) >= PATIENCE_S:
-            raise ClusterError(
-                f"no pod of {self._name} runs: {redact(_short(told))}; correct what it says, or "
-                f"--cluster-option image"
-            )
+    async def _some(self, kind: str, version: str, component: str) -> list[dict[str, Any]]:
+        chosen = f"dask.org/cluster-name={self._name},dask.org/component={component}"
+        async with self._api.call_api(
+            "GET", version=version, url=kind, namespace=self._namespace,
+            params={"labelSelector": chosen},
+        ) as answer:  # fmt: skip
+            return list(answer.json()["items"])
 
 
-def _trouble(pod: Mapping[str, Any]) -> str | None:
-    """Return why a pod most likely never runs; None if it does, or may."""
-    for container in pod.get("status", {}).get("containerStatuses", ()):
-        waiting = container.get("state", {}).get("waiting", {})
-        if waiting.get("reason") in TROUBLES:
-            return f"{waiting['reason']} ({waiting.get('message') or 'it says no more'})"
-    return None
+def _seconds(text: str) -> float:
+    hours, minutes, seconds = map(int, text.split(":"))
+    return float(3600 * hours + 60 * minutes + seconds)
 
 
 def _why(error: BaseException) -> str:
-    return redact(_short(str(error))) or type(error).__name__
-
-
-def _short(text: str) -> str:
-    line = re.sub(r"\s+", " ", text).strip()
-    return line if len(line) <= LENGTH else f"{line[:LENGTH]}…"
+    return plain(str(error)) or type(error).__name__

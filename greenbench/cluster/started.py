@@ -4,6 +4,8 @@ import importlib.util
 import logging
 import os
 import re
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -19,6 +21,8 @@ from greenbench.settings import Settings
 
 CONNECT_S = 10
 EXTRA = "cluster"
+ENDS = (signal.SIGTERM, signal.SIGHUP)
+"""What ends a process that does not expect it."""
 
 Notice = Callable[[str], None]
 
@@ -102,10 +106,29 @@ def _by_kind(
         opened = queued(asked, settings, notice)
     # That of pods is elsewhere, or forwarded, as its cluster knows.
     linked = nullcontext() if asked.kind == KUBERNETES else _linked_here()
-    with linked, opened as (cluster, security, *checks):
+    with _ending_when_told(), linked, opened as (cluster, security, *checks):
         is_there = asked.kind == KUBERNETES or has_bokeh()
         link = _link(cluster.dashboard_link) if is_there else None
         yield Started(cluster.scheduler_address, link, security, *checks)
+
+
+@contextmanager
+def _ending_when_told() -> Iterator[None]:
+    """Let what terminates this process end it as Ctrl+C does: jobs and pods would outlive it."""
+
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    # Whoever ignores one of them, as nohup does, or sees to it, goes on doing so.
+    is_main = threading.current_thread() is threading.main_thread()
+    ours = [each for each in ENDS if is_main and signal.getsignal(each) is signal.SIG_DFL]
+    for each in ours:
+        signal.signal(each, end)
+    try:
+        yield
+    finally:
+        for each in ours:
+            signal.signal(each, signal.SIG_DFL)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Networks of torchvision, timm and keras.applications by name."""
 
-import importlib.util
 import subprocess
 import sys
 
@@ -12,7 +11,7 @@ from greenbench import registry
 from greenbench.architectures import Native, build_architecture, sizes_of
 from greenbench.backends.keras import KerasBackend
 from greenbench.cases import Case, split_network
-from greenbench.errors import ArchitectureError, MissingPackageError, UnknownNameError
+from greenbench.errors import ArchitectureError, UnknownNameError
 
 GREY, COLOURED = (1, 8, 8), (3, 40, 32)
 Shape = tuple[int, int, int]
@@ -24,6 +23,17 @@ for name in ("torchvision", "keras"):
     print(name, *sizes_of(registry.architectures.get(name)))
 heavy = {"torch", "torchvision", "keras", "timm"} & set(sys.modules)
 assert not heavy, heavy
+"""
+ABSENT = """
+import importlib.util
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name: None if name == "timm" else find(name)
+from greenbench.architectures import build_architecture
+from greenbench.errors import MissingPackageError
+try:
+    build_architecture("timm", (1, 8, 8), 5, size="resnet10t")
+except MissingPackageError as error:
+    print(error)
 """
 
 
@@ -106,12 +116,17 @@ def test_network_of_keras_takes_small_grey_images(network: str) -> None:
     assert not np.allclose(outputs.sum(axis=1), 1)
 
 
-def test_network_of_timm_takes_images_of_any_channels() -> None:
-    if importlib.util.find_spec("timm") is None:
-        with pytest.raises(MissingPackageError, match="needs the package 'timm'"):
-            build("timm", "resnet10t", GREY)
-        return
-    for network in ("resnet10t", "vit_tiny_patch16_224"):
-        model = build("timm", network, (1, 32, 32))
-        assert isinstance(model, torch.nn.Module)
-        assert model(torch.zeros(2, 1, 32, 32)).shape == (2, 5)
+def test_timm_that_is_not_installed_is_one_line() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ABSENT], capture_output=True, text=True, check=True
+    )
+    assert "needs the package 'timm'" in done.stdout
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("network", ["resnet10t", "vit_tiny_patch16_224"])
+def test_network_of_timm_takes_images_of_any_channels(network: str) -> None:
+    pytest.importorskip("timm")
+    model = build("timm", network, (1, 32, 32))
+    assert isinstance(model, torch.nn.Module)
+    assert model(torch.zeros(2, 1, 32, 32)).shape == (2, 5)

@@ -55,6 +55,7 @@ def test_a_scheduler_or_a_kind_with_its_workers_is_asked_for() -> None:
         ({"cluster": "slurm", "options": ["extra=rm"]}, "a directive of the queue"),
         ({"cluster": "local:1", "options": ["queue=a"]}, "it has none"),
         ({"cluster": "kubernetes", "options": ["image=a b"]}, "the name of an image"),
+        ({"cluster": "kubernetes", "options": ["wait=soon"]}, "wait is 'soon'; expected hours"),
     ],
 )
 def test_what_is_nothing_is_one_line(given: Mapping[str, Any], told: str) -> None:

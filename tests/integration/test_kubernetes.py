@@ -3,11 +3,14 @@
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from greenbench.cluster import pods as of_pods
+from greenbench.cluster import waiting
 from greenbench.cluster.asked import Asked, asked
 from greenbench.cluster.pods import pods
 from greenbench.errors import ClusterError, ConfigurationError
@@ -21,9 +24,10 @@ from tests.made_up_pods import IMAGE
 pytestmark = pytest.mark.integration
 
 CASE = ("-s", "grid", "-a", "dense.xs", "-d", "synthetic", "--trials", "1", "--epochs", "1")
-OPTIONS = ("--cluster", "kubernetes:2", "--cluster-option", f"image={IMAGE}")
+OPTIONS = ("--cluster", "kubernetes:1", "--cluster-option", f"image={IMAGE}")
 SMALL = ("run", *CASE, "--repeats", "2", *OPTIONS)
 PATIENCE_S = 300.0
+FULL = "0/1 nodes are available: 1 Insufficient cpu."
 
 Found = tuple[Objects, Path]
 Client = Callable[[Path], None]
@@ -46,7 +50,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     import dask_kubernetes  # noqa: F401, PLC0415 - it brings what nobody has configured
     import kr8s.asyncio  # noqa: PLC0415
 
-    monkeypatch.setattr(of_pods, "PATIENCE_S", 0)
+    monkeypatch.setattr(waiting, "PATIENCE_S", 0)
     monkeypatch.setattr(of_pods, "ANSWER_S", PATIENCE_S)
     monkeypatch.setattr(of_pods, "END_S", PATIENCE_S)
 
@@ -89,6 +93,7 @@ def _kinds(objects: Objects) -> list[str]:
 def test_pods_run_a_suite_and_are_gone_with_it(found: Found, greenbench: Greenbench) -> None:
     objects, config = found
     greenbench.environment |= {"KUBECONFIG": str(config), "GREENBENCH_METER": "process"}
+    greenbench.environment["DASK_KUBERNETES__RESOURCE_TIMEOUT"] = str(PATIENCE_S)
     done = greenbench(*SMALL, timeout_s=3 * PATIENCE_S)
     assert done.returncode == 0, done.stdout + done.stderr
     settings = Settings.from_environment(greenbench.environment)
@@ -104,18 +109,57 @@ def test_pods_run_a_suite_and_are_gone_with_it(found: Found, greenbench: Greenbe
     assert "Traceback" not in done.stderr
 
 
-def test_workers_measure_one_at_a_time_on_nodes_of_their_own(found: Found, client: Client) -> None:
+def test_pods_that_wait_say_why_and_measure_one_at_a_time_on_nodes_of_their_own(
+    found: Found, client: Client, eventually: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     objects, config = found
     client(config)
     from distributed import Client as Asking  # noqa: PLC0415
 
-    with pods(named("namespace=default"), None, print) as (cluster, security, check):
+    monkeypatch.setattr(objects, "stays_pending", True)
+
+    monkeypatch.setattr(waiting, "TELL_AFTER_S", 0)
+    monkeypatch.setattr(of_pods, "LOOK_EVERY_S", 0)
+    monkeypatch.setattr(objects.pods, "without_node", {"scheduler": FULL})
+    monkeypatch.setattr(objects.pods, "without_image", {"worker"})
+    said: list[str] = []
+
+    def notice(text: str) -> None:
+        said.append(text)
+        if f"waits: Unschedulable ({FULL})" in text:
+            objects.pods.without_node.pop("scheduler", None)
+
+    with pods(named("namespace=default"), None, notice) as (cluster, security, check):
+        told = next(line for line in said if "Unschedulable" in line)
+        assert told.startswith("kubernetes: no scheduler yet: greenbench-")
+        assert told.endswith("; given up after 60 min (--cluster-option wait)")
+
+        def is_given_up() -> bool:
+            try:
+                check()
+            except ClusterError as error:
+                return "default-worker" in str(error) and "ImagePullBackOff" in str(error)
+            return False
+
+        eventually(is_given_up, PATIENCE_S)
+        objects.pods.without_node["worker"] = FULL
+        objects.pods.without_image.clear()
+
+        def is_told() -> bool:
+            # Until they are looked at again, they wait for their image.
+            with suppress(ClusterError):
+                check()
+            return f"waits: Unschedulable ({FULL})" in said[-1] and "no worker yet" in said[-1]
+
+        eventually(is_told, PATIENCE_S)
+        assert "given up" not in said[-1]
+        objects.pods.without_node.clear()
+
         with Asking(cluster.scheduler_address, set_as_default=False) as asking:
             asking.wait_for_workers(2, timeout=PATIENCE_S)
             workers = asking.scheduler_info()["workers"].values()
             assert [worker["resources"] for worker in workers] == [{"METER": 1}] * 2
             assert [worker["nthreads"] for worker in workers] == [1, 1]
-        check()
         pods_there = [pod for pod in objects.some("pods") if "affinity" in pod["spec"]]
         assert len(pods_there) == 2
         for pod in pods_there:
@@ -123,6 +167,34 @@ def test_workers_measure_one_at_a_time_on_nodes_of_their_own(found: Found, clien
             chosen = apart["labelSelector"]["matchLabels"].items()
             assert chosen <= pod["metadata"]["labels"].items()
     assert security is None
+    assert left(objects) == []
+
+
+def test_a_scheduler_that_no_node_takes_is_given_up(
+    found: Found, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects, config = found
+    client(config)
+    monkeypatch.setattr(objects.pods, "without_node", {"scheduler": FULL})
+    told = refusal(named("wait=0:00:02"), [])
+    assert told.startswith("--cluster kubernetes has no scheduler within 2 s: ")
+    assert left(objects) == []
+
+
+def test_a_driver_that_is_terminated_leaves_no_pods(
+    found: Found, greenbench: Greenbench, eventually: Callable[..., None], monkeypatch: Any
+) -> None:
+    objects, config = found
+    monkeypatch.setattr(objects.pods, "without_node", {"scheduler": FULL})
+    greenbench.environment["KUBECONFIG"] = str(config)
+    driver = greenbench.start(*SMALL)
+    eventually(lambda: objects.some("pods"), PATIENCE_S)
+    driver.terminate()
+    told, _ = driver.communicate(timeout=PATIENCE_S)
+    assert driver.returncode == 130, told
+    assert told.splitlines()[1:] == [
+        "interrupted: finished trials are kept; the same command resumes"
+    ]
     assert left(objects) == []
 
 
@@ -135,26 +207,6 @@ def test_an_image_that_cannot_be_had_ends_the_run(found: Found, client: Client) 
     assert left(objects) == []
 
 
-def test_workers_whose_pods_never_run_are_not_waited_for(
-    found: Found, client: Client, eventually: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    objects, config = found
-    client(config)
-    monkeypatch.setattr(objects.pods, "without_image", {"worker"})
-    monkeypatch.setattr(of_pods, "LOOK_EVERY_S", 0)
-    with pods(named(), None, print) as (_, _, check):
-
-        def is_given_up() -> bool:
-            try:
-                check()
-            except ClusterError as error:
-                return "default-worker" in str(error) and "ImagePullBackOff" in str(error)
-            return False
-
-        eventually(is_given_up, PATIENCE_S)
-    assert left(objects) == []
-
-
 def test_a_cluster_without_operator_is_given_up(tmp_path: Path, client: Client) -> None:
     import dask  # noqa: PLC0415
 
@@ -164,7 +216,7 @@ def test_a_cluster_without_operator_is_given_up(tmp_path: Path, client: Client) 
     ):
         client(config)
         told = refusal(named(), [])
-        assert "is the Dask Operator running?" in told
+        assert "no Dask operator makes its pods within 1 s" in told
         assert "the Dask operator must be installed" in told
         assert left(objects) == []
         assert len(objects.asked_for) == 1
