@@ -181,7 +181,10 @@ def check_all_is_there_once(greenbench: Greenbench, repeats: int, trials: int) -
         booked = [reading.energy_j for reading in result.account.phases.values()]
         of_trials = [trial.account.total.energy_j for trial in result.trials]
         total = result.account.total.energy_j
-        assert total is not None
+        if total is None:
+            # Where others took the cores, the meter's clock and ours disagree on a window.
+            assert result.account.total.reason
+            continue
         assert sum(filter(None, booked)) == pytest.approx(total)
         assert sum(filter(None, of_trials)) <= total * (1 + 1e-9)
 
