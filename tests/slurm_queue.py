@@ -13,7 +13,7 @@ import pytest
 
 PROGRAMS = ("munged", "mungekey", "slurmctld", "slurmd", "sbatch", "scontrol")
 NODES = ("first", "second")
-STARTS_S = 60.0
+STARTS_S = 120.0
 
 CONF = """\
 ClusterName=tested

@@ -56,7 +56,7 @@ def shell(command: str, folder: Path, **variables: str) -> "subprocess.Completed
         cwd=folder,
         env={**os.environ, **variables},
         capture_output=True,
-        timeout=200,
+        timeout=400,
         check=False,
     )
 
@@ -133,7 +133,7 @@ def test_a_dumb_terminal_gets_plain_lines(folder: Path) -> None:
                 shown += part
         except OSError:
             pass  # Whoever reads a terminal that all others have left gets an error.
-        code = running.wait(timeout=200)
+        code = running.wait(timeout=400)
     os.close(parent)
 
     text = shown.decode("ascii").replace("\r\n", "\n")

@@ -170,7 +170,7 @@ def opened_without_room(uri: str, room_bytes: int) -> list[str]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
         check=False,
     )
     return [*done.stdout.splitlines(), *done.stderr.splitlines()]
@@ -270,7 +270,7 @@ def test_store_of_another_user_is_read_without_any_file_beside_it(
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
         check=False,
     )
 

@@ -199,10 +199,10 @@ def test_a_run_waits_without_the_host_lock_and_then_keeps_its_result(
             "GREENBENCH_STORE_TIMEOUT_S": "8",
         }
         run = greenbench.start(*RUN)
-        assert server.asked.wait(120)
+        assert server.asked.wait(400)
         with host_lock(Path(greenbench.environment["GREENBENCH_HOST_LOCK"]), waits.append):
             assert waits == []
-        said, _ = run.communicate(timeout=240)
+        said, _ = run.communicate(timeout=400)
     assert run.returncode == 0, said
     assert said.count(f"MLflow store {server.url}") == 1, said
     assert "results wait in the journal: `greenbench sync` delivers them" in said
@@ -224,8 +224,8 @@ def test_ctrl_c_ends_a_wait_at_once(greenbench: Greenbench) -> None:
             "GREENBENCH_STORE_TIMEOUT_S": "1e9",
         }
         waiting = greenbench.start("compare", "strategies")
-        assert server.asked.wait(120)
+        assert server.asked.wait(400)
         waiting.send_signal(signal.SIGINT)
-        said, _ = waiting.communicate(timeout=120)
+        said, _ = waiting.communicate(timeout=400)
     assert waiting.returncode not in (0, None)
     assert "Traceback" not in said

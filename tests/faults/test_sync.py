@@ -80,7 +80,7 @@ def test_two_syncs_at_once_deliver_each_result_once(
 ) -> None:
     waiting(settings, "ci-1", 2)
     both = [sync(greenbench, "together"), sync(greenbench, "together")]
-    said = [process.communicate(timeout=200)[0] for process in both]
+    said = [process.communicate(timeout=400)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     rows = Store.existing(settings.tracking_uri).read_rows()
     assert sorted(row["repeat"] for row in rows) == [0, 1]
@@ -92,7 +92,7 @@ def test_sync_that_is_killed_between_store_and_journal_delivers_nothing_twice(
 ) -> None:
     (journal,) = waiting(settings, "ci-1")
     killed = sync(greenbench, "mark_delivered")
-    killed.communicate(timeout=200)
+    killed.communicate(timeout=400)
     assert killed.returncode == 9
     state = journal.read()
     assert (state.is_attempted, state.is_delivered) == (True, False)
@@ -197,7 +197,7 @@ def test_run_folder_that_may_not_be_read_or_written_is_named_and_left_out(
         env=greenbench.environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
         check=False,
     )
     # They are for whoever may write there.

@@ -191,7 +191,7 @@ def test_password_and_server_are_gone_when_the_terminal_is_closed(
     processes = ui.processes
     assert len(list(ui.private.iterdir())) == 1
     ui.process.send_signal(signal.SIGHUP)
-    assert ui.process.wait(timeout=60) == 0
+    assert ui.process.wait(timeout=400) == 0
     assert list(ui.private.iterdir()) == []
     eventually(lambda: not any(process.is_running() for process in processes))
 
@@ -216,7 +216,7 @@ def test_a_ui_without_a_password_says_so(store: Store, tmp_path: Path) -> None:
         assert list(ui.private.iterdir()) == []
     finally:
         ui.process.send_signal(signal.SIGINT)
-    assert ui.process.wait(timeout=60) == 0
+    assert ui.process.wait(timeout=400) == 0
 
 
 def test_port_that_is_announced_can_be_nobody_elses(
@@ -250,7 +250,7 @@ def test_port_that_is_announced_can_be_nobody_elses(
     with socket.socket() as thief, pytest.raises(OSError, match="in use"):
         thief.bind(("127.0.0.1", port))
     servers()[0].kill()
-    said, _ = ui.communicate(timeout=60)
+    said, _ = ui.communicate(timeout=400)
     assert ui.returncode == 2
     assert "Error: the MLflow UI ended with exit code" in said
     assert "MLflow UI:" not in said

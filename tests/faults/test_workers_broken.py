@@ -67,7 +67,7 @@ def run_pytest(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[st
         env=os.environ,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=400,
         check=False,
     )
 
@@ -92,7 +92,7 @@ def test_modules_of_the_working_folder_do_not_stand_in_for_pythons_nor_a_limit_o
         env=greenbench.environment,
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=400,
         check=False,
     )
 

@@ -32,13 +32,22 @@ import greenbench
 MARKS = Path(os.environ["MARKS"])
 
 
+def is_held():
+    """Return whether to wait: from so many epochs on, of all trials, as the mark says."""
+    try:
+        after = int((MARKS / "hold").read_text())
+    except FileNotFoundError:
+        return False
+    return (MARKS / "epochs").read_text().count("\\n") >= after
+
+
 @greenbench.register_training("clustered")
 def train(run):
     rate = run["learning_rate"]
     for epoch in run.epochs():
         with (MARKS / "epochs").open("a") as told:
             told.write(f"{run.seed} {epoch}\\n")
-        while (MARKS / "hold").exists():
+        while is_held():
             (MARKS / f"held-{os.getppid()}").touch()
             time.sleep(0.02)
         deadly = MARKS / "deadly"
@@ -172,7 +181,10 @@ def check_all_is_there_once(greenbench: Greenbench, repeats: int, trials: int) -
         booked = [reading.energy_j for reading in result.account.phases.values()]
         of_trials = [trial.account.total.energy_j for trial in result.trials]
         total = result.account.total.energy_j
-        assert total is not None
+        if total is None:
+            # Where others took the cores, the meter's clock and ours disagree on a window.
+            assert result.account.total.reason
+            continue
         assert sum(filter(None, booked)) == pytest.approx(total)
         assert sum(filter(None, of_trials)) <= total * (1 + 1e-9)
 
@@ -183,11 +195,11 @@ def test_worker_that_is_killed_takes_only_its_running_trial(
     commands = commands_of(greenbench, cluster)
     for name in ("first", "second"):
         cluster.work(name, "--resources", "METER=1")
+    # Of eight epochs, two are held, and one may be of a trial that is under way.
+    (cluster.marks / "hold").write_text("8")
     driver = commands.start(*command(cluster, repeats=12))
-    cluster.eventually(lambda: trials_told(commands) >= 3)
-    (cluster.marks / "hold").touch()
     cluster.eventually(lambda: cluster.is_held("first") and cluster.is_held("second"))
-    before = trials_told(commands)
+    cluster.eventually(lambda: trials_told(commands) >= 3)
     begun = {path: Journal(path).read().history for path in commands.journals}
     cluster.workers["first"].kill()
     (cluster.marks / "hold").unlink()
@@ -196,7 +208,6 @@ def test_worker_that_is_killed_takes_only_its_running_trial(
     assert "worker first is gone" in output
     check_all_is_there_once(commands, repeats=12, trials=2)
     assert trials_told(commands) == 24
-    assert before >= 3
     for path, history in begun.items():
         assert Journal(path).read().history[: len(history)] == history
     hosts = {result.environment["host"] for result in results(commands)}
@@ -225,10 +236,10 @@ def test_driver_that_is_killed_is_resumed_and_workers_stop_meanwhile(
     commands = commands_of(greenbench, cluster)
     for name in ("first", "second"):
         cluster.work(name, "--resources", "METER=1")
+    (cluster.marks / "hold").write_text("4")
     driver = commands.start(*command(cluster, repeats=4))
-    cluster.eventually(lambda: trials_told(commands) >= 1)
-    (cluster.marks / "hold").touch()
     cluster.eventually(lambda: cluster.is_held("first") and cluster.is_held("second"))
+    cluster.eventually(lambda: trials_told(commands) >= 1)
     told = trials_told(commands)
     driver.kill()
     driver.wait()

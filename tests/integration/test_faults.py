@@ -138,7 +138,7 @@ def test_two_runs_at_once_on_a_fresh_store_both_finish_and_one_waits(
 ) -> None:
     command = ("run", *QUICK, "-a", "dense.xs", "--trials", "2")
     both = [greenbench.start(*command), greenbench.start(*command)]
-    outputs = [process.communicate(timeout=150)[0] for process in both]
+    outputs = [process.communicate(timeout=400)[0] for process in both]
 
     assert [process.returncode for process in both] == [0, 0], outputs
     assert sum("waiting for the host lock" in output for output in outputs) == 1
@@ -267,7 +267,7 @@ def test_ctrl_c_keeps_finished_trials_and_records_no_crash(
     eventually(lambda: greenbench.journals and events(greenbench.journals[0], "trial"))
     os.killpg(running.pid, signal.SIGINT)
 
-    output, _ = running.communicate(timeout=150)
+    output, _ = running.communicate(timeout=400)
 
     assert running.returncode == 130
     assert "the same command resumes" in output

@@ -112,7 +112,7 @@ class Project:
             cwd=self.command.folder,
             env=self.command.environment,
             capture_output=True,
-            timeout=200,
+            timeout=400,
             check=True,
         )
         return name

@@ -90,7 +90,7 @@ def test_program_and_its_children_end_with_us(
     child = int(process.stdout.readline())
     program = psutil.Process(child).ppid()
     os.kill(process.pid, number)
-    assert process.wait(60) == code
+    assert process.wait(400) == code
     eventually(lambda: is_gone(program) and is_gone(child))
 
 
@@ -113,7 +113,7 @@ def test_other_measurements_are_waited_for_which_is_said(greenbench: Greenbench)
         assert process.stdout.readline().startswith("waiting for the host lock (0 s)")
         end(holder)
         assert "at last" in process.stdout.read()
-        assert process.wait(60) == 0
+        assert process.wait(400) == 0
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ import pytest
 pytestmark = pytest.mark.integration
 
 SCRIPT = """
-import asyncio, json, sys
+import asyncio, json, os, time
+from pathlib import Path
 import greenbench
 from greenbench.architectures import native
 
@@ -20,6 +21,11 @@ from greenbench.architectures import native
 @native("torch")
 def tiny(image_shape, classes):
     import torch
+    journals = Path(os.environ["GREENBENCH_RUNS_DIR"], "journal")
+    while Path("hold").exists() and any(
+        '"event": "trial"' in path.read_text() for path in journals.glob("*/*.jsonl")
+    ):
+        time.sleep(0.02)
     return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(classes))
 
 async def in_a_notebook():
@@ -39,6 +45,9 @@ def test_script_without_a_guard_goes_on_after_ctrl_c(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     command = [sys.executable, str(script)]
+    # The second trial waits for it, so that whoever looks late is not too late.
+    hold = tmp_path / "hold"
+    hold.touch()
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as first:
         assert first.stderr is not None
         journals = Path(os.environ["GREENBENCH_RUNS_DIR"], "journal")
@@ -48,6 +57,7 @@ def test_script_without_a_guard_goes_on_after_ctrl_c(tmp_path: Path) -> None:
                 break
         first.send_signal(signal.SIGINT)
         said = first.stderr.read()
+    hold.unlink()
     assert "KeyboardInterrupt" in said
     second = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert second.returncode == 0, second.stderr

@@ -59,7 +59,7 @@ def submit(command: Greenbench, *words: str) -> None:
     assert written.returncode == 0, written.stderr
     done = subprocess.run(
         ["sbatch", "job.sh"], cwd=command.folder, env=command.environment, text=True,
-        capture_output=True, check=False, timeout=60,
+        capture_output=True, check=False, timeout=400,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 
@@ -70,7 +70,7 @@ def job_of(command: Greenbench) -> str:
     number = log[0].stem.partition("-")[2] if log else ""
     shown = subprocess.run(
         ["scontrol", "show", "job", number], env=command.environment, text=True,
-        capture_output=True, check=False, timeout=60,
+        capture_output=True, check=False, timeout=400,
     )  # fmt: skip
     return shown.stdout
 
@@ -109,7 +109,7 @@ def test_jobs_of_a_queue_run_a_suite(command: Greenbench) -> None:
     assert stored(command) == [0, 1]
     left = subprocess.run(
         ["squeue", "--noheader", "--states=PENDING,RUNNING"], env=command.environment, text=True,
-        capture_output=True, check=True, timeout=60,
+        capture_output=True, check=True, timeout=400,
     )  # fmt: skip
     assert not left.stdout
 
@@ -125,7 +125,8 @@ def test_a_run_goes_on_in_the_job_after_its_time_limit(
     eventually(lambda: trials.exists() and trials.read_text().count("begun") == 2, PATIENCE_S)
     # It is over in a minute or two, and the run is told so two minutes before.
     set_time_limit(command, minutes_run(command) + 2)
-    eventually(lambda: restarts(command) > 0, PATIENCE_S)
+    # Whoever looks late finds that the next job has come to its limit, too.
+    eventually(lambda: re.search("Restarts=[1-9]", job_of(command)), PATIENCE_S)
     set_time_limit(command, 20)
     (command.folder / "go").touch()
     eventually(lambda: "JobState=COMPLETED" in job_of(command), PATIENCE_S)
@@ -133,19 +134,10 @@ def test_a_run_goes_on_in_the_job_after_its_time_limit(
     assert "the time limit is near" in told(command)
     assert "finished trials are kept; the same command resumes" in told(command)
     assert stored(command) == [0]
-    # A test that is late, on a busy machine, lets the next job reach its limit as well.
-    first, second, *others = trials.read_text().splitlines()
-    assert first.split()[1] == second.split()[1], trials.read_text()
-    *begun, ended = others
-    assert begun == ["begun " + ended.split()[1]] * len(begun), trials.read_text()
-    assert ended.startswith("ended")
-    assert 2 <= len(begun) <= 1 + restarts(command)
-
-
-def restarts(command: Greenbench) -> int:
-    found = re.search(r"Restarts=(\d+)", job_of(command))
-    assert found, job_of(command)
-    return int(found[1])
+    first, ended, *others = trials.read_text().split()[1::2]
+    # The second trial was begun anew in each job.
+    assert (ended, len(set(others))) == (first, 1), trials.read_text()
+    assert len(others) >= 3
 
 
 def minutes_run(command: Greenbench) -> int:
@@ -158,7 +150,7 @@ def set_time_limit(command: Greenbench, minutes: int) -> None:
     number = output_of(command)[0].stem.partition("-")[2]
     subprocess.run(
         ["scontrol", "update", f"JobId={number}", f"TimeLimit={minutes}"],
-        env=command.environment, check=True, timeout=60,
+        env=command.environment, check=True, timeout=400,
     )  # fmt: skip
 
 
@@ -193,7 +185,7 @@ def test_a_job_that_ends_is_replaced(
             return [str(number) for number in found.values()]
 
         (first,) = jobs()
-        subprocess.run(["scancel", first], check=True, timeout=60)
+        subprocess.run(["scancel", first], check=True, timeout=400)
         eventually(lambda: jobs() not in ([], [first]), PATIENCE_S)
     assert found.address.startswith("tls://")
     assert "squeue" in said[0]

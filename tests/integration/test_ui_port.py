@@ -36,4 +36,4 @@ def test_two_that_start_at_once_show_their_own_stores(
     assert len(set(addresses)) == 2
     for ui in started:
         ui.terminate()
-        assert ui.wait(timeout=150) == 0
+        assert ui.wait(timeout=400) == 0

@@ -51,7 +51,7 @@ def run(
     project.makepyfile(test_own=OWN + tests)
     (project.path / "budgets.toml").write_text(budget)
     options = ("--greenbench-suite", suite, "--greenbench-budget", "budgets.toml")
-    return project.runpytest_subprocess(*options, *arguments, timeout=250)
+    return project.runpytest_subprocess(*options, *arguments, timeout=400)
 
 
 def benchmarks(project: pytest.Pytester) -> list[dict[str, Any]]:
@@ -226,7 +226,7 @@ def test_a_test_may_make_its_case_itself_where_nothing_else_runs(pytester: pytes
         "    assert len(greenbench_run(case)) == 1\n"
     )
     pytester.makepyfile(test_own=OWN + own)
-    result = pytester.runpytest_subprocess(timeout=250)
+    result = pytester.runpytest_subprocess(timeout=400)
 
     result.assert_outcomes(passed=1)
 
