@@ -15,6 +15,8 @@ from greenbench.machine.signatures import options_of
 Function = TypeVar("Function", bound=Callable[..., Any])
 Sizes = Mapping[str, Mapping[str, Any]]
 
+MOST = 100_000
+"""Layers, and how wide one is; far beyond, figures overflow."""
 _IMAGE = 3
 
 

@@ -2,7 +2,7 @@
 
 import math
 
-from greenbench.architectures.base import family
+from greenbench.architectures.base import MOST, family
 from greenbench.architectures.spec import (
     GELU,
     Attention,
@@ -243,9 +243,9 @@ def _patch(image_shape: Shape) -> int:
 
 def _check(name: str, **counts: int) -> None:
     for option, value in counts.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST:
             raise ArchitectureError(
-                f"{name}: {option} is {value!r}; expected a whole number above 0"
+                f"{name}: {option} is {value!r}; expected a whole number above 0, at most {MOST}"
             )
     width, heads = counts["width"], counts.get("heads", 1)
     if width % heads:

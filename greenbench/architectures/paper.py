@@ -7,7 +7,7 @@ n - 1 hidden ones and the classifier, as in the paper's replication package.
 import math
 from collections.abc import Callable
 
-from greenbench.architectures.base import family
+from greenbench.architectures.base import MOST, family
 from greenbench.architectures.spec import (
     BatchNorm,
     Conv,
@@ -170,12 +170,15 @@ def _scaled(value: int, width: float) -> int:
 
 def _check(name: str, **counts: tuple[int, int]) -> None:
     for option, (value, least) in counts.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MOST:
             raise ArchitectureError(
-                f"{name}: {option} is {value!r}; expected a whole number of at least {least}"
+                f"{name}: {option} is {value!r}; expected a whole number of at least {least}, at "
+                f"most {MOST}"
             )
 
 
 def _check_width(name: str, width: float) -> None:
-    if not isinstance(width, int | float) or not 0 < width < math.inf:
-        raise ArchitectureError(f"{name}: width is {width!r}; expected a number above 0")
+    if not isinstance(width, int | float) or not 0 < width <= MOST:
+        raise ArchitectureError(
+            f"{name}: width is {width!r}; expected a number above 0, at most {MOST}"
+        )

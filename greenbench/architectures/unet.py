@@ -34,10 +34,11 @@ def unet(
         How often the image is halved.
     """
     channels, *sides = image_shape
-    if any(side % 2**depth for side in sides):
+    # No larger power of 2 is computed than a side can be.
+    if depth > max(sides) or any(side % 2**depth for side in sides):
         raise ArchitectureError(
             f"unet halves images {depth} times, and {sides[0]} × {sides[1]} pixels cannot be; "
-            f"expected multiples of {2**depth}: choose fewer with `--set depth=…`"
+            f"expected multiples of 2 to the power of {depth}: choose fewer with `--set depth=…`"
         )
     return _level(channels, classes, width, depth)
 

@@ -9,6 +9,9 @@ from typing import Any
 from greenbench.errors import ConfigurationError, UnknownNameError
 from greenbench.results.emissions import WORLD_AVERAGE
 
+MOST_G_PER_KWH = 1e6
+"""A thousand times that of coal."""
+
 
 @dataclass(frozen=True)
 class CarbonIntensity:
@@ -43,14 +46,15 @@ def carbon_intensity(g_per_kwh: float | None = None, country: str | None = None)
     Raises
     ------
     ConfigurationError
-        If the figure is not a finite number of at least 0.
+        If the figure is not a number from 0 to `MOST_G_PER_KWH`.
     UnknownNameError
         If the country is not in codecarbon's table.
     """
     if g_per_kwh is not None:
-        if not 0 <= g_per_kwh < float("inf"):
+        if not 0 <= g_per_kwh <= MOST_G_PER_KWH:
             raise ConfigurationError(
-                f"carbon intensity is {g_per_kwh}; expected grams CO2e per kWh, 0 or above"
+                f"carbon intensity is {g_per_kwh}; expected grams CO2e per kWh, 0 or above and at "
+                f"most {MOST_G_PER_KWH:g}"
             )
         return CarbonIntensity(g_per_kwh, "given by the user")
     release = f"codecarbon {version('codecarbon')}"

@@ -1,6 +1,5 @@
 """What may be asked of a measurement: a name that MLflow takes, and a budget that is one."""
 
-import math
 import posixpath
 import re
 from pathlib import PurePath
@@ -12,6 +11,7 @@ Log = bool | Literal["active"]
 """Whether MLflow is told: in the active run or a new one, or to an active one alone."""
 ACTIVE = "active"
 LONGEST = 100
+MOST_WH = 1e12
 _LETTERS = r"\w .:/-"
 _NAME = re.compile(rf"[{_LETTERS}]{{1,{LONGEST}}}")
 PYTHON = re.compile(r"(python|pypy)[\d.]*(\.exe)?")
@@ -62,8 +62,10 @@ def check_max_wh(max_wh: object) -> float | None:
     if max_wh is None:
         return None
     is_number = isinstance(max_wh, int | float) and not isinstance(max_wh, bool)
-    if not is_number or not 0 < max_wh < math.inf:  # type: ignore[operator]
-        raise ConfigurationError(f"budget is {max_wh!r}; expected a number of Wh above 0")
+    if not is_number or not 0 < max_wh <= MOST_WH:  # type: ignore[operator]
+        raise ConfigurationError(
+            f"budget is {max_wh!r}; expected a number of Wh above 0, at most {MOST_WH:g}"
+        )
     return float(max_wh)  # type: ignore[arg-type]
 
 

@@ -115,6 +115,9 @@ def test_dropout_is_an_option_that_is_off(name: str, shape: Shape) -> None:
         ("vit_small", {"patch": 3}, "patch of PatchEmbedding is 3, but the height .* is 8"),
         ("resnet_small", {"width": 1.5}, "width is 1.5; expected a whole number above 0"),
         ("mlp", {"depth": 0}, "depth is 0; expected a whole number above 0"),
+        ("mlp", {"width": 10**400}, "width is 10*; expected .* above 0, at most 100000"),
+        ("dense", {"width": 1e308}, r"width is 1e\+308; expected a number above 0, at most 100000"),
+        ("dense", {"linear_layers": 10**9}, "linear_layers is 1.* of at least 1, at most 100000"),
         ("mlp", {"dropout": 1.0}, "rate of Dropout is 1.0; expected a number from 0 to below 1"),
     ],
 )

@@ -51,7 +51,7 @@ def test_no_country_is_the_world_average_and_says_so_and_how_to_do_better() -> N
     assert "GREENBENCH_COUNTRY" in WORLD.source
 
 
-@pytest.mark.parametrize("figure", [-1.0, math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("figure", [-1.0, math.nan, math.inf, -math.inf, 1e308])
 def test_impossible_figure_is_refused(figure: float) -> None:
     with pytest.raises(ConfigurationError, match="expected grams CO2e per kWh, 0 or above"):
         carbon_intensity(figure)

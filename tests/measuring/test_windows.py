@@ -203,7 +203,7 @@ def test_name_that_mlflow_would_not_take_is_refused(name: Any) -> None:
         greenbench.measure(name)
 
 
-@pytest.mark.parametrize("max_wh", [0, -1.0, float("nan"), float("inf"), "1", True])
+@pytest.mark.parametrize("max_wh", [0, -1.0, float("nan"), float("inf"), 1e308, 10**400, "1", True])
 def test_budget_that_is_none_is_refused(max_wh: Any) -> None:
     with pytest.raises(ConfigurationError, match="expected a number of Wh above 0"):
         greenbench.measure("x", max_wh=max_wh)

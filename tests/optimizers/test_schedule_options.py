@@ -20,6 +20,7 @@ from greenbench.optimizers import make_schedule
         ("linear_warmup", {"decay": "cubic"}),
         ("one_cycle", {"rise": 1.5}),
         ("cosine", {"floor": -1.0}),
+        ("cosine", {"floor": 1e308}),
     ],
 )
 def test_option_out_of_range_is_refused(name: str, options: dict[str, Any]) -> None:
