@@ -35,6 +35,8 @@ READ = (
 """What people set, without the prefix."""
 TOLD = ("HOST_LOCK_HOLDER", "REPORT", "SEED", "PROGRAM", "UI_PID")
 """What programs find that we start, and so what they start of ours."""
+TESTED = ("REFERENCE_DIR",)
+"""What our own tests read, and so whoever works on greenbench has set."""
 MAY_BE_ZERO = ("GREENBENCH_CARBON_INTENSITY", "GREENBENCH_MIN_WINDOW_S", "GREENBENCH_IDLE_S")
 
 
@@ -220,7 +222,7 @@ def unread(environment: Mapping[str, str]) -> list[str]:
     environment : mapping of str to str
         Such as `os.environ`; an empty variable counts as not set.
     """
-    known = {*READ, *TOLD}
+    known = {*READ, *TOLD, *TESTED}
     names = (name.removeprefix(PREFIX) for name in environment if name.startswith(PREFIX))
     strangers = (name for name in sorted(names) if name not in known)
     return [_stranger(name) for name in strangers if environment[PREFIX + name]]

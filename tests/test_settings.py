@@ -243,3 +243,7 @@ def test_every_variable_that_greenbench_names_is_known() -> None:
     }
     assert named <= {*READ, *TOLD}
     assert unread({PREFIX + name: "1" for name in named}) == []
+
+
+def test_variable_that_tests_read_is_known() -> None:
+    assert unread({"GREENBENCH_REFERENCE_DIR": "/somewhere/reference"}) == []
