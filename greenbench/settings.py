@@ -22,8 +22,6 @@ LONGEST_IDLE_S = 3600.0
 HOST_LOCK = "/tmp/greenbench-host.lock"
 STORE_TIMEOUT_S = 60.0
 MOST_TDP_W = 1e6
-MOST_STORE_TIMEOUT_S = 1e6
-"""Clocks and sockets have no room for far more."""
 # Of GitHub, for a pull request and for a branch, and of GitLab.
 BRANCH = ("GITHUB_HEAD_REF", "GITHUB_REF_NAME", "CI_COMMIT_REF_NAME")
 PREFIX = "GREENBENCH_"
@@ -146,11 +144,6 @@ class Settings:
             raise ConfigurationError(
                 f"TDP of the CPU is {self.cpu_tdp_w:g} W; expected a number above 0, at most "
                 f"{MOST_TDP_W:g} (GREENBENCH_CPU_TDP_W)"
-            )
-        if not 0 < self.store_timeout_s <= MOST_STORE_TIMEOUT_S:
-            raise ConfigurationError(
-                f"an answer of the store is waited for {self.store_timeout_s:g} s; expected a "
-                f"number above 0, at most {MOST_STORE_TIMEOUT_S:g} (GREENBENCH_STORE_TIMEOUT_S)"
             )
         if not 1 <= self.threads <= MOST_THREADS:
             raise ConfigurationError(
