@@ -428,6 +428,7 @@ def failures(pytester, *classes, only=()):
     return failed
 
 
+@pytest.mark.slow
 def test_broken_strategies_fail_where_they_are_broken(pytester):
     failed = failures(
         pytester,

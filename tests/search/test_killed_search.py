@@ -284,6 +284,7 @@ class InProcess:
             raise BrokenOffError("was killed", lost) from None
 
 
+@pytest.mark.slow
 @CASES
 @KEEPS_ARCHIVES
 def test_worker_that_is_killed_costs_at_most_the_trial_that_it_was_at(

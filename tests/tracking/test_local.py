@@ -13,6 +13,9 @@ from greenbench.tracking.schema import newest_revision
 from tests.builders import make_result
 from tests.tracking.older import OLDEST, older_store, revisions
 
+# Stores are made anew, or taken through years of migrations.
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def database(store: Store, tmp_path: Path) -> Path:

@@ -61,6 +61,7 @@ def whole(search: OwnSearch, tmp_path_factory: pytest.TempPathFactory) -> CaseRe
     return OwnSearch(tmp_path_factory.mktemp("whole"), search.clock)(Finetune(search), **FIELDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("saves", [1, 2])
 def test_killed_search_ends_as_a_whole_one(
     search: OwnSearch, whole: CaseResult, saves: int, tmp_path_factory: pytest.TempPathFactory
