@@ -19,7 +19,7 @@ SLOW = """
 echo $$ >> started
 for epoch in $(seq 1 "$1"); do
     echo "{\\"epoch\\": $epoch, \\"score\\": 0.5}"
-    case "$(wc -l < started)" in 2|3) test -e fast || sleep 600;; esac
+    case "$(wc -l < started)" in 2|3) until test -e fast; do sleep 0.2; done;; esac
 done
 """
 PATIENCE_S = 300.0
@@ -68,8 +68,9 @@ def test_a_program_ends_with_whoever_is_killed_and_the_run_is_resumed(
         process.kill()
     else:
         os.kill(psutil.Process(hanging).ppid(), signal.SIGKILL)
-    (plugin.folder / "fast").touch()
+    # Only then: it would end by itself, and be recorded.
     eventually(lambda: is_gone(hanging))
+    (plugin.folder / "fast").touch()
     out, _ = process.communicate()
     if who == "greenbench":
         done = plugin(*slow)
@@ -90,6 +91,8 @@ def test_a_changed_script_starts_the_run_over_and_says_so(
     eventually(lambda: len(started(plugin.folder)) == 2, PATIENCE_S)
     process.kill()
     process.wait()
+    hanging = started(plugin.folder)[1]
+    eventually(lambda: is_gone(hanging))
     (plugin.folder / "fast").touch()
     (plugin.folder / "slow.sh").write_text(f"{SLOW}# changed\n")
     done = plugin(*slow)
