@@ -1,11 +1,15 @@
 """What the metrics of tasks say of values that are easy to get wrong."""
 
 import math
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.special import softmax
+from sklearn import metrics
 
 from greenbench.tasks import find_task
 
@@ -29,6 +33,38 @@ def test_binary_is_judged_whatever_the_threshold() -> None:
     assert measure("binary", LOGITS, TWO)["auroc"] == pytest.approx(5 / 6)
     assert measure("binary", LOGITS + np.array([0.0, 9.0]), TWO)["auroc"] == pytest.approx(5 / 6)
     assert measure("binary", LOGITS[:, ::-1], TWO)["auroc"] == pytest.approx(1 / 6)
+
+
+@pytest.mark.parametrize("classes", [3, 5, 6, 12])
+@pytest.mark.parametrize("spread", [0.01, 1.0, 1000.0])
+@pytest.mark.parametrize("digits", [0, 7])
+def test_metrics_of_classes_are_scikit_learns_to_the_bit(
+    classes: int, spread: float, digits: int
+) -> None:
+    generator = np.random.default_rng(classes)
+    for samples in (1, 2, 7, 150):
+        # Few samples leave classes out; those of no digits tie.
+        outputs = generator.normal(scale=spread, size=(samples, classes)).round(digits)
+        right = generator.integers(0, classes, samples)
+        shares, labels = softmax(outputs, axis=1), np.arange(classes)
+        expected = {
+            "f1_macro": metrics.f1_score(
+                right, outputs.argmax(axis=1), average="macro", zero_division=0.0
+            ),
+            "log_loss": metrics.log_loss(right, shares, labels=labels),
+        }
+        if classes > 5:
+            expected["top_5"] = metrics.top_k_accuracy_score(right, outputs, k=5, labels=labels)
+        assert measure("classification", outputs, right) == expected
+
+
+def test_classes_are_judged_without_the_imports_of_scikit_learn() -> None:
+    code = (
+        "import sys, numpy as np; from greenbench.tasks import find_task\n"
+        "assert find_task('classification').measure('outputs', np.eye(9), np.arange(9))\n"
+        "sys.exit(bool({'sklearn', 'scipy.stats'} & sys.modules.keys()))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_what_the_data_leave_undefined_is_left_out() -> None:
