@@ -97,6 +97,32 @@ def test_whoever_waits_is_told_which_process_holds_the_lock(start: Start, lock: 
     )
 
 
+LEAVES_IT_TO_A_CHILD = """
+import fcntl, subprocess, sys
+file = open(sys.argv[1], "rb")
+fcntl.flock(file, fcntl.LOCK_EX)
+subprocess.Popen(["cat"], stdin=0, stdout=subprocess.DEVNULL, pass_fds=[file.fileno()])
+"""
+
+
+@needs_linux
+def test_holder_that_has_ended_and_left_the_lock_to_a_child_is_told_as_such(lock: Path) -> None:
+    lock.touch()
+    first = subprocess.Popen(
+        [sys.executable, "-c", LEAVES_IT_TO_A_CHILD, str(lock)], stdin=subprocess.PIPE
+    )
+    assert first.wait() == 0
+    assert first.stdin is not None
+    told: list[str] = []
+
+    def let_go(line: str) -> None:
+        told.append(line)
+        first.stdin.close()
+
+    take(lock, let_go)
+    assert f"(process {first.pid}, which has ended, or one that it started); two at" in told[0]
+
+
 def test_holder_that_the_system_does_not_tell_is_left_out(
     start: Start, lock: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
