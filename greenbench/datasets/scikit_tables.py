@@ -4,10 +4,10 @@ from typing import Any
 
 from greenbench.datasets.arrays import make_arrays
 from greenbench.datasets.base import Dataset, LoadContext
-from greenbench.errors import DatasetError
+from greenbench.datasets.checks import check_number
 
 TABLE_SEED = 0  # made-up rows depend on the options alone
-LEAST = {"samples": 10, "features": 5}
+MIN_SAMPLES, MIN_FEATURES = 10, 5
 
 
 def load_breast_cancer(context: LoadContext) -> Dataset:
@@ -83,12 +83,8 @@ def load_friedman(context: LoadContext, samples: int = 20_640, features: int = 8
     """
     from sklearn.datasets import make_friedman1  # noqa: PLC0415
 
-    for name, value in (("samples", samples), ("features", features)):
-        if type(value) is not int or value < LEAST[name]:
-            raise DatasetError(
-                f"dataset 'friedman': {name} is {value!r}; "
-                f"expected a whole number of at least {LEAST[name]}"
-            )
+    check_number("friedman", "samples", samples, MIN_SAMPLES)
+    check_number("friedman", "features", features, MIN_FEATURES)
     rows, figures = make_friedman1(samples, features, noise=1.0, random_state=TABLE_SEED)
     return _regressed("friedman", "scikit-learn, Friedman #1", rows, figures, context)
 
