@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from random import SystemRandom
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,13 @@ def mlflow_server_in(folder: Path) -> Iterator[Server]:
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens at."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    """Return a port of loopback that nobody has.
+
+    Nobody gets it meanwhile: those that the system gives to whoever asks for any are higher.
+    """
+    while True:
+        # Those who test beside us draw others, whatever seed they have.
+        port = SystemRandom().randrange(16_384, 32_768)
+        with socket.socket() as free, suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port

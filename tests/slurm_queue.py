@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.mlflow_server import free_port
+
 PROGRAMS = ("munged", "mungekey", "slurmctld", "slurmd", "sbatch", "scontrol")
 NODES = ("first", "second")
-STARTS_S = 120.0
+STARTS_S = 300.0
 
 CONF = """\
 ClusterName=tested
@@ -67,7 +69,7 @@ def slurm(folder: Path) -> Iterator[dict[str, str]]:
     """
     (folder / "state").mkdir(parents=True)
     conf = folder / "slurm.conf"
-    ports = _free_ports(1 + len(NODES))
+    ports = [free_port() for _ in range(1 + len(NODES))]
     host = socket.gethostname().partition(".")[0]
     conf.write_text(CONF.format(host=host, ports=ports, folder=folder, cpus=os.cpu_count()))
     environment = {**os.environ, "PATH": _path(), "SLURM_CONF": str(conf)}
@@ -152,11 +154,3 @@ def _wait_for_nodes(environment: Mapping[str, str], folder: Path) -> None:
             # Some containers forbid what it needs.
             pytest.skip(f"SLURM does not start here: {logs}")
         time.sleep(0.2)
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
