@@ -30,7 +30,11 @@ pytest_plugins = ["pytester"]
 # Shared machines stall; how long an example takes says nothing here. CI must not fail for
 # an example that nobody's change has to do with: new ones are for those who look.
 hypothesis.settings.register_profile(
-    "greenbench", deadline=None, derandomize="CI" in os.environ, max_examples=50
+    "greenbench",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    max_examples=50,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 # For a second run of what has passed, with other releases of packages.
 hypothesis.settings.register_profile(

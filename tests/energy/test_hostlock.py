@@ -71,7 +71,7 @@ def test_wait_is_told_once_at_once_and_not_at_every_try(start: Start, lock: Path
     waiting.start()
     time.sleep(0.3)
     end(first)
-    waiting.join(timeout=150)
+    waiting.join(timeout=400)
     assert not waiting.is_alive()
     assert len(told) == 1
 
@@ -90,6 +90,8 @@ def test_whoever_waits_is_told_which_process_holds_the_lock(start: Start, lock: 
     told: list[str] = []
     take(lock, let_go)
     (line,) = told
+    # However long that took on a busy machine.
+    line = re.sub(r"\(\d+ s\)", "(0 s)", line)
     user = pwd.getpwuid(os.getuid()).pw_name
     assert line == (
         "waiting for the host lock (0 s): another greenbench is measuring on this machine "
