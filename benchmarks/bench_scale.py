@@ -222,7 +222,8 @@ def load(
         over = Over()
         while driver.poll() is None:
             time.sleep(0.2)
-            while due and over.look(here.journals()) >= due[0][0] * cases:
+            # When all are over, the driver is about to end.
+            while due and cases > over.look(here.journals()) >= due[0][0] * cases:
                 kind = due.pop(0)[1]
                 driver = inject(here, kind, driver, draw)
                 injected[kind] += 1
@@ -262,7 +263,8 @@ def inject(
         here.start_server()
     elif kind == "driver":
         end(driver)
-        return here.start_run("scale_load")
+        # One that has ended by itself would measure all anew.
+        return here.start_run("scale_load") if driver.returncode == -signal.SIGKILL else driver
     return driver
 
 
@@ -420,10 +422,17 @@ def decades(samples: Sequence[dict[str, float]]) -> list[dict[str, float]]:
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens at."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    """Return a port of loopback that nobody listens at.
+
+    It is none of those that systems give who asks for any: a connection might have it while a
+    server is started again.
+    """
+    draw = random.SystemRandom()
+    while True:
+        port = draw.randrange(10_000, 32_768)
+        with socket.socket() as tried, suppress(OSError):
+            tried.bind(("127.0.0.1", port))
+            return port
 
 
 def await_port(port: int) -> None:

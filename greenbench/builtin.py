@@ -8,6 +8,7 @@ DATASETS: Mapping[str, str] = {
     "breast_cancer": "greenbench.datasets.scikit_tables:load_breast_cancer",
     "diabetes": "greenbench.datasets.scikit_tables:load_diabetes",
     "digits": "greenbench.datasets.digits:load_digits",
+    "friedman": "greenbench.datasets.scikit_tables:load_friedman",
     "mnist": "greenbench.datasets.torchvision_sets:load_mnist",
     "fashion_mnist": "greenbench.datasets.torchvision_sets:load_fashion_mnist",
     "cifar10": "greenbench.datasets.torchvision_sets:load_cifar10",
@@ -23,7 +24,7 @@ IMAGES, NUMBERS, TOKENS = "images", "rows of numbers", "token ids"
 SAMPLES: Mapping[str, str] = {
     **dict.fromkeys(("digits", "mnist", "fashion_mnist", "cifar10", "image_folder"), IMAGES),
     **dict.fromkeys(("shapes", "synthetic"), IMAGES),
-    **dict.fromkeys(("breast_cancer", "diabetes", "tabular", "wine"), NUMBERS),
+    **dict.fromkeys(("breast_cancer", "diabetes", "friedman", "tabular", "wine"), NUMBERS),
     "text": TOKENS,
 }
 """What data sets have, which is known before they are loaded."""

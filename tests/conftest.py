@@ -1,5 +1,6 @@
 """Fixtures for all tests: nothing here touches the user's own store, lock or settings."""
 
+import json
 import os
 import re
 import shutil
@@ -12,9 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
+import psutil
 import pytest
 
 from greenbench.tracking import Store
@@ -28,7 +30,11 @@ pytest_plugins = ["pytester"]
 # Shared machines stall; how long an example takes says nothing here. CI must not fail for
 # an example that nobody's change has to do with: new ones are for those who look.
 hypothesis.settings.register_profile(
-    "greenbench", deadline=None, derandomize="CI" in os.environ, max_examples=50
+    "greenbench",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    max_examples=50,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 # For a second run of what has passed, with other releases of packages.
 hypothesis.settings.register_profile(
@@ -145,7 +151,7 @@ class Greenbench:
     started: list["subprocess.Popen[str]"] = field(default_factory=list)
 
     def __call__(
-        self, *arguments: str, timeout_s: float = 400
+        self, *arguments: str, timeout_s: float = 900
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end."""
         return subprocess.run(
@@ -176,6 +182,21 @@ class Greenbench:
     def journals(self) -> list[Path]:
         """All journals, sorted by folder and name."""
         return sorted((self.folder / "mlruns" / "journal").glob("*/*.jsonl"))
+
+
+def events(journal: Path, kind: str) -> list[dict[str, Any]]:
+    """Return what a journal says of one kind; a line that is being written is not there yet."""
+    whole = journal.read_text().rpartition("\n")[0]
+    lines = [json.loads(line) for line in whole.splitlines()]
+    return [line["values"] for line in lines if line["event"] == kind]
+
+
+def is_gone(pid: int) -> bool:
+    """Return whether a process has ended, though perhaps nobody has asked how."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def watched(command: list[str], folder: Path) -> tuple[str, str, int]:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=150,
+            timeout=400,
             check=False,
         )
     return done.stdout, "\n".join(seen), done.returncode

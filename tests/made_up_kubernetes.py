@@ -148,13 +148,15 @@ class Server:
         with suppress(ConnectionError):
             while True:
                 news = self.store.news
-                for what, plural, changed in self.store.events[at:]:
+                told = self.store.events[at:]
+                for what, plural, changed in told:
                     where = changed["metadata"].get("namespace")
                     is_asked = plural == path["plural"] and path["namespace"] in (None, where)
                     if is_asked and _is_chosen(changed, request.query):
                         line = json.dumps({"type": what, "object": changed})
                         await response.write(line.encode() + b"\n")
-                at = len(self.store.events)
+                # More may have happened while these were written.
+                at += len(told)
                 await news.wait()
         return response
 

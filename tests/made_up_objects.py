@@ -105,7 +105,8 @@ class Store:
     def some(self, plural: str, namespace: str | None = None) -> list[Object]:
         return [
             found
-            for (kind, where, _), found in self.objects.items()
+            # A copy: tests ask in threads of their own.
+            for (kind, where, _), found in list(self.objects.items())
             if kind == plural and namespace in (None, where)
         ]
 

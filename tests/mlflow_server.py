@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from random import SystemRandom
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,14 @@ def mlflow_server_in(folder: Path) -> Iterator[Server]:
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens at."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    """Return a port of loopback that nobody listens at.
+
+    It is none of those that systems give who asks for any: a connection of a neighbour's might have
+    it before a server does that takes seconds to start, or to start again.
+    """
+    draw = SystemRandom()
+    while True:
+        port = draw.randrange(10_000, 32_768)
+        with socket.socket() as tried, suppress(OSError):
+            tried.bind(("127.0.0.1", port))
+            return port

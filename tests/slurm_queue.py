@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.mlflow_server import free_port
+
 PROGRAMS = ("munged", "mungekey", "slurmctld", "slurmd", "sbatch", "scontrol")
 NODES = ("first", "second")
 STARTS_S = 120.0
 
+# Seconds that a busy machine does not reach; a job that goes on waits while its credentials last.
 CONF = """\
 ClusterName=tested
 SlurmctldHost={host}(127.0.0.1)
@@ -22,7 +25,7 @@ SlurmctldPort={ports[0]}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket,cred_expire=5
+AuthInfo=socket={folder}/munge.socket,cred_expire=20
 CredType=cred/munge
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/%n
@@ -40,6 +43,9 @@ SwitchType=switch/none
 MailProg=/bin/true
 ReturnToService=2
 KillWait=5
+MessageTimeout=60
+TCPTimeout=30
+BatchStartTimeout=120
 SchedulerParameters=batch_sched_delay=0,sched_min_interval=0
 NodeName=first NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs={cpus} State=UNKNOWN
 NodeName=second NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs={cpus} State=UNKNOWN
@@ -155,8 +161,7 @@ def _wait_for_nodes(environment: Mapping[str, str], folder: Path) -> None:
 
 
 def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    found: set[int] = set()
+    while len(found) < count:
+        found.add(free_port())
+    return sorted(found)

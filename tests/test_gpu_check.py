@@ -124,7 +124,7 @@ def test_table_has_a_row_a_bar_and_a_part_that_fails_is_one(check: Any) -> None:
     ("code", "told"),
     [
         ("import os; os.abort()", "it ended with -6"),
-        ("import time; time.sleep(60)", "it took more than 1 s"),
+        ("import time; time.sleep(600)", "it took more than 1 s"),
         ("pass", "it ended with 0"),
     ],
     ids=["crash", "hang", "nothing"],
@@ -135,7 +135,8 @@ def test_part_that_crashes_or_hangs_is_a_row(
     script = tmp_path / "part.py"
     script.write_text(code)
     monkeypatch.setattr(check, "__file__", str(script))
-    [found] = check.apart("batches", tmp_path, 1)
+    # Only who hangs may reach the limit, however busy the machine.
+    [found] = check.apart("batches", tmp_path, 1 if "sleep" in code else 300)
     assert (found.bar, found.measured, found.is_met) == ("batches can be measured", told, None)
 
 

@@ -1,4 +1,4 @@
-"""Checks: whether the splits of a data set can be trained on, whoever made them."""
+"""Checks: whether options make sense, and splits can be trained on, whoever made them."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,20 @@ if TYPE_CHECKING:
     from greenbench.datasets.base import Dataset
 
 IMAGE_AXES = 4
+
+
+def check_number(name: str, option: str, value: int, least: int) -> None:
+    """Refuse what is no whole number, or too small, for an option of a data set.
+
+    Raises
+    ------
+    DatasetError
+        If it is.
+    """
+    if type(value) is not int or value < least:
+        raise DatasetError(
+            f"dataset {name!r}: {option} is {value!r}; expected a whole number of at least {least}"
+        )
 
 
 def check_dataset(dataset: "Dataset") -> None:

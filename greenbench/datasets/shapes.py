@@ -5,13 +5,13 @@ from numpy.typing import NDArray
 
 from greenbench.datasets.arrays import make_arrays
 from greenbench.datasets.base import Dataset, LoadContext
-from greenbench.errors import DatasetError
+from greenbench.datasets.checks import check_number
 
 IMAGE_SEED = 0  # the images depend on the options alone
 NOISE = 0.1
 GROUND = 0.2
 MOST_SHAPES = 3
-LEAST = {"samples": 10, "side": 16}
+MIN_SAMPLES, MIN_SIDE = 10, 16
 
 
 def load_shapes(context: LoadContext, samples: int = 1000, side: int = 32) -> Dataset:
@@ -39,12 +39,8 @@ def load_shapes(context: LoadContext, samples: int = 1000, side: int = 32) -> Da
     DatasetError
         If an option is out of range.
     """
-    for name, value in (("samples", samples), ("side", side)):
-        if type(value) is not int or value < LEAST[name]:
-            raise DatasetError(
-                f"dataset 'shapes': {name} is {value!r}; "
-                f"expected a whole number of at least {LEAST[name]}"
-            )
+    check_number("shapes", "samples", samples, MIN_SAMPLES)
+    check_number("shapes", "side", side, MIN_SIDE)
     generator = np.random.default_rng(IMAGE_SEED)
     images = np.full((samples, side, side), GROUND, np.float32)
     classes = np.zeros((samples, side, side), np.int64)

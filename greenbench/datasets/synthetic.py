@@ -13,7 +13,7 @@ from greenbench.datasets.base import (
     RawImages,
     make_dataset,
 )
-from greenbench.errors import DatasetError
+from greenbench.datasets.checks import check_number
 
 # The images depend on the options alone, so that repeats differ in their split, as with
 # published images, and not in how hard they are to tell apart.
@@ -57,10 +57,10 @@ def load_synthetic(
     DatasetError
         If an option is out of range.
     """
-    _check("classes", classes, MIN_CLASSES)
-    _check("samples", samples, MIN_IMAGES_A_CLASS * classes)
-    _check("side", side, MIN_SIDE)
-    _check("channels", channels, 1)
+    check_number("synthetic", "classes", classes, MIN_CLASSES)
+    check_number("synthetic", "samples", samples, MIN_IMAGES_A_CLASS * classes)
+    check_number("synthetic", "side", side, MIN_SIDE)
+    check_number("synthetic", "channels", channels, 1)
     generator = np.random.default_rng(IMAGE_SEED)
     prototypes = _prototypes(generator, (classes, channels, side, side))
     labels = np.arange(samples) % classes
@@ -82,11 +82,3 @@ def _prototypes(
     most = smooth.max(axis=(1, 2, 3), keepdims=True)
     scaled: NDArray[np.float32] = ((smooth - least) / (most - least)).astype(np.float32)
     return scaled
-
-
-def _check(option: str, value: int, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise DatasetError(
-            f"dataset 'synthetic': {option} is {value!r}; "
-            f"expected a whole number of at least {least}"
-        )

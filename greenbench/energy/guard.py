@@ -22,7 +22,8 @@ class GuardedMeter:
 
     A trial must not be lost because its energy is. What cannot be believed is unknown: a
     window in which the meter raised, in which a clock jumped, or that lasted longer or shorter
-    by the meter's clock than by ours; a component that read less than 0 J, no number, more
+    by the meter's clock than by ours (it may begin and end anywhere in the calls that say so, in
+    which a busy machine may keep it); a component that read less than 0 J, no number, more
     than its devices can use, or 0 J in windows that make up a second, or whose figure came
     from nowhere.
 
@@ -47,6 +48,7 @@ class GuardedMeter:
         self._monotonic = monotonic
         self._wall = wall
         self._began: tuple[float, float] | None = None
+        self._opened = 0.0
         self._fault: str | None = None
         self._still_s: dict[str, float] = {}
         """By component, the seconds of windows that read 0 J since the last that did not."""
@@ -62,6 +64,7 @@ class GuardedMeter:
             self._fault = f"{self.name} could not start a window ({_one_line(error)})"
             with suppress(Exception):
                 self._meter.end_window()
+        self._opened = self._monotonic()
 
     def end_window(self) -> Reading:
         """Return what was read, with a reason for each energy that is unknown."""
@@ -70,6 +73,7 @@ class GuardedMeter:
         (began_wall, began), self._began = self._began, None
         fault, self._fault = self._fault, None
         reading = Reading(0.0, self.describe())
+        least_s = self._monotonic() - self._opened
         if fault is None:
             try:
                 reading = self._meter.end_window()
@@ -80,7 +84,7 @@ class GuardedMeter:
                     self._meter.end_window()
         duration_s = self._monotonic() - began
         jump_s = self._wall() - began_wall - duration_s
-        fault = fault or _clock_fault(reading.duration_s, duration_s, jump_s)
+        fault = fault or _clock_fault(reading.duration_s, (least_s, duration_s), jump_s)
         if fault:
             lost = {name: part.unknown(fault) for name, part in reading.components.items()}
             return Reading(duration_s, lost)
@@ -113,12 +117,14 @@ class GuardedMeter:
         return part.unknown(excess) if excess else part
 
 
-def _clock_fault(meter_s: float, own_s: float, jump_s: float) -> str | None:
+def _clock_fault(meter_s: float, own_s: tuple[float, float], jump_s: float) -> str | None:
     if abs(jump_s) > JUMP_S:
         return f"the clock jumped by {jump_s:+.1f} s: it was set, or the machine slept"
+    least_s, most_s = own_s
+    nearest_s = min(most_s, max(least_s, meter_s))
     # Asked this way round, a duration that is no number is a fault, too.
-    if not abs(meter_s - own_s) <= max(CLOCK_SLACK_S, CLOCK_SHARE * own_s):
-        return f"the meter's window lasted {meter_s:.3f} s where {own_s:.3f} s passed"
+    if not abs(meter_s - nearest_s) <= max(CLOCK_SLACK_S, CLOCK_SHARE * nearest_s):
+        return f"the meter's window lasted {meter_s:.3f} s where {nearest_s:.3f} s passed"
     return None
 
 

@@ -26,8 +26,9 @@ HOLDER = "GREENBENCH_HOST_LOCK_HOLDER"
 """The variable that tells processes which ones of them hold which lock: ``PID PATH``."""
 MAKING_S = 0.5
 """Whoever makes the file opens it to others in far less."""
-LOOK_S = 0.01
-"""Whoever only looks whether a lock is held has let it go by then."""
+LOOK_S, LOOKS = 0.01, 50
+"""Whoever only looks whether a lock is held has let it go by then; on a busy machine, by a later
+one of so many tries."""
 
 
 class Held:
@@ -224,9 +225,12 @@ def _is_held_for_us(path: Path) -> bool:
 
 
 def _after_a_look(lock: Lock) -> bool:
-    """Take a lock that whoever only looked has let go by now."""
-    time.sleep(LOOK_S)
-    return _acquire(lock)
+    """Take a lock that whoever only looks lets go of soon."""
+    for _ in range(LOOKS):
+        time.sleep(LOOK_S)
+        if _acquire(lock):
+            return True
+    return False
 
 
 def _acquire(lock: Lock, *, is_shared: bool = False) -> bool:

@@ -115,8 +115,11 @@ class Owner:
 def named(pid: int) -> str:
     """Return who a process is for people: its number, and its user where the system tells.
 
-    What it runs stays out: a command line may hold what is none of its reader's business.
+    What it runs stays out: a command line may hold what is none of its reader's business. Of one
+    that has ended, whose children have what it had open, only that is known.
     """
+    if started_at(pid) is None:
+        return f"process {pid}, which has ended, or one that it started"
     try:
         uid = (PROC / str(pid)).stat().st_uid
     except OSError:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from greenbench.errors import EnergyError, OverBudgetError, UndecidedBudgetError
 from greenbench.measuring.asked import Log, check_log, check_max_wh, check_name
-from greenbench.settings import Settings
+from greenbench.settings import Settings, unread
 
 if TYPE_CHECKING:
     from greenbench.measuring.measurement import Measurement
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _names: ContextVar[tuple[str, ...]] = ContextVar("names of open windows", default=())
+_said: set[str] = set()
 
 
 def measure(
@@ -98,7 +99,7 @@ class Window:
         from greenbench.measuring.process import Measuring  # noqa: PLC0415
 
         is_part = is_inside(self.name)
-        settings = self._settings or Settings.from_environment(os.environ)
+        settings = self._settings or _read_settings(self._say)
         self._measuring = Measuring(settings, False if is_part else self._log, self._say)
         self._measuring.begin()
         self._token = _names.set((*_names.get(), self.name))
@@ -145,6 +146,16 @@ class Window:
 def is_inside(name: str) -> bool:
     """Return whether a window of that name is open around the code that runs."""
     return name in _names.get()
+
+
+def _read_settings(say: Callable[[str], None]) -> Settings:
+    """Return the settings of the environment; say once a process what of it is not read."""
+    settings = Settings.from_environment(os.environ)
+    for line in unread(os.environ):
+        if line not in _said:
+            _said.add(line)
+            say(line)
+    return settings
 
 
 def _is_success(error: BaseException) -> bool:

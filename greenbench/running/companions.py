@@ -20,8 +20,8 @@ MODULE = "greenbench.running.rank"
 PACKAGE = Path(__file__).parents[1] / "__init__.py"
 GRACE_S = 10.0
 """What this process has to find out by itself that a companion is lost, before it is ended."""
-SEEN_S = 1.0
-"""What it may take until a process that has ended is seen to have."""
+SEEN_S = 5.0
+"""What it may take until a process that has ended is seen to have, on a busy machine."""
 
 
 class CompanionProcesses:

@@ -17,7 +17,7 @@ from greenbench.energy.meter import Meter
 from greenbench.errors import EnergyError
 from greenbench.results.readings import Provenance, Reading
 
-GRACE_S = 2.0
+GRACE_S = 10.0
 WINDOW_S = 0.3
 PARTS = 10
 TOLERANCE = 4.0

@@ -168,7 +168,9 @@ def test_data_that_an_architecture_cannot_take_are_refused_before_they_are_loade
         check_data(name, dataset)
 
 
-@pytest.mark.parametrize("dataset", ["breast_cancer", "diabetes", "digits", "shapes", "wine"])
+@pytest.mark.parametrize(
+    "dataset", ["breast_cancer", "diabetes", "digits", "friedman", "shapes", "wine"]
+)
 def test_what_is_known_of_data_before_they_are_loaded_is_what_they_have(
     dataset: str, tmp_path: Path
 ) -> None:

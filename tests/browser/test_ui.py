@@ -4,6 +4,7 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,7 +77,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
             assert lines[-1], f"the UI ended: {lines}"
         yield Ui(tuple(lines[1:]), report)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=150) == 0
+        assert process.wait(timeout=400) == 0
     finally:
         process.kill()
         process.wait()
@@ -95,6 +96,7 @@ def test_runs_table_shows_parts_energy_and_accuracy(
 ) -> None:
     open_page(browser, ui, ui.page(TABLE))
 
+    @unless_drawn_anew("")
     def text() -> str:
         return str(browser.find_element("tag name", "body").text)
 
@@ -105,6 +107,27 @@ def test_runs_table_shows_parts_energy_and_accuracy(
     for value in ("random", "dense.xs", "dense.s", "torch", f"{RUNS} matching runs"):
         assert value in shown, shown
     browser.save_screenshot(str(tmp_path / "runs.png"))
+
+
+def unless_drawn_anew(instead: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Let a look at a page return something instead where the page is drawn anew meanwhile."""
+    from selenium.common.exceptions import (  # noqa: PLC0415
+        NoSuchElementException,
+        NoSuchFrameException,
+        StaleElementReferenceException,
+    )
+
+    moments = NoSuchElementException, NoSuchFrameException, StaleElementReferenceException
+
+    def decorate(look: Callable[..., Any]) -> Callable[..., Any]:
+        def looked(*given: Any) -> Any:
+            with suppress(*moments):
+                return look(*given)
+            return instead
+
+        return looked
+
+    return decorate
 
 
 def is_painted(canvas: "WebElement") -> bool:
@@ -127,6 +150,7 @@ def test_charts_are_drawn_from_a_run(
     browser.set_window_size(2200, 1700)
     open_page(browser, ui, ui.page(CHARTS))
 
+    @unless_drawn_anew([])
     def drawn(selector: str, *texts: str) -> "list[WebElement]":
         """Return what is drawn in the chart that has these texts."""
         cards = browser.find_elements("css selector", CARD)
@@ -137,9 +161,19 @@ def test_charts_are_drawn_from_a_run(
     anytime = ("search/incumbent_validation", "search/cumulative_wh")
     eventually(lambda: len(drawn(POINTS, *scatter)) == RUNS)
     eventually(lambda: len(drawn(POINTS, *anytime)) == RUNS * TRIALS)
-    eventually(lambda: any(map(is_painted, drawn("canvas", "Parallel Coordinates"))))
-    axes = [axis.text.split()[-1] for axis in drawn(".dimension", "Parallel Coordinates")]
-    assert axes == ["strategy", "architecture", "size", "energy/total_wh", "score/test"]
+
+    @unless_drawn_anew([])
+    def axes() -> list[str]:
+        found = [axis.text.split() for axis in drawn(".dimension", "Parallel Coordinates")]
+        return [words[-1] for words in found if words]
+
+    @unless_drawn_anew(False)
+    def are_painted() -> bool:
+        return any(map(is_painted, drawn("canvas", "Parallel Coordinates")))
+
+    eventually(are_painted)
+    compared = ["strategy", "architecture", "size", "energy/total_wh", "score/test"]
+    eventually(lambda: axes() == compared)
     shown = browser.find_element("tag name", "body").text
     for text in ("Score against energy", "Cases side by side", f"{RUNS} matching runs"):
         assert text in shown, shown
@@ -152,6 +186,7 @@ def test_mlflow_shows_the_report_of_a_real_run(
 ) -> None:
     open_page(browser, ui, f"http://{ui.address}{ui.report}")
 
+    @unless_drawn_anew("")
     def text() -> Any:
         browser.switch_to.default_content()
         for frame in browser.find_elements("tag name", "iframe"):

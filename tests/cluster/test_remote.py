@@ -69,7 +69,7 @@ def test_event_loop_does_not_wait_for_a_repeat_that_waits_for_it(
     repeat.start()
     Queue.is_asked.wait()
     loop.start()
-    loop.join(60)
+    loop.join(400)
     has_waited = loop.is_alive()
     Queue.goes_on.set()
     repeat.join()

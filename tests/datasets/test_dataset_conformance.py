@@ -9,7 +9,12 @@ import pytest
 
 from greenbench.datasets import Dataset, LoadContext, make_arrays
 from greenbench.datasets.digits import load_digits
-from greenbench.datasets.scikit_tables import load_breast_cancer, load_diabetes, load_wine
+from greenbench.datasets.scikit_tables import (
+    load_breast_cancer,
+    load_diabetes,
+    load_friedman,
+    load_wine,
+)
 from greenbench.datasets.shapes import load_shapes
 from greenbench.datasets.synthetic import load_synthetic
 from greenbench.datasets.tabular import load_tabular
@@ -36,6 +41,11 @@ class TestWine(DatasetConformance):
 
 class TestDiabetes(DatasetConformance):
     loader = staticmethod(load_diabetes)
+
+
+class TestFriedman(DatasetConformance):
+    loader = staticmethod(load_friedman)
+    options: ClassVar[Mapping[str, Any]] = {"samples": 200}
 
 
 class TestShapes(DatasetConformance):

@@ -274,6 +274,25 @@ def test_a_meter_whose_duration_is_not_ours_loses_the_window(
     assert reading == (Reading(own_s, lost(why)) if is_lost else Reading(meter_s, cpu(20.0)))
 
 
+class KeptMeter(FakeMeter):
+    """Loses its core for a while in each call, outside its own window."""
+
+    KEPT_S = 0.7
+
+    def begin_window(self):
+        self._clock.advance(self.KEPT_S)
+        super().begin_window()
+
+    def end_window(self):
+        reading = super().end_window()
+        self._clock.advance(self.KEPT_S)
+        return reading
+
+
+def test_a_busy_machine_that_keeps_a_meter_in_its_calls_loses_no_window(clock, guarded):
+    assert read(guarded(KeptMeter(clock, POWER_W)), clock) == Reading(2.0, cpu(20.0))
+
+
 def test_a_fault_in_one_phase_costs_no_other_phase_its_energy(clock, guarded):
     meter = FaultyMeter(clock)
     ledger = Ledger(guarded(meter))

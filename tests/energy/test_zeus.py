@@ -221,9 +221,13 @@ def test_wrap_arounds_in_a_long_window_are_counted(make_package, make_meter, eve
     before = tracker.get_num_wraparounds()
     meter.begin_window()
     eventually(lambda: wrap_around() >= before + 2)
-    time.sleep(0.5)  # The last one may still have to be noticed.
-    counted = tracker.get_num_wraparounds() - before
-    assert joules(meter.end_window())["cpu"] == pytest.approx(5.0 * counted)
+    # The last one may still have to be noticed, before the window ends or in this moment.
+    time.sleep(0.5)
+    fewest = tracker.get_num_wraparounds() - before
+    counted = joules(meter.end_window())["cpu"] / 5.0
+    most = tracker.get_num_wraparounds() - before
+    assert counted == pytest.approx(round(counted))
+    assert fewest <= round(counted) <= most
 
 
 def test_watchers_of_wrap_arounds_are_children_that_are_gone_after_close(

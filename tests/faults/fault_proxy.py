@@ -11,7 +11,7 @@ from http.client import HTTPConnection, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-PATIENT_S = 60.0
+PATIENT_S = 400.0
 """How long a client is waited for that gives up after a second."""
 AN_HOUR = "3600"
 

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import psutil
@@ -59,15 +60,15 @@ def test_session_whose_worker_is_stopped_for_a_while_finishes_and_says_so(
 
     def pause() -> None:
         # The meter's processes, too: a machine that sleeps stops them all.
-        while not is_over.wait(0.5):
+        while not is_over.wait(0.1):
             if not greenbench.journals or not running_trials(greenbench):
                 continue
-            found = psutil.Process(running.pid).children(recursive=True)
-            for process in found:
-                process.send_signal(signal.SIGSTOP)
-            time.sleep(PAUSE_S)
-            for process in found:
-                process.send_signal(signal.SIGCONT)
+            # Some last for a moment only.
+            with suppress(psutil.NoSuchProcess):
+                found = psutil.Process(running.pid).children(recursive=True)
+                signal_all(found, signal.SIGSTOP)
+                time.sleep(PAUSE_S)
+                signal_all(found, signal.SIGCONT)
             return
 
     pausing = threading.Thread(target=pause)
@@ -81,6 +82,12 @@ def test_session_whose_worker_is_stopped_for_a_while_finishes_and_says_so(
     assert [trial["index"] for trial in trials] == list(range(6))
     assert {trial["status"] for trial in trials} == {"completed"}
     assert "paused" in output or "stopped" in output or "disturbed" in output
+
+
+def signal_all(processes: list[psutil.Process], number: int) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
 
 
 def running_trials(greenbench: Greenbench) -> int:

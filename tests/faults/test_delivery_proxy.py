@@ -207,7 +207,8 @@ def test_opening_and_a_new_experiment_may_fail_at_any_request(
                 went = goes(Store(proxy.url), result)
             except TrackingError as error:
                 said = str(error)
-                assert first == 1, said
+                # A busy server may take longer for any request than this client waits.
+                assert first == 1 or kind == "delayed", said
             proxy.settle()
             impatient(monkeypatch, "")
             proxy.harm()

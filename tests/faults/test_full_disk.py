@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from greenbench.results.journal import Journal
@@ -183,11 +184,17 @@ def test_disk_that_fills_up_in_a_real_run_costs_no_finished_trial(
     running = greenbench.start(*asked)
     eventually(lambda: len(trials_of(greenbench.folder)) >= 2)
     filler = small / "filler"
+    workers = psutil.Process(running.pid).children(recursive=True)
+    # Or the run might end before the disk is full.
+    for each in workers:
+        each.suspend()
     with filler.open("wb", buffering=0) as file:
         for size in (2**20, 2**12, 1):
             with suppress(OSError):
                 while file.write(b"x" * size):
                     pass
+    for each in workers:
+        each.resume()
     output, _ = running.communicate()
 
     assert running.returncode == 2, output

@@ -90,7 +90,7 @@ def run(greenbench: Greenbench, *arguments: str) -> "subprocess.CompletedProcess
         env=greenbench.environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=400,
         check=False,
     )
 

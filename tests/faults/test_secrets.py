@@ -16,6 +16,7 @@ from greenbench.cli import cli
 from greenbench.results.journal import Journal
 from tests.builders import make_result
 from tests.leaks import FIRST, LAST, check_files, found_in, watched
+from tests.mlflow_server import free_port
 
 pytestmark = pytest.mark.integration
 
@@ -101,9 +102,7 @@ def ports() -> Iterator[dict[str, int]]:
         servers[name] = server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
         server.status = status  # type: ignore[attr-defined]
         threading.Thread(target=server.serve_forever, daemon=True).start()
-    spare = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
-    spare.server_close()
-    yield {name: each.server_port for name, each in {**servers, "closed": spare}.items()}
+    yield {**{name: each.server_port for name, each in servers.items()}, "closed": free_port()}
     for server in servers.values():
         server.shutdown()
         server.server_close()

@@ -95,7 +95,7 @@ def die(how: str, folder: Path, number: signal.Signals, *points: int) -> list[st
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=400,
         check=False,
     )
     assert done.returncode == 0, done.stderr

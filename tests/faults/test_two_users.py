@@ -135,7 +135,7 @@ def restricted() -> list[str]:
 def test_runs_of_another_user_hold_up_neither_run_nor_sync(
     greenbench: Greenbench, restricted: list[str], tmp_path: Path
 ) -> None:
-    done = greenbench(*RUN, timeout_s=300)
+    done = greenbench(*RUN)
     assert done.returncode == 0, done.stderr
     (journal,) = greenbench.journals
     folder = journal.parent
@@ -158,7 +158,7 @@ def test_runs_of_another_user_hold_up_neither_run_nor_sync(
             env=greenbench.environment,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=400,
             check=False,
         )
 
@@ -198,7 +198,7 @@ def test_store_of_a_group_takes_results_of_each_of_its_users(
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=400,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -18,6 +18,7 @@ import requests
 
 from greenbench.tracking import Store
 from tests.conftest import Greenbench
+from tests.mlflow_server import free_port
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -87,6 +88,14 @@ class Ui:
         """What it consists of."""
         own = psutil.Process(self.process.pid)
         return [own, *own.children(recursive=True)]
+
+
+def is_gone(process: psutil.Process) -> bool:
+    """Return whether it has ended, whether or not its new parent has noticed."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def start(folder: Path, uri: str, *arguments: str) -> Ui:
@@ -193,7 +202,7 @@ def test_password_and_server_are_gone_when_the_terminal_is_closed(
     ui.process.send_signal(signal.SIGHUP)
     assert ui.process.wait(timeout=400) == 0
     assert list(ui.private.iterdir()) == []
-    eventually(lambda: not any(process.is_running() for process in processes))
+    eventually(lambda: all(map(is_gone, processes)))
 
 
 def test_password_and_server_are_gone_when_the_command_is_killed(
@@ -203,7 +212,7 @@ def test_password_and_server_are_gone_when_the_command_is_killed(
     processes = ui.processes
     ui.process.kill()
     ui.process.wait()
-    eventually(lambda: not any(process.is_running() for process in processes))
+    eventually(lambda: all(map(is_gone, processes)))
     assert list(ui.private.iterdir()) == []
 
 
@@ -228,9 +237,7 @@ def test_port_that_is_announced_can_be_nobody_elses(
     # A server that never comes so far as to listen.
     (tmp_path / "slow").mkdir()
     (tmp_path / "slow" / "sitecustomize.py").write_text(SLOW)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     greenbench.environment |= {
         "MLFLOW_TRACKING_URI": store.uri.reveal(), "PYTHONPATH": str(tmp_path / "slow"),
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""A real plugin distribution whose networks kill or hang their worker at a chosen build."""
+"""A real plugin distribution whose networks kill, hang or hold their worker at a chosen build."""
 
 from pathlib import Path
 
@@ -38,6 +38,11 @@ def _hang():
     time.sleep(3600)
 
 
+def _hold():
+    while not COUNT.with_name("go").exists():
+        time.sleep(0.02)
+
+
 def _fail():
     raise ValueError("<b>no</b> such thing")
 
@@ -46,7 +51,7 @@ def _memory():
     raise torch.OutOfMemoryError("out of memory")
 
 
-EFFECTS = {"crash": _crash, "hang": _hang, "fail": _fail, "memory": _memory}
+EFFECTS = {"crash": _crash, "hang": _hang, "hold": _hold, "fail": _fail, "memory": _memory}
 
 
 @register_architecture("bomb")

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 
 
 def accuracies(greenbench: Greenbench, *arguments: str) -> list[float]:
-    done = greenbench("run", "-s", "default", *arguments, timeout_s=500)
+    done = greenbench("run", "-s", "default", *arguments, timeout_s=1200)
     assert done.returncode == 0, done.stderr
     rows = Store(f"sqlite:///{greenbench.folder}/mlruns/mlflow.db").read_rows()
     return [row["test_score"] for row in rows]

@@ -195,15 +195,15 @@ def test_worker_that_is_killed_takes_only_its_running_trial(
     commands = commands_of(greenbench, cluster)
     for name in ("first", "second"):
         cluster.work(name, "--resources", "METER=1")
-    # Of eight epochs, two are held, and one may be of a trial that is under way.
-    (cluster.marks / "hold").write_text("8")
+    # At nine epochs or ten, those that are held have four at most: three trials are over.
+    (cluster.marks / "hold").write_text("9")
     driver = commands.start(*command(cluster, repeats=12))
     cluster.eventually(lambda: cluster.is_held("first") and cluster.is_held("second"))
     cluster.eventually(lambda: trials_told(commands) >= 3)
     begun = {path: Journal(path).read().history for path in commands.journals}
     cluster.workers["first"].kill()
     (cluster.marks / "hold").unlink()
-    output, _ = driver.communicate(timeout=400)
+    output, _ = driver.communicate(timeout=900)
     assert driver.returncode == 0, output
     assert "worker first is gone" in output
     check_all_is_there_once(commands, repeats=12, trials=2)
@@ -236,13 +236,14 @@ def test_driver_that_is_killed_is_resumed_and_workers_stop_meanwhile(
     commands = commands_of(greenbench, cluster)
     for name in ("first", "second"):
         cluster.work(name, "--resources", "METER=1")
-    (cluster.marks / "hold").write_text("4")
+    (cluster.marks / "hold").write_text("5")
     driver = commands.start(*command(cluster, repeats=4))
     cluster.eventually(lambda: cluster.is_held("first") and cluster.is_held("second"))
     cluster.eventually(lambda: trials_told(commands) >= 1)
-    told = trials_told(commands)
     driver.kill()
     driver.wait()
+    # Not before: it may have been about to tell of another one.
+    told = trials_told(commands)
     # Nobody waits for what they do: they end it, and others may measure there.
     for name in ("first", "second"):
         lock = Lock(cluster.lock(name))
@@ -262,12 +263,16 @@ def test_clusters_that_cannot_be_used_are_refused_in_one_line(
     greenbench: Greenbench, cluster: Cluster
 ) -> None:
     commands = commands_of(greenbench, cluster)
+
+    def refusal() -> str:
+        done = commands(*command(cluster))
+        assert done.returncode == 2, done.stderr
+        # Of a worker that a busy machine keeps, another line tells.
+        (line,) = [line for line in done.stderr.splitlines() if "does not answer" not in line]
+        return line
+
     cluster.work("bare")
-    done = commands(*command(cluster))
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "--resources METER=1" in done.stderr
+    assert "--resources METER=1" in refusal()
     cluster.work("other", "--resources", "METER=1", program=OF_OTHER_VERSION)
-    done = commands(*command(cluster))
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "worker other cannot be used: it has greenbench 0.0.1" in done.stderr
+    assert "worker other cannot be used: it has greenbench 0.0.1" in refusal()
     assert not commands.journals

@@ -14,12 +14,21 @@ pytestmark = pytest.mark.integration
 RUN = ("run", "-a", "mine.s", "-a", "mine.m", "--epochs", "1")
 ADD = (*RUN, "--continue-repeats", "2")
 PLUGIN = """
+import os
+import time
+from pathlib import Path
+
 from greenbench import register_architecture
 from greenbench.architectures import Flatten, Linear, Spec, family
 
 @register_architecture("mine")
 @family(s={"width": 4}, m={"width": 16})
 def mine(image_shape, classes, width=4):
+    journals = Path(os.environ["GREENBENCH_RUNS_DIR"], "journal")
+    while Path(os.environ["HOLD"]).exists() and 2 < sum(
+        '"event": "result"' in path.read_text() for path in journals.glob("*/*.jsonl")
+    ):
+        time.sleep(0.02)
     return Spec("mine", image_shape, [Flatten(), Linear(width), Linear(classes)])
 """
 
@@ -33,6 +42,7 @@ def plugin(greenbench: Greenbench) -> Greenbench:
     (metadata / "entry_points.txt").write_text("[greenbench.plugins]\nmine = mine_parts\n")
     (greenbench.folder / "mine_parts.py").write_text(PLUGIN)
     greenbench.environment["PYTHONPATH"] = str(greenbench.folder)
+    greenbench.environment["HOLD"] = str(greenbench.folder / "hold")
     return greenbench
 
 
@@ -45,10 +55,14 @@ def test_killed_addition_goes_on_measures_nothing_twice_and_refuses_another_code
 ) -> None:
     done = plugin(*RUN, "--repeats", "1")
     assert done.returncode == 0, done.stderr
+    # The second repeat that is added waits to be killed.
+    hold = plugin.folder / "hold"
+    hold.touch()
     killed = plugin.start(*ADD, start_new_session=True)
-    eventually(lambda: len(finished(plugin)) > 2)
+    eventually(lambda: len(finished(plugin)) == 3)
     killed.kill()
     killed.wait()
+    hold.unlink()
     before = {path: path.read_text() for path in finished(plugin)}
 
     again = plugin(*ADD)

@@ -122,10 +122,10 @@ def result_of(greenbench: Greenbench, run: Run) -> dict[str, Any]:
 
 
 def unseen_s(run: Run) -> float:
-    """Return the seconds between windows, if others kept the worker waiting there."""
-    metrics = run.data.metrics
-    is_disturbed = "disturbed" in run.data.tags["marks"].split()
-    return metrics["time/wall_s"] - metrics["time/total_s"] if is_disturbed else 0.0
+    """Return the seconds that no phase has: the journal's, which a disk may keep waiting, and
+    those between windows, where others may keep the worker waiting.
+    """
+    return run.data.metrics["time/wall_s"] - run.data.metrics["time/total_s"]
 
 
 def printed(stdout: str, case_id: str) -> tuple[float, list[str]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from greenbench.results.journal import Journal
 from greenbench.tracking import Store
 from tests.conftest import Greenbench
 
@@ -112,7 +113,7 @@ class Project:
             cwd=self.command.folder,
             env=self.command.environment,
             capture_output=True,
-            timeout=400,
+            timeout=900,
             check=True,
         )
         return name
@@ -227,7 +228,7 @@ def test_a_kill_leaves_nothing_in_git_and_keeps_what_is_finished(
 ) -> None:
     def finished(folder: str) -> list[Path]:
         found = (tmp_path / "mlruns" / "journal").glob(f"*/{folder}*.jsonl")
-        return [path for path in found if '"event": "result"' in path.read_text()]
+        return [path for path in found if Journal(path).read().result]
 
     command = (*INTERLEAVED, "--case", "*-linear-*", "--max-pairs", "20")
     running = project.command.start(*command, start_new_session=True)

@@ -192,7 +192,8 @@ def test_a_driver_that_is_terminated_leaves_no_pods(
     driver.terminate()
     told, _ = driver.communicate(timeout=PATIENCE_S)
     assert driver.returncode == 130, told
-    assert told.splitlines()[1:] == [
+    # That it waits is told after a while, which a busy machine may take.
+    assert [line for line in told.splitlines()[1:] if "no scheduler yet" not in line] == [
         "interrupted: finished trials are kept; the same command resumes"
     ]
     assert left(objects) == []

@@ -37,7 +37,7 @@ def own_project(pytester: pytest.Pytester) -> pytest.Pytester:
 
 
 def run(project: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    return project.runpytest_subprocess("--greenbench-suite", "own", *arguments, timeout=400)
+    return project.runpytest_subprocess("--greenbench-suite", "own", *arguments, timeout=900)
 
 
 def test_the_documented_file_of_twenty_lines_runs_as_it_stands(pytester: pytest.Pytester) -> None:
@@ -47,7 +47,7 @@ def test_the_documented_file_of_twenty_lines_runs_as_it_stands(pytester: pytest.
 
     # Other tests run beside this one.
     result = pytester.runpytest_subprocess(
-        "--greenbench-suite", "mine", "--greenbench-include-disturbed", timeout=200
+        "--greenbench-suite", "mine", "--greenbench-include-disturbed", timeout=900
     )
 
     assert result.ret == 0
@@ -114,7 +114,7 @@ def test_options_select_and_set_the_budget(own_project: pytest.Pytester) -> None
 
 
 def test_an_unknown_suite_is_one_line_and_no_traceback(own_project: pytest.Pytester) -> None:
-    result = own_project.runpytest_subprocess("--greenbench-suite", "onw", timeout=400)
+    result = own_project.runpytest_subprocess("--greenbench-suite", "onw", timeout=900)
 
     assert result.ret == 2
     result.stdout.fnmatch_lines(["*unknown suite 'onw'; did you mean own*"])

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,7 @@ def test_script_without_a_guard_goes_on_after_ctrl_c(tmp_path: Path) -> None:
             found = list(journals.glob("*/*.jsonl"))
             if found and found[0].read_text().count('"event": "trial"'):
                 break
+            time.sleep(0.05)
         first.send_signal(signal.SIGINT)
         said = first.stderr.read()
     hold.unlink()

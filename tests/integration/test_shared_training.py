@@ -21,7 +21,7 @@ from greenbench.running.companions import CompanionProcesses
 from greenbench.search.sharing import SharedBackend
 from greenbench.search.subject import load_subject
 from greenbench.search.unmeasured import unmeasured
-from tests.conftest import Greenbench
+from tests.conftest import Greenbench, is_gone
 
 pytestmark = [
     pytest.mark.integration,
@@ -169,7 +169,7 @@ def test_ranks_end_with_whoever_is_killed(
     (rank,) = ranks(greenbench.folder)
     if who == "its worker":
         os.kill(psutil.Process(rank).ppid(), signal.SIGKILL)
-        eventually(lambda: not psutil.pid_exists(rank), PATIENCE_S)
+        eventually(lambda: is_gone(rank), PATIENCE_S)
     process.kill()
     process.wait()
     eventually(lambda: not ranks(greenbench.folder), PATIENCE_S)
@@ -227,7 +227,7 @@ def test_a_program_of_several_processes_is_trained_from_report_to_report(
     assert result["metrics"]["count"] == 2
     (trial,) = result["trials"]
     assert (trial["status"], len(trial["epochs"])) == ("completed", 3)
-    assert all(not psutil.pid_exists(pid) for pid in _told(greenbench.folder))
+    assert all(map(is_gone, _told(greenbench.folder)))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows the environment of others")
@@ -243,7 +243,7 @@ def test_processes_of_a_program_end_with_a_worker_that_is_killed(
     worker.kill()
     process.kill()
     process.wait()
-    eventually(lambda: not any(map(psutil.pid_exists, told)), PATIENCE_S)
+    eventually(lambda: all(map(is_gone, told)), PATIENCE_S)
 
 
 def _told(folder: Path) -> list[int]:

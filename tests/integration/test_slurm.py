@@ -67,7 +67,10 @@ def submit(command: Greenbench, *words: str) -> None:
 def job_of(command: Greenbench) -> str:
     """Return what SLURM says of the job that was submitted last here."""
     log = output_of(command)
-    number = log[0].stem.partition("-")[2] if log else ""
+    if not log:
+        # Without a number, it would tell of all jobs.
+        return ""
+    number = log[0].stem.partition("-")[2]
     shown = subprocess.run(
         ["scontrol", "show", "job", number], env=command.environment, text=True,
         capture_output=True, check=False, timeout=400,

@@ -23,7 +23,7 @@ from tests.team import COMPOSE, Postgres, Team, postgres, services, team
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
 
 PASSWORD = "hyena-walrus"
 CASE = ["-a", "dense.xs", "-d", "synthetic", "-b", "torch"]
@@ -102,7 +102,7 @@ class Host:
 
     def end(self, process: "subprocess.Popen[str]") -> int:
         """Wait for a command, keep what it said, and return its exit code."""
-        said, _ = process.communicate(timeout=600)
+        said, _ = process.communicate(timeout=900)
         self.output += said
         return process.returncode
 
@@ -148,7 +148,7 @@ def test_two_hosts_write_at_once_while_server_and_database_restart(
         asked = ("run", *CASE, "--repeats", str(REPEATS))
         runs = [(host, host.start(*asked)) for host in (bob, ann)]
         # Somebody is under way then, and nobody has ended.
-        eventually(lambda: bob.told("delivered") + ann.told("delivered"), 300)
+        eventually(lambda: bob.told("delivered") + ann.told("delivered"), 900)
         server.restart()
         for host, run in runs:
             assert host.end(run) == 0, host.output

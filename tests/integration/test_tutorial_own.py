@@ -26,7 +26,7 @@ def test_every_command_works_in_its_order(tmp_path: Path) -> None:
     script = "set -e\n" + "\n".join(commands())
     done = subprocess.run(
         ["bash", "-c", script], cwd=tmp_path, env=environment,
-        capture_output=True, text=True, check=False, timeout=900,
+        capture_output=True, text=True, check=False, timeout=1800,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     assert re.search(r"training\.[sm] reaches \d", done.stdout)

@@ -40,6 +40,18 @@ def test_emissions_at_a_world_average_have_one_digit_for_people_and_all_for_prog
     assert found.to_dict()["emissions_g"] == pytest.approx(STEP_WH * 0.475)
 
 
+def test_variable_that_nothing_reads_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("GREENBENCH_COUNTRIE", "FRA")
+    for _ in range(2):
+        with greenbench.measure("preprocess", log=False):
+            pass
+    told = [line for line in caplog.messages if "GREENBENCH_COUNTRIE" in line]
+    assert len(told) == 1
+    assert "did you mean GREENBENCH_COUNTRY?" in told[0]
+
+
 def kept(folder: Path) -> list[dict[str, Any]]:
     """Return what went to the file, as where there is no store."""
     path = folder / "mlruns" / KEPT
@@ -89,15 +101,15 @@ def test_windows_of_two_threads_overlap_as_they_like() -> None:
     def other() -> None:
         with greenbench.measure("other", log=False) as window:
             begun.set()
-            ended.wait(60)
+            ended.wait(400)
         found.append(window.measurement)
 
     thread = threading.Thread(target=other)
     with greenbench.measure("first", log=False) as first:
         thread.start()
-        begun.wait(60)
+        begun.wait(400)
     ended.set()
-    thread.join(60)
+    thread.join(400)
     # Either has what both were open in.
     assert first.measurement.energy_wh == pytest.approx(2 * STEP_WH)
     assert found[0].energy_wh == pytest.approx(2 * STEP_WH)

@@ -54,7 +54,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         worker.stop()
 
 
-def told_by(worker: WorkerProcess, limit_s: float = 60.0) -> list[str]:
+def told_by(worker: WorkerProcess, limit_s: float = 400.0) -> list[str]:
     events: list[str] = []
     worker.run({}, lambda kind, values: events.append(kind), limit_s)
     return events

@@ -673,7 +673,7 @@ def test_two_processes_may_start_on_one_fresh_store(tmp_path: Path) -> None:
         process.stdin.write("\n")
         process.stdin.flush()
     for process in processes:
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=400)
         assert process.returncode == 0, errors
     assert {row["repeat"] for row in Store(uri).read_rows("both")} == {0, 1}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -17,6 +18,9 @@ from tests.conftest import Greenbench
 pytestmark = pytest.mark.integration
 
 NETWORK = """
+import time
+from pathlib import Path
+
 from greenbench import register_architecture
 from greenbench.architectures import Flatten, Linear, ReLU, Spec
 
@@ -25,8 +29,13 @@ from greenbench.architectures import Flatten, Linear, ReLU, Spec
 def edited(image_shape, classes):
     from edited_width import WIDTH
 
+    while Path({hold!r}).exists() and any(
+        '"event": "result"' in path.read_text() for path in Path({journals!r}).glob("*/*.jsonl")
+    ):
+        time.sleep(0.05)
     return Spec("edited", image_shape, [Flatten(), Linear(WIDTH), ReLU(), Linear(classes)])
 """
+"""Once a repeat has ended, no other one begins as long as a file is there."""
 DYING = """
 import os
 from pathlib import Path
@@ -69,7 +78,8 @@ def edited(greenbench: Greenbench, tmp_path: Path) -> Greenbench:
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: edited\nVersion: 0.1\n")
     (info / "entry_points.txt").write_text("[greenbench.plugins]\nedited = edited_parts\n")
-    (site / "edited_parts.py").write_text(NETWORK)
+    names = {"hold": str(tmp_path / "hold"), "journals": str(tmp_path / "mlruns" / "journal")}
+    (site / "edited_parts.py").write_text(NETWORK.format(**names))
     set_width(tmp_path, 400)
     greenbench.environment |= {"PYTHONPATH": str(site), "GREENBENCH_IDLE_S": "0"}
     return greenbench
@@ -81,7 +91,9 @@ def set_width(tmp_path: Path, width: int) -> None:
 
 
 def events(journal: Path, kind: str) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    # One that is being written is not whole yet.
+    whole = [line for line in journal.read_text().splitlines(keepends=True) if line[-1] == "\n"]
+    lines = [json.loads(line) for line in whole]
     return [line["values"] for line in lines if line["event"] == kind]
 
 
@@ -98,12 +110,27 @@ def rows(greenbench: Greenbench) -> list[dict[str, Any]]:
 
 
 def interrupt(greenbench: Greenbench, eventually: Eventually, *command: str) -> str:
-    """Kill a run after its first repeat is in MLflow; return its name."""
+    """Kill a run after its first repeat, which comes to MLflow; return its name."""
+    hold = greenbench.folder / "hold"
+    hold.touch()
     running = greenbench.start(*command)
-    eventually(lambda: any(events(path, "delivered") for path in greenbench.journals))
+    eventually(lambda: any(events(path, "result") for path in greenbench.journals))
+    workers = psutil.Process(running.pid).children(recursive=True)
     running.send_signal(signal.SIGKILL)
     running.wait()
+    # Only then: one that goes on would end another repeat.
+    eventually(lambda: all(map(is_gone, workers)))
+    hold.unlink()
+    assert greenbench("sync").returncode == 0
+    assert rows(greenbench)
     return greenbench.journals[0].parent.name
+
+
+def is_gone(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_edited_network_starts_over_and_says_so(

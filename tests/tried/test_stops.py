@@ -109,8 +109,10 @@ def test_a_worker_that_was_stopped_in_training_marks_its_sample(
     greenbench.environment["GREENBENCH_IDLE_S"] = "0"
     case = ("-a", "simple_cnn.m", "--epochs", "60", "--repeats", "1")
     running = greenbench.start("run", *case, "--meter", f"replay:{trace}")
-    eventually(lambda: greenbench.journals)
-    (worker,) = psutil.Process(running.pid).children()
+    parent = psutil.Process(running.pid)
+    # Others last for a moment only.
+    eventually(lambda: greenbench.journals and len(parent.children()) == 1)
+    (worker,) = parent.children()
     # Several times, since only the worker knows when it trains; where it still imports then, on a
     # busy machine, on and on, and more seldom: training takes long there.
     for run_s in chain([1.0] * 5, repeat(5.0)):
