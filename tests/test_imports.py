@@ -243,3 +243,10 @@ def test_what_starts_before_anything_is_measured_does_not_wait_for_scipy(name: s
     # It takes more than a second, in driver, worker and the process that measures.
     code = f"import sys, greenbench.{name}; sys.exit('scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["search.repeat", "terminal.summary", "terminal.next_step"])
+def test_what_every_run_imports_is_nothing_that_few_runs_need(name: str) -> None:
+    code = f"import sys, greenbench.{name}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"scipy.optimize", "scipy.stats", "sklearn", "statsmodels"} & {*done.stdout.split()}

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
 
 from greenbench.tasks import ACCURACY, Score
 from greenbench.tasks.score_format import value, words
@@ -119,6 +118,8 @@ def fit_saturation(samples: Samples, score: Score = ACCURACY) -> Saturation:
     if are_at_bound.mean() > MOST_AT_BOUND:
         share = f"{are_at_bound.mean():.0%} of the fits to resampled repeats are at a bound"
         return _refused(f"{share}, {nowhere}")
+    from scipy.optimize import least_squares  # noqa: PLC0415
+
     best = least_squares(
         _residuals,
         start[0],

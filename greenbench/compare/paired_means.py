@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from math import exp, log
 
 import numpy as np
-from scipy.stats import ttest_1samp
 
 from greenbench.compare.pairs import ALPHA, holm
 from greenbench.compare.stats import CONFIDENCE, Floats
@@ -125,6 +124,9 @@ def student(
     low, high = mean.copy(), mean.copy()
     p = np.where(np.abs(mean) > tolerance, 2.0 ** (1 - n) if is_counted else 0.0, 1.0)
     if has_spread.any():
+        # It takes longer to import than a table to print.
+        from scipy.stats import ttest_1samp  # noqa: PLC0415
+
         found = ttest_1samp(values[has_spread], 0.0, axis=-1)
         interval = found.confidence_interval(CONFIDENCE)
         p[has_spread], low[has_spread], high[has_spread] = found.pvalue, interval.low, interval.high

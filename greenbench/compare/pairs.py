@@ -9,8 +9,6 @@ from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import mannwhitneyu, rankdata, wilcoxon
-from statsmodels.stats.multitest import multipletests
 
 ALPHA = 0.05
 MANN_WHITNEY, WILCOXON = "mann-whitney", "wilcoxon"
@@ -206,6 +204,8 @@ def _tested(
     one: str, first: Sequence[float], other: str, second: Sequence[float], blocks: Blocks
 ) -> Pair:
     """Return a pair with its uncorrected p."""
+    from scipy.stats import mannwhitneyu, rankdata  # noqa: PLC0415
+
     n_one, n_other = len(first), len(second)
     above = rankdata([*first, *second])[:n_one].sum() - n_one * (n_one + 1) / 2
     pair = Pair(one, other, n_one, n_other, float(above) / (n_one * n_other), None)
@@ -238,6 +238,8 @@ def signed_ranks(differences: Sequence[float] | NDArray[np.float64]) -> tuple[fl
     differences : sequence of float
         At least one.
     """
+    from scipy.stats import rankdata, wilcoxon  # noqa: PLC0415
+
     values = np.asarray(differences, dtype=float)
     # Ranks of ties are halves.
     ranks = np.rint(2 * rankdata(np.abs(values)))[values != 0].astype(int)
@@ -275,6 +277,8 @@ def holm(p_values: Sequence[float]) -> Sequence[float]:
 def _corrected(p_values: Sequence[float], method: str) -> Sequence[float]:
     if not p_values:
         return ()
+    from statsmodels.stats.multitest import multipletests  # noqa: PLC0415
+
     # statsmodels collects garbage at each call, which takes 0.1 s beside a large table.
     gc.freeze()
     try:

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import CensoredData, ecdf
 
 from greenbench.compare.stats import CONFIDENCE, estimate
 
@@ -88,6 +87,8 @@ def reaching(
 def _kaplan_meier(
     hits: Sequence[float], ends: Sequence[float]
 ) -> tuple[float | None, float | None, float | None]:
+    from scipy.stats import CensoredData, ecdf  # noqa: PLC0415
+
     found = ecdf(CensoredData(uncensored=hits, right=ends)).sf
     at = found.quantiles
     down, below = (_first(at, found.probabilities, level) for level in (0.5 + SLACK, 0.5 - SLACK))

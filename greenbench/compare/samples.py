@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from scipy.stats import variation
+import numpy as np
 
 from greenbench.compare.spread import interval_of_cv
 from greenbench.results.marks import FEW, LEFT_OUT, SHARED_HOST, UNSTABLE_CV, WITHOUT_TIME
@@ -60,7 +60,11 @@ def describe_samples(rows: Sequence[Row], *, include_disturbed: bool = False) ->
         if row["energy_wh"] is not None and (include_disturbed or not is_left_out(row))
     )
     energies = [row["energy_wh"] for row in counted]
-    cv = float(variation(energies, ddof=1)) if len(energies) > 1 and any(energies) else None
+    cv = (
+        float(np.std(energies, ddof=1) / np.mean(energies))
+        if len(energies) > 1 and any(energies)
+        else None
+    )
     low, high = (None, None) if cv is None else interval_of_cv(cv, len(energies))
     marks = [mark for row in rows for mark in marks_in(row)]
     # Few repeats of a steady case often vary by more than it does.

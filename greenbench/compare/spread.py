@@ -3,7 +3,7 @@
 from functools import cache
 from math import sqrt
 
-from scipy.stats import chi2
+from scipy.special import chdtri, gammaincinv
 
 CONFIDENCE = 0.95
 
@@ -43,4 +43,5 @@ def in_percent(cv: float) -> str:
 @cache
 def _quantiles(n: int) -> tuple[float, float]:
     tail = (1 - CONFIDENCE) / 2
-    return float(chi2.ppf(tail, n - 1)), float(chi2.isf(tail, n - 1))
+    # Of the chi-squared distribution, as scipy.stats has them, which takes a second to import.
+    return 2 * float(gammaincinv((n - 1) / 2, tail)), float(chdtri(n - 1, tail))

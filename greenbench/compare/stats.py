@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom
 
 Floats = NDArray[np.float64]
 
@@ -114,7 +113,9 @@ def around_median(samples: Floats) -> tuple[Floats, Floats, float | None]:
 @cache
 def _left_out(n: int) -> tuple[int, float | None]:
     """Return how many samples lie outside at each end, and the confidence of those between."""
-    rank = int(binom.ppf((1 - CONFIDENCE) / 2, n, 1 / 2))
-    if rank == 0:
+    if n < FEWEST_FOR_INTERVAL:
         return 0, None
+    from scipy.stats import binom  # noqa: PLC0415
+
+    rank = int(binom.ppf((1 - CONFIDENCE) / 2, n, 1 / 2))
     return rank - 1, float(1 - 2 * binom.cdf(rank - 1, n, 1 / 2))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from math import sqrt
 from typing import TYPE_CHECKING, Any
 
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from greenbench.compare.control import CONTROL
 from greenbench.compare.pairs import Pair, floor_of
@@ -80,8 +80,8 @@ class StrategyCourse:
                 shares_one=of_control,
             )
             p = 1.0 if pair.p is None else pair.p
-            then = (norm.isf(p / 2) + HOPE) * sqrt(repeats / self.repeats)
-            if least >= pair.level or then < norm.isf(pair.level / 2):
+            then = (HOPE - ndtri(p / 2)) * sqrt(repeats / self.repeats)
+            if least >= pair.level or then < -ndtri(pair.level / 2):
                 return False
         return True
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from math import sqrt
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from greenbench.compare.decision import Blocks, Candidate, Decision, Size, by_block, decide
 from greenbench.compare.noninferiority import Bools, Floats, p_values, pairs
@@ -16,7 +16,7 @@ from greenbench.results.looks import CONFIDENCE, LEVEL, LOOKS, OUT, UNTIL_DECIDE
 
 UNLIKELY = 0.2
 """p of being within the tolerance, below which a smaller size keeps no run waiting."""
-HOPE = float(norm.isf(0.05))
+HOPE = -float(ndtri(0.05))
 """By how many standard errors the truth may be better than what was seen, for the futility."""
 
 
@@ -131,10 +131,10 @@ class Course:
         """
         if self.within is None or repeats <= self.repeats:
             return repeats > self.repeats
-        seen = norm.isf(np.clip(self.within, 1e-300, 1.0))
+        seen = -ndtri(np.clip(self.within, 1e-300, 1.0))
         np.fill_diagonal(seen, np.inf)
         then = (seen.min(axis=-1) + HOPE) * sqrt(repeats / self.repeats)
-        return bool((then >= norm.isf(LEVEL)).any())
+        return bool((then >= -ndtri(LEVEL)).any())
 
 
 def look_again(

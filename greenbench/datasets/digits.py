@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import zoom
 
 from greenbench.datasets.augmentation import augmented
 from greenbench.datasets.base import Dataset, LoadContext, RawImages, make_dataset
@@ -34,6 +33,9 @@ def load_digits(context: LoadContext) -> Dataset:
     Dataset
         Images of shape (n, 1, 16, 16).
     """
+    # Whoever asks what this takes needs none of it.
+    from scipy.ndimage import zoom  # noqa: PLC0415
+
     pixels, labels = _read_digits()
     images = zoom(pixels.reshape(-1, 8, 8), (1, ENLARGED, ENLARGED), order=1)
     pool = RawImages(images[:, None], labels, WHITE)

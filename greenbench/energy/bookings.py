@@ -57,6 +57,9 @@ class Bookings:
         pause: Callable[[float], None],
         habits: Habits | None = None,
     ) -> None:
+        # Whose import the first ticks would wait for, amid a search.
+        import scipy.optimize  # noqa: F401, PLC0415
+
         self._counters = counters
         self._components = dict(counters.describe())
         self._clock = clock

@@ -9,7 +9,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_banded
 
 Floats = NDArray[np.float64]
 
@@ -105,6 +104,8 @@ class Demand:
         """Return the power at each edge: y[i + 1] = a y[i] + (1 - a) u[i], solved at once."""
         if width_s in self._found:
             return self._found[width_s]
+        from scipy.linalg import solve_banded  # noqa: PLC0415
+
         kept = np.exp(-np.diff(self.edges_s) / width_s)
         asked = np.vstack([self.power_w[:1], self.power_w * (1 - kept)[:, None]])
         bands = np.vstack([np.ones(kept.size + 1), np.append(-kept, 0.0)])

@@ -9,7 +9,6 @@ from functools import cached_property, partial
 from typing import cast
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import expit, logsumexp
 
 from greenbench.energy.lateness import Transient, transients
@@ -183,6 +182,8 @@ def _nodes(
 
 def _laplace(evidence: Callable[[float], float], longest_s: float) -> list[tuple[float, float]]:
     """Return logarithms of weights, with lags, for one transient."""
+    from scipy.optimize import minimize_scalar  # noqa: PLC0415
+
     tried = [(evidence(lag), float(lag)) for lag in np.linspace(0.0, longest_s, 6)]
     start, apart = max(tried), longest_s / 5
     found = minimize_scalar(

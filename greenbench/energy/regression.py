@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from greenbench.energy.lateness import Demand, Transient
 
@@ -109,6 +108,8 @@ class Regression:
 
     def __call__(self, transient: Transient, lag_s: float) -> Fit:
         """Return the powers that fit best."""
+        from scipy.optimize import nnls  # noqa: PLC0415
+
         joules = self._demand.joules(self._times_s - lag_s, transient)
         seconds = joules[self._ends] - joules[self._starts]
         power, _ = nnls(np.vstack([seconds / self._scale, self._prior]), self._wanted)
