@@ -4,7 +4,9 @@ One repeat of each case, to keep the tests short, and more where that one falls 
 of the full five is in docs/results/tasks.json.
 """
 
+from collections import defaultdict
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import pytest
@@ -63,26 +65,26 @@ def order_2_bits(dataset: Dataset) -> float:
 
 
 def learned(greenbench: Greenbench, most_bits: float) -> dict[tuple[str, str], bool]:
-    """Return of each case whether one of its repeats is good enough."""
-    rows = Store(f"sqlite:///{greenbench.folder}/mlruns/mlflow.db").read_rows()
-    found: dict[tuple[str, str], bool] = {}
-    for row in rows:
-        key, score = (row["family"], row["dataset"]), row["test_score"]
-        name, least = LEAST.get(key, ("bits_per_token", 0.0))
-        assert row["score"] == name
-        is_good = score >= least if key in LEAST else score < most_bits
-        found[key] = found.get(key, False) or is_good
-    return found
+    """Return of each case whether the median of its repeats is good enough."""
+    scores = defaultdict(list)
+    for row in Store(f"sqlite:///{greenbench.folder}/mlruns/mlflow.db").read_rows():
+        key = row["family"], row["dataset"]
+        assert row["score"] == (LEAST[key][0] if key in LEAST else "bits_per_token")
+        scores[key].append(row["test_score"])
+    return {
+        key: median(found) >= LEAST[key][1] if key in LEAST else median(found) < most_bits
+        for key, found in scores.items()
+    }
 
 
 def test_every_task_is_learned(greenbench: Greenbench, tmp_path: Path) -> None:
     most_bits = order_2_bits(load_text(LoadContext(seed=0, data_dir=tmp_path)))
     done = greenbench("run", "tasks", "--repeats", "1", timeout_s=1200)
     assert done.returncode == 0, done.stderr
-    found = learned(greenbench, most_bits)
-    assert found.keys() == {*LEAST, ("gpt_small", "text")}
-    if not all(found.values()):
+    first = learned(greenbench, most_bits)
+    assert first.keys() == {*LEAST, ("gpt_small", "text")}
+    if not all(first.values()):
         # One seed in five does not learn the shapes; which one, rounding on a machine decides.
         done = greenbench("run", "tasks", "--continue-repeats", "2", timeout_s=2400)
         assert done.returncode == 0, done.stderr
-    assert all(learned(greenbench, most_bits).values()), found
+    assert all(learned(greenbench, most_bits).values()), first
