@@ -39,6 +39,7 @@ def _hang():
 
 
 def _hold():
+    COUNT.with_name("held").touch()
     while not COUNT.with_name("go").exists():
         time.sleep(0.02)
 

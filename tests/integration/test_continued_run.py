@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from greenbench.results.journal import Journal
 from greenbench.tracking import Store
-from tests.conftest import Greenbench
+from tests.conftest import Greenbench, is_gone
 
 pytestmark = pytest.mark.integration
 
@@ -60,8 +61,10 @@ def test_killed_addition_goes_on_measures_nothing_twice_and_refuses_another_code
     hold.touch()
     killed = plugin.start(*ADD, start_new_session=True)
     eventually(lambda: len(finished(plugin)) == 3)
+    workers = [worker.pid for worker in psutil.Process(killed.pid).children()]
     killed.kill()
     killed.wait()
+    eventually(lambda: all(map(is_gone, workers)))
     hold.unlink()
     before = {path: path.read_text() for path in finished(plugin)}
 

@@ -87,7 +87,7 @@ def test_a_killed_run_keeps_finished_trials_and_resumes_with_what_is_left(
     # The third trial waits to be killed.
     command = ("run", *QUICK, *HOLD, "--set", "build=4", "--trials", "6")
     running = plugin.start(*command)
-    eventually(lambda: plugin.journals and len(events(plugin.journals[0], "trial")) == 2)
+    eventually((plugin.folder / "held").exists)
     workers = [worker.pid for worker in psutil.Process(running.pid).children()]
     running.send_signal(signal.SIGKILL)
     running.wait()
@@ -115,7 +115,7 @@ def test_a_resumed_search_gives_what_an_uninterrupted_one_gives(
     command = ("run", "-s", "bayesian", *HOLD, "--set", "build=6", "--trials", "7")
     command = (*command, "--epochs", "6", "--repeats", "1")
     running = plugin.start(*command)
-    eventually(lambda: plugin.journals and len(events(plugin.journals[0], "trial")) == 4)
+    eventually((plugin.folder / "held").exists)
     running.send_signal(signal.SIGKILL)
     running.wait()
     assert plugin(*command).returncode == 0
@@ -277,7 +277,7 @@ def test_ctrl_c_keeps_finished_trials_and_records_no_crash(
     # The second trial waits to be interrupted.
     command = ("run", *QUICK, *HOLD, "--set", "build=3", "--trials", "6")
     running = plugin.start(*command, start_new_session=True)
-    eventually(lambda: plugin.journals and events(plugin.journals[0], "trial"))
+    eventually((plugin.folder / "held").exists)
     os.killpg(running.pid, signal.SIGINT)
 
     output, _ = running.communicate(timeout=400)
