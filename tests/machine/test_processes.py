@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
 from greenbench.machine.processes import GroupLeader, signal_marked
+from tests.conftest import is_gone
 
 Eventually = Callable[[Callable[[], object]], None]
 PATIENCE_S = 300.0
@@ -35,13 +35,6 @@ def start(what: str) -> tuple[GroupLeader, int]:
     )
     assert leader.stdout is not None
     return leader, int(leader.stdout.readline())
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 @pytest.mark.parametrize("how", ["wait", "wait for a time", "poll"])

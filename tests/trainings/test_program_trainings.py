@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 import greenbench
@@ -21,6 +20,7 @@ from greenbench.search.bench import Bench
 from greenbench.search.repeat import run_repeat
 from greenbench.testing import FakeClock, FakeMeter
 from greenbench.trainings.backend import OwnBackend
+from tests.conftest import is_gone
 
 Run = Callable[..., CaseResult]
 
@@ -202,13 +202,6 @@ def test_daemons_end_with_their_program_even_those_of_a_session_of_their_own(
     daemon = int(Path("daemon").read_text())
     # It was killed; on a busy machine that takes a moment.
     eventually(lambda: is_gone(daemon))
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 @pytest.mark.parametrize(

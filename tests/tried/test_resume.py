@@ -1,6 +1,5 @@
 """The same command after something changed: said, and started over; nothing is mixed unasked."""
 
-import json
 import shutil
 import signal
 from collections.abc import Callable
@@ -13,7 +12,7 @@ import pytest
 from PIL import Image
 
 from greenbench.tracking import Store
-from tests.conftest import Greenbench
+from tests.conftest import Greenbench, events, is_gone
 
 pytestmark = pytest.mark.integration
 
@@ -90,13 +89,6 @@ def set_width(tmp_path: Path, width: int) -> None:
     shutil.rmtree(tmp_path / "site" / "__pycache__", ignore_errors=True)
 
 
-def events(journal: Path, kind: str) -> list[dict[str, Any]]:
-    # One that is being written is not whole yet.
-    whole = [line for line in journal.read_text().splitlines(keepends=True) if line[-1] == "\n"]
-    lines = [json.loads(line) for line in whole]
-    return [line["values"] for line in lines if line["event"] == kind]
-
-
 def results(greenbench: Greenbench) -> dict[str, list[dict[str, Any]]]:
     """Return the results in the journal by run."""
     found: dict[str, list[dict[str, Any]]] = {}
@@ -115,7 +107,7 @@ def interrupt(greenbench: Greenbench, eventually: Eventually, *command: str) -> 
     hold.touch()
     running = greenbench.start(*command)
     eventually(lambda: any(events(path, "result") for path in greenbench.journals))
-    workers = psutil.Process(running.pid).children(recursive=True)
+    workers = [each.pid for each in psutil.Process(running.pid).children(recursive=True)]
     running.send_signal(signal.SIGKILL)
     running.wait()
     # Only then: one that goes on would end another repeat.
@@ -124,13 +116,6 @@ def interrupt(greenbench: Greenbench, eventually: Eventually, *command: str) -> 
     assert greenbench("sync").returncode == 0
     assert rows(greenbench)
     return greenbench.journals[0].parent.name
-
-
-def is_gone(process: psutil.Process) -> bool:
-    try:
-        return process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def test_edited_network_starts_over_and_says_so(
