@@ -31,7 +31,7 @@ READ = (
     "TABULAR_DIR", "KEEP_MODELS", "CONTROL", "PLUGINS",
 )  # fmt: skip
 """What people set, without the prefix."""
-TOLD = ("HOST_LOCK_HOLDER", "REPORT", "SEED", "PROGRAM", "UI_PID")
+TOLD = ("HOST_LOCK_HOLDER", "REPORT", "SEED", "PROGRAM", "MEASURED", "UI_PID")
 """What programs find that we start, and so what they start of ours."""
 TESTED = ("REFERENCE_DIR",)
 """What our own tests read, and so whoever works on greenbench has set."""

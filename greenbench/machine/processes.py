@@ -10,7 +10,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 POLL_S = 0.02
 _PROC = Path("/proc")
@@ -172,12 +172,20 @@ def adopt_orphans(wanted: bool = True) -> bool:
 
 
 _GUARD = """\
+echo .
+read -r group
 read -r _
-kill -s KILL -- "-$1"
-[ -n "$2" ] || exit
-for found in $(grep -ls -e "$2" /proc/[0-9]*/environ); do
-    found=${found#/proc/}
-    kill -s KILL "${found%/environ}"
+if [ -n "$group" ]; then
+    kill -s KILL -- "-$group"
+    [ -n "$2" ] || exit
+fi
+# Again: one that was about to start had not got its variable yet.
+for pause in 0 1; do
+    sleep "$pause"
+    for found in $(grep -ls -e "$1" /proc/[0-9]*/environ); do
+        found=${found#/proc/}
+        kill -s KILL "${found%/environ}"
+    done
 done
 """
 
@@ -185,33 +193,51 @@ done
 class Guardian:
     """Kills a group of processes when this process ends, however it does.
 
-    It is a shell that waits for the end of its standard input, whose other end only we hold. It
-    is in a session of its own, so that whoever kills our group leaves it alone.
+    It is there, and ready, before the group is: whoever is killed between starting a process and
+    telling so would leave it behind. It is a shell that waits for the end of its standard input,
+    whose other end only we hold. It is in a session of its own, so that whoever kills our group
+    leaves it alone.
 
     Parameters
     ----------
-    group : int
-        Number of the group.
     mark : str
-        ``VARIABLE=VALUE`` that all have in their environment which it has started, and nobody
-        else: those are killed, too, where the system shows it (it is Linux that does).
+        ``VARIABLE=VALUE`` that all have in their environment which the group starts, and nobody
+        else. By it, the group is found that we had no time to tell of, where the system shows it
+        (it is Linux that does).
+    is_spread : bool
+        Whether those are killed, too, that have left the group.
+
+    Raises
+    ------
+    OSError
+        If it cannot be started.
     """
 
-    def __init__(self, group: int, mark: str) -> None:
-        self._process = subprocess.Popen(
-            ["/bin/sh", "-c", _GUARD, "sh", str(group), mark],
+    def __init__(self, mark: str, *, is_spread: bool) -> None:
+        process: Any = subprocess.Popen(
+            ["/bin/sh", "-c", _GUARD, "sh", mark, "yes" if is_spread else ""],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+        if not process.stdout.readline():
+            raise ChildProcessError(f"/bin/sh {ended_by(process.wait())}")
+        self._process = process
+
+    def watch(self, group: int) -> None:
+        """Tell it the number of the group."""
+        with suppress(OSError):
+            self._process.stdin.write(f"{group}\n".encode())
+            self._process.stdin.flush()
 
     def dismiss(self) -> None:
         """Let the group alone from now on; call it while the number is still the group's."""
         self._process.kill()
         self._process.wait()
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with suppress(OSError):
+                pipe.close()
 
 
 def signal_marked(variable: str, value: str, number: int = signal.SIGKILL) -> int:

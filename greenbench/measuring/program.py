@@ -1,17 +1,16 @@
 """A program that is measured: it runs as the user's shell would run it, and ends with us."""
 
 import os
+import secrets
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
 
 from greenbench.energy.hostlock import HOLDER
 from greenbench.errors import ConfigurationError, MeasuringError
-from greenbench.machine.processes import GroupLeader
+from greenbench.machine.processes import GroupLeader, Guardian
 from greenbench.measuring.measurement import Measurement
 from greenbench.measuring.process import Measuring
 from greenbench.settings import Settings
@@ -21,14 +20,8 @@ PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SI
 BY_SIGNAL = 128
 """What shells add to the number of the signal that ended a program."""
 
-_GUARD = r"""
-import os, signal, sys
-os.write(1, b".")
-pid = sys.stdin.buffer.readline()
-if pid.endswith(b"\n") and not sys.stdin.buffer.read(1):
-    os.killpg(int(pid), signal.SIGKILL)
-"""
-"""Kills a group when standard input ends without a word, as it does when its writer is killed."""
+MARK = "GREENBENCH_MEASURED"
+"""Variable that the program finds, and by which it is found if we are killed as it starts."""
 
 
 def measure_program(
@@ -75,7 +68,7 @@ def measure_program(
 
 
 class Program:
-    """A program with a process group of its own, and a guard that outlives us by a moment.
+    """A program with a process group of its own, and a guardian that outlives us by a moment.
 
     It has our standard streams. Signals that we get are the program's: Ctrl+C, and what ends,
     stops or continues us. When it has ended, what is left of its group is killed, and so is all of
@@ -93,8 +86,15 @@ class Program:
         self._command, self._environment = list(command), dict(environment)
         self._leader: GroupLeader | None = None
         self._early: list[int] = []
+        mark = secrets.token_hex(16)
+        self._environment[MARK] = mark
         # It must be there first: to start it would be measured.
-        self._guard = _start_guard()
+        try:
+            self._guardian = Guardian(f"{MARK}={mark}", is_spread=False)
+        except OSError as error:
+            raise MeasuringError(
+                f"no program can be measured: what would end it with us cannot be started ({error})"
+            ) from error
 
     def run(self) -> int:
         """Run it to its end, and return its exit code, as a shell would tell it.
@@ -109,18 +109,14 @@ class Program:
             if hasattr(os, "waitid"):
                 with suppress(ChildProcessError):
                     os.waitid(os.P_PID, leader.pid, os.WEXITED | os.WNOWAIT)
-            # From now on its number may be anybody's: before it is forgotten, so must the guard.
+            # From now on its number may be anybody's: before it is forgotten, so must the guardian.
             self.close()
             code = leader.wait()
         return code if code >= 0 else BY_SIGNAL - code
 
     def close(self) -> None:
-        """Send the guard home; safe to call twice."""
-        with suppress(OSError, ValueError):
-            self._guard.stdin.write(b".")
-            self._guard.stdin.close()
-            self._guard.stdout.close()
-        self._guard.wait()
+        """Send the guardian home; safe to call twice."""
+        self._guardian.dismiss()
 
     def _start(self) -> GroupLeader:
         try:
@@ -131,9 +127,7 @@ class Program:
                 f"program {self._command[0]!r} cannot be started ({said}); expected a command, "
                 "such as `greenbench measure -- python train.py`"
             ) from error
-        with suppress(OSError):
-            self._guard.stdin.write(f"{process.pid}\n".encode())
-            self._guard.stdin.flush()
+        self._guardian.watch(process.pid)
         leader = self._leader = GroupLeader(process)
         for number in self._early:
             leader.signal(number)
@@ -166,20 +160,3 @@ class Program:
         os.kill(os.getpid(), signal.SIGSTOP)
         # Here we go on.
         self._pass_on(signal.SIGCONT, frame)
-
-
-def _start_guard() -> Any:
-    """Start a guard, and wait until it is ready: what it still computes would be measured."""
-    guard: Any = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _GUARD],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    if not guard.stdout.read(1):
-        raise MeasuringError(
-            f"no program can be measured: a process of {sys.executable}, which would end it with "
-            f"us, ended with exit code {guard.wait()}"
-        )
-    return guard

@@ -74,6 +74,11 @@ class Program:
         self._ended, self._end = os.pipe()
         self._log = log.open("ab", buffering=0)
         try:
+            self._guardian = Guardian(f"{MARK}={self._mark}", is_spread=True)
+        except OSError as error:
+            self._drop()
+            raise TrainingError(f"what would end it with us cannot be started: {error}") from error
+        try:
             process = subprocess.Popen(
                 arguments,
                 stdin=subprocess.DEVNULL,
@@ -83,10 +88,11 @@ class Program:
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
+            self._guardian.dismiss()
             self._drop()
             raise TrainingError(f"it cannot be started: {error}") from error
         self._leader = GroupLeader(process)
-        self._guardian = Guardian(process.pid, f"{MARK}={self._mark}")
+        self._guardian.watch(process.pid)
         self._attendant = threading.Thread(target=self._attend, daemon=True)
         self._attendant.start()
         assert process.stdout is not None

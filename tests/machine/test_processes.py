@@ -1,16 +1,22 @@
+import functools
 import os
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from greenbench.machine.processes import GroupLeader, signal_marked
 from tests.conftest import is_gone
 
+only_linux = pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux shows the environment of others"
+)
 Eventually = Callable[[Callable[[], object]], None]
 PATIENCE_S = 300.0
 
@@ -107,39 +113,53 @@ def test_children_that_the_system_reaps_are_not_signalled(
 GUARDED = """
 import os, subprocess, sys, time
 from greenbench.machine.processes import Guardian
-marked = {**os.environ, "A_MARK": f"of {os.getpid()}"}
-other = subprocess.Popen(["sleep", "600"], start_new_session=True)
+mark = f"of {os.getpid()}"
+guardian = Guardian(f"A_MARK={mark}", is_spread="spread" in sys.argv[1])
+marked = {**os.environ, "A_MARK": mark}
+other = subprocess.Popen(["sleep", "600"], start_new_session=True, env=marked)
 away = subprocess.Popen(["sleep", "600"], start_new_session=True, env=marked)
-guardian = Guardian(other.pid, f"A_MARK=of {os.getpid()}")
-if sys.argv[1] == "dismiss":
+if "late" not in sys.argv[1]:
+    guardian.watch(other.pid)
+if "dismiss" in sys.argv[1]:
     guardian.dismiss()
 print(other.pid, away.pid, flush=True)
 time.sleep(600)
 """
 
 
-@pytest.mark.parametrize("how", ["keep", "dismiss"])
+@pytest.mark.parametrize(
+    ("how", "ends"),
+    [
+        ("watched", [True, False]),
+        pytest.param("watched, spread", [True, True], marks=only_linux),
+        # It was killed before it could tell which group it had started.
+        pytest.param("late", [True, True], marks=only_linux),
+        pytest.param("late, spread", [True, True], marks=only_linux),
+        ("dismissed", [False, False]),
+        ("dismissed, spread", [False, False]),
+    ],
+)
 def test_a_group_ends_with_the_process_that_is_killed_unless_its_guardian_was_dismissed(
-    how: str, eventually: Eventually
+    how: str, ends: list[bool], eventually: Eventually
 ) -> None:
     ours = subprocess.Popen([sys.executable, "-c", GUARDED, how], stdout=subprocess.PIPE)
     assert ours.stdout is not None
-    other, away = map(int, ours.stdout.readline().split())
-    os.killpg(other, signal.SIGSTOP)
+    both = [*map(int, ours.stdout.readline().split())]
+    os.killpg(both[0], signal.SIGSTOP)
+    children = [child.pid for child in psutil.Process(ours.pid).children()]
     ours.kill()
     ours.wait()
-    if how == "keep":
-        eventually(lambda: is_gone(other))
-        # What leads a session of its own, only Linux shows to be of the group.
-        if sys.platform == "linux":
-            eventually(lambda: is_gone(away))
-    else:
-        assert not is_gone(other)
-        os.kill(other, signal.SIGKILL)
-        os.kill(away, signal.SIGKILL)
+    try:
+        for pid in {*children} - {*both}:
+            eventually(functools.partial(is_gone, pid))
+        eventually(lambda: [is_gone(pid) for pid in both] == ends)
+    finally:
+        for pid in both:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows the environment of others")
+@only_linux
 def test_processes_are_found_by_their_environment(eventually: Eventually) -> None:
     # Whoever runs this test beside us has another mark.
     mark = f"of a test of {os.getpid()}"
