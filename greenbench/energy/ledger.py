@@ -130,6 +130,20 @@ class Ledger:
         finally:
             self._switch("other", window.passes)
 
+    def turn(self, phase: str | None) -> None:
+        """Book to a phase from now on, or to none: for whoever goes from one into the next.
+
+        Parameters
+        ----------
+        phase : str, optional
+            None ends the one that is open.
+        """
+        phase = phase or "other"
+        if phase not in PHASES:
+            raise EnergyError(f"unknown phase {phase!r}; known: {', '.join(PHASES)}")
+        if self._phase not in (phase, ASIDE):
+            self._switch(phase)
+
     @contextmanager
     def aside(self) -> Iterator[None]:
         """Book what happens inside to no phase: the measurement needs it, and not the case."""

@@ -1,9 +1,8 @@
 """The report: what a training of one's own tells after an epoch, and what is kept of it."""
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from greenbench.backends.process_state import RandomStates
 
@@ -11,8 +10,8 @@ from greenbench.backends.process_state import RandomStates
 class Books(Protocol):
     """Books energy, as `greenbench.energy.ledger.Ledger` does."""
 
-    def phase(self, name: str) -> AbstractContextManager[Any]:
-        """Book what happens inside to a phase."""
+    def turn(self, phase: str | None) -> None:
+        """Book to a phase from now on, or to none."""
 
     def rename(self, phase: str) -> None:
         """Book the window that is open to another phase."""

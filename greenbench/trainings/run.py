@@ -75,7 +75,6 @@ class Run:
         self._has_begun = False
         self._usual = "train"
         self._inside: str | None = None
-        self._leave: Callable[[], object] | None = None
         self._is_running = False
 
     @property
@@ -293,13 +292,7 @@ class Run:
         if not self._is_running or os.getpid() != self._process:
             # It is being closed, or is a copy of the process, which measures nothing.
             return
-        if self._leave is not None:
-            leave, self._leave = self._leave, None
-            leave()
-        if phase is not None:
-            window = self._ledger.phase(phase)
-            window.__enter__()
-            self._leave = lambda: window.__exit__(None, None, None)
+        self._ledger.turn(phase)
 
     def _number(self, name: str, value: Any) -> float | None:
         if value is None:

@@ -1,7 +1,6 @@
 """Seeds: whether a training comes to the same with the same seed."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,10 +68,8 @@ def _judged(reports: Sequence[Report]) -> str:
 class Unbooked:
     """Books nothing: nobody measures."""
 
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Let it happen."""
-        yield
+    def turn(self, phase: str | None) -> None:
+        """Do nothing."""
 
     def rename(self, phase: str) -> None:
         """Do nothing."""

@@ -324,6 +324,47 @@ def test_no_sequence_of_phases_loses_or_doubles_a_joule(steps):
     assert account.total.energy_j == pytest.approx(POWER_W * clock.now(), abs=1e-6)
 
 
+@given(turns=st.lists(st.tuples(st.sampled_from([*PHASES, None]), st.integers(0, 100))))
+def test_turns_from_phase_to_phase_book_all_in_one_window_each(turns):
+    clock = FakeClock()
+    meter = CountedMeter(clock, POWER_W)
+    ledger = Ledger(meter)
+    ledger.open()
+    expected_s = dict.fromkeys(PHASES, 0.0)
+    windows, before = 1, "other"
+    for phase, seconds in turns:
+        ledger.turn(phase)
+        clock.advance(seconds)
+        expected_s[phase or "other"] += seconds
+        windows += before != (phase or "other")
+        before = phase or "other"
+    ledger.close()
+    account = ledger.take()
+    assert {phase: account.energy_j(phase) for phase in PHASES} == {
+        phase: POWER_W * seconds for phase, seconds in expected_s.items()
+    }
+    assert meter.windows == windows
+
+
+def test_turns_are_of_known_phases_and_of_none_aside(ledger, clock):
+    with pytest.raises(EnergyError, match="unknown phase 'training'; known: load, train, evaluate"):
+        ledger.turn("training")
+    with ledger.aside():
+        ledger.turn("train")
+        clock.advance(1.0)
+    assert ledger.take().total.duration_s == 0
+
+
+class CountedMeter(FakeMeter):
+    """Counts the windows that were begun."""
+
+    windows = 0
+
+    def begin_window(self):
+        super().begin_window()
+        self.windows += 1
+
+
 class WindowCounter(FakeMeter):
     """Counts open windows."""
 
