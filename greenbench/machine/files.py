@@ -88,6 +88,29 @@ def write_new(path: Path, content: bytes) -> bool:
             scratch.unlink(missing_ok=True)
 
 
+def drop_torn_line(file: BinaryIO) -> None:
+    """Cut off what somebody had begun to append when he was killed, or the disk was full.
+
+    Parameters
+    ----------
+    file : binary file
+        Of lines; it can be read and appended to.
+    """
+    if (whole := end_of_lines(file)) < file.seek(0, os.SEEK_END):
+        file.truncate(whole)
+
+
+def end_of_lines(file: BinaryIO) -> int:
+    """Return how many bytes the whole lines of a file have."""
+    end = file.seek(0, os.SEEK_END)
+    # Its last byte tells: a journal that is read anew for each line would cost its square.
+    file.seek(max(end - 1, 0))
+    if file.read() in (b"", b"\n"):
+        return end
+    file.seek(0)
+    return file.read().rfind(b"\n") + 1
+
+
 def last_words(log: Path, since: int = 0) -> str:
     """Return the last lines of a log, as one line; nothing if it cannot be read.
 
