@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -108,16 +108,17 @@ def open_counters(
     has_gpus = bool(gpus) or (gpus is None and any(driver.exists() for driver in DRIVERS))
     if not has_gpus and not (powercap and packages(powercap)):
         return None
-    counters = None
-    try:
-        told = {"gpus": gpus, "powercap": powercap and str(powercap)}
-        counters = SampledCounters(told)
-        if counters.start():
-            return counters
-    except (EnergyError, OSError) as error:
-        _log.warning("%s; energy is read at the edges of windows instead", error)
-    if counters is not None:
-        counters.close()
+    told = {"gpus": gpus, "powercap": powercap and str(powercap)}
+    with ExitStack() as stack:
+        try:
+            counters = SampledCounters(told)
+            # Also where Ctrl+C ends the wait: the process would go on as long as ours.
+            stack.callback(counters.close)
+            if counters.start():
+                stack.pop_all()
+                return counters
+        except (EnergyError, OSError) as error:
+            _log.warning("%s; energy is read at the edges of windows instead", error)
     return None
 
 

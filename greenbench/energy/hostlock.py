@@ -8,12 +8,13 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from greenbench.energy.cards import card_lock
 from greenbench.energy.host import descends_from
 from greenbench.errors import ConfigurationError
-from greenbench.machine.locks import Lock, holders
+from greenbench.machine.locks import LOOK_S, Lock, holders, taken_past_looks
 from greenbench.machine.owners import named
 from greenbench.results.gpus import Gpu
 from greenbench.settings import Scope
@@ -26,9 +27,6 @@ HOLDER = "GREENBENCH_HOST_LOCK_HOLDER"
 """The variable that tells processes which ones of them hold which lock: ``PID PATH``."""
 MAKING_S = 0.5
 """Whoever makes the file opens it to others in far less."""
-LOOK_S, LOOKS = 0.01, 50
-"""Whoever only looks whether a lock is held has let it go by then; on a busy machine, by a later
-one of so many tries."""
 
 
 class Held:
@@ -66,7 +64,7 @@ class Held:
             lock = Lock(card_lock(self._path, uuid), is_for_everybody=True)
             if waiting is not None:
                 waiting.take(lock, self._stack)
-            elif _acquire(lock) or _after_a_look(lock):
+            elif taken_past_looks(partial(_acquire, lock)):
                 self._stack.callback(lock.release)
             else:
                 raise ConfigurationError(
@@ -222,15 +220,6 @@ def _is_held_for_us(path: Path) -> bool:
     pid, _, held = os.environ.get(HOLDER, "").partition(" ")
     # A process may outlive who started it, and has the variable still.
     return held == str(path) and pid.isdecimal() and descends_from(int(pid))
-
-
-def _after_a_look(lock: Lock) -> bool:
-    """Take a lock that whoever only looks lets go of soon."""
-    for _ in range(LOOKS):
-        time.sleep(LOOK_S)
-        if _acquire(lock):
-            return True
-    return False
 
 
 def _acquire(lock: Lock, *, is_shared: bool = False) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from greenbench.errors import TakenOverError
 from greenbench.machine.files import read_plain, write_new
-from greenbench.machine.locks import Lock, held
+from greenbench.machine.locks import Lock, held, taken_past_looks
 from greenbench.machine.owners import Owner
 
 SUFFIX = ".owner"
@@ -112,7 +112,7 @@ class Claim:
         OSError
             If that cannot be written.
         """
-        if not self._lock.acquire():
+        if not taken_past_looks(self._lock.acquire, self._may_be_looked_at):
             return False
         try:
             self.fence = self._take(may_look=may_look)
@@ -170,13 +170,21 @@ class Claim:
         OSError
             If it cannot be read.
         """
-        if not self._lock.acquire():
+        # Shared: of several who look, none takes another one for the owner.
+        if not self._lock.acquire(is_shared=True):
             return False
         try:
             sign = _sign(self.note)
             return True if sign is None else self._is_gone(Owner.from_json(sign[0]))
         finally:
             self._lock.release()
+
+    def _may_be_looked_at(self) -> bool:
+        """Return whether no owner has the lock: who only looks at it has, or is about to be one."""
+        if (sign := _sign(self.note)) is None:
+            return True
+        owner = Owner.from_json(sign[0])
+        return owner is not None and owner.is_alive() is False
 
     def _take(self, *, may_look: bool) -> Fence | None:
         if (sign := _sign(self.note)) is not None:

@@ -21,6 +21,9 @@ REMEDIES = {
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 """Of file systems on which a file has one name."""
 
+PROC = Path("/proc")
+"""Where Linux tells of processes."""
+
 WORDS_READ, WORDS_LINES = 4096, 3
 """How much of a log is read for its last lines, in bytes, and how many are told."""
 
@@ -88,6 +91,29 @@ def write_new(path: Path, content: bytes) -> bool:
             scratch.unlink(missing_ok=True)
 
 
+def drop_torn_line(file: BinaryIO) -> None:
+    """Cut off what somebody had begun to append when he was killed, or the disk was full.
+
+    Parameters
+    ----------
+    file : binary file
+        Of lines; it can be read and appended to.
+    """
+    if (whole := end_of_lines(file)) < file.seek(0, os.SEEK_END):
+        file.truncate(whole)
+
+
+def end_of_lines(file: BinaryIO) -> int:
+    """Return how many bytes the whole lines of a file have."""
+    end = file.seek(0, os.SEEK_END)
+    # Its last byte tells: a journal that is read anew for each line would cost its square.
+    file.seek(max(end - 1, 0))
+    if file.read() in (b"", b"\n"):
+        return end
+    file.seek(0)
+    return file.read().rfind(b"\n") + 1
+
+
 def last_words(log: Path, since: int = 0) -> str:
     """Return the last lines of a log, as one line; nothing if it cannot be read.
 
@@ -123,6 +149,33 @@ def read_plain(path: Path) -> bytes:
         path.lstat()
         raise OSError(errno.EINVAL, "it is no file")
     return path.read_bytes()
+
+
+def is_open_elsewhere(path: Path) -> bool:
+    """Return whether another process has a file open; False where the system does not show it.
+
+    It is Linux that does, and of other users' processes to root alone.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        An absolute one, and no link.
+    """
+    for process in _numbered(PROC):
+        if process.name == str(os.getpid()):
+            continue
+        for descriptor in _numbered(process / "fd"):
+            # It may be closed by now.
+            with suppress(OSError):
+                if descriptor.readlink() == path:
+                    return True
+    return False
+
+
+def _numbered(folder: Path) -> Iterator[Path]:
+    # What is not ours to look into, or is gone meanwhile, has nothing.
+    with suppress(OSError):
+        yield from [path for path in folder.iterdir() if path.name.isdecimal()]
 
 
 def sync_folder(folder: Path) -> None:

@@ -5,7 +5,7 @@ import fcntl
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -17,6 +17,9 @@ NO_FILE = (errno.ELOOP, errno.ENXIO)
 """Of a symbolic link and of a socket."""
 
 POLL_S = 0.05
+LOOK_S, LOOKS = 0.01, 50
+"""Whoever only looks whether a lock is held has let it go by then; on a busy machine, by a later
+one of so many tries."""
 
 LOCKS = Path("/proc/locks")
 """Where Linux tells who holds which; nobody else writes there, and so nobody is made up."""
@@ -179,6 +182,27 @@ def held(lock: Acquirable, limit_s: float) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def taken_past_looks(
+    acquire: Callable[[], bool], may_be_a_look: Callable[[], bool] = lambda: True
+) -> bool:
+    """Take a lock that somebody may hold who only looks, and return whether it was free.
+
+    Parameters
+    ----------
+    acquire : callable
+        Takes it if it is free, and returns whether it was.
+    may_be_a_look : callable
+        Whether whoever holds it may do so for a look; asked each time that it is held.
+    """
+    for _ in range(LOOKS):
+        if acquire():
+            return True
+        if not may_be_a_look():
+            return False
+        time.sleep(LOOK_S)
+    return acquire()
 
 
 def _forget_held() -> None:

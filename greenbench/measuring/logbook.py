@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from greenbench.errors import GreenbenchError
-from greenbench.machine.files import reason
+from greenbench.machine.files import drop_torn_line, reason
 from greenbench.machine.locks import Lock
 from greenbench.machine.secrets import StoreUri
 from greenbench.measuring.measurement import Measurement
@@ -112,8 +112,10 @@ class Logbook:
         line = json.dumps({**entry.measurement.to_dict(), **_of_run(entry.place)})
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with kept_alone(entry.settings), path.open("a", encoding="utf-8") as file:
-                file.write(f"{line}\n")
+            with kept_alone(entry.settings), path.open("ab+") as file:
+                # It would spoil this one, too.
+                drop_torn_line(file)
+                file.write(f"{line}\n".encode())
         except OSError as error:
             # The figures are all that is left.
             _log.warning("%s%s cannot be written (%s): %s", why, path, reason(error), line)

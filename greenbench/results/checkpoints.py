@@ -124,17 +124,24 @@ class Checkpoints:
 
     def drop_checkpoint(self, trial: int) -> None:
         """Drop the weights of a trial that is the incumbent no more, and where it was."""
-        _drop(self._checkpoint(trial))
+        self._drop(self._checkpoint(trial))
         self.drop_state(trial)
 
     def drop_state(self, trial: int) -> None:
         """Drop where a training of somebody's own was: it is over."""
-        _drop(self._state(trial))
+        self._drop(self._state(trial))
 
     def drop_checkpoints(self) -> None:
         """Drop all weights, and what is left of one that was cut off."""
-        for path in named(self.path.parent, f"{self.path.stem}.", ".npz", ".state", ".tmp"):
-            _drop(path)
+        self._drop(*named(self.path.parent, f"{self.path.stem}.", ".npz", ".state", ".tmp"))
+
+    def _drop(self, *files: Path) -> None:
+        for file in files:
+            # What cannot be removed takes room, and no more.
+            with suppress(OSError):
+                # Those of whoever has taken the run over have the same names.
+                self._check_fence()
+                file.unlink(missing_ok=True)
 
     def _checkpoint(self, trial: int) -> Path:
         return self.path.with_suffix(f".t{trial}.npz")
@@ -166,9 +173,3 @@ def named(folder: Path, beginning: str, *endings: str) -> list[Path]:
     return sorted(
         folder / name for name in names if name.startswith(beginning) and name.endswith(endings)
     )
-
-
-def _drop(file: Path) -> None:
-    # What cannot be removed takes room, and no more.
-    with suppress(OSError):
-        file.unlink(missing_ok=True)

@@ -6,12 +6,18 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, ClassVar
 
 from greenbench.cases import Case
 from greenbench.errors import ConfigurationError, JournalError
 from greenbench.machine.claims import Fence
-from greenbench.machine.files import read_plain, replacing, sync_folder
+from greenbench.machine.files import (
+    drop_torn_line,
+    end_of_lines,
+    read_plain,
+    replacing,
+    sync_folder,
+)
 from greenbench.results import CaseResult, Trial
 from greenbench.results.checkpoints import Checkpoints, named
 from greenbench.results.journal_state import JournalState
@@ -239,7 +245,7 @@ class Journal(Checkpoints):
         """
         try:
             with self.path.open("rb") as file:
-                return _end_of_lines(file)
+                return end_of_lines(file)
         except FileNotFoundError:
             return 0
         except OSError as error:
@@ -273,7 +279,7 @@ class Journal(Checkpoints):
             with self.path.open("ab+") as file:
                 # Only now: whoever has taken the run over has put another file in its place.
                 self._check_fence()
-                _drop_torn_line(file)
+                drop_torn_line(file)
                 file.write(lines)
                 file.flush()
                 os.fsync(file.fileno())
@@ -286,21 +292,6 @@ class Journal(Checkpoints):
         return JournalError(
             f"journal {self.path} cannot be read ({error.strerror}); move it away and run again"
         )
-
-
-def _drop_torn_line(file: BinaryIO) -> None:
-    if (whole := _end_of_lines(file)) < file.seek(0, os.SEEK_END):
-        file.truncate(whole)
-
-
-def _end_of_lines(file: BinaryIO) -> int:
-    end = file.seek(0, os.SEEK_END)
-    # Its last byte tells: a journal that is read anew for each line would cost its square.
-    file.seek(max(end - 1, 0))
-    if file.read() in (b"", b"\n"):
-        return end
-    file.seek(0)
-    return file.read().rfind(b"\n") + 1
 
 
 @lru_cache(maxsize=16384)

@@ -235,9 +235,9 @@ class WorkerPool:
 
     def close(self) -> None:
         """Stop all workers."""
-        for worker in list(self._workers.values()):
-            worker.stop()
-        self._workers.clear()
+        # One by one: somebody may launch another one while we wait for the end of one.
+        while self._workers:
+            self._workers.popitem()[1].stop()
 
     def _kind(self, case: Case) -> _Kind:
         return case.backend, self._settings.threads_of(case), case.devices

@@ -25,7 +25,8 @@ def make_folder(root: Path, suite: str) -> Path:
     while True:
         folder = root / f"{suite}-{at.strftime(FORMAT)}-{os.getpid()}"
         try:
-            folder.mkdir()
+            # Whoever made the root and needs it no more may remove it until something is in it.
+            folder.mkdir(parents=True)
         except FileExistsError:
             # A process of this number on another machine, in this second.
             at += _SECOND

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from greenbench.errors import TrackingError
+from greenbench.machine.files import is_open_elsewhere
 from greenbench.machine.locks import Lock
 from greenbench.tracking.schema import Schema, check_schema, newest_revision, upgrade
 from greenbench.tracking.sqlite import connect_to, hurried, may_write
@@ -21,6 +22,9 @@ COMPANIONS = ("", "-journal", "-wal", "-shm")
 """What SQLite keeps beside a file, and replays into whatever bears its name."""
 STILL_S = 2.0
 """How long a half-made store must not have changed, to be nobody's who is still at it."""
+OPEN_LIMIT_S = 120.0
+"""The same where a process has it open that may be making it: on a busy machine, MLflow takes tens
+of seconds between its tables and their migrations."""
 ROWS_OF_NONE = {"alembic_version": None, "workspaces": "default", "experiments": "Default"}
 """Tables in which a store that holds nothing has a row, and its name."""
 
@@ -196,10 +200,19 @@ def _wait_until_still(database: Path) -> None:
     deadline = time.monotonic() + LOCK_LIMIT_S
     before = _changed_at(database)
     still_since = time.monotonic()
-    while time.monotonic() < min(deadline, still_since + STILL_S):
+    while time.monotonic() < deadline:
+        still_s = time.monotonic() - still_since
+        if still_s >= STILL_S and (still_s >= OPEN_LIMIT_S or not _is_being_made(database)):
+            return
         time.sleep(0.1)
         if (now := _changed_at(database)) != before:
             before, still_since = now, time.monotonic()
+
+
+def _is_being_made(database: Path) -> bool:
+    if not is_open_elsewhere(database.resolve()):
+        return False
+    return _look(database).revision != newest_revision() and _holds_nothing(database)
 
 
 def _changed_at(database: Path) -> list[int]:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from greenbench.energy.amd import open_amd_counters
-from greenbench.energy.counters import Counters, open_counters
+from greenbench.energy.counters import Counters, SampledCounters, open_counters
 from greenbench.energy.gpus import OF_WHOLE_CARD
 from greenbench.energy.nvml_counters import open_nvml_counters
 from greenbench.energy.powercap import open_powercap
@@ -254,6 +254,21 @@ def test_earlier_ticks_are_forgotten(tmp_path: Path, started: list) -> None:
     assert left.within_s is not None
     assert left.within_s.shape == left.times_s.shape == left.energy_j.shape
     assert (left.within_s > 0).all()
+
+
+def test_interrupt_while_counters_are_opened_leaves_no_process(
+    tmp_path: Path, started: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[int] = []
+
+    def interrupted(counters: SampledCounters) -> bool:
+        found.append(counters.pid)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SampledCounters, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        opened(started, tmp_path, package(tmp_path))
+    assert not is_there(*found)
 
 
 def test_death_of_the_process_is_a_reason_and_leaves_nothing(tmp_path: Path, started: list) -> None:

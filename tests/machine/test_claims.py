@@ -17,6 +17,7 @@ import pytest
 from greenbench.errors import TakenOverError
 from greenbench.machine import claims, owners
 from greenbench.machine.claims import Claim
+from greenbench.machine.locks import Lock
 from greenbench.machine.owners import Owner
 from greenbench.results.journal import Journal
 from tests.builders import STARTED_AT
@@ -100,6 +101,30 @@ def test_folder_of_nfs_locks_what_is_open_for_writing_alone(
     second.release()
 
 
+@pytest.mark.parametrize("is_left", [False, True], ids=["let go", "interrupted"])
+def test_who_only_looks_keeps_nobody_from_taking_or_looking_at_it(
+    lock: Path,
+    note: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    honest: Callable[..., None],
+    is_left: bool,
+) -> None:
+    monkeypatch.setattr(fcntl, "flock", honest)
+    if is_left:
+        note.write_bytes(replace(Owner.ours("theirs"), started="1").to_json())
+    looking = Lock(lock)
+    assert looking.acquire(is_shared=True)
+    assert Claim(lock, "the run").is_free()
+    monkeypatch.setattr(claims.time, "sleep", lambda _: looking.release())
+
+    claim = claimed(lock)
+
+    # Who owns it is not waited for.
+    monkeypatch.setattr(claims.time, "sleep", lambda _: pytest.fail("it was waited for"))
+    assert not Claim(lock, "the run").acquire()
+    claim.release()
+
+
 def test_owner_is_named_beside_the_lock_while_it_is_held(lock: Path, note: Path) -> None:
     claim = claimed(lock)
     assert json.loads(note.read_text())["pid"] == os.getpid()
@@ -169,6 +194,14 @@ def test_silent_owner_on_another_machine_loses_it_and_finds_out_before_it_writes
     with pytest.raises(TakenOverError):
         journal.discard()
     assert journal.path.read_bytes() == before
+    theirs = Journal(journal.path, taken.fence)
+    theirs.save_state(0, {}, b"")
+    theirs.save_checkpoint(0, [])
+    with pytest.raises(TakenOverError):
+        journal.drop_state(0)
+    with pytest.raises(TakenOverError):
+        journal.drop_checkpoints()
+    assert len(theirs.belongings()) == 2
     taken.check()
 
 

@@ -26,6 +26,10 @@ def test_name_says_suite_time_and_process(tmp_path: Path) -> None:
     assert re.fullmatch(r"ci-20251026-023000-\d+", make_folder(tmp_path, "ci").name)
 
 
+def test_root_that_another_run_removes_as_it_needs_it_no_more_is_made_again(tmp_path: Path) -> None:
+    assert make_folder(tmp_path / "journal", "ci").is_dir()
+
+
 @pytest.mark.parametrize("back", [0, 1, 3600, 10**8])
 def test_clock_that_was_set_back_gives_no_earlier_name(
     tmp_path: Path, clock: list[datetime], back: int

@@ -11,6 +11,7 @@ import pytest
 from greenbench.cases import Case
 from greenbench.energy.carbon import carbon_intensity
 from greenbench.running.executor import WorkerPool
+from greenbench.running.worker_process import WorkerProcess
 from greenbench.running.worker_surroundings import THREAD_VARIABLES
 from greenbench.settings import Settings
 
@@ -116,6 +117,24 @@ def test_all_workers_are_warmed_up_by_their_first_repeats_and_one_measures(
     asked = [(measuring / f"requests-{number}").read_text().split("\n") for number in range(2)]
     assert asked[0] == ["None None", "warm_up 1", "idle_s None", ""]
     assert asked[1] == ["None None", "warm_up 2", ""]
+
+
+def test_worker_that_is_launched_while_the_pool_closes_is_ended_too(
+    pool: WorkerPool, started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped: list[str] = []
+    stop = WorkerProcess.stop
+
+    def launch_then_stop(worker: WorkerProcess) -> None:
+        if not stopped:
+            pool.launch([Case(backend="keras")])
+        stopped.append(worker.backend)
+        stop(worker)
+
+    monkeypatch.setattr(WorkerProcess, "stop", launch_then_stop)
+    pool.launch([Case()])
+    pool.close()
+    assert stopped == ["torch", "keras"]
 
 
 def test_pool_without_workers_measures_nothing(pool: WorkerPool) -> None:

@@ -2,13 +2,16 @@
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from greenbench.errors import TrackingError
-from greenbench.tracking import Store
+from greenbench.machine.files import is_open_elsewhere
+from greenbench.tracking import Store, local
 from greenbench.tracking.schema import newest_revision
 from tests.builders import make_result
 from tests.tracking.older import OLDEST, older_store, revisions
@@ -121,6 +124,48 @@ def test_half_made_store_that_holds_nothing_is_put_aside_and_made_anew(
     assert "is half made and holds nothing: it is put aside as mlflow.db.half-made-" in line
     (aside,) = tmp_path.glob("mlflow.db.half-made-*")
     assert aside.read_bytes() == before
+
+
+MAKING = """
+import sqlite3, sys
+database, whole = map(sqlite3.connect, sys.argv[1:])
+database.execute("CREATE TABLE alembic_version (version_num TEXT)")
+print(flush=True)
+sys.stdin.readline()
+whole.backup(database)
+database.close()
+print(flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows what others have open")
+def test_store_that_another_program_makes_slowly_is_left_to_it(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, whole = tmp_path / "mlflow.db", store.uri.reveal().removeprefix("sqlite:///")
+    command = [sys.executable, "-c", MAKING, str(database), whole]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as making:
+        assert making.stdin is not None
+        assert making.stdout is not None
+        making.stdout.readline()
+        asked: list[bool] = []
+
+        def look(path: Path) -> bool:
+            asked.append(is_open_elsewhere(path))
+            if len(asked) == 1:
+                making.communicate(b"\n")
+            return asked[-1]
+
+        monkeypatch.setattr(local, "is_open_elsewhere", look)
+        monkeypatch.setattr(local, "STILL_S", 0.0)
+        lines: list[str] = []
+
+        made = Store(f"sqlite:///{database}", lines.append)
+
+    assert asked[0]
+    assert lines == []
+    assert made.read_rows() == store.read_rows()
+    assert not list(tmp_path.glob("*half-made*"))
 
 
 @pytest.mark.parametrize("statement", ["CREATE TABLE users (x)", "CREATE VIEW users AS SELECT 1"])

@@ -157,6 +157,12 @@ def test_kept_measurements_are_delivered_once_and_a_damaged_line_is_named(
     assert {"fit", "load"} <= {run.info.run_name for run in runs}
 
 
+def test_line_that_a_full_disk_has_cut_off_spoils_no_later_one(settings: Settings) -> None:
+    settings.runs_dir.mkdir(exist_ok=True)
+    (settings.runs_dir / KEPT).write_text('{"name": "half", "durat')
+    assert deliver_kept(kept(settings, FOUND)) == (1, [])
+
+
 def test_kept_measurements_of_an_active_run_go_there_once(
     settings: Settings, client: Any, store: Store, suite: str
 ) -> None:
