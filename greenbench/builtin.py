@@ -20,15 +20,6 @@ DATASETS: Mapping[str, str] = {
     "wine": "greenbench.datasets.scikit_tables:load_wine",
 }
 
-IMAGES, NUMBERS, TOKENS = "images", "rows of numbers", "token ids"
-SAMPLES: Mapping[str, str] = {
-    **dict.fromkeys(("digits", "mnist", "fashion_mnist", "cifar10", "image_folder"), IMAGES),
-    **dict.fromkeys(("shapes", "synthetic"), IMAGES),
-    **dict.fromkeys(("breast_cancer", "diabetes", "friedman", "tabular", "wine"), NUMBERS),
-    "text": TOKENS,
-}
-"""What data sets have, which is known before they are loaded."""
-
 ARCHITECTURES: Mapping[str, str] = {
     "simple_cnn": "greenbench.architectures.paper:simple_cnn",
     "dense_poly": "greenbench.architectures.paper:dense_poly",

@@ -42,7 +42,8 @@ class UnknownNameError(ConfigurationError):
     def __init__(self, kind: str, name: str, known: Iterable[str], advice: str = "") -> None:
         names = sorted(known)
         nearest = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"known: {_listed(names)}"
+        listed = f"known: {_listed(names)}" if names else "there is none"
+        hint = f"did you mean {' or '.join(nearest)}?" if nearest else listed
         super().__init__(f"unknown {kind} {name!r}; {hint}{advice and f' ({advice})'}")
         self.kind, self.name, self.nearest = kind, name, nearest
 

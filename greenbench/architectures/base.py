@@ -7,10 +7,11 @@ from typing import Any, TypeVar
 
 from greenbench import registry
 from greenbench.architectures.spec import Native, Shape, Spec, described
-from greenbench.builtin import IMAGES, SAMPLES, TOKENS
+from greenbench.datasets.loaders import IMAGES, SEVERAL, TOKENS, held_by
 from greenbench.errors import ArchitectureError, UnknownNameError
 from greenbench.machine.places import at, calling
 from greenbench.machine.signatures import options_of
+from greenbench.tasks.known import PIXEL, SAMPLE, TOKEN, wanted_per
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Sizes = Mapping[str, Mapping[str, Any]]
@@ -18,6 +19,7 @@ Sizes = Mapping[str, Mapping[str, Any]]
 MOST = 100_000
 """Layers, and how wide one is; far beyond, figures overflow."""
 _IMAGE = 3
+_EXAMPLES = {SAMPLE: "resnet_small or mlp", PIXEL: "unet", TOKEN: "gpt_small"}
 
 
 def family(
@@ -52,6 +54,16 @@ def native(backend: str) -> Callable[[Function], Function]:
 
     def decorate(function: Function) -> Function:
         setattr(function, "native_backend", backend)  # noqa: B010
+        return function
+
+    return decorate
+
+
+def per(kind: str) -> Callable[[Function], Function]:
+    """Declare that a function's networks have outputs for each pixel or token, not each sample."""
+
+    def decorate(function: Function) -> Function:
+        setattr(function, "per", kind)  # noqa: B010
         return function
 
     return decorate
@@ -178,13 +190,45 @@ def check_data(name: str, dataset: str) -> None:
     Raises
     ------
     ArchitectureError
-        If it has other samples than the architecture's function says that it takes.
+        If it is declared to hold other samples than the architecture's function takes.
     """
-    function, has = registry.architectures.get(name), SAMPLES.get(dataset)
-    if has is not None and not hasattr(function, "training"):
-        are_images, are_tokens = has == IMAGES, has == TOKENS
-        has = f"data set {dataset!r} has {has}"
-        _check_samples(name, function, has, are_images=are_images, are_tokens=are_tokens)
+    function, samples = registry.architectures.get(name), held_by(dataset).samples
+    if samples is None or hasattr(function, "training"):
+        return
+    has = f"data set {dataset!r} has {samples}"
+    if samples == SEVERAL:
+        _check_one_input(name, function, has)
+        return
+    are_tokens = samples == TOKENS
+    _check_samples(name, function, has, are_images=samples == IMAGES, are_tokens=are_tokens)
+    if are_tokens and _is_ours(name) and "vocabulary" not in _parameters(function):
+        raise ArchitectureError(
+            f"architecture {name!r} computes with numbers, but {has}; choose another, such as "
+            "gpt_small"
+        )
+
+
+def check_outputs(name: str, task: str) -> None:
+    """Refuse a task of ours for which a network of ours has outputs of another kind.
+
+    Parameters
+    ----------
+    name, task : str
+        Names in the registry.
+
+    Raises
+    ------
+    ArchitectureError
+        If the task wants them for each pixel, token or sample, and the network has others.
+    """
+    if not _is_ours(name) or registry.tasks.place(task) is not None:
+        return
+    has, wants = getattr(registry.architectures.get(name), "per", SAMPLE), wanted_per(task)
+    if has != wants:
+        raise ArchitectureError(
+            f"architecture {name!r} has outputs for each {has}, but task {task!r} wants them for "
+            f"each {wants}; choose another, such as {_EXAMPLES[wants]}"
+        )
 
 
 def options_taken(function: Callable[..., Any]) -> dict[str, Any]:
@@ -210,14 +254,19 @@ def _check_inputs(
     """Refuse data that a function says it does not take, by the names of its parameters."""
     are_tokens = vocabulary is not None
     given = described(shape, are_tokens=are_tokens)
-    if isinstance(shape, Mapping) and not hasattr(function, "native_backend"):
+    has = f"the data set has {given}"
+    if isinstance(shape, Mapping):
+        _check_one_input(name, function, has)
+    are_images = len(shape) == _IMAGE and not isinstance(shape, Mapping)
+    _check_samples(name, function, has, are_images=are_images, are_tokens=are_tokens)
+
+
+def _check_one_input(name: str, function: Callable[..., Any], has: str) -> None:
+    if not hasattr(function, "native_backend"):
         raise ArchitectureError(
-            f"architecture {name!r}{at(function)} takes one input, but the data set has {given}; "
+            f"architecture {name!r}{at(function)} takes one input, but {has}; "
             "expected a network of a backend's own, declared with @native"
         )
-    are_images = len(shape) == _IMAGE and not isinstance(shape, Mapping)
-    has = f"the data set has {given}"
-    _check_samples(name, function, has, are_images=are_images, are_tokens=are_tokens)
 
 
 def _check_samples(
@@ -261,6 +310,10 @@ def _check_spec(who: str, spec: Spec, wanted: Shape, vocabulary: int | None) -> 
             f"{who} ends in {_counted(spec.outputs)} outputs; expected {_counted(wanted)}"
             f"{_advice(spec.outputs, wanted)}"
         )
+
+
+def _is_ours(name: str) -> bool:
+    return registry.architectures.place(name) is None
 
 
 def _counted(shape: Shape) -> str:

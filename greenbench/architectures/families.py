@@ -2,7 +2,7 @@
 
 import math
 
-from greenbench.architectures.base import MOST, family
+from greenbench.architectures.base import MOST, family, per
 from greenbench.architectures.spec import (
     GELU,
     Attention,
@@ -23,6 +23,7 @@ from greenbench.architectures.spec import (
     Spec,
 )
 from greenbench.errors import ArchitectureError
+from greenbench.tasks.known import TOKEN
 
 STAGES = 3
 WIDENING = 4
@@ -129,6 +130,7 @@ def vit_small(
     return Spec("vit_small", image_shape, layers)
 
 
+@per(TOKEN)
 @family(
     xs={"width": 16, "depth": 1, "heads": 2},
     s={"width": 64, "depth": 2, "heads": 4},

@@ -2,14 +2,16 @@
 
 from typing import TYPE_CHECKING
 
-from greenbench.architectures.base import family, native
+from greenbench.architectures.base import family, native, per
 from greenbench.errors import ArchitectureError
+from greenbench.tasks.known import PIXEL
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 @native("torch")
+@per(PIXEL)
 @family(
     xs={"width": 4, "depth": 2},
     s={"width": 8, "depth": 2},

@@ -296,12 +296,12 @@ def memory_errors_translated() -> Iterator[None]:
         raise
 
 
-def check_native(name: str, native: Native) -> None:
-    """Raise `ArchitectureError` if `native` was written for another backend than `name`."""
-    if native.backend != name:
+def check_native(backend: str, architecture: str, written_for: str) -> None:
+    """Raise `ArchitectureError` if a native architecture was written for another backend."""
+    if written_for != backend:
         raise ArchitectureError(
-            f"architecture {native.name!r} is written for the backend {native.backend!r} and "
-            f"cannot run on {name!r}; choose `--backend {native.backend}`"
+            f"architecture {architecture!r} is written for the backend {written_for!r} and "
+            f"cannot run on {backend!r}; choose `--backend {written_for}`"
         )
 
 

@@ -101,7 +101,7 @@ class KerasBackend:
         who = f"architecture {architecture.name!r}"
         with memory_errors_translated(), state_kept(who) as state:
             if isinstance(architecture, Native):
-                check_native(self.name, architecture)
+                check_native(self.name, architecture.name, architecture.backend)
                 layout = Layout(keras_native.DATA_FORMAT, keras_native.DATA_FORMAT)
                 example = example_of(self._dataset.train, layout)
                 network = keras_native.build_native(architecture, request.seed, example)

@@ -213,7 +213,7 @@ class TorchBackend:
 
     def _module(self, architecture: Spec | Native) -> nn.Module:
         if isinstance(architecture, Native):
-            check_native(self.name, architecture)
+            check_native(self.name, architecture.name, architecture.backend)
             seen = self._splits["train"].first(2)[0]
             return self._checks.build(architecture, seen).to(self._device)
         return network(architecture, self._device)

@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from greenbench.datasets.augmentation import augmented
 from greenbench.datasets.base import Dataset, LoadContext, RawImages, make_dataset
+from greenbench.datasets.loaders import IMAGES, holds
 
 ENLARGED = 2  # 8×8 to 16×16, so that networks can halve the image four times
 WHITE = 16.0
 FILE = "datasets/data/digits.csv.gz"
 
 
+@holds(IMAGES, task="classification")
 @augmented
 def load_digits(context: LoadContext) -> Dataset:
     """Load 1,797 real digits, 16×16 with one channel, in 10 classes.

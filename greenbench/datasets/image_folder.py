@@ -13,6 +13,7 @@ from greenbench.datasets.augmentation import augmented
 from greenbench.datasets.base import Dataset, LoadContext, RawImages, make_dataset
 from greenbench.datasets.image_files import GROUNDS, Size, counted, read_picture, shown
 from greenbench.datasets.image_tree import ImageFile, read_tree
+from greenbench.datasets.loaders import IMAGES, holds
 from greenbench.errors import DatasetError
 
 
@@ -27,6 +28,7 @@ class _Look:
     side: int | None
 
 
+@holds(IMAGES, task="classification")
 @augmented
 def load_image_folder(
     context: LoadContext, path: str, side: int | None = None, ground: str = "white"

@@ -5,11 +5,13 @@ from typing import Any
 from greenbench.datasets.arrays import make_arrays
 from greenbench.datasets.base import Dataset, LoadContext
 from greenbench.datasets.checks import check_number
+from greenbench.datasets.loaders import NUMBERS, holds
 
 TABLE_SEED = 0  # made-up rows depend on the options alone
 MIN_SAMPLES, MIN_FEATURES = 10, 5
 
 
+@holds(NUMBERS, task="classification")
 def load_breast_cancer(context: LoadContext) -> Dataset:
     """Load 569 tumours, described by 30 numbers; benign or malignant.
 
@@ -30,6 +32,7 @@ def load_breast_cancer(context: LoadContext) -> Dataset:
     return _classified("breast_cancer", load(), context)
 
 
+@holds(NUMBERS, task="classification")
 def load_wine(context: LoadContext) -> Dataset:
     """Load 178 wines, described by 13 numbers, of three growers.
 
@@ -41,6 +44,7 @@ def load_wine(context: LoadContext) -> Dataset:
     return _classified("wine", load(), context)
 
 
+@holds(NUMBERS, task="regression")
 def load_diabetes(context: LoadContext) -> Dataset:
     """Load 442 patients, described by 10 numbers; how far their disease was a year later.
 
@@ -54,6 +58,7 @@ def load_diabetes(context: LoadContext) -> Dataset:
     return _regressed("diabetes", "scikit-learn, diabetes", table.data, table.target, context)
 
 
+@holds(NUMBERS, task="regression")
 def load_friedman(context: LoadContext, samples: int = 20_640, features: int = 8) -> Dataset:
     """Make rows of numbers, and a figure that depends on five of them in a curved way.
 

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from greenbench.datasets.arrays import make_arrays
 from greenbench.datasets.base import Dataset, LoadContext
 from greenbench.datasets.checks import check_number
+from greenbench.datasets.loaders import IMAGES, holds
 
 IMAGE_SEED = 0  # the images depend on the options alone
 NOISE = 0.1
@@ -14,6 +15,7 @@ MOST_SHAPES = 3
 MIN_SAMPLES, MIN_SIDE = 10, 16
 
 
+@holds(IMAGES, task="segmentation")
 def load_shapes(context: LoadContext, samples: int = 1000, side: int = 32) -> Dataset:
     """Make grey images with up to three shapes that do not overlap, and the class of each pixel.
 

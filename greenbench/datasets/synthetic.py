@@ -14,6 +14,7 @@ from greenbench.datasets.base import (
     make_dataset,
 )
 from greenbench.datasets.checks import check_number
+from greenbench.datasets.loaders import IMAGES, holds
 
 # The images depend on the options alone, so that repeats differ in their split, as with
 # published images, and not in how hard they are to tell apart.
@@ -22,6 +23,7 @@ NOISE = 0.3
 MIN_SIDE = 4
 
 
+@holds(IMAGES, task="classification")
 @augmented
 def load_synthetic(
     context: LoadContext,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from greenbench.datasets.arrays import make_arrays
 from greenbench.datasets.base import Dataset, LoadContext
 from greenbench.datasets.drawing import draw_splits
+from greenbench.datasets.loaders import NUMBERS, holds
 from greenbench.datasets.wording import counted, shown
 from greenbench.errors import DatasetError, UnknownNameError
 
@@ -22,6 +23,7 @@ LARGEST_WHOLE = 2.0**53
 """Beyond it, floats no longer tell whole numbers apart."""
 
 
+@holds(NUMBERS)
 def load_tabular(
     context: LoadContext,
     path: str,

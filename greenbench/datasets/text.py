@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from greenbench.datasets.arrays import assemble
 from greenbench.datasets.base import Dataset, LoadContext
 from greenbench.datasets.digests import content_of
+from greenbench.datasets.loaders import TOKENS, holds
 from greenbench.datasets.split import Split
 from greenbench.datasets.wording import counted, shown
 from greenbench.errors import DatasetError
@@ -22,6 +23,7 @@ UNITS = ("characters", "bytes")
 Ids = NDArray[np.int64]
 
 
+@holds(TOKENS, task="language_modelling")
 def load_text(
     loading: LoadContext,
     /,

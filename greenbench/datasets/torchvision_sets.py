@@ -28,6 +28,7 @@ from greenbench.datasets.base import (
     draw_stratified,
     make_dataset,
 )
+from greenbench.datasets.loaders import IMAGES, holds
 from greenbench.errors import DatasetError
 from greenbench.machine.secrets import redact
 
@@ -64,6 +65,7 @@ class _Published:
     archives: Mapping[Path, str]
 
 
+@holds(IMAGES, task="classification")
 @augmented
 def load_mnist(context: LoadContext, limit: int | None = None) -> Dataset:
     """Load MNIST: 60,000 and 10,000 handwritten digits, 28×28 with one channel.
@@ -91,6 +93,7 @@ def load_mnist(context: LoadContext, limit: int | None = None) -> Dataset:
     return _load_idx("mnist", "MNIST", context, limit)
 
 
+@holds(IMAGES, task="classification")
 @augmented
 def load_fashion_mnist(context: LoadContext, limit: int | None = None) -> Dataset:
     """Load FashionMNIST: 60,000 and 10,000 pictures of clothes, 28×28 with one channel.
@@ -101,6 +104,7 @@ def load_fashion_mnist(context: LoadContext, limit: int | None = None) -> Datase
     return _load_idx("fashion_mnist", "FashionMNIST", context, limit)
 
 
+@holds(IMAGES, task="classification")
 @augmented
 def load_cifar10(context: LoadContext, limit: int | None = None) -> Dataset:
     """Load CIFAR-10: 50,000 and 10,000 photographs, 32×32 with three channels.

@@ -3,15 +3,19 @@
 from collections.abc import Sequence
 
 from greenbench import registry
-from greenbench.architectures.base import check_arguments, check_data
+from greenbench.architectures.base import check_arguments, check_data, check_outputs
+from greenbench.backends.base import check_native
 from greenbench.backends.takes import check_case_taken
 from greenbench.cases import Case
+from greenbench.datasets.loaders import check_options, held_by
 from greenbench.errors import CaseFailedError, ConfigurationError
 from greenbench.results import CaseResult
+from greenbench.results.marks import REPLAYING
 from greenbench.schedulers import make_scheduler
-from greenbench.search.configuration import configure, space_of
+from greenbench.search.configuration import configure, first_values, space_of
 from greenbench.search.sharing import check_sharing
 from greenbench.tasks import check_loss, find_task
+from greenbench.tasks.known import check_targets
 from greenbench.trainings import check_fidelity
 
 
@@ -39,11 +43,37 @@ def check_cases(cases: Sequence[Case]) -> None:
         if case.task is not None:
             check_loss(find_task(case.task), case.backend)
         check_arguments(case.architecture, case.size, dict(case.architecture_options))
-        check_data(case.architecture, case.dataset)
         space_of(case)
+        if case.backend != registry.OWN:
+            _check_data(case)
+            _check_network(case)
         check_sharing(case)
         # A command says here what it lacks.
         registry.training_of(case)
         if case.id in seen:
             raise ConfigurationError(f"case {case.id} is listed twice; remove one of them")
         seen.add(case.id)
+
+
+def _check_network(case: Case) -> None:
+    """Refuse a network that is known not to learn a case's task, data or with its backend."""
+    written_for = getattr(registry.architectures.get(case.architecture), "native_backend", None)
+    if written_for and registry.backends.place(case.backend) is None and not _is_replayed(case):
+        check_native(case.backend, case.architecture, written_for)
+    check_data(case.architecture, case.dataset)
+    if task := case.task or held_by(case.dataset).task:
+        check_outputs(case.architecture, task)
+
+
+def _check_data(case: Case) -> None:
+    """Refuse data without targets for a case's task, and options that their loader lacks."""
+    if case.task is not None:
+        check_targets(case.task, case.dataset)
+    if not _is_replayed(case):
+        load = registry.datasets.get(case.dataset)
+        check_options(case.dataset, load, configure(case, first_values(case)).dataset_options)
+
+
+def _is_replayed(case: Case) -> bool:
+    """Return whether nothing is loaded and trained; torch is not imported to know it."""
+    return case.backend in REPLAYING or hasattr(registry.backends.loaded(case.backend), "open")

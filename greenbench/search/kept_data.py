@@ -1,7 +1,6 @@
 """Kept data: the data set that a process loaded last, for the next repeat that wants the same."""
 
 import gc
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +11,7 @@ from greenbench.backends.process_state import state_kept
 from greenbench.cases import Options
 from greenbench.datasets import Dataset, LoadContext
 from greenbench.datasets.base import digest_splits
+from greenbench.datasets.loaders import check_options
 from greenbench.datasets.split import Split, each, named
 from greenbench.errors import DatasetError
 from greenbench.machine.places import at, calling
@@ -132,10 +132,7 @@ def read(wanted: Wanted) -> tuple[Dataset, bool]:
     """
     load, given = wanted.load, dict(wanted.options)
     name = f"dataset {wanted.name!r}"
-    try:
-        inspect.signature(load).bind(wanted.context, **given)
-    except TypeError as error:
-        raise DatasetError(f"{name} does not take {given}: {error}{at(load)}") from error
+    check_options(wanted.name, load, given)
     with calling(name, load, DatasetError), state_kept(name) as state:
         dataset: Dataset = load(wanted.context, **given)
         is_drawn = state.has_drawn()

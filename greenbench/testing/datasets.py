@@ -9,7 +9,9 @@ import numpy as np
 
 from greenbench import registry
 from greenbench.datasets import Dataset, LoadContext
+from greenbench.datasets.augmentation import IMAGE_AXES
 from greenbench.datasets.digests import digest_splits
+from greenbench.datasets.loaders import IMAGES, NUMBERS, SEVERAL, TOKENS, Held
 
 SEED = 5
 
@@ -50,6 +52,15 @@ class DatasetConformance:
         dataset.check()
         if dataset.task in registry.tasks.names():
             registry.tasks.get(dataset.task).check(dataset)
+
+    def test_it_holds_what_it_says(self) -> None:
+        """What `holds` declares is what is there, or who could learn from it would be refused."""
+        held, dataset = getattr(self.loader, "held", Held()), self.load()
+        shape = dataset.input_shape
+        is_image = isinstance(shape, tuple) and len(shape) == IMAGE_AXES
+        known = TOKENS if dataset.vocabulary is not None else IMAGES if is_image else NUMBERS
+        assert held.samples in (None, known if isinstance(shape, tuple) else SEVERAL)
+        assert held.task in (None, dataset.task)
 
     def test_no_split_is_empty(self) -> None:
         """There is something to train on, to select by and to judge by."""

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,8 +21,6 @@ from greenbench.architectures import (
     sizes_of,
 )
 from greenbench.architectures.base import check_data
-from greenbench.builtin import DATASETS, IMAGES, NUMBERS, SAMPLES
-from greenbench.datasets import LoadContext
 from greenbench.errors import ArchitectureError, UnknownNameError
 
 DIGITS, CIFAR, TABLE, TEXT = (1, 8, 8), (3, 32, 32), (30,), (64,)
@@ -156,7 +153,7 @@ def test_architecture_for_other_data_is_refused_by_what_it_got() -> None:
 @pytest.mark.parametrize(
     ("name", "dataset", "advice"),
     [
-        ("dense", "wine", "for images, but data set 'wine' has rows of numbers; choose another, "),
+        ("dense", "wine", "for images, but data set 'wine' has numbers; choose another, "),
         ("torchvision", "text", "for images, but data set 'text' has token ids; choose another, "),
         ("gpt_small", "digits", "for token ids, but data set 'digits' has images; choose another,"),
     ],
@@ -166,20 +163,6 @@ def test_data_that_an_architecture_cannot_take_are_refused_before_they_are_loade
 ) -> None:
     with pytest.raises(ArchitectureError, match=f"architecture '{name}' is {advice}"):
         check_data(name, dataset)
-
-
-@pytest.mark.parametrize(
-    "dataset", ["breast_cancer", "diabetes", "digits", "friedman", "shapes", "wine"]
-)
-def test_what_is_known_of_data_before_they_are_loaded_is_what_they_have(
-    dataset: str, tmp_path: Path
-) -> None:
-    shape = registry.datasets.get(dataset)(LoadContext(0, tmp_path)).input_shape
-    assert SAMPLES[dataset] == (NUMBERS if len(shape) == 1 else IMAGES)
-
-
-def test_something_is_known_of_all_data_that_we_have() -> None:
-    assert SAMPLES.keys() == DATASETS.keys()
 
 
 def test_several_inputs_are_for_native_architectures(registered: dict[str, object]) -> None:

@@ -73,7 +73,7 @@ def test_data_that_an_architecture_cannot_take_are_refused_before_anything_start
     done = invoke("run", "-s", "default", "-d", "wine", "-a", "dense.xs")
     assert done.exit_code == 2
     assert done.stderr == (
-        "Error: architecture 'dense' is for images, but data set 'wine' has rows of numbers; "
+        "Error: architecture 'dense' is for images, but data set 'wine' has numbers; "
         "choose another, such as mlp\n"
     )
 
