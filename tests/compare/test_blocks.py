@@ -171,10 +171,12 @@ def share_found(number: int, better: float = 0.0, cut_off: int = 0) -> float:
     return found / number
 
 
+@pytest.mark.simulated
 def test_equal_strategies_are_said_to_differ_in_at_most_5_percent() -> None:
     assert share_found(1000) < 0.05 + 2 * 0.007
 
 
+@pytest.mark.simulated
 def test_search_that_is_cut_off_takes_little_of_the_power() -> None:
     assert share_found(200, better=0.01) > 0.8
     assert share_found(200, better=0.01, cut_off=1) > 0.75

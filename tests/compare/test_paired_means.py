@@ -36,6 +36,7 @@ NOISES = {
 }  # fmt: skip
 
 
+@pytest.mark.simulated
 @pytest.mark.parametrize("n", [2, 3, 5, 10])
 @pytest.mark.parametrize("noise", NOISES)
 def test_intervals_of_ratios_hold_the_truth_in_95_percent(noise: str, n: int) -> None:
@@ -50,6 +51,7 @@ def test_intervals_of_ratios_hold_the_truth_in_95_percent(noise: str, n: int) ->
     assert np.array_equal(p < 0.05, (low > 0) | (high < 0))
 
 
+@pytest.mark.simulated
 @pytest.mark.parametrize("n", [3, 5, 10])
 @pytest.mark.parametrize("noise", ["cv5", "t3", "outliers"])
 @pytest.mark.parametrize(("groups", "variants"), [(1, 1), (1, 3), (3, 2), (3, 4)])
@@ -89,6 +91,7 @@ def test_equal_differences_of_scores_may_be_chance_since_scores_have_steps() -> 
     assert mean_difference([0.0, 0.0]).p == 1.0
 
 
+@pytest.mark.simulated
 @pytest.mark.parametrize("n", [3, 5, 10])
 @pytest.mark.parametrize("step", [0.003, 0.01, 0.03])
 def test_scores_of_few_steps_differ_in_5_percent_of_answers_at_most(step: float, n: int) -> None:

@@ -424,6 +424,7 @@ def test_saving_without_pairs_has_no_interval_and_says_so() -> None:
     assert "by the medians 75% less energy, without an interval: too few pairs" in found.proof
 
 
+@pytest.mark.simulated
 @pytest.mark.parametrize("n", [2, 5])
 def test_interval_of_a_saving_holds_the_truth_as_often_as_it_says(n: int) -> None:
     drawn = np.exp(np.random.default_rng(n).normal(0, 0.05, (2000, 2, n)))

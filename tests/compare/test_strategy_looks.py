@@ -69,11 +69,13 @@ def above(by: Sequence[float]) -> dict[str, list[float]]:
     }
 
 
+@pytest.mark.simulated
 def test_equal_strategies_are_told_apart_in_5_percent_over_all_looks() -> None:
     truth = Contenders((0.0, 0.0), 0.5)
     assert simulate(truth, 300, np.random.default_rng(1)).error <= AT_MOST
 
 
+@pytest.mark.simulated
 def test_looks_at_5_percent_each_would_err_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Look, "level", 0.05)
     assert simulate(Contenders((0.0, 0.0), 0.5), 300, np.random.default_rng(1)).error > AT_MOST

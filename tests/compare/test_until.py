@@ -54,6 +54,7 @@ def answer(rows: Sequence[dict[str, Any]]) -> Returns:
     return found
 
 
+@pytest.mark.simulated
 @pytest.mark.parametrize("shared", [0.0, 0.58])
 @pytest.mark.parametrize("means", [(-1.0, 0.0), (-1.0, -1.0, 0.0, -1.0)])
 def test_wrong_sizes_are_named_in_5_percent_over_all_looks(
@@ -65,6 +66,7 @@ def test_wrong_sizes_are_named_in_5_percent_over_all_looks(
     assert (found.is_named & truth.is_wrong).any(axis=1).mean() <= AT_MOST
 
 
+@pytest.mark.simulated
 @pytest.mark.parametrize("is_paired", [True, False])
 @pytest.mark.parametrize("images", [18, 36])
 @pytest.mark.parametrize("means", [(0.985, 1.0), (0.9899, 1.0), (0.98, 0.98, 1.0)])
@@ -79,6 +81,7 @@ def test_few_test_images_that_are_nearly_all_right_end_no_run_too_early(
     assert (found.is_named & is_wrong).any(axis=1).mean() <= AT_MOST
 
 
+@pytest.mark.simulated
 @pytest.mark.parametrize("shared", [0.0, 0.58])
 def test_wrong_sizes_are_named_in_5_percent_over_ten_looks_by_hand(
     monkeypatch: pytest.MonkeyPatch, shared: float
@@ -97,6 +100,7 @@ def test_wrong_sizes_are_named_in_5_percent_over_ten_looks_by_hand(
     assert error() > 2 * AT_MOST
 
 
+@pytest.mark.simulated
 def test_clear_answers_take_less_energy_than_fixed_repeats_and_less_where_paired() -> None:
     means = (-6.0, -3.0, 0.0, 0.0, 0.0)
     unpaired, paired = (

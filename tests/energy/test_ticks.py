@@ -131,6 +131,7 @@ def test_lag_is_found_and_phases_are_exact_without_noise() -> None:
     assert found.tick_s == pytest.approx(0.1, abs=0.003)
 
 
+@pytest.mark.simulated
 @pytest.mark.parametrize("window_s", [1.04, 0.21])
 def test_windows_of_a_few_ticks_are_right_where_raw_edges_are_not(window_s: float) -> None:
     raw, between, ours = [], [], []
@@ -276,6 +277,7 @@ def test_simulated_sessions_keep_within_the_bars(window: str, p95_error: float) 
     assert found["total_held"] >= 0.8
 
 
+@pytest.mark.simulated
 @pytest.mark.parametrize("transient", ["decay of 20 ms", "ramp of 50 ms"])
 def test_a_session_tells_lag_from_transient_where_one_repeat_does_not(transient: str) -> None:
     sessions = [session(Job("0.2 s", transient, 3, run), {"alone": alone}) for run in range(3)]
@@ -285,6 +287,7 @@ def test_a_session_tells_lag_from_transient_where_one_repeat_does_not(transient:
     assert ours["p95_error"] < 0.012 < single["p95_error"]
 
 
+@pytest.mark.simulated
 def test_simulated_raw_edges_and_interpolation_are_worse() -> None:
     repeats = [make("0.2 s", "none", np.random.default_rng(run)) for run in range(15)]
     for method, least in ((raw_edges, 0.1), (interpolation, 0.04)):

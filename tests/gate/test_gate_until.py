@@ -193,6 +193,7 @@ def alarms(sessions: int, between: float, *, is_repeated: bool) -> float:
     return count / of
 
 
+@pytest.mark.simulated
 @pytest.mark.parametrize(("sessions", "between"), [(0, 0.0), (1, 0.0), (1, 0.1), (5, 0.05)])
 def test_unchanged_code_fails_at_most_2_percent_of_builds_over_all_looks(
     sessions: int, between: float
@@ -201,5 +202,6 @@ def test_unchanged_code_fails_at_most_2_percent_of_builds_over_all_looks(
     assert alarms(sessions, between, is_repeated=True) <= 0.025
 
 
+@pytest.mark.simulated
 def test_looks_that_spend_nothing_fail_more() -> None:
     assert alarms(0, 0.0, is_repeated=False) > 0.035

@@ -34,6 +34,8 @@ def decided(new: Floats, old: Floats, allowed: float = ALLOWED, **how: int) -> D
     return decide(looks(new, old, FIRST), allowed, **how)
 
 
+@pytest.mark.simulated
+@pytest.mark.simulated
 @pytest.mark.parametrize(("cv", "pairs"), [(0.02, 3.05), (0.05, 4.1), (0.1, 7.8)])
 def test_unchanged_code_is_soon_kept_and_hardly_ever_violated(cv: float, pairs: float) -> None:
     found = decided(*costs(cv, 1.0))
@@ -42,6 +44,7 @@ def test_unchanged_code_is_soon_kept_and_hardly_ever_violated(cv: float, pairs: 
     assert found.is_kept.mean() >= 0.94
 
 
+@pytest.mark.simulated
 @pytest.mark.parametrize("cv", [0.02, 0.05, 0.1])
 @pytest.mark.parametrize("drift", [1.0, 4.0])
 def test_growth_by_just_what_is_allowed_is_violated_in_half_of_all_cases(
@@ -51,6 +54,7 @@ def test_growth_by_just_what_is_allowed_is_violated_in_half_of_all_cases(
     assert 0.35 <= found.is_violated.mean() <= 0.6
 
 
+@pytest.mark.simulated
 @pytest.mark.parametrize(("cv", "share"), [(0.02, 0.001), (0.05, 0.04), (0.1, 0.1)])
 def test_growth_by_half_of_what_is_allowed_is_seldom_violated(cv: float, share: float) -> None:
     assert decided(*costs(cv, 1.05)).is_violated.mean() <= share
@@ -66,12 +70,14 @@ def test_growth_by_20_percent_is_found(cv: float, power: float, pairs: float) ->
     assert found.is_kept.mean() <= 0.015
 
 
+@pytest.mark.simulated
 def test_growth_is_found_on_a_machine_that_gets_ever_slower() -> None:
     found = decided(*costs(0.05, 1.2, drift=4.0))
     assert found.is_violated.mean() >= 0.98
     assert found.by_pairs.mean() >= 0.98
 
 
+@pytest.mark.simulated
 @pytest.mark.parametrize("family", [1, 15])
 def test_unchanged_code_fails_2_percent_of_builds_where_no_growth_is_allowed(family: int) -> None:
     new, old = costs(0.05, 1.0)
@@ -81,6 +87,7 @@ def test_unchanged_code_fails_2_percent_of_builds_where_no_growth_is_allowed(fam
     assert builds.mean() <= (0.03 if family == 1 else 0.06)
 
 
+@pytest.mark.simulated
 def test_heavy_tails_and_outliers_raise_no_false_alarms() -> None:
     rng = np.random.default_rng(7)
     tailed = 0.05 * rng.standard_t(3, (2, SIMULATIONS, PAIRS))
@@ -91,6 +98,7 @@ def test_heavy_tails_and_outliers_raise_no_false_alarms() -> None:
             assert decided(here, base, allowed).is_violated.mean() <= 0.02
 
 
+@pytest.mark.simulated
 @pytest.mark.parametrize("error", [0.05, 0.2])
 def test_nominal_levels_hold_their_errors_over_all_looks(error: float) -> None:
     found = looks(*costs(1.0, 1.0), FIRST)

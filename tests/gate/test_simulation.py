@@ -6,6 +6,8 @@ from types import ModuleType
 
 import pytest
 
+pytestmark = pytest.mark.simulated
+
 PATH = Path(__file__).parents[2] / "benchmarks" / "bench_gate.py"
 OURS = ("stored baseline", "ten stored sessions", "absolute budget")
 COUNT = 2_000
