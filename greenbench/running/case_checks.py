@@ -1,13 +1,15 @@
 """Whether cases can work, before anything runs, and whether a repeat of one did."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from greenbench import registry
 from greenbench.architectures.base import check_arguments, check_data, check_outputs
 from greenbench.backends.base import check_native
 from greenbench.backends.takes import check_case_taken
 from greenbench.cases import Case
-from greenbench.datasets.loaders import check_options, held_by
+from greenbench.datasets import LoadContext
+from greenbench.datasets.loaders import check_options, check_values, held_by
 from greenbench.errors import CaseFailedError, ConfigurationError
 from greenbench.results import CaseResult
 from greenbench.results.marks import REPLAYING
@@ -53,6 +55,22 @@ def check_cases(cases: Sequence[Case]) -> None:
         if case.id in seen:
             raise ConfigurationError(f"case {case.id} is listed twice; remove one of them")
         seen.add(case.id)
+
+
+def check_loading(cases: Sequence[Case], data_dir: Path) -> None:
+    """Refuse data of which their loaders say that they cannot be loaded on this machine.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+        Which `check_cases` does not refuse.
+    data_dir : pathlib.Path
+        Folder with local files.
+    """
+    for case in cases:
+        if case.backend != registry.OWN and not _is_replayed(case):
+            options = configure(case, first_values(case)).dataset_options
+            check_values(case.dataset, LoadContext(case.seed, data_dir), options)
 
 
 def _check_network(case: Case) -> None:
