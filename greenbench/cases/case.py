@@ -150,13 +150,16 @@ class Case:
         if self.space == "adam":
             object.__setattr__(self, "space", self.own_space)
         self._check_labels()
+        # Of the control, too, which then leaves them out.
+        self._check_counts()
         if self.strategy == "default":
             object.__setattr__(self, "trials", 1)
-            object.__setattr__(self, "reevaluate", min(self.reevaluate, 1))
+            again = self.reevaluate
+            object.__setattr__(self, "reevaluate", min(again, 1) if type(again) is int else again)
             object.__setattr__(self, "batched_trials", 1)
         self._check_numbers()
 
-    def _check_numbers(self) -> None:
+    def _check_counts(self) -> None:
         for name in COUNTS:
             value = getattr(self, name)
             if (name, value) in {("threads", None), ("batched_trials", AUTO)}:
@@ -168,6 +171,8 @@ class Case:
                 )
             if value > (most := MOST.get(name, MOST_OF_ALL)):
                 raise ConfigurationError(f"{name} is {value}; expected 1 to {most}")
+
+    def _check_numbers(self) -> None:
         again = self.reevaluate
         if not isinstance(again, int) or not 0 <= again <= self.trials:
             raise ConfigurationError(

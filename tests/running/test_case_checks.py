@@ -4,13 +4,14 @@ import math
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from click.testing import CliRunner
 
-from greenbench import register_dataset, registry
+from greenbench import register_dataset, register_optimizer, registry
 from greenbench.builtin import DATASETS
 from greenbench.cases import Case
 from greenbench.cli import cli
@@ -46,6 +47,19 @@ def look_for(context: LoadContext, hours: int) -> None:
 def load_files(context: LoadContext, hours: int = 24, lead: str = "II") -> None:
     """Load nothing: what it would read is looked for only."""
     raise AssertionError(f"{context}, {hours} and {lead}: no check loads data")
+
+
+@register_optimizer("checked_torchs")
+@dataclass(frozen=True)
+class Torchs:
+    """Options of an optimiser that torch alone builds."""
+
+    name: ClassVar[str] = "checked_torchs"
+    learning_rate: float = 0.1
+
+    def build_torch(self, parameters: object) -> None:
+        """Build nothing: it is looked at only."""
+        raise AssertionError(f"{parameters}: no check builds")
 
 
 OWN = {"dataset": "checked_currents", "dataset_options": {"path": "x"}}
@@ -136,9 +150,43 @@ def test_options_of_a_loader_of_ones_own_are_refused_with_its_place() -> None:
             check_cases([case])
 
 
-def test_network_of_another_framework_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="'unet' is written for the backend 'torch' and"):
-        check_cases([Case("default", architecture="unet", dataset="shapes", backend="keras")])
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (
+            {"backend": "keras", "architecture": "unet", "dataset": "shapes"},
+            "architecture 'unet' is written for the backend 'torch' and cannot run on 'keras'; "
+            "choose `--backend torch`",
+        ),
+        (
+            {"backend_options": {"precison": "tf32"}},
+            "backend 'torch' has no option 'precison' (given: 'tf32'); expected one of: "
+            "precision, channels_last, cuda_graphs",
+        ),
+        (
+            {"backend_options": {"channels_last": 1}},
+            "backend 'torch': channels_last is 1; expected true or false",
+        ),
+        (
+            {"backend": "keras_jax", "backend_options": {"precision": "tf32"}},
+            "backend 'keras_jax' has no option 'precision' (given: 'tf32'); expected none: leave "
+            "it out, or choose `--backend torch`",
+        ),
+        (
+            {"optimizer": "keras_nadam"},
+            "optimizer 'keras_nadam' is none of torch's; give its class a method "
+            "`build_torch(parameters)`, or choose another one or another backend",
+        ),
+        (
+            {"optimizer": "checked_torchs", "backend": "keras"},
+            "optimizer 'checked_torchs' is none of keras's; give its class a method "
+            "`build_keras()`, or choose another one or another backend",
+        ),
+    ],
+)
+def test_what_a_backend_is_known_not_to_train_is_refused(asked: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{re.escape(words)}$"):
+        check_cases([Case("default", **asked)])
 
 
 def test_what_may_work_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,6 +216,8 @@ def test_checks_import_no_framework() -> None:
         "from greenbench.running.case_checks import check_cases;"
         "check_cases([Case('default', architecture='unet', dataset='shapes'),"
         "Case('default', architecture='resnet_small', dataset='cifar10', backend='keras')]);"
+        "from greenbench.backends.known import check_optimizer;"
+        "check_optimizer('keras', 'keras_nadam');"
         "assert not {'torch', 'keras', 'torchvision', 'sklearn'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
