@@ -150,12 +150,11 @@ class Case:
         if self.space == "adam":
             object.__setattr__(self, "space", self.own_space)
         self._check_labels()
-        # Of the control, too, which then leaves them out.
         self._check_counts()
         if self.strategy == "default":
             object.__setattr__(self, "trials", 1)
-            again = self.reevaluate
-            object.__setattr__(self, "reevaluate", min(again, 1) if type(again) is int else again)
+            if isinstance(self.reevaluate, int):
+                object.__setattr__(self, "reevaluate", min(self.reevaluate, 1))
             object.__setattr__(self, "batched_trials", 1)
         self._check_numbers()
 
@@ -165,10 +164,8 @@ class Case:
             if (name, value) in {("threads", None), ("batched_trials", AUTO)}:
                 continue
             if not isinstance(value, int) or value < 1:
-                or_auto = f", or {AUTO}" if name == "batched_trials" else ""
-                raise ConfigurationError(
-                    f"{name} is {value!r}; expected a whole number above 0{or_auto}"
-                )
+                expected = "a whole number above 0" + f", or {AUTO}" * (name == "batched_trials")
+                raise ConfigurationError(f"{name} is {value!r}; expected {expected}")
             if value > (most := MOST.get(name, MOST_OF_ALL)):
                 raise ConfigurationError(f"{name} is {value}; expected 1 to {most}")
 
