@@ -161,12 +161,11 @@ class Case:
     def _check_counts(self) -> None:
         for name in COUNTS:
             value = getattr(self, name)
-            if (name, value) in {("threads", None), ("batched_trials", AUTO)}:
-                continue
-            if not isinstance(value, int) or value < 1:
+            may_be = (name, value) in {("threads", None), ("batched_trials", AUTO)}
+            if not may_be and (not isinstance(value, int) or value < 1):
                 expected = "a whole number above 0" + f", or {AUTO}" * (name == "batched_trials")
                 raise ConfigurationError(f"{name} is {value!r}; expected {expected}")
-            if value > (most := MOST.get(name, MOST_OF_ALL)):
+            if not may_be and value > (most := MOST.get(name, MOST_OF_ALL)):
                 raise ConfigurationError(f"{name} is {value}; expected 1 to {most}")
 
     def _check_numbers(self) -> None:
