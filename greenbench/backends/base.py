@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from greenbench.architectures.spec import Native, Spec, Weights
 from greenbench.cases import Case, Scalar
 from greenbench.datasets.base import Dataset
-from greenbench.errors import ArchitectureError, ConfigurationError, ScoreError
+from greenbench.errors import ScoreError
 from greenbench.optimizers import AdamOptions as AdamOptions  # noqa: PLC0414
 from greenbench.optimizers import Constant, OptimizerOptions, Schedule
 from greenbench.optimizers.schedules import Factors
@@ -296,15 +296,6 @@ def memory_errors_translated() -> Iterator[None]:
         raise
 
 
-def check_native(backend: str, architecture: str, written_for: str) -> None:
-    """Raise `ArchitectureError` if a native architecture was written for another backend."""
-    if written_for != backend:
-        raise ArchitectureError(
-            f"architecture {architecture!r} is written for the backend {written_for!r} and "
-            f"cannot run on {backend!r}; choose `--backend {written_for}`"
-        )
-
-
 def check_trainable(request: BuildRequest, train_size: int) -> None:
     """Raise `ArchitectureError` if a neutral network cannot be trained on so many samples."""
     if isinstance(request.architecture, Spec):
@@ -364,15 +355,6 @@ def measured(task: Task, found: Mapping[str, Any], targets: NDArray[Any]) -> dic
             f"{task.score.reads}; let `measure` return it for what `reads` says"
         )
     return figures
-
-
-def refuse_options(name: str, request: BuildRequest) -> None:
-    """Raise `ConfigurationError` if a request has options, for a backend that takes none."""
-    for option, value in request.options.items():
-        raise ConfigurationError(
-            f"backend {name!r} has no option {option!r} (given: {value!r}); expected none: leave "
-            "it out, or choose `--backend torch`"
-        )
 
 
 def sample_order(size: int, batch_size: int, seed: int, epoch: int) -> NDArray[np.int64]:

@@ -10,10 +10,8 @@ from greenbench.architectures.spec import Native
 from greenbench.backends import keras_native
 from greenbench.backends.base import (
     BuildRequest,
-    check_native,
     check_trainable,
     memory_errors_translated,
-    refuse_options,
 )
 from greenbench.backends.keras_checks import KerasChecks
 from greenbench.backends.keras_data import Layout, Samples, example_of, hold
@@ -27,6 +25,7 @@ from greenbench.backends.keras_losses import Head, head_of
 from greenbench.backends.keras_model import Bound, KerasModel
 from greenbench.backends.keras_spec import sequential
 from greenbench.backends.keras_state import import_keras
+from greenbench.backends.known import check_native, check_options
 from greenbench.backends.process_state import state_kept
 from greenbench.backends.takes import TAKES
 from greenbench.datasets.base import Dataset, digest_splits
@@ -94,7 +93,7 @@ class KerasBackend:
             If a neutral network cannot be trained in batches of that size; if a native one belongs
             to another backend, expects another layout, or is none that learns these classes.
         """
-        refuse_options(self.name, request)
+        check_options(self.name, request.options)
         assert self._dataset is not None, "load comes first"
         check_trainable(request, len(self._dataset.train))
         architecture = request.architecture

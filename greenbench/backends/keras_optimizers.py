@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops
 
 from greenbench.backends.base import BuildRequest, learning_factors
+from greenbench.backends.known import optimizer_error
 from greenbench.errors import ConfigurationError
 from greenbench.optimizers import (
     AdadeltaOptions,
@@ -89,10 +90,7 @@ def _built(options: OptimizerOptions, factors: Factors | None) -> Any:
 def _native(options: OptimizerOptions) -> Any:
     build = getattr(options, "build_keras", None)
     if build is None:
-        raise ConfigurationError(
-            f"optimizer {options.name!r} is none of Keras's; give its class a method "
-            "`build_keras()`, or choose another one or another backend"
-        )
+        raise optimizer_error("keras", options.name)
     try:
         built = build()
     except (TypeError, ValueError) as error:

@@ -13,10 +13,10 @@ from greenbench.architectures.spec import Native, Spec
 from greenbench.backends.base import (
     BuildRequest,
     Order,
-    check_native,
     check_trainable,
     memory_errors_translated,
 )
+from greenbench.backends.known import check_native
 from greenbench.backends.process_state import seed_process, state_kept
 from greenbench.backends.takes import TAKES
 from greenbench.backends.torch_augmentation import check_augmentation

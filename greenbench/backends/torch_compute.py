@@ -3,19 +3,16 @@
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import torch
 
+from greenbench.backends.known import check_options, option_error
 from greenbench.cases import Scalar
 from greenbench.cases.case import AUTO
-from greenbench.errors import ConfigurationError
 
-_EXPECTED: Mapping[str, tuple[Scalar, ...]] = {
-    "precision": ("float32", "tf32", "bfloat16", "float16"),
-    "channels_last": (True, False),
-    "cuda_graphs": (AUTO, True, False),
-}
+_refusal = partial(option_error, "torch")
 _AUTOCAST = ("bfloat16", "float16")
 _TF32_SINCE = (8, 0)
 """Compute capability of the first GPUs that round products to TF32."""
@@ -97,15 +94,7 @@ def read_options(options: Mapping[str, Scalar], device: torch.device, *, capture
     ConfigurationError
         If a name or a value is unknown, or the device does not have it.
     """
-    for name, value in options.items():
-        if name not in _EXPECTED:
-            raise ConfigurationError(
-                f"backend 'torch' has no option {name!r} (given: {value!r}); "
-                f"expected one of: {', '.join(_EXPECTED)}"
-            )
-        # 1 is equal to True, but is not what was asked for.
-        if not any(type(value) is type(known) and value == known for known in _EXPECTED[name]):
-            raise _refusal(name, value, " or ".join(map(_shown, _EXPECTED[name])))
+    check_options("torch", options)
     compute = Compute(**cast("dict[str, Any]", dict(options)))
     if compute.cuda_graphs is True and not captures:
         raise _refusal("cuda_graphs", True, "auto or false without a CUDA GPU")
@@ -140,14 +129,6 @@ def choices() -> list[dict[str, Scalar]]:
 def _has_tf32(device: torch.device | None = None) -> bool:
     # AMD's count otherwise: with most of them, torch would compute in float32 and say nothing.
     return not torch.version.hip and torch.cuda.get_device_capability(device) >= _TF32_SINCE
-
-
-def _refusal(name: str, value: Scalar, expected: str) -> ConfigurationError:
-    return ConfigurationError(f"backend 'torch': {name} is {_shown(value)}; expected {expected}")
-
-
-def _shown(value: Scalar) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def make_reproducible() -> None:

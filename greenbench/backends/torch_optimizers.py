@@ -17,6 +17,7 @@ from torch.optim.adamw import adamw
 from torch.optim.rmsprop import rmsprop
 from torch.optim.sgd import sgd
 
+from greenbench.backends.known import optimizer_error
 from greenbench.errors import ConfigurationError
 from greenbench.optimizers import (
     AdadeltaOptions,
@@ -187,10 +188,7 @@ def make_optimizer(
         return Functional(parameters, options)
     build = getattr(options, "build_torch", None)
     if build is None:
-        raise ConfigurationError(
-            f"optimizer {options.name!r} is none of torch's; give its class a method "
-            "`build_torch(parameters)`, or choose another one or another backend"
-        )
+        raise optimizer_error("torch", options.name)
     trained = [each for each in parameters if each.requires_grad]
     try:
         built = build(trained)

@@ -150,24 +150,25 @@ class Case:
         if self.space == "adam":
             object.__setattr__(self, "space", self.own_space)
         self._check_labels()
+        self._check_counts()
         if self.strategy == "default":
             object.__setattr__(self, "trials", 1)
-            object.__setattr__(self, "reevaluate", min(self.reevaluate, 1))
+            if isinstance(self.reevaluate, int):
+                object.__setattr__(self, "reevaluate", min(self.reevaluate, 1))
             object.__setattr__(self, "batched_trials", 1)
         self._check_numbers()
 
-    def _check_numbers(self) -> None:
+    def _check_counts(self) -> None:
         for name in COUNTS:
             value = getattr(self, name)
-            if (name, value) in {("threads", None), ("batched_trials", AUTO)}:
-                continue
-            if not isinstance(value, int) or value < 1:
-                or_auto = f", or {AUTO}" if name == "batched_trials" else ""
-                raise ConfigurationError(
-                    f"{name} is {value!r}; expected a whole number above 0{or_auto}"
-                )
-            if value > (most := MOST.get(name, MOST_OF_ALL)):
+            may_be = (name, value) in {("threads", None), ("batched_trials", AUTO)}
+            if not may_be and (not isinstance(value, int) or value < 1):
+                expected = "a whole number above 0" + f", or {AUTO}" * (name == "batched_trials")
+                raise ConfigurationError(f"{name} is {value!r}; expected {expected}")
+            if not may_be and value > (most := MOST.get(name, MOST_OF_ALL)):
                 raise ConfigurationError(f"{name} is {value}; expected 1 to {most}")
+
+    def _check_numbers(self) -> None:
         again = self.reevaluate
         if not isinstance(again, int) or not 0 <= again <= self.trials:
             raise ConfigurationError(

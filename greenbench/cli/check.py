@@ -21,11 +21,14 @@ def check(seeds: bool, **given: Any) -> None:
     `greenbench check -p my_parts.py -a unet -d blobs`.
     """
     settings = read_settings()
-    cases = selection_of(given, settings).cases()
+    cases = list(dict.fromkeys(selection_of(given, settings).cases()))
+    from greenbench.running.case_checks import check_cases, check_loading  # noqa: PLC0415
     from greenbench.search.trying import try_case  # noqa: PLC0415
     from greenbench.tasks.score_format import said  # noqa: PLC0415
 
-    for case in dict.fromkeys(cases):
+    check_cases(cases)
+    check_loading(cases, settings.data_dir)
+    for case in cases:
         tried = try_case(case, settings.threads, settings.data_dir, seeds=seeds)
         loss = "" if tried.loss is None else f", loss {tried.loss:.4g}"
         value = ""

@@ -62,12 +62,9 @@ def read_columns(path: Path) -> dict[str, Column]:
     Raises
     ------
     DatasetError
-        If the file is missing or cannot be read, has no header or no rows, two columns have one
+        If the file cannot be read, has no header or no rows, two columns have one
         name, or a column has neither numbers nor text.
     """
-    if not path.is_file():
-        problem = "is not a file" if path.exists() else "does not exist"
-        raise DatasetError(f"table {shown(path)} {problem}; give the path of a CSV or Parquet file")
     try:
         table = _read_parquet(path) if path.suffix.lower() in PARQUET else _read_csv(path)
     except (OSError, pa.ArrowException) as error:

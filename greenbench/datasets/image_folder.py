@@ -28,7 +28,12 @@ class _Look:
     side: int | None
 
 
-@holds(IMAGES, task="classification")
+def _check(context: LoadContext, path: object, ground: object) -> None:
+    _folder(context.data_dir, path)
+    _check_ground(ground)
+
+
+@holds(IMAGES, task="classification", check=_check)
 @augmented
 def load_image_folder(
     context: LoadContext, path: str, side: int | None = None, ground: str = "white"

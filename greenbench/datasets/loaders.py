@@ -3,12 +3,15 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from greenbench import registry
 from greenbench.errors import ConfigurationError, DatasetError, UnknownNameError
-from greenbench.machine.places import at
+from greenbench.machine.places import at, calling
 from greenbench.machine.signatures import REQUIRED, options_of, takes_any
+
+if TYPE_CHECKING:
+    from greenbench.datasets.base import LoadContext
 
 Loader = TypeVar("Loader", bound=Callable[..., Any])
 
@@ -26,13 +29,18 @@ class Held:
         One of `SAMPLES`; None if nobody knows.
     task : str or None
         What the data set is for unless a case says otherwise; None if its options decide.
+    check : callable or None
+        Raises `DatasetError` for options that cannot be, before anything is loaded.
     """
 
     samples: str | None = None
     task: str | None = None
+    check: Callable[..., None] | None = None
 
 
-def holds(samples: str, task: str | None = None) -> Callable[[Loader], Loader]:
+def holds(
+    samples: str, task: str | None = None, *, check: Callable[..., None] | None = None
+) -> Callable[[Loader], Loader]:
     """Declare what a loader's data are; a decorator.
 
     Networks and tasks that cannot learn from such data are then refused before anything starts,
@@ -44,6 +52,9 @@ def holds(samples: str, task: str | None = None) -> Callable[[Loader], Loader]:
         ``"images"``, ``"numbers"`` of any other shape, ``"token ids"`` or ``"several inputs"``.
     task : str, optional
         What the data set is for, if no option of the loader decides that.
+    check : callable, optional
+        Looks at options and files, as the loader itself does first: a function of a `LoadContext`
+        and those options of the loader that it names. It raises `DatasetError`, and loads nothing.
 
     Raises
     ------
@@ -62,7 +73,7 @@ def holds(samples: str, task: str | None = None) -> Callable[[Loader], Loader]:
         )
 
     def declare(load: Loader) -> Loader:
-        setattr(load, "held", Held(samples, task))  # noqa: B010
+        setattr(load, "held", Held(samples, task, check))  # noqa: B010
         return load
 
     return declare
@@ -107,3 +118,27 @@ def check_options(name: str, load: Callable[..., Any], options: Mapping[str, Any
         raise DatasetError(
             f"{who} cannot be called ({error}); expected a function of a LoadContext and options"
         ) from error
+
+
+def check_values(name: str, context: "LoadContext", options: Mapping[str, Any]) -> None:
+    """Let a loader say of options, and of the files that they name, whether they can be.
+
+    Parameters
+    ----------
+    name : str
+        Of the data set, in the registry.
+    context : LoadContext
+        Of any repeat, on the machine that will load the data.
+    options : mapping
+        Which the loader takes.
+
+    Raises
+    ------
+    DatasetError
+        If they cannot; of what no declaration checks, the loader itself says so.
+    """
+    load, check = registry.datasets.get(name), held_by(name).check
+    if check is not None:
+        values = {**options_of(load, given=1), **options}
+        with calling(f"dataset {name!r}", load, DatasetError):
+            check(context, **{each: values[each] for each in options_of(check, given=1)})

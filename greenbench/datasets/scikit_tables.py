@@ -58,7 +58,12 @@ def load_diabetes(context: LoadContext) -> Dataset:
     return _regressed("diabetes", "scikit-learn, diabetes", table.data, table.target, context)
 
 
-@holds(NUMBERS, task="regression")
+def _check(_: LoadContext, samples: int, features: int) -> None:
+    check_number("friedman", "samples", samples, MIN_SAMPLES)
+    check_number("friedman", "features", features, MIN_FEATURES)
+
+
+@holds(NUMBERS, task="regression", check=_check)
 def load_friedman(context: LoadContext, samples: int = 20_640, features: int = 8) -> Dataset:
     """Make rows of numbers, and a figure that depends on five of them in a curved way.
 
@@ -88,8 +93,7 @@ def load_friedman(context: LoadContext, samples: int = 20_640, features: int = 8
     """
     from sklearn.datasets import make_friedman1  # noqa: PLC0415
 
-    check_number("friedman", "samples", samples, MIN_SAMPLES)
-    check_number("friedman", "features", features, MIN_FEATURES)
+    _check(context, samples, features)
     rows, figures = make_friedman1(samples, features, noise=1.0, random_state=TABLE_SEED)
     return _regressed("friedman", "scikit-learn, Friedman #1", rows, figures, context)
 

@@ -15,7 +15,12 @@ MOST_SHAPES = 3
 MIN_SAMPLES, MIN_SIDE = 10, 16
 
 
-@holds(IMAGES, task="segmentation")
+def _check(_: LoadContext, samples: int, side: int) -> None:
+    check_number("shapes", "samples", samples, MIN_SAMPLES)
+    check_number("shapes", "side", side, MIN_SIDE)
+
+
+@holds(IMAGES, task="segmentation", check=_check)
 def load_shapes(context: LoadContext, samples: int = 1000, side: int = 32) -> Dataset:
     """Make grey images with up to three shapes that do not overlap, and the class of each pixel.
 
@@ -41,8 +46,7 @@ def load_shapes(context: LoadContext, samples: int = 1000, side: int = 32) -> Da
     DatasetError
         If an option is out of range.
     """
-    check_number("shapes", "samples", samples, MIN_SAMPLES)
-    check_number("shapes", "side", side, MIN_SIDE)
+    _check(context, samples, side)
     generator = np.random.default_rng(IMAGE_SEED)
     images = np.full((samples, side, side), GROUND, np.float32)
     classes = np.zeros((samples, side, side), np.int64)

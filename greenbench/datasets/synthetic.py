@@ -23,7 +23,14 @@ NOISE = 0.3
 MIN_SIDE = 4
 
 
-@holds(IMAGES, task="classification")
+def _check(_: LoadContext, samples: int, side: int, channels: int, classes: int) -> None:
+    check_number("synthetic", "classes", classes, MIN_CLASSES)
+    check_number("synthetic", "samples", samples, MIN_IMAGES_A_CLASS * classes)
+    check_number("synthetic", "side", side, MIN_SIDE)
+    check_number("synthetic", "channels", channels, 1)
+
+
+@holds(IMAGES, task="classification", check=_check)
 @augmented
 def load_synthetic(
     context: LoadContext,
@@ -59,10 +66,7 @@ def load_synthetic(
     DatasetError
         If an option is out of range.
     """
-    check_number("synthetic", "classes", classes, MIN_CLASSES)
-    check_number("synthetic", "samples", samples, MIN_IMAGES_A_CLASS * classes)
-    check_number("synthetic", "side", side, MIN_SIDE)
-    check_number("synthetic", "channels", channels, 1)
+    _check(context, samples, side, channels, classes)
     generator = np.random.default_rng(IMAGE_SEED)
     prototypes = _prototypes(generator, (classes, channels, side, side))
     labels = np.arange(samples) % classes

@@ -23,7 +23,20 @@ LARGEST_WHOLE = 2.0**53
 """Beyond it, floats no longer tell whole numbers apart."""
 
 
-@holds(NUMBERS)
+def _check(
+    context: LoadContext,
+    *,
+    path: object,
+    task: object,
+    missing: object,
+    categories: object,
+    standardise: object,
+) -> None:
+    _check_options(task, missing, categories, standardise)
+    _file(context.data_dir, path)
+
+
+@holds(NUMBERS, check=_check)
 def load_tabular(
     context: LoadContext,
     path: str,
@@ -132,7 +145,13 @@ def _columns(data_dir: Path, path: str, target: str, ignored: Sequence[str]) -> 
 def _file(data_dir: Path, path: object) -> Path:
     if not isinstance(path, str | os.PathLike):
         raise DatasetError(f"dataset 'tabular': path is {path!r}; expected a file's name")
-    return data_dir / Path(path).expanduser()
+    file = data_dir / Path(path).expanduser()
+    if not file.is_file():
+        problem = "is not a file" if file.exists() else "does not exist"
+        raise DatasetError(f"table {shown(file)} {problem}; give the path of a CSV or Parquet file")
+    if not os.access(file, os.R_OK):
+        raise DatasetError(f"table {shown(file)} cannot be read; give yourself the right to do so")
+    return file
 
 
 def _check_numbers(column: Any, *, is_target: bool) -> None:

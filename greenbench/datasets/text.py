@@ -2,6 +2,8 @@
 
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +25,18 @@ UNITS = ("characters", "bytes")
 Ids = NDArray[np.int64]
 
 
-@holds(TOKENS, task="language_modelling")
+def _check_options(
+    loading: LoadContext, /, path: object, unit: object, context: object, limit: object
+) -> None:
+    _check("unit", unit, unit in UNITS, " or ".join(UNITS))
+    for name, value in (("context", context), ("limit", 1 if limit is None else limit)):
+        _check(name, value, type(value) is int and value > 0, "a whole number above 0")
+    if path is not None and not (file := _file(loading.data_dir, path)).is_fifo():
+        with _reading(file):
+            file.open("rb").close()
+
+
+@holds(TOKENS, task="language_modelling", check=_check_options)
 def load_text(
     loading: LoadContext,
     /,
@@ -62,9 +75,7 @@ def load_text(
     DatasetError
         If the file is missing, no UTF-8 or too short, or an option is out of range.
     """
-    _check("unit", unit, unit in UNITS, " or ".join(UNITS))
-    for name, value in (("context", context), ("limit", 1 if limit is None else limit)):
-        _check(name, value, type(value) is int and value > 0, "a whole number above 0")
+    _check_options(loading, path, unit, context, limit)
     source, content = _read(loading.data_dir, path)
     tokens = _tokens(content, unit, path)[:limit]
     least = round((context + 1) / VALIDATION_SHARE)
@@ -103,11 +114,21 @@ def _read(data_dir: Path, path: object) -> tuple[str, bytes]:
         text = "\n\n".join(topics[name] for name in sorted(topics))
         version = platform.python_version()
         return f"Python {version}, documentation (pydoc_data.topics)", text.encode()
+    file = _file(data_dir, path)
+    with _reading(file):
+        return f"text {shown(path)}", file.read_bytes()
+
+
+def _file(data_dir: Path, path: object) -> Path:
     if not isinstance(path, str | os.PathLike):
         raise DatasetError(f"dataset 'text': path is {path!r}; expected a file's name")
-    file = data_dir / Path(path).expanduser()
+    return data_dir / Path(path).expanduser()
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
     try:
-        return f"text {shown(path)}", file.read_bytes()
+        yield
     except (OSError, ValueError) as error:
         # A name with a NUL is a ValueError.
         reason = error.strerror if isinstance(error, OSError) else str(error)

@@ -43,7 +43,7 @@ IDX_SHAPES = {
     "t10k-images-idx3-ubyte": (10_000, 28, 28),
     "t10k-labels-idx1-ubyte": (10_000,),
 }
-CIFAR10_POOL = 50_000
+IDX_POOL, CIFAR10_POOL = 60_000, 50_000
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,14 @@ class _Published:
     archives: Mapping[Path, str]
 
 
-@holds(IMAGES, task="classification")
+def _limited_to(name: str, available: int) -> Callable[[LoadContext, int | None], None]:
+    def check(_: LoadContext, limit: int | None) -> None:
+        _check_limit(name, limit, available)
+
+    return check
+
+
+@holds(IMAGES, task="classification", check=_limited_to("mnist", IDX_POOL))
 @augmented
 def load_mnist(context: LoadContext, limit: int | None = None) -> Dataset:
     """Load MNIST: 60,000 and 10,000 handwritten digits, 28×28 with one channel.
@@ -93,7 +100,7 @@ def load_mnist(context: LoadContext, limit: int | None = None) -> Dataset:
     return _load_idx("mnist", "MNIST", context, limit)
 
 
-@holds(IMAGES, task="classification")
+@holds(IMAGES, task="classification", check=_limited_to("fashion_mnist", IDX_POOL))
 @augmented
 def load_fashion_mnist(context: LoadContext, limit: int | None = None) -> Dataset:
     """Load FashionMNIST: 60,000 and 10,000 pictures of clothes, 28×28 with one channel.
@@ -104,7 +111,7 @@ def load_fashion_mnist(context: LoadContext, limit: int | None = None) -> Datase
     return _load_idx("fashion_mnist", "FashionMNIST", context, limit)
 
 
-@holds(IMAGES, task="classification")
+@holds(IMAGES, task="classification", check=_limited_to("cifar10", CIFAR10_POOL))
 @augmented
 def load_cifar10(context: LoadContext, limit: int | None = None) -> Dataset:
     """Load CIFAR-10: 50,000 and 10,000 photographs, 32×32 with three channels.
@@ -126,7 +133,7 @@ def load_cifar10(context: LoadContext, limit: int | None = None) -> Dataset:
 
 
 def _load_idx(name: str, title: str, context: LoadContext, limit: int | None) -> Dataset:
-    _check_limit(name, limit, IDX_SHAPES["train-labels-idx1-ubyte"][0])
+    _check_limit(name, limit, IDX_POOL)
     folder = context.data_dir / title / "raw"
     files = [folder / file for file in IDX_SHAPES]
     for path in files:

@@ -1,13 +1,15 @@
 """Whether cases can work, before anything runs, and whether a repeat of one did."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from greenbench import registry
 from greenbench.architectures.base import check_arguments, check_data, check_outputs
-from greenbench.backends.base import check_native
+from greenbench.backends.known import check_native, check_optimizer, check_options
 from greenbench.backends.takes import check_case_taken
 from greenbench.cases import Case
-from greenbench.datasets.loaders import check_options, held_by
+from greenbench.datasets import LoadContext, loaders
+from greenbench.datasets.loaders import held_by
 from greenbench.errors import CaseFailedError, ConfigurationError
 from greenbench.results import CaseResult
 from greenbench.results.marks import REPLAYING
@@ -36,6 +38,7 @@ def check_cases(cases: Sequence[Case]) -> None:
     for case in cases:
         registry.check_case(case)
         check_case_taken(case)
+        _check_backend(case)
         make_scheduler(case)
         if training := registry.training_of(case):
             check_fidelity(case, training)
@@ -55,11 +58,35 @@ def check_cases(cases: Sequence[Case]) -> None:
         seen.add(case.id)
 
 
-def _check_network(case: Case) -> None:
-    """Refuse a network that is known not to learn a case's task, data or with its backend."""
+def check_loading(cases: Sequence[Case], data_dir: Path) -> None:
+    """Refuse data of which their loaders say that they cannot be loaded on this machine.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+        Which `check_cases` does not refuse.
+    data_dir : pathlib.Path
+        Folder with local files.
+    """
+    for case in cases:
+        if case.backend != registry.OWN and not _is_replayed(case):
+            options = configure(case, first_values(case)).dataset_options
+            loaders.check_values(case.dataset, LoadContext(case.seed, data_dir), options)
+
+
+def _check_backend(case: Case) -> None:
+    """Refuse what a backend of ours is known not to train; its framework is not imported."""
+    if case.backend in (registry.OWN, *REPLAYING) or registry.backends.place(case.backend):
+        return
+    check_options(case.backend, dict(case.backend_options))
+    check_optimizer(case.backend, case.optimizer)
     written_for = getattr(registry.architectures.get(case.architecture), "native_backend", None)
-    if written_for and registry.backends.place(case.backend) is None and not _is_replayed(case):
+    if written_for:
         check_native(case.backend, case.architecture, written_for)
+
+
+def _check_network(case: Case) -> None:
+    """Refuse a network that is known not to learn a case's task or data."""
     check_data(case.architecture, case.dataset)
     if task := case.task or held_by(case.dataset).task:
         check_outputs(case.architecture, task)
@@ -71,7 +98,9 @@ def _check_data(case: Case) -> None:
         check_targets(case.task, case.dataset)
     if not _is_replayed(case):
         load = registry.datasets.get(case.dataset)
-        check_options(case.dataset, load, configure(case, first_values(case)).dataset_options)
+        loaders.check_options(
+            case.dataset, load, configure(case, first_values(case)).dataset_options
+        )
 
 
 def _is_replayed(case: Case) -> bool:

@@ -27,7 +27,7 @@ from greenbench.results import CaseResult
 from greenbench.results.gpus import Gpu
 from greenbench.results.journal import Journal
 from greenbench.results.marks import is_drifted
-from greenbench.running.case_checks import check_cases
+from greenbench.running.case_checks import check_cases, check_loading
 from greenbench.running.checkout import Checkout
 from greenbench.running.conditions import conditions_of, conditions_of_each, digest_of, listed
 from greenbench.running.continuing import Continuation
@@ -109,6 +109,7 @@ class Session:
         check_meters(self.settings.meter)
         check_uri(self.settings.tracking_uri)
         if self._measures_here:
+            check_loading(self.cases, self.settings.data_dir)
             for case in self.cases:
                 check_devices(case, self.settings.threads_of(case), os.environ)
         intensity = carbon_intensity(self.settings.carbon_g_per_kwh, self.settings.country)

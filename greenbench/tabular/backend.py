@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from greenbench.architectures.spec import Spec, Weights
-from greenbench.backends.base import AdamOptions, BuildRequest, refuse_options
+from greenbench.backends.base import AdamOptions, BuildRequest
+from greenbench.backends.known import check_options
 from greenbench.cases import Case
 from greenbench.datasets.base import Dataset, Split
 from greenbench.errors import ConfigurationError, UncountedFlopsError
@@ -85,7 +86,7 @@ class TabularBackend:
             If nothing like it was recorded, or the request has options.
         """
         with self._odometer.uncounted():
-            refuse_options(self.name, request)
+            check_options(self.name, request.options)
             if self._lookup is None:
                 raise ConfigurationError("no recording is open; open one for a case first")
             recording = self._lookup.recording

@@ -93,6 +93,13 @@ def test_default_strategy_tries_once_and_shows_no_trials() -> None:
     assert (case.trials, case.id) == (1, Case().id)
 
 
+@pytest.mark.parametrize("name", ["trials", "batched_trials", "reevaluate"])
+@pytest.mark.parametrize("value", [-1, "many"])
+def test_number_that_the_default_strategy_leaves_out_must_be_one(name: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} is {value!r}; expected "):
+        Case(**{"strategy": "default", name: value})
+
+
 def test_options_in_another_order_are_the_same_case() -> None:
     one = Case(architecture_options=(("b", 1), ("a", 2)))
     other = Case(architecture_options={"a": 2, "b": 1})  # type: ignore[arg-type]
