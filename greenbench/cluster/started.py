@@ -7,7 +7,7 @@ import re
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ from greenbench.machine.secrets import redact
 from greenbench.settings import Settings
 
 CONNECT_S = 10
+START_S = 300
+"""How long workers on this machine may take to start, at most, until that is said."""
 EXTRA = "cluster"
 ENDS = (signal.SIGTERM, signal.SIGHUP)
 """What ends a process that does not expect it."""
@@ -188,10 +190,14 @@ def _local(places: Sequence[dict[str, str]]) -> Iterator[tuple[Any, Any]]:
     # Dask trims its own memory, which would cost the trainings that a worker starts.
     with (
         dask.config.set({"distributed.nanny.pre-spawn-environ": {}}),
-        SpecCluster(
-            workers=workers, scheduler=scheduler, security=security, silence_logs=logging.ERROR
-        ) as cluster,
+        SpecCluster(scheduler=scheduler, security=security, silence_logs=logging.ERROR) as cluster,
     ):
+        # Only now: Ctrl+C while it is made with them would keep Dask from closing them.
+        cluster.worker_spec.update(workers)
+        cluster.scale(len(workers))
+        # What comes later is waited for by whoever needs it.
+        with suppress(TimeoutError):
+            cluster.wait_for_workers(len(workers), timeout=START_S)
         yield cluster, security
 
 

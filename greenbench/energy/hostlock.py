@@ -25,8 +25,6 @@ LONGEST_SILENCE_S = 600.0
 MOST_NAMED = 3
 HOLDER = "GREENBENCH_HOST_LOCK_HOLDER"
 """The variable that tells processes which ones of them hold which lock: ``PID PATH``."""
-MAKING_S = 0.5
-"""Whoever makes the file opens it to others in far less."""
 
 
 class Held:
@@ -223,17 +221,10 @@ def _is_held_for_us(path: Path) -> bool:
 
 
 def _acquire(lock: Lock, *, is_shared: bool = False) -> bool:
-    deadline = time.monotonic() + MAKING_S
-    while True:
-        try:
-            return lock.acquire(is_shared=is_shared)
-        except OSError as error:
-            is_shut = isinstance(error, PermissionError) and os.path.lexists(lock.path)
-            if is_shut and time.monotonic() < deadline:
-                time.sleep(MAKING_S / 10)
-                continue
-            raise ConfigurationError(
-                f"host lock {lock.path} cannot be taken ({error.strerror}); set "
-                "GREENBENCH_HOST_LOCK to a file that you may read, the same for everybody who "
-                "measures on this machine"
-            ) from error
+    try:
+        return lock.acquire(is_shared=is_shared)
+    except OSError as error:
+        raise ConfigurationError(
+            f"host lock {lock.path} cannot be taken ({error.strerror}); set GREENBENCH_HOST_LOCK "
+            "to a file that you may read, the same for everybody who measures on this machine"
+        ) from error

@@ -3,12 +3,15 @@
 import errno
 import fcntl
 import os
+import secrets
 import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
+
+from greenbench.machine.files import NO_LINKS
 
 FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 """Nothing is followed, truncated or made, and what is no file is not waited for."""
@@ -127,11 +130,28 @@ class Lock:
             with suppress(FileNotFoundError):
                 return os.open(self.path, flags)
             with suppress(FileExistsError):
-                handle = os.open(self.path, flags | os.O_CREAT | os.O_EXCL, 0o666)
-                if self._is_for_everybody:
-                    # The umask took something away; earlier versions open it for writing.
-                    os.fchmod(handle, 0o666)
-                return handle
+                return self._make(flags | os.O_CREAT | os.O_EXCL)
+
+    def _make(self, flags: int) -> int:
+        if not self._is_for_everybody:
+            return os.open(self.path, flags, 0o666)
+        # Elsewhere first: in its place, another user may open it from its first moment.
+        aside = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.tmp")
+        handle = os.open(aside, flags, 0o666)
+        try:
+            # The umask took something away; earlier versions open it for writing.
+            os.fchmod(handle, 0o666)
+            os.link(aside, self.path)
+        except OSError as error:
+            os.close(handle)
+            if error.errno not in NO_LINKS:
+                raise
+            # Such file systems know of no users, either.
+            return os.open(self.path, flags, 0o666)
+        finally:
+            with suppress(OSError):
+                aside.unlink(missing_ok=True)
+        return handle
 
     def _is_there(self, file: BinaryIO) -> bool:
         with suppress(OSError):

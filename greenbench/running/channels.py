@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import queue
+import signal
 import sys
 import threading
 from collections.abc import Mapping
@@ -32,7 +33,10 @@ def write(channel: BinaryIO, message: Mapping[str, Any]) -> None:
 
 
 def listen(stream: BinaryIO) -> "queue.Queue[dict[str, Any]]":
-    """Read requests in a thread, which ends the process as soon as its parent is gone."""
+    """Read requests in a thread, which ends the process as soon as its parent is gone.
+
+    If it leads a group, all of that ends.
+    """
     requests: queue.Queue[dict[str, Any]] = queue.Queue()
 
     def read() -> None:
@@ -42,7 +46,9 @@ def listen(stream: BinaryIO) -> "queue.Queue[dict[str, Any]]":
         finally:
             # The parent may have been killed, in the middle of a line, too. Nobody waits for this
             # measurement any more, and whoever resumes it must not find us still writing to the
-            # journal.
+            # journal. Nor is anybody left to end what our code has started.
+            if os.getpgrp() == os.getpid():
+                os.killpg(0, signal.SIGKILL)
             for child in multiprocessing.active_children():
                 child.kill()
             os._exit(0)

@@ -24,6 +24,9 @@ from greenbench.running.worker_surroundings import open_log, surroundings
 
 START_TIMEOUT_S = 300.0
 STOP_TIMEOUT_S = 5.0
+ENDED_TIMEOUT_S = 60.0
+"""What a worker whose events have ended may take to end, while the system takes its GPU's memory
+from it, or the machine is busy."""
 
 TRIAL_EVENTS = ("trial_started", "trial_finished")
 ANSWERS = ("ready", "warm", "idle", "data", "finished", "failed")
@@ -251,7 +254,7 @@ class WorkerProcess:
             self._kill()
             return f"took longer than {limit_s:g} s"
         try:
-            code = self._process.wait(timeout=STOP_TIMEOUT_S)
+            code = self._process.wait(timeout=ENDED_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._kill()
             return "closed its events, and went on"

@@ -1,3 +1,4 @@
+import errno
 import itertools
 import os
 import pwd
@@ -6,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -63,17 +63,25 @@ def test_free_lock_is_taken_without_a_word(lock: Path) -> None:
     assert told == []
 
 
-def test_wait_is_told_once_at_once_and_not_at_every_try(start: Start, lock: Path) -> None:
+def test_wait_is_told_once_at_once_and_not_at_every_try(
+    start: Start, lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However long so many tries take on a busy machine.
+    monkeypatch.setattr(hostlock, "TELL_AFTER_S", 3600.0)
     first = start()
     assert said(first) == "held"
+    tries: list[int] = []
+
+    def let_go() -> None:
+        tries.append(len(told))
+        if len(tries) == 9:
+            end(first)
+
     told: list[str] = []
-    waiting = threading.Thread(target=take, args=(lock, told.append))
-    waiting.start()
-    time.sleep(0.3)
-    end(first)
-    waiting.join(timeout=400)
-    assert not waiting.is_alive()
-    assert len(told) == 1
+    with measuring_lock(lock, (), None, told.append, 0.01, while_waiting=let_go):
+        assert len(told) == 1
+    # The second try, after a moment that somebody's look takes, is told.
+    assert tries[:3] == [0, 0, 1]
 
 
 @needs_linux
@@ -187,13 +195,34 @@ def test_lock_is_free_after_an_error_inside(start: Start, lock: Path) -> None:
     assert said(start()) == "held"
 
 
-def test_other_users_may_lock_it_too(lock: Path) -> None:
+def test_other_users_may_lock_it_too_from_its_first_moment(
+    lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shut: list[bool] = []
+    change = os.fchmod
+
+    def look(handle: int, mode: int) -> None:
+        shut.append(lock.exists())
+        change(handle, mode)
+
+    monkeypatch.setattr(os, "fchmod", look)
     before = os.umask(0o077)
     try:
         with host_lock(lock, lambda _: None):
             assert lock.stat().st_mode & 0o777 == 0o666
     finally:
         os.umask(before)
+    assert not any(shut)
+    assert {path.name for path in lock.parent.iterdir()} == {lock.name, f"{lock.name}.turn"}
+
+
+def test_file_system_without_links_has_a_lock(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refuse)
+    with host_lock(lock, lambda _: None):
+        assert lock.exists()
 
 
 def test_file_that_may_only_be_read_is_locked_and_stays_as_it_is(lock: Path, start: Start) -> None:

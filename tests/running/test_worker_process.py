@@ -11,6 +11,7 @@ from greenbench.errors import WorkerError
 from greenbench.results import TrialStatus
 from greenbench.results.account import Account
 from greenbench.results.readings import Component, Provenance, Reading
+from greenbench.running import worker_process
 from greenbench.running.worker_process import BrokenOffError, WorkerProcess
 
 TOLD = """
@@ -101,12 +102,26 @@ def test_worker_whose_answer_nobody_waits_for_is_ended(
     assert not worker.is_alive
 
 
-def test_worker_that_closes_its_events_is_not_waited_for_without_end(start: Start) -> None:
+def test_worker_that_closes_its_events_is_not_waited_for_without_end(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_process, "ENDED_TIMEOUT_S", 1.0)
     worker = start(STARTED + "    os.close(1)\n    time.sleep(600)\n")
     worker.wait_until_ready()
     with pytest.raises(BrokenOffError, match="closed its events, and went on") as broken:
         told_by(worker)
     assert [trial.status for trial in broken.value.trials] == [TrialStatus.CRASHED]
+
+
+def test_worker_that_takes_long_to_end_is_not_said_to_go_on(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_process, "STOP_TIMEOUT_S", 0.0)
+    # As where its events end with a file of its, and its GPU's memory takes longer.
+    worker = start(STARTED + "    os.close(1)\n    time.sleep(1)\n    os._exit(3)\n")
+    worker.wait_until_ready()
+    with pytest.raises(BrokenOffError, match="ended with exit code 3"):
+        told_by(worker)
 
 
 def test_energy_lost_with_a_worker_is_unknown_by_what_would_have_counted(start: Start) -> None:
