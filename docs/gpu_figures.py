@@ -16,7 +16,8 @@ def figures(found: dict[str, Any]) -> dict[str, str]:
         The contents of ``gpu.json``.
     """
     apart = [share for each in found["family"] for share in each["meters_apart"]]
-    batches, start = found["batches"], found["start"]
+    batches, start, counter = found["batches"], found["start"], found["counter"]
+    smallest = found["family"][0]
     return {
         "gpu_machine": "{gpu} (driver {driver}), {cpu}, PyTorch {torch}".format(**found["machine"]),
         "gpu_date": found["date"],
@@ -24,6 +25,8 @@ def figures(found: dict[str, Any]) -> dict[str, str]:
         "gpu_window": f"{found['family_window_s']} s",
         "gpu_idle_before": f"{found['idle_w']['before']} W",
         "gpu_idle_after": f"{found['idle_w']['after']} W",
+        "gpu_missed": _cv(smallest["total_j"]),
+        "gpu_missed_train": _cv(smallest["train_j"]),
         "gpu_apart": f"{max(apart):.1%}",
         "gpu_apart_median": f"{median(apart):.1%}",
         "gpu_apart_within": f"{sum(share <= BAR for share in apart)} of {len(apart)}",
@@ -34,6 +37,11 @@ def figures(found: dict[str, Any]) -> dict[str, str]:
         "gpu_first": f"{start['first_trial_s']:.1f} s",
         "gpu_import": f"{start['import_and_context_s']:.1f} s",
         "gpu_more": f"{start['first_trial_s'] - start['import_and_context_s']:.1f} s",
+        "gpu_read": f"{counter['read_ms']} ms",
+        "gpu_read_late": f"{counter['read_after_tick_ms']} ms",
+        "gpu_share": " and ".join(f"{share:.1%}" for share in counter["share"]),
+        "gpu_tests": str(found["tests"]["passed"]),
+        "gpu_slow": str(found["tests"]["slow_passed"]),
     }
 
 

@@ -1,6 +1,6 @@
 """The torch backend: data in memory, batches by index, no synchronisation inside an epoch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -145,21 +145,22 @@ class TorchBackend:
             If they cannot be.
         """
         splits = check_vectorised(requests, self._splits, self._augmentation)
-        models = [self.build(request) for request in requests]
+        first = self.build(requests[0])
         seen = len(requests), shapes(splits["train"].inputs), requests[0].task.name
         replayed = partial(
             self._graphs.replayed,
             request=requests[0],
             wish=self._options(requests[0]).cuda_graphs,
-            module=None if isinstance(requests[0].architecture, Spec) else models[0]._module,
+            module=None if isinstance(requests[0].architecture, Spec) else first.native(),
         )
         with memory_errors_translated():
             return TorchBatch(
-                [model._module for model in models],
+                first.native(),
+                self._initial(first, requests),
                 requests,
                 splits,
-                lambda lane, *state: models[lane].resume(*state),
-                (
+                resume=lambda lane, *state: self.build(requests[lane]).resume(*state),
+                replayed=(
                     ByLength(
                         lambda length: replayed(
                             "training step of trials as one",
@@ -170,6 +171,17 @@ class TorchBackend:
                     replayed("evaluation of trials as one", compute=seen),
                 ),
             )
+
+    def _initial(self, first: TorchModel, requests: Sequence[BuildRequest]) -> Iterator[nn.Module]:
+        """Yield modules with the initial weights of each request, each to be read at once."""
+        yield first.native()
+        for request in requests[1:]:
+            if isinstance(request.architecture, Spec):
+                # To build one takes much longer than to draw its weights.
+                first.set_weights(request.architecture.initial_weights(request.seed))
+                yield first.native()
+            else:
+                yield self.build(request).native()
 
     def lanes_that_fit(self, requests: Sequence[BuildRequest], orders: Sequence[Order]) -> int:
         """Return how many lanes of a batch the GPU has memory for."""

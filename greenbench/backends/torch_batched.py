@@ -21,6 +21,7 @@ from greenbench.backends.base import (
 from greenbench.backends.checks import check_shape
 from greenbench.backends.process_state import OwnState
 from greenbench.backends.torch_data import Held, Streamed
+from greenbench.backends.torch_few_channels import FewChannels
 from greenbench.backends.torch_graphs import ByLength, Replayed
 from greenbench.backends.torch_losses import counts_hits, loss_of
 from greenbench.backends.torch_optimizers import Moments
@@ -69,8 +70,11 @@ class TorchBatch:
 
     Parameters
     ----------
-    modules : sequence of torch.nn.Module
-        One a lane, with its initial weights, on the device.
+    module : torch.nn.Module
+        Computes all lanes, with their weights in the place of its own.
+    initial : iterator of torch.nn.Module
+        One a lane, with its initial weights, on the device; they may be one and the same, whose
+        weights change from one to the next.
     requests : sequence of BuildRequest
         What they were built from; they differ in optimiser and seed only.
     splits : mapping of str to Held
@@ -83,31 +87,34 @@ class TorchBatch:
 
     def __init__(
         self,
-        modules: Sequence[nn.Module],
+        module: nn.Module,
+        initial: Iterator[nn.Module],
         requests: Sequence[BuildRequest],
         splits: Mapping[str, Held],
+        *,
         resume: Resume,
         replayed: tuple[ByLength, Replayed],
     ) -> None:
-        self._module = modules[0]
         self._splits = splits
         self._resume = resume
         self._name = requests[0].architecture.name
         self._criterion = loss_of(requests[0].task)
         self._own_state = OwnState(requests[0].architecture)
         self._batch_size = requests[0].batch_size
-        trained = [dict(_trained(module)) for module in modules]
-        self._shapes = {name: parameter.shape for name, parameter in trained[0].items()}
+        rows, fixed = [], []
+        for lane in initial:
+            rows.append(torch.cat([each.detach().flatten() for _, each in _trained(lane)]))
+            fixed.append({name: each.detach().clone() for name, each in _fixed(lane)})
+        self._module = module
+        self._shapes = {name: parameter.shape for name, parameter in _trained(module)}
         # All parameters of a lane in one row, so that Adam takes a few operations a step,
         # however many layers there are.
-        self._weights = torch.stack(
-            [torch.cat([each.detach().flatten() for each in lane.values()]) for lane in trained]
-        )
-        self._fixed = _stacked([dict(_fixed(module)) for module in modules])
+        self._weights = torch.stack(rows)
+        self._fixed = _stacked(fixed)
         self._adam = _Adam(
             [cast("AdamOptions", each.optimizer) for each in requests], self._weights
         )
-        self._total = self._weights.new_zeros(len(modules))
+        self._total = self._weights.new_zeros(len(rows))
         self._replayed_steps, self._replayed_pass = replayed
 
     def train_epoch(self, orders: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -184,7 +191,8 @@ class TorchBatch:
             each.index_select(0, batch.flatten()).view(*batch.shape, *each.shape[1:])
             for each in (held.inputs, held.targets)
         )
-        losses = vmap(self._loss)(self._parameters(weights), self._fixed, inputs, answers)
+        with FewChannels(lanes=True):
+            losses = vmap(self._loss)(self._parameters(weights), self._fixed, inputs, answers)
         # Lanes share nothing, so the gradient of the sum is each lane's own.
         (gradient,) = torch.autograd.grad(losses, weights, torch.ones_like(losses))
         return losses.detach(), gradient
@@ -269,7 +277,7 @@ def _fixed(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def _stacked(lanes: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    return {name: torch.stack([lane[name].detach() for lane in lanes]) for name in lanes[0]}
+    return {name: torch.stack([lane[name] for lane in lanes]) for name in lanes[0]}
 
 
 @contextmanager

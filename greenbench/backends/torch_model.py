@@ -39,6 +39,7 @@ from greenbench.backends.torch_data import (
     shapes,
     tensors_of,
 )
+from greenbench.backends.torch_few_channels import FewChannels
 from greenbench.backends.torch_flops import FlopCounter
 from greenbench.backends.torch_graphs import ByLength, Graphs
 from greenbench.backends.torch_losses import Answers, counts_hits, loss_of
@@ -91,6 +92,9 @@ class TorchModel:
         # What others' modules keep of an evaluation may meet a gradient later.
         self._is_ours = is_ours = isinstance(request.architecture, Spec)
         self._without_gradients = torch.inference_mode if is_ours else torch.no_grad
+        # Theirs are computed by the layers that they chose.
+        on_gpu = is_ours and device.type == "cuda"
+        self._layers = FewChannels(lanes=False) if on_gpu else nullcontext()
         self._optimizer = make_optimizer(module.parameters(), request.optimizer)
         replayed = partial(
             graphs.replayed, request=request, wish=compute.cuda_graphs,
@@ -255,7 +259,7 @@ class TorchModel:
         if rate:
             self._optimizer.learning_rate = rate[0]
         self._optimizer.zero_grad()
-        with self._forward_passes:
+        with self._forward_passes, self._layers:
             loss = self._loss(call(self._trained, inputs), targets)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         # It reads the groups of parameters, and calls `step`.

@@ -28,6 +28,12 @@ OVERDUE = 1.3
 PHASE_GAIN, LENGTH_GAIN, SCATTER_GAIN, COST_GAIN = 0.25, 0.02, 0.1, 0.1
 GUARD = 3.0
 """How many mean deviations before the expected tick the first look is."""
+WAITED = 0.5
+"""By which share a look takes longer than others at least if it waited for its driver."""
+FORGOTTEN = 0.02
+"""The share of a wait by which looks are taken to last longer: they may, from now on."""
+UNSEEN = 9
+"""Ticks from one that was looked for while its driver is busy to the next one."""
 WIDEST = 0.2
 """How much of a tick it is before it at most. Two looks are then less than half a tick apart, even
 if who sleeps wakes up late: else no tick would be taken for found, and the guard would stay so."""
@@ -62,6 +68,11 @@ class PhaseLock:
     ticks that come early, late or unseen move them little. How early the first look is follows
     from the mean deviation, as far as the distance between looks does not explain it.
 
+    Some drivers do not answer for a while after each tick, and who looks then waits, computing,
+    until they do. Where that was seen, the second look is after that while: it tells that there
+    was a tick, which is taken to have been when it was expected. At every tenth tick it is as
+    early as elsewhere, and waits.
+
     A counter of short ticks, such as RAPL's, is looked at now and then: its last tick was less
     than one ago, which is near enough.
 
@@ -86,7 +97,8 @@ class PhaseLock:
         self._share = share
         self._old_s = self._last_s = self._phase_s = now_s
         self._learned: list[float] = []
-        self._looks = 0
+        self._looks = self._unseen = 0
+        self._busy_s = 0.0
         self._scatter_s = self._cost_s = self._read_s = self._late_s = 0.0
 
     def looked(self, began_s: float, ended_s: float, cost_s: float, is_new: bool) -> Seen | None:
@@ -102,20 +114,43 @@ class PhaseLock:
             Whether the value has changed.
         """
         self._cost_s = _filtered(self._cost_s, cost_s)
-        self._read_s = _filtered(self._read_s, ended_s - began_s)
+        waited_s = self._waited_s(ended_s - began_s)
         if self._looks == 0 and self.tick_s is not None:
             self._late_s = _filtered(self._late_s, min(began_s - self.due_s, self.tick_s / 4))
         self._looks += 1
         seen = None
         if is_new:
             tell = self._learn if self.tick_s is None else self._follow
-            time_s, within_s = tell(ended_s)
+            time_s, within_s = tell(ended_s - waited_s)
+            self._learn_wait(began_s + waited_s - time_s if waited_s else 0.0)
             self._last_s = max(time_s, self._last_s)
             seen = Seen(self._last_s, self._old_s, within_s)
             self._looks = 0
         self._old_s = began_s
         self.due_s = max(self._next_s(began_s, ended_s), ended_s)
         return seen
+
+    def _waited_s(self, took_s: float) -> float:
+        """Return for how long a look waited for its driver, and learn what looks take."""
+        late_s = took_s - self._read_s
+        if not self._read_s or late_s <= WAITED * self._read_s:
+            self._read_s = _filtered(self._read_s, took_s)
+            return 0.0
+        self._read_s += FORGOTTEN * late_s
+        # After a longer one, other ticks may have been since.
+        return late_s if self.tick_s and late_s <= WIDEST * self.tick_s else 0.0
+
+    def _learn_wait(self, busy_s: float) -> None:
+        """Learn for how long after a tick its driver is busy, at a tick that was looked for."""
+        if self._is_spared:
+            self._unseen += 1
+        else:
+            self._unseen, self._busy_s = 0, busy_s
+
+    @property
+    def _is_spared(self) -> bool:
+        """Whether the second look at this tick was after the driver was busy."""
+        return self._looks > 1 and self._busy_s > 0 and self._unseen < UNSEEN
 
     def _learn(self, ended_s: float) -> tuple[float, float]:
         time_s = (self._old_s + ended_s) / 2
@@ -138,6 +173,9 @@ class PhaseLock:
         if self._is_fast:
             return max(self._old_s, ended_s - self.tick_s / 2), self.tick_s / 2
         guard_s = self._guard_s
+        if self._is_spared:
+            count = round((ended_s - self._busy_s - self._phase_s) / self.tick_s)
+            return max(self._phase_s + count * self.tick_s, self._old_s), guard_s
         if self._looks > 1 and ended_s - self._old_s <= self.tick_s / 2:
             within_s = (ended_s - self._old_s) / 2
             time_s = ended_s - within_s
@@ -166,7 +204,8 @@ class PhaseLock:
         most_s = self.tick_s / 4
         self._phase_s = time_s if abs(error_s) > most_s else expected_s + PHASE_GAIN * error_s
         bounded_s = max(-most_s, min(error_s, most_s))
-        self.tick_s += LENGTH_GAIN * bounded_s / count
+        # As much a tick, however many were not looked for.
+        self.tick_s += min(LENGTH_GAIN * count, PHASE_GAIN) * bounded_s / count
         unexplained_s = max(abs(bounded_s) - within_s, 0.0)
         self._scatter_s += SCATTER_GAIN * (unexplained_s - self._scatter_s)
 
@@ -185,7 +224,10 @@ class PhaseLock:
         # Were there so many, the first would begin as long before the tick as the last one ends
         # after it.
         step_s = (2 * guard_s - self._read_s) / (looks - 1)
-        return began_s + min(step_s * OVERDUE ** max(self._looks - looks, 0), SLOWEST_S)
+        step_s *= OVERDUE ** max(self._looks - looks, 0)
+        if self._looks == 1 and self._unseen < UNSEEN:
+            step_s += self._busy_s
+        return began_s + min(step_s, SLOWEST_S)
 
     @property
     def interval_s(self) -> float | None:
