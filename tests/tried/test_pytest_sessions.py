@@ -11,7 +11,7 @@ from greenbench.gate.baselines import write_baseline
 from tests.builders import make_row
 from tests.conftest import Greenbench
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("made_store")]
 
 CASE = "default-own_net.s-torch-digits+epochs1"
 OTHER = CASE.replace(".s", ".m")
@@ -80,7 +80,7 @@ def test_a_case_that_five_tests_ask_for_is_measured_timed_and_counted_once(
     (pytester.path / "copies.json").write_text(json.dumps(copies))
     budget = str(pytester.path / "budgets.toml")
     files = (str(pytester.path / "copies.json"), "--include-disturbed")
-    judged = greenbench("gate", *files, "--budget", budget, "--json")
+    judged = greenbench.here("gate", *files, "--budget", budget, "--json")
     assert judged.returncode == 0, judged.stdout
     assert {len(each["samples"]) for each in json.loads(judged.stdout)["judgements"]} == {2}
 
