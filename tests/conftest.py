@@ -71,6 +71,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 _REFERENCE_DIR = os.environ.get("GREENBENCH_REFERENCE_DIR")
 _NUMBERS = itertools.count()
 
+LEAN = ("-p", "no:anyio", "-p", "no:hypothesispytest")
+"""For a pytest that a test starts: without plugins that take as long to import as all else."""
+
 
 @pytest.fixture
 def reference_dir() -> Path:

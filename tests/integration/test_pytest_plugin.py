@@ -8,6 +8,7 @@ import pytest
 
 from greenbench.compare.files import read_files
 from greenbench.tracking import Store
+from tests.conftest import LEAN
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("made_store")]
 
@@ -38,7 +39,8 @@ def own_project(pytester: pytest.Pytester) -> pytest.Pytester:
 
 
 def run(project: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    return project.runpytest_subprocess("--greenbench-suite", "own", *arguments, timeout=900)
+    options = (*LEAN, "--greenbench-suite", "own", *arguments)
+    return project.runpytest_subprocess(*options, timeout=900)
 
 
 def test_the_documented_file_of_twenty_lines_runs_as_it_stands(pytester: pytest.Pytester) -> None:

@@ -9,7 +9,7 @@ import pytest
 from greenbench.compare.files import read_files
 from greenbench.gate.baselines import write_baseline
 from tests.builders import make_row
-from tests.conftest import Greenbench
+from tests.conftest import LEAN, Greenbench
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("made_store")]
 
@@ -50,7 +50,7 @@ def run(
 ) -> pytest.RunResult:
     project.makepyfile(test_own=OWN + tests)
     (project.path / "budgets.toml").write_text(budget)
-    options = ("--greenbench-suite", suite, "--greenbench-budget", "budgets.toml")
+    options = (*LEAN, "--greenbench-suite", suite, "--greenbench-budget", "budgets.toml")
     return project.runpytest_subprocess(*options, *arguments, timeout=400)
 
 
@@ -226,7 +226,7 @@ def test_a_test_may_make_its_case_itself_where_nothing_else_runs(pytester: pytes
         "    assert len(greenbench_run(case)) == 1\n"
     )
     pytester.makepyfile(test_own=OWN + own)
-    result = pytester.runpytest_subprocess(timeout=400)
+    result = pytester.runpytest_subprocess(*LEAN, timeout=400)
 
     result.assert_outcomes(passed=1)
 
