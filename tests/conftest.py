@@ -1,5 +1,6 @@
 """Fixtures for all tests: nothing here touches the user's own store, lock or settings."""
 
+import itertools
 import json
 import os
 import re
@@ -10,15 +11,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import chdir, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import hypothesis
 import psutil
 import pytest
+from click.testing import CliRunner
 
+from greenbench.cli import cli
 from greenbench.tracking import Store
 from tests.mlflow_server import Server, mlflow_server_in
 
@@ -65,6 +69,10 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 # Of the measurements of papers, which are nobody's setting.
 _REFERENCE_DIR = os.environ.get("GREENBENCH_REFERENCE_DIR")
+_NUMBERS = itertools.count()
+
+LEAN = ("-p", "no:anyio", "-p", "no:hypothesispytest")
+"""For a pytest that a test starts: without plugins that take as long to import as all else."""
 
 
 @pytest.fixture
@@ -76,7 +84,11 @@ def reference_dir() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _own_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _own_surroundings(
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     """Keep stores, locks and settings of the person who runs the tests out of them."""
     for name in list(os.environ):
         # Inside xdist, a pytest that a test starts would take itself for a part of it.
@@ -84,8 +96,15 @@ def _own_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             name.startswith("GREENBENCH_") and name != "GREENBENCH_DATA_DIR"
         ):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("GREENBENCH_RUNS_DIR", str(tmp_path / "mlruns"))
-    monkeypatch.setenv("GREENBENCH_HOST_LOCK", str(tmp_path / "host.lock"))
+    if "tmp_path" in request.fixturenames:
+        folder = request.getfixturevalue("tmp_path")
+        runs, lock = folder / "mlruns", folder / "host.lock"
+    else:
+        # Most tests write nothing; a folder of pytest's costs more the more there are already.
+        folder, number = tmp_path_factory.getbasetemp(), next(_NUMBERS)
+        runs, lock = folder / f"mlruns-{number}", folder / f"host-{number}.lock"
+    monkeypatch.setenv("GREENBENCH_RUNS_DIR", str(runs))
+    monkeypatch.setenv("GREENBENCH_HOST_LOCK", str(lock))
     # Half a second a worker; those tests that are of it ask for it.
     monkeypatch.setenv("GREENBENCH_CONTROL", "0")
     # Tests run side by side, and their networks are small.
@@ -99,19 +118,31 @@ def runs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def new_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Store]:
-    """Makes a store in a folder, as a copy of an empty one: to make one anew takes a second."""
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a store that holds nothing."""
     empty = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    Store(f"sqlite:///{empty}")
+    with closing(sqlite3.connect(empty)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return empty
+
+
+@pytest.fixture(scope="session")
+def new_store(empty_store: Path) -> Callable[[Path], Store]:
+    """Makes a store in a folder, as a copy of an empty one: to make one anew takes a second."""
 
     def make(folder: Path) -> Store:
-        if not empty.exists():
-            Store(f"sqlite:///{empty}")
-            with closing(sqlite3.connect(empty)) as database:
-                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        shutil.copy(empty, folder / "mlflow.db")
+        shutil.copy(empty_store, folder / "mlflow.db")
         return Store(f"sqlite:///{folder / 'mlflow.db'}")
 
     return make
+
+
+@pytest.fixture
+def made_store(empty_store: Path, tmp_path: Path) -> None:
+    """An empty store where a test's commands look for one, which else the first has to make."""
+    (tmp_path / "mlruns").mkdir()
+    shutil.copy(empty_store, tmp_path / "mlruns")
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +194,13 @@ class Greenbench:
             timeout=timeout_s,
             check=False,
         )
+
+    def here(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command in this process, which has imported what it needs: it only looks."""
+        with patch.dict(os.environ, self.environment, clear=True), chdir(self.folder):
+            done = CliRunner().invoke(cli, arguments)
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
 
     def start(self, *arguments: str, start_new_session: bool = False) -> "subprocess.Popen[str]":
         """Start a command and leave it running; standard error goes to standard output."""

@@ -266,6 +266,7 @@ def test_help_of_run_shows_how_to_measure(option: str) -> None:
 
 
 @pytest.mark.integration
+@pytest.mark.usefixtures("made_store")
 def test_cases_are_shown_in_the_order_in_which_they_were_asked_for(
     greenbench: Greenbench,
 ) -> None:

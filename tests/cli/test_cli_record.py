@@ -20,6 +20,7 @@ def record(*arguments: str) -> Result:
 
 
 @pytest.mark.integration
+@pytest.mark.usefixtures("made_store")
 def test_recorded_cell_can_be_replayed_and_is_not_recorded_again(greenbench: Greenbench) -> None:
     done = greenbench("record", *ASKED, *SMALL)
     assert done.returncode == 0, done.stderr
@@ -30,7 +31,7 @@ def test_recorded_cell_can_be_replayed_and_is_not_recorded_again(greenbench: Gre
     recording = read_recording(file)
     assert (recording.epochs, recording.batch_size, len(recording.trainings)) == (2, 64, 24)
 
-    again = greenbench("record", *ASKED, *SMALL)
+    again = greenbench.here("record", *ASKED, *SMALL)
     assert again.returncode == 2
     assert "exists; replace it with --force" in again.stderr
 
@@ -39,27 +40,28 @@ def test_recorded_cell_can_be_replayed_and_is_not_recorded_again(greenbench: Gre
     )
     assert replayed.returncode == 0, replayed.stderr
     assert "replayed" in replayed.stdout
-    synced = greenbench("sync")
+    synced = greenbench.here("sync")
     assert "delivered 0 results" in synced.stdout
 
 
 @pytest.mark.integration
+@pytest.mark.usefixtures("made_store")
 def test_interrupted_recording_is_resumed(
     greenbench: Greenbench, eventually: Callable[[Callable[[], object]], None]
 ) -> None:
-    command = ("record", *ASKED, "--trials", "300", "--epochs", "2", "--as", "mnist")
+    command = ("record", *ASKED, "--trials", "100", "--epochs", "2", "--as", "mnist")
     first = greenbench.start(*command)
     eventually(lambda: greenbench.journals and len(trials_in(greenbench.journals[0])) > 5)
     first.send_signal(signal.SIGINT)
     assert first.wait(timeout=400) == 130
     kept = trials_in(greenbench.journals[0])
-    assert len(kept) < 300
+    assert len(kept) < 100
     again = greenbench(*command)
     assert again.returncode == 0, again.stderr
     assert "resuming" in again.stderr
     assert trials_in(greenbench.journals[0])[: len(kept)] == kept
     file = greenbench.folder / "benchmarks/tabular/dense.xs-mnist.parquet"
-    assert len(read_recording(file).trainings) == 300
+    assert len(read_recording(file).trainings) == 100
 
 
 def trials_in(journal: Path) -> list[str]:

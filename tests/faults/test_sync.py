@@ -87,6 +87,7 @@ def test_two_syncs_at_once_deliver_each_result_once(
     assert sum(int(text.partition("(")[2].partition(",")[0]) for text in said) == 2
 
 
+@pytest.mark.usefixtures("made_store")
 def test_sync_that_is_killed_between_store_and_journal_delivers_nothing_twice(
     greenbench: Greenbench, settings: Settings
 ) -> None:
@@ -102,6 +103,7 @@ def test_sync_that_is_killed_between_store_and_journal_delivers_nothing_twice(
     assert len(found) == 1
 
 
+@pytest.mark.usefixtures("made_store")
 def test_odd_things_among_the_journals_hold_up_nobody(
     greenbench: Greenbench, settings: Settings
 ) -> None:
@@ -143,12 +145,13 @@ def test_odd_things_among_the_journals_hold_up_nobody(
     assert len(lines) == 12, lines
     assert all(journal.read().is_delivered for journal in good)
 
-    again = greenbench("sync")
+    again = greenbench.here("sync")
     assert "delivered 0 results" in again.stdout
     # The note was put aside; the journals are for the user to look at.
     assert len(again.stderr.splitlines()) == 7
 
 
+@pytest.mark.usefixtures("made_store")
 def test_result_that_the_store_refuses_is_named_and_holds_up_no_other(
     greenbench: Greenbench, settings: Settings
 ) -> None:
@@ -172,7 +175,7 @@ def test_result_that_the_store_refuses_is_named_and_holds_up_no_other(
     assert row["repeat"] == 1
     assert good.read().is_delivered
     # However often it is tried, nothing piles up.
-    assert greenbench("sync").returncode == 1
+    assert greenbench.here("sync").returncode == 1
     found = MlflowClient(settings.tracking_uri.reveal()).search_runs(["1"], "tags.kind = 'case'")
     assert len(found) == 2
 

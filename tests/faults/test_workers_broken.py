@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import Greenbench
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("made_store")]
 
 QUICK = ("run", "-a", "dense.xs", "--repeats", "1", "--epochs", "1")
 

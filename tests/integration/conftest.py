@@ -71,7 +71,7 @@ def bomb(image_shape, classes, effect="crash", build=3):
 
 
 @pytest.fixture
-def plugin(greenbench: Greenbench, tmp_path: Path) -> Greenbench:
+def plugin(greenbench: Greenbench, made_store: None, tmp_path: Path) -> Greenbench:
     """The command line with the plugin installed.
 
     Build 1 is the warm-up's, build 2 that of trial 0, build 3 that of trial 1.

@@ -7,7 +7,7 @@ import pytest
 from greenbench.tracking import Store
 from tests.conftest import Greenbench
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("made_store")]
 
 
 def accuracies(greenbench: Greenbench, *arguments: str) -> list[float]:

@@ -19,7 +19,7 @@ from greenbench.results.journal import Journal
 from greenbench.tracking import Store
 from tests.conftest import Greenbench
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("made_store")]
 
 PARTS = '''
 """A training that can be held."""

@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import Greenbench
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("made_store")]
 
 COMMAND = ("run", "-s", "default", "-a", "dense.s", "-d", "digits", "--epochs", "1")
 

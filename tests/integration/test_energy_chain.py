@@ -17,7 +17,7 @@ from mlflow.entities import Run
 
 from tests.conftest import Greenbench
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("made_store")]
 
 END_S = 600.0
 STEP_S = 0.1
@@ -147,7 +147,7 @@ def test_mlflow_the_summary_and_compare_hold_the_integral_of_the_trace(
     meter = write(greenbench, trace.text, trace.idle_s)
     cases = ("-a", "simple_cnn.l", "-a", "simple_cnn.m", "--epochs", "24", "--repeats", "1")
     done = greenbench("run", *cases, "--meter", meter, *COUNT_ALL)
-    compared = greenbench("compare", "--json", *COUNT_ALL)
+    compared = greenbench.here("compare", "--json", *COUNT_ALL)
 
     assert done.returncode == 0, done.stderr
     assert compared.returncode == 0, compared.stderr

@@ -329,8 +329,8 @@ def test_samples_of_a_busy_host_are_marked_and_left_out_unless_asked_for(
     case = ("run", "-a", "dense.xs", "-a", "dense.s", "--epochs", "60", "--repeats", "1")
     with busy_host():
         done = metered(*case, "--meter", "steady")
-    refused = metered("compare", "--json")
-    included = metered("compare", "--json", "--include-disturbed")
+    refused = metered.here("compare", "--json")
+    included = metered.here("compare", "--json", "--include-disturbed")
 
     assert done.returncode == 0, done.stderr
     runs = stored(metered)

@@ -135,6 +135,7 @@ def test_a_resumed_search_gives_what_an_uninterrupted_one_gives(
 def test_two_runs_at_once_on_a_fresh_store_both_finish_and_one_waits(
     plugin: Greenbench, eventually: Callable[[Callable[[], object]], None]
 ) -> None:
+    (plugin.folder / "mlruns" / "mlflow.db").unlink()
     command = ("run", *QUICK, *HOLD, "--set", "build=2", "--trials", "2")
     both = [plugin.start(*command), plugin.start(*command)]
     outputs = ["", ""]
@@ -181,8 +182,8 @@ def test_results_wait_while_the_server_is_away_and_a_damaged_journal_holds_up_no
     assert "delivered 1 results" in synced.stdout
 
     damaged.write_bytes(whole)
-    assert "delivered 1 results" in greenbench("sync").stdout
-    assert "delivered 0 results" in greenbench("sync").stdout
+    assert "delivered 1 results" in greenbench.here("sync").stdout
+    assert "delivered 0 results" in greenbench.here("sync").stdout
     assert sorted(row["repeat"] for row in stored(greenbench)) == [0, 1]
 
 

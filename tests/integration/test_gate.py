@@ -14,7 +14,7 @@ import pytest
 
 from greenbench.results.journal import Journal
 from greenbench.tracking import Store
-from tests.conftest import Greenbench
+from tests.conftest import LEAN, Greenbench
 
 pytestmark = pytest.mark.integration
 
@@ -107,7 +107,7 @@ class Project:
     def bench(self, name: str) -> str:
         """Run the benchmark, and return where pytest's JSON is."""
         options = ("--greenbench-suite", "own", "--benchmark-json", name, "-k", "convolved")
-        plugins = ("-p", "no:cacheprovider", "-p", "no:xdist")
+        plugins = (*LEAN, "-p", "no:cacheprovider", "-p", "no:xdist")
         subprocess.run(
             [sys.executable, "-m", "pytest", *plugins, *options, "../test_cost.py"],
             cwd=self.command.folder,

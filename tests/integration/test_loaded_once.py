@@ -5,7 +5,7 @@ import pytest
 
 from tests.conftest import Greenbench
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("made_store")]
 
 PARTS = '''
 """Images, and a note of each time that they are loaded."""

@@ -7,8 +7,10 @@ from xml.etree import ElementTree
 import pytest
 
 from greenbench.compare.files import read_files
+from greenbench.tracking import Store
+from tests.conftest import LEAN
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("made_store")]
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "howto" / "test_my_net.py"
 OWN = """
@@ -37,7 +39,8 @@ def own_project(pytester: pytest.Pytester) -> pytest.Pytester:
 
 
 def run(project: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    return project.runpytest_subprocess("--greenbench-suite", "own", *arguments, timeout=900)
+    options = (*LEAN, "--greenbench-suite", "own", *arguments)
+    return project.runpytest_subprocess(*options, timeout=900)
 
 
 def test_the_documented_file_of_twenty_lines_runs_as_it_stands(pytester: pytest.Pytester) -> None:
@@ -73,7 +76,8 @@ def test_energy_and_costs_are_in_the_summary_the_json_and_the_store(
     assert info["train_flops_per_sample"] == 3 * 2 * (256 * 4 + 4 * 10) - 2 * 256 * 4
     assert info["parameters"] == 256 * 4 + 4 + 4 * 10 + 10
     assert [row["repeat"] for row in info["repeats"]] == [0, 1]
-    assert (tmp_path / "mlruns" / "mlflow.db").exists()
+    stored = Store(f"sqlite:///{tmp_path}/mlruns/mlflow.db").read_rows()
+    assert sorted(row["repeat"] for row in stored) == [0, 1]
     tables = read_files([own_project.path / "out.json"], {})
     assert [row["trials"] for row in tables.rows] == [2, 2]
     assert [(row["repeat"], row["trial"]) for row in tables.trials] == [

@@ -25,6 +25,7 @@ from tests.conftest import Greenbench, is_gone
 
 pytestmark = [
     pytest.mark.integration,
+    pytest.mark.usefixtures("made_store"),
     pytest.mark.skipif(available_cores() < 2, reason="two processes take two cores"),
 ]
 

@@ -17,7 +17,7 @@ from greenbench.datasets.text import load_text
 from greenbench.tracking import Store
 from tests.conftest import Greenbench
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("made_store")]
 
 STRENGTHS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 LEAST = {

@@ -12,13 +12,14 @@ pytestmark = pytest.mark.integration
 SMALL = ("-a", "dense.xs", "-d", "digits", "--epochs", "1", "--repeats", "3")
 
 
+@pytest.mark.usefixtures("made_store")
 def test_runs_with_one_and_two_threads_give_a_ratio(greenbench: Greenbench) -> None:
     for threads in ("1", "2"):
         done = greenbench("run", *SMALL, "--threads", threads)
         assert done.returncode == 0, done.stderr
     rows = Store(f"sqlite:///{greenbench.folder / 'mlruns/mlflow.db'}").read_rows()
     assert sorted(row["threads"] for row in rows) == ["1"] * 3 + ["2"] * 3
-    done = greenbench("compare", "threads", "--json", "--include-disturbed")
+    done = greenbench.here("compare", "threads", "--json", "--include-disturbed")
     assert done.returncode == 0, done.stderr
     (ratio,) = json.loads(done.stdout)["answers"][0]["ratios"]
     assert (ratio["variant"], ratio["baseline"], ratio["pairs"]) == ("2", "1", 3)

@@ -9,7 +9,7 @@ from greenbench.results.journal import Journal
 from greenbench.tracking import Store
 from tests.conftest import Greenbench
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("made_store")]
 
 RUN = ("run", "-a", "dense.xs", "-a", "dense.m", "--epochs", "2", "--until-decided")
 DECIDED = "dense.m is proven"
@@ -37,7 +37,7 @@ def test_killed_run_goes_on_to_its_answer_and_comparing_says_the_same(
     rows = Store(f"sqlite:///{greenbench.folder}/mlruns/mlflow.db").read_rows()
     assert {row["design"] for row in rows} == {"until-decided"}
     assert max(row["alpha_spent"] for row in rows) <= 0.05
-    said = greenbench("compare", "returns", "--include-disturbed").stdout
+    said = greenbench.here("compare", "returns", "--include-disturbed").stdout
     assert "dense.m reaches" in said
     assert "Within 1 point of the best at 95% confidence" in said
 

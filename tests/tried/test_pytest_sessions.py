@@ -9,9 +9,9 @@ import pytest
 from greenbench.compare.files import read_files
 from greenbench.gate.baselines import write_baseline
 from tests.builders import make_row
-from tests.conftest import Greenbench
+from tests.conftest import LEAN, Greenbench
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("made_store")]
 
 CASE = "default-own_net.s-torch-digits+epochs1"
 OTHER = CASE.replace(".s", ".m")
@@ -50,7 +50,7 @@ def run(
 ) -> pytest.RunResult:
     project.makepyfile(test_own=OWN + tests)
     (project.path / "budgets.toml").write_text(budget)
-    options = ("--greenbench-suite", suite, "--greenbench-budget", "budgets.toml")
+    options = (*LEAN, "--greenbench-suite", suite, "--greenbench-budget", "budgets.toml")
     return project.runpytest_subprocess(*options, *arguments, timeout=400)
 
 
@@ -80,7 +80,7 @@ def test_a_case_that_five_tests_ask_for_is_measured_timed_and_counted_once(
     (pytester.path / "copies.json").write_text(json.dumps(copies))
     budget = str(pytester.path / "budgets.toml")
     files = (str(pytester.path / "copies.json"), "--include-disturbed")
-    judged = greenbench("gate", *files, "--budget", budget, "--json")
+    judged = greenbench.here("gate", *files, "--budget", budget, "--json")
     assert judged.returncode == 0, judged.stdout
     assert {len(each["samples"]) for each in json.loads(judged.stdout)["judgements"]} == {2}
 
@@ -226,7 +226,7 @@ def test_a_test_may_make_its_case_itself_where_nothing_else_runs(pytester: pytes
         "    assert len(greenbench_run(case)) == 1\n"
     )
     pytester.makepyfile(test_own=OWN + own)
-    result = pytester.runpytest_subprocess(timeout=400)
+    result = pytester.runpytest_subprocess(*LEAN, timeout=400)
 
     result.assert_outcomes(passed=1)
 

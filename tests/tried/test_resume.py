@@ -70,7 +70,7 @@ Eventually = Callable[[Callable[[], object]], None]
 
 
 @pytest.fixture
-def edited(greenbench: Greenbench, tmp_path: Path) -> Greenbench:
+def edited(greenbench: Greenbench, made_store: None, tmp_path: Path) -> Greenbench:
     """The command line with a plugin whose network is about to change."""
     site = tmp_path / "site"
     info = site / "edited-0.1.dist-info"
@@ -113,7 +113,7 @@ def interrupt(greenbench: Greenbench, eventually: Eventually, *command: str) -> 
     # Only then: one that goes on would end another repeat.
     eventually(lambda: all(map(is_gone, workers)))
     hold.unlink()
-    assert greenbench("sync").returncode == 0
+    assert greenbench.here("sync").returncode == 0
     assert rows(greenbench)
     return greenbench.journals[0].parent.name
 
