@@ -1,7 +1,7 @@
 """Batched torch models: k models of one architecture, trained as one vectorised model."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, cast
 
 import numpy as np
@@ -111,6 +111,9 @@ class TorchBatch:
         # however many layers there are.
         self._weights = torch.stack(rows)
         self._fixed = _stacked(fixed)
+        # A CPU is not left idle by PyTorch's own.
+        on_gpu = self._weights.device.type == "cuda"
+        self._layers = FewChannels(lanes=True) if on_gpu else nullcontext()
         self._adam = _Adam(
             [cast("AdamOptions", each.optimizer) for each in requests], self._weights
         )
@@ -191,7 +194,7 @@ class TorchBatch:
             each.index_select(0, batch.flatten()).view(*batch.shape, *each.shape[1:])
             for each in (held.inputs, held.targets)
         )
-        with FewChannels(lanes=True):
+        with self._layers:
             losses = vmap(self._loss)(self._parameters(weights), self._fixed, inputs, answers)
         # Lanes share nothing, so the gradient of the sum is each lane's own.
         (gradient,) = torch.autograd.grad(losses, weights, torch.ones_like(losses))
