@@ -105,14 +105,16 @@ class Claim:
         ----------
         may_look : bool
             Whether there is time to look for signs of life from another machine, which may well
-            be `LOOKS` times `LOOK_S` seconds; if not, who is there is taken for alive.
+            be `LOOKS` times `LOOK_S` seconds; if not, who is there is taken for alive, and for an
+            owner.
 
         Raises
         ------
         OSError
             If that cannot be written.
         """
-        if not taken_past_looks(self._lock.acquire, self._may_be_looked_at):
+        take = self._lock.acquire
+        if not (taken_past_looks(take, self._may_be_looked_at) if may_look else take()):
             return False
         try:
             self.fence = self._take(may_look=may_look)
